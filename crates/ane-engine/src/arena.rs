@@ -1,0 +1,189 @@
+//! Aligned memory that devices, executions and the host share.
+
+use std::{
+    alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error},
+    ptr::NonNull,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+/// Every buffer starts on a cache line and is followed by readable slack of as much.
+const ALIGN: usize = 64;
+
+/// A zero-initialised buffer of fixed size. Clones share the memory.
+///
+/// Access is exclusive: the host's copies and an execution that has the buffer bound wait for each other.
+#[derive(Debug, Clone)]
+pub struct SharedBuffer(Arc<Memory>);
+
+#[derive(Debug)]
+struct Memory {
+    start: NonNull<u8>,
+    bytes: usize,
+    held: AtomicBool,
+}
+
+// SAFETY: the memory is plain bytes; `Hold` makes access exclusive across threads.
+unsafe impl Send for Memory {}
+// SAFETY: as above.
+unsafe impl Sync for Memory {}
+
+impl Memory {
+    fn layout(bytes: usize) -> Layout {
+        Layout::from_size_align(bytes.next_multiple_of(ALIGN) + ALIGN, ALIGN)
+            .expect("buffer sizes are far below isize::MAX")
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `SharedBuffer::new` with the same layout.
+        unsafe { dealloc(self.start.as_ptr(), Self::layout(self.bytes)) }
+    }
+}
+
+/// Exclusive access to a buffer until dropped.
+#[derive(Debug)]
+pub(crate) struct Hold<'a>(&'a Memory);
+
+impl Drop for Hold<'_> {
+    fn drop(&mut self) {
+        self.0.held.store(false, Ordering::Release);
+    }
+}
+
+impl SharedBuffer {
+    /// A buffer of `bytes` zero bytes.
+    pub fn new(bytes: usize) -> Self {
+        let layout = Memory::layout(bytes);
+        // SAFETY: the layout has a non-zero size.
+        let start = unsafe { alloc_zeroed(layout) };
+        let Some(start) = NonNull::new(start) else {
+            handle_alloc_error(layout)
+        };
+        Self(Arc::new(Memory {
+            start,
+            bytes,
+            held: AtomicBool::new(false),
+        }))
+    }
+
+    /// Size in bytes.
+    pub fn len(&self) -> usize {
+        self.0.bytes
+    }
+
+    /// Whether the buffer has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.0.bytes == 0
+    }
+
+    /// Whether the two share memory.
+    pub fn same_as(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Where the memory starts; reading and writing through it needs a [`Hold`].
+    pub(crate) fn start<T>(&self) -> *mut T {
+        self.0.start.as_ptr().cast()
+    }
+
+    /// Waits for exclusive access.
+    pub(crate) fn hold(&self) -> Hold<'_> {
+        self.take();
+        Hold(&self.0)
+    }
+
+    pub(crate) fn take(&self) {
+        while self
+            .0
+            .held
+            .compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed)
+            .is_err()
+        {
+            std::thread::yield_now();
+        }
+    }
+
+    pub(crate) fn give_back(&self) {
+        self.0.held.store(false, Ordering::Release);
+    }
+
+    /// Reads the bytes.
+    pub fn read<R>(&self, f: impl FnOnce(&[u8]) -> R) -> R {
+        let _hold = self.hold();
+        // SAFETY: the hold makes access exclusive; the memory is initialised and lives as long as `self`.
+        f(unsafe { std::slice::from_raw_parts(self.start(), self.0.bytes) })
+    }
+
+    /// Changes the bytes.
+    pub fn write<R>(&self, f: impl FnOnce(&mut [u8]) -> R) -> R {
+        let _hold = self.hold();
+        // SAFETY: as in `read`.
+        f(unsafe { std::slice::from_raw_parts_mut(self.start(), self.0.bytes) })
+    }
+
+    /// Reads the buffer as fp16 bit patterns; a last odd byte is left out.
+    pub fn read_u16<R>(&self, f: impl FnOnce(&[u16]) -> R) -> R {
+        let _hold = self.hold();
+        // SAFETY: as in `read`; the start is aligned to 64 bytes.
+        f(unsafe { std::slice::from_raw_parts(self.start(), self.0.bytes / 2) })
+    }
+
+    /// Changes the buffer as fp16 bit patterns; a last odd byte is left out.
+    pub fn write_u16<R>(&self, f: impl FnOnce(&mut [u16]) -> R) -> R {
+        let _hold = self.hold();
+        // SAFETY: as in `read`; the start is aligned to 64 bytes.
+        f(unsafe { std::slice::from_raw_parts_mut(self.start(), self.0.bytes / 2) })
+    }
+
+    /// Reads the buffer as f32; trailing bytes are left out.
+    pub fn read_f32<R>(&self, f: impl FnOnce(&[f32]) -> R) -> R {
+        let _hold = self.hold();
+        // SAFETY: as in `read`; every bit pattern is an f32.
+        f(unsafe { std::slice::from_raw_parts(self.start(), self.0.bytes / 4) })
+    }
+
+    /// Changes the buffer as f32; trailing bytes are left out.
+    pub fn write_f32<R>(&self, f: impl FnOnce(&mut [f32]) -> R) -> R {
+        let _hold = self.hold();
+        // SAFETY: as in `read`; every bit pattern is an f32.
+        f(unsafe { std::slice::from_raw_parts_mut(self.start(), self.0.bytes / 4) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buffers_are_zero_aligned_and_shared_by_clones() {
+        let a = SharedBuffer::new(10);
+        assert_eq!(a.start::<u8>() as usize % ALIGN, 0);
+        let b = a.clone();
+        a.write(|bytes| bytes[9] = 7);
+        b.read(|bytes| assert_eq!(bytes, [0, 0, 0, 0, 0, 0, 0, 0, 0, 7]));
+        assert!(a.same_as(&b));
+        assert!(!a.same_as(&SharedBuffer::new(10)));
+    }
+
+    #[test]
+    fn access_is_exclusive() {
+        let a = SharedBuffer::new(8);
+        std::thread::scope(|s| {
+            for _ in 0..4 {
+                s.spawn(|| {
+                    for _ in 0..1000 {
+                        a.write_f32(|x| {
+                            x[0] += 1.0;
+                            x[1] += 1.0;
+                        });
+                    }
+                });
+            }
+        });
+        a.read_f32(|x| assert_eq!(x, [4000.0, 4000.0]));
+    }
+}

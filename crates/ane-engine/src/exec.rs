@@ -1,0 +1,361 @@
+//! Running a plan: every thread walks the levels and takes tasks until none is left.
+//!
+//! This module and those below it read and write the arena and the ports through raw pointers. What makes that sound:
+//! tasks of one unit write disjoint parts, units of one level write disjoint slots and read none that the level
+//! writes (`plan::schedule`), a barrier separates levels, and all bound buffers are held for the whole execution.
+
+mod chain;
+mod matmul;
+mod reduce;
+
+use crate::{
+    arena::SharedBuffer,
+    plan::{DType, JoinWork, Place, Plan, Port, Slot, Unit, Work},
+    pool::{Job, Pool, Team},
+    simd::{Isa, Kernel, Lanes, dispatch},
+};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+/// Buffers do not fit the ports.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BindError {
+    /// Not one buffer per port.
+    #[error("{expected} {ports} ports need as many buffers, {found} were given")]
+    Count {
+        /// `input` or `output`.
+        ports: &'static str,
+        /// Number of ports.
+        expected: usize,
+        /// Number of buffers.
+        found: usize,
+    },
+    /// A buffer of another size than its port.
+    #[error("port `{port}` ({ty}) needs {expected} bytes, its buffer has {found}")]
+    Size {
+        /// The port.
+        port: String,
+        /// Its type.
+        ty: String,
+        /// Size of the port.
+        expected: usize,
+        /// Size of the buffer.
+        found: usize,
+    },
+    /// An output's buffer is bound to another port too.
+    #[error(
+        "output `{output}` shares its buffer with `{other}`; outputs need buffers of their own"
+    )]
+    Shared {
+        /// The output.
+        output: String,
+        /// The other port.
+        other: String,
+    },
+}
+
+/// A plan with its memory and its ports bound to buffers.
+#[derive(Debug)]
+pub struct Bound {
+    job: Arc<Execution>,
+    as_job: AsJob,
+    holds: Vec<SharedBuffer>,
+}
+
+struct AsJob(Arc<dyn Job>);
+
+impl std::fmt::Debug for AsJob {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Job")
+    }
+}
+
+#[derive(Debug)]
+struct Execution {
+    plan: Plan,
+    arena: SharedBuffer,
+    scratch: Vec<SharedBuffer>,
+    inputs: Vec<SharedBuffer>,
+    outputs: Vec<SharedBuffer>,
+    next_task: Vec<AtomicUsize>,
+    taken: Vec<AtomicUsize>,
+}
+
+impl Plan {
+    /// Binds buffers to the ports, in port order, with memory for up to `threads` threads.
+    ///
+    /// # Errors
+    /// When a buffer is missing, has the wrong size, or an output shares its buffer with another port.
+    pub fn bind(
+        &self,
+        inputs: &[SharedBuffer],
+        outputs: &[SharedBuffer],
+        threads: usize,
+    ) -> Result<Bound, BindError> {
+        check("input", self.inputs(), inputs)?;
+        check("output", self.outputs(), outputs)?;
+        let ports = || {
+            self.inputs()
+                .iter()
+                .zip(inputs)
+                .chain(self.outputs().iter().zip(outputs))
+        };
+        for (i, (port, buffer)) in self.outputs().iter().zip(outputs).enumerate() {
+            let other = ports()
+                .enumerate()
+                .find(|(j, (_, b))| *j != i + inputs.len() && b.same_as(buffer));
+            if let Some((_, (other, _))) = other {
+                return Err(BindError::Shared {
+                    output: port.name.clone(),
+                    other: other.name.clone(),
+                });
+            }
+        }
+        let data = &self.0;
+        let arena = SharedBuffer::new(data.arena * 4);
+        arena.write_f32(|a| {
+            for (slot, elements) in &data.constants {
+                let at = data.offsets[*slot];
+                a[at..at + elements.len()].copy_from_slice(elements);
+            }
+        });
+        let mut holds: Vec<SharedBuffer> = Vec::new();
+        for b in inputs.iter().chain(outputs) {
+            if !holds.iter().any(|h| h.same_as(b)) {
+                holds.push(b.clone());
+            }
+        }
+        // One order for all executions, so that two that share buffers cannot wait for each other in a circle.
+        holds.sort_by_key(|b| b.start::<u8>() as usize);
+        let job = Arc::new(Execution {
+            plan: self.clone(),
+            arena,
+            scratch: (0..threads.max(1))
+                .map(|_| SharedBuffer::new(data.scratch * 4))
+                .collect(),
+            inputs: inputs.to_vec(),
+            outputs: outputs.to_vec(),
+            next_task: data.levels.iter().map(|_| AtomicUsize::new(0)).collect(),
+            taken: (0..threads.max(1)).map(|_| AtomicUsize::new(0)).collect(),
+        });
+        Ok(Bound {
+            as_job: AsJob(job.clone()),
+            job,
+            holds,
+        })
+    }
+}
+
+fn check(kind: &'static str, ports: &[Port], buffers: &[SharedBuffer]) -> Result<(), BindError> {
+    if ports.len() != buffers.len() {
+        return Err(BindError::Count {
+            ports: kind,
+            expected: ports.len(),
+            found: buffers.len(),
+        });
+    }
+    for (port, buffer) in ports.iter().zip(buffers) {
+        if buffer.len() < port.ty.bytes() {
+            return Err(BindError::Size {
+                port: port.name.clone(),
+                ty: port.ty.to_string(),
+                expected: port.ty.bytes(),
+                found: buffer.len(),
+            });
+        }
+    }
+    Ok(())
+}
+
+impl Bound {
+    /// Computes the outputs from the inputs.
+    ///
+    /// # Panics
+    /// When the pool has more threads than the plan was bound for.
+    pub fn execute(&mut self, pool: &Pool) {
+        assert!(
+            pool.threads() <= self.job.scratch.len(),
+            "bound for {} threads, run on {}",
+            self.job.scratch.len(),
+            pool.threads()
+        );
+        for next in &self.job.next_task {
+            next.store(0, Ordering::Relaxed);
+        }
+        for b in &self.holds {
+            b.take();
+        }
+        pool.run(&self.as_job.0);
+        for b in &self.holds {
+            b.give_back();
+        }
+    }
+
+    /// How many tasks each thread has run since binding.
+    pub fn tasks_by_thread(&self) -> Vec<usize> {
+        self.job
+            .taken
+            .iter()
+            .map(|t| t.load(Ordering::Relaxed))
+            .collect()
+    }
+}
+
+impl Job for Execution {
+    fn run(&self, member: usize, team: &Team) {
+        dispatch(
+            self.plan.0.options.isa,
+            Member {
+                execution: self,
+                member,
+                team,
+            },
+        );
+    }
+}
+
+struct Member<'a> {
+    execution: &'a Execution,
+    member: usize,
+    team: &'a Team,
+}
+
+impl Kernel for Member<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Lanes>(self, s: S) {
+        let e = self.execution;
+        let plan = &*e.plan.0;
+        let cx = Context {
+            execution: e,
+            scratch: e.scratch[self.member].start(),
+            isa: plan.options.isa,
+        };
+        let mut taken = 0;
+        for (level, units) in plan.levels.iter().enumerate() {
+            let total: usize = units.iter().map(|&u| plan.units[u].tasks).sum();
+            loop {
+                let mut task = e.next_task[level].fetch_add(1, Ordering::Relaxed);
+                if task >= total {
+                    break;
+                }
+                for &u in units {
+                    let unit = &plan.units[u];
+                    if task < unit.tasks {
+                        // SAFETY: see the head of the module: this task is this thread's alone.
+                        unsafe { cx.run(s, unit, task) };
+                        break;
+                    }
+                    task -= unit.tasks;
+                }
+                taken += 1;
+            }
+            self.team.barrier();
+        }
+        e.taken[self.member].fetch_add(taken, Ordering::Relaxed);
+    }
+}
+
+/// What a task works with.
+#[derive(Clone, Copy)]
+struct Context<'a> {
+    execution: &'a Execution,
+    /// This thread's scratch.
+    scratch: *mut f32,
+    isa: Isa,
+}
+
+impl Context<'_> {
+    /// Start of a slot.
+    #[inline(always)]
+    fn slot(&self, slot: Slot) -> *mut f32 {
+        let at = self.execution.plan.0.offsets[slot];
+        self.execution.arena.start::<f32>().wrapping_add(at)
+    }
+
+    #[inline(always)]
+    fn output<T>(&self, port: usize) -> *mut T {
+        self.execution.outputs[port].start()
+    }
+
+    #[inline(always)]
+    fn input<T>(&self, port: usize) -> *const T {
+        self.execution.inputs[port].start()
+    }
+
+    /// # Safety
+    /// No other thread may run the same task, or one that writes what this one touches.
+    #[inline(always)]
+    unsafe fn run<S: Lanes>(&self, s: S, unit: &Unit, task: usize) {
+        // SAFETY: passed on from the caller.
+        unsafe {
+            match &unit.work {
+                Work::Chain {
+                    chain,
+                    elements,
+                    share,
+                } => {
+                    let start = task * share;
+                    let run = chain::Run {
+                        cx: self,
+                        chain,
+                        registers: self.scratch,
+                        task,
+                    };
+                    run.prepare(s);
+                    run.range(s, start, (*share).min(elements - start), std::ptr::null());
+                }
+                Work::Pack(work) => matmul::pack(self, work, task),
+                Work::Matmul(work) => matmul::multiply(self, s, work, task),
+                Work::Reduce(work) => reduce::reduce(self, s, work, task),
+                Work::Join(work) => self.join(work, task),
+                Work::LargestOf {
+                    partial,
+                    count,
+                    out,
+                } => {
+                    let partials = std::slice::from_raw_parts(self.slot(*partial), *count);
+                    *self.slot(*out) = largest(partials);
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`Context::run`].
+    unsafe fn join(&self, work: &JoinWork, part: usize) {
+        let p = &work.parts[part];
+        for row in 0..work.rows {
+            // SAFETY: the part's rows lie within its slot, and within the result where no other part's do.
+            unsafe {
+                std::ptr::copy_nonoverlapping(
+                    self.slot(p.from).add(row * p.run),
+                    self.slot(work.to).add(p.offset + row * work.pitch),
+                    p.run,
+                );
+            }
+        }
+    }
+
+    /// Where an operand starts, for code that reads both kinds.
+    fn source(&self, place: Place) -> crate::gemm::Source {
+        use crate::gemm::Source;
+        match place {
+            Place::Slot(slot) => Source::F32(self.slot(slot)),
+            Place::Port(port, DType::Fp16) => Source::F16(self.input(port)),
+            Place::Port(port, _) => Source::F32(self.input(port)),
+        }
+    }
+}
+
+/// Largest element, NaN if one is.
+fn largest(x: &[f32]) -> f32 {
+    x.iter().copied().fold(
+        f32::NEG_INFINITY,
+        |a, b| if a.is_nan() || a > b { a } else { b },
+    )
+}

@@ -1,0 +1,252 @@
+//! From a graph to a plan: what is computed in which order, by how many tasks, and where every value lives.
+//!
+//! Values are gathered into groups that run as one pass over tiles (`group`), each group becomes a unit of work
+//! (`build`), and units are given levels and memory (`schedule`). Units of one level do not depend on each other: their
+//! tasks are handed to whichever thread is free, and a barrier separates the levels.
+
+mod build;
+pub(crate) mod chain;
+mod group;
+mod schedule;
+
+use crate::simd::Isa;
+pub(crate) use ane_ir::DType;
+use ane_ir::{Graph, Numerics, TensorType};
+use chain::Chain;
+use std::sync::Arc;
+
+/// How a graph is compiled.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// The numeric policy.
+    pub numerics: Numerics,
+    /// The instruction set of the kernels.
+    pub isa: Isa,
+}
+
+impl Options {
+    /// `numerics` on the fastest instruction set of this machine.
+    pub fn new(numerics: Numerics) -> Self {
+        Self {
+            numerics,
+            isa: Isa::detect(),
+        }
+    }
+}
+
+/// A graph cannot be compiled.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// The caller asked for an instruction set that this machine lacks.
+    #[error("this machine does not have {isa}")]
+    Isa {
+        /// What was asked for.
+        isa: Isa,
+    },
+    /// A tensor without elements: nothing in the op set makes one out of others.
+    #[error("`{value}` has no elements ({ty}); the engine computes nothing from nothing")]
+    Empty {
+        /// Name or number of the value.
+        value: String,
+        /// Its type.
+        ty: TensorType,
+    },
+}
+
+/// A named tensor that crosses the boundary.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Port {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub ty: TensorType,
+}
+
+/// Index of a region of the arena.
+pub(crate) type Slot = usize;
+
+/// Where an operand is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Place {
+    /// f32 in the arena.
+    Slot(Slot),
+    /// An input port, in its own dtype.
+    Port(usize, DType),
+}
+
+/// One unit of work.
+#[derive(Debug)]
+pub(crate) struct Unit {
+    pub(crate) work: Work,
+    pub(crate) tasks: usize,
+    reads: Vec<Slot>,
+    writes: Vec<Slot>,
+}
+
+/// What a unit does.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// An elementwise pass over `elements`, `share` of them per task.
+    Chain {
+        chain: Chain,
+        elements: usize,
+        share: usize,
+    },
+    /// Packing of a matmul operand.
+    Pack(PackWork),
+    /// A matrix product and the pass over its result.
+    Matmul(MatmulWork),
+    /// A reduction or a normalisation along axes.
+    Reduce(ReduceWork),
+    /// Blocks of one tensor copied into another.
+    Join(JoinWork),
+    /// Largest of the partial maxima that the tasks of a chain left.
+    LargestOf {
+        partial: Slot,
+        count: usize,
+        out: Slot,
+    },
+}
+
+/// Packing of one operand of a matmul: `batches` matrices of `vectors` vectors of length `k`.
+#[derive(Debug)]
+pub(crate) struct PackWork {
+    pub(crate) place: Place,
+    pub(crate) stride: usize,
+    pub(crate) step: usize,
+    pub(crate) vectors: usize,
+    pub(crate) k: usize,
+    pub(crate) width: usize,
+    pub(crate) groups: usize,
+    pub(crate) groups_per_task: usize,
+    pub(crate) batch_stride: usize,
+    pub(crate) out: Slot,
+}
+
+/// A batch of matrix products `[m, k] · [k, n]`, each cut into blocks of `rows` × `columns`.
+#[derive(Debug)]
+pub(crate) struct MatmulWork {
+    pub(crate) chain: Chain,
+    pub(crate) m: usize,
+    pub(crate) n: usize,
+    pub(crate) k: usize,
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    pub(crate) packed_rows: Slot,
+    pub(crate) packed_columns: Slot,
+    /// For every matrix of the result, which packed matrices it multiplies.
+    pub(crate) batch: Vec<(usize, usize)>,
+}
+
+/// Which reduction.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Reduction {
+    Sum,
+    Mean,
+    Max,
+    LogSumExp,
+    /// Keeps its elements; normalises them.
+    Softmax,
+}
+
+/// `bases.len()` groups of elements, those at `base + within[i]`; each is reduced to one or normalised.
+#[derive(Debug)]
+pub(crate) struct ReduceWork {
+    pub(crate) kind: Reduction,
+    pub(crate) dtype: DType,
+    pub(crate) from: Slot,
+    pub(crate) to: Slot,
+    pub(crate) bases: Vec<usize>,
+    pub(crate) within: Vec<usize>,
+    pub(crate) share: usize,
+}
+
+/// For every operand: rows of `run` elements go to `offset + row · pitch`.
+#[derive(Debug)]
+pub(crate) struct JoinWork {
+    pub(crate) parts: Vec<JoinPart>,
+    pub(crate) rows: usize,
+    pub(crate) pitch: usize,
+    pub(crate) to: Slot,
+}
+
+/// One operand of a [`JoinWork`].
+#[derive(Debug)]
+pub(crate) struct JoinPart {
+    pub(crate) from: Slot,
+    pub(crate) run: usize,
+    pub(crate) offset: usize,
+}
+
+/// A compiled graph. Cheap to clone and free of state; [`crate::Bound`] holds that.
+#[derive(Debug, Clone)]
+pub struct Plan(pub(crate) Arc<PlanData>);
+
+#[derive(Debug)]
+pub(crate) struct PlanData {
+    pub(crate) options: Options,
+    pub(crate) inputs: Vec<Port>,
+    pub(crate) outputs: Vec<Port>,
+    pub(crate) units: Vec<Unit>,
+    /// Units by level.
+    pub(crate) levels: Vec<Vec<usize>>,
+    /// Offset of every slot in the arena, in f32 elements.
+    pub(crate) offsets: Vec<usize>,
+    pub(crate) arena: usize,
+    /// Scratch of one thread, in f32 elements.
+    pub(crate) scratch: usize,
+    /// Constants and where they live.
+    pub(crate) constants: Vec<(Slot, Vec<f32>)>,
+}
+
+impl Plan {
+    /// Compiles `graph`.
+    ///
+    /// # Errors
+    /// When the instruction set is not there, or a tensor has no elements.
+    pub fn compile(graph: &Graph, options: Options) -> Result<Self, PlanError> {
+        if !options.isa.available() {
+            return Err(PlanError::Isa { isa: options.isa });
+        }
+        if let Some(v) = graph.values().find(|&v| graph.ty(v).shape.numel() == 0) {
+            return Err(PlanError::Empty {
+                value: graph.name(v).map_or_else(|| v.to_string(), str::to_owned),
+                ty: graph.ty(v).clone(),
+            });
+        }
+        let groups = group::group(graph);
+        let built = build::build(graph, &groups, &options);
+        Ok(Self(Arc::new(schedule::schedule(graph, built, options))))
+    }
+
+    /// Input ports, in order.
+    pub fn inputs(&self) -> &[Port] {
+        &self.0.inputs
+    }
+
+    /// Output ports, in order.
+    pub fn outputs(&self) -> &[Port] {
+        &self.0.outputs
+    }
+
+    /// The options it was compiled with.
+    pub fn options(&self) -> &Options {
+        &self.0.options
+    }
+
+    /// Barriers of one execution.
+    pub fn level_count(&self) -> usize {
+        self.0.levels.len()
+    }
+
+    /// Passes, products, packings and so on of one execution.
+    pub fn unit_count(&self) -> usize {
+        self.0.units.len()
+    }
+
+    /// Bytes of intermediate values.
+    pub fn arena_bytes(&self) -> usize {
+        self.0.arena * 4
+    }
+}

@@ -1,0 +1,673 @@
+//! Units of work from groups.
+
+use super::{
+    JoinPart, JoinWork, MatmulWork, Options, PackWork, Place, ReduceWork, Reduction, Slot, Unit,
+    Work,
+    chain::{Chain, Ew, Instr, Load, Reg, Round, Src, TILE, Walk},
+    group::{Class, Groups},
+};
+use crate::gemm::Gemm;
+use ane_ir::{DType, Graph, NonFinite, Shape, Value, ops::Op};
+use std::collections::HashMap;
+
+/// Elements of a task of an elementwise pass: large enough that taking a task costs nothing, small enough to share.
+const SHARE: usize = 16 * TILE;
+/// Elements of a task of packing.
+const PACK_SHARE: usize = 16 * 1024;
+/// Largest block of a matrix product: 48 rows by 256 columns stay in a second-level cache with their operands.
+const BLOCK_ROWS: usize = 48;
+const BLOCK_COLUMNS: usize = 256;
+
+/// Everything but levels and addresses.
+#[derive(Debug, Default)]
+pub(super) struct Built {
+    pub(super) units: Vec<Unit>,
+    /// Elements of every slot.
+    pub(super) slots: Vec<usize>,
+    pub(super) constants: Vec<(Slot, Vec<f32>)>,
+    pub(super) scratch: usize,
+}
+
+pub(super) fn build(graph: &Graph, groups: &Groups, options: &Options) -> Built {
+    let mut b = Builder {
+        graph,
+        groups,
+        options,
+        gemm: Gemm::of(options.isa),
+        built: Built::default(),
+        slot_of: vec![None; graph.values().len()],
+        packed: HashMap::new(),
+        ports: vec![Vec::new(); graph.values().len()],
+    };
+    for (port, &v) in graph.outputs().iter().enumerate() {
+        b.ports[groups.root[v.index()].index()].push((port, v));
+    }
+    for (i, group) in groups.groups.iter().enumerate() {
+        if !group.members.is_empty() {
+            b.group(i);
+        }
+    }
+    for (i, node) in graph.nodes().iter().enumerate() {
+        if groups.class[i] == Class::Alone {
+            b.alone(node);
+        }
+    }
+    b.remaining_ports();
+    b.built
+}
+
+type PackKey = (Place, usize, usize, usize, usize, usize);
+
+struct Builder<'a> {
+    graph: &'a Graph,
+    groups: &'a Groups,
+    options: &'a Options,
+    gemm: Gemm,
+    built: Built,
+    slot_of: Vec<Option<Slot>>,
+    packed: HashMap<PackKey, Slot>,
+    /// Output ports of every root.
+    ports: Vec<Vec<(usize, Value)>>,
+}
+
+/// A chain under construction.
+struct ChainBuilder {
+    chain: Chain,
+    shape: Shape,
+    registers: HashMap<Value, Src>,
+    splats: HashMap<u32, Reg>,
+    last_use: HashMap<Value, usize>,
+    free: Vec<Reg>,
+    /// Registers of loaded operands, read by the next instruction only.
+    free_later: Vec<Reg>,
+    reads: Vec<Slot>,
+    writes: Vec<Slot>,
+}
+
+impl Builder<'_> {
+    fn numel(&self, v: Value) -> usize {
+        self.graph.ty(v).shape.numel()
+    }
+
+    fn new_slot(&mut self, elements: usize) -> Slot {
+        self.built.slots.push(elements);
+        self.built.slots.len() - 1
+    }
+
+    /// The slot that holds `root`, made on first use.
+    fn slot(&mut self, root: Value) -> Slot {
+        if let Some(slot) = self.slot_of[root.index()] {
+            return slot;
+        }
+        let slot = self.new_slot(self.numel(root));
+        self.slot_of[root.index()] = Some(slot);
+        if let Some(literal) = self.graph.literal(root) {
+            let elements = literal.to_f64().into_iter().map(|x| x as f32).collect();
+            self.built.constants.push((slot, elements));
+        }
+        slot
+    }
+
+    /// Where `root` is read: its port or its slot.
+    fn place(&mut self, root: Value) -> Place {
+        match self.graph.inputs().iter().position(|&v| v == root) {
+            Some(port) => Place::Port(port, self.graph.ty(root).dtype),
+            None => Place::Slot(self.slot(root)),
+        }
+    }
+
+    /// `root` in the arena, brought there from its port if need be.
+    fn in_arena(&mut self, root: Value) -> Slot {
+        let place = self.place(root);
+        let Place::Port(..) = place else {
+            return self.slot(root);
+        };
+        let known = self.slot_of[root.index()].is_some();
+        let slot = self.slot(root);
+        if !known {
+            let shape = self.graph.ty(root).shape.clone();
+            let mut c = ChainBuilder::new(shape.clone());
+            let to = c.register();
+            c.load(place, Walk::broadcast(&shape, &shape), to);
+            c.chain.instrs.push(Instr::Store {
+                from: Src::Reg(to),
+                to: slot,
+            });
+            c.writes.push(slot);
+            self.push_chain(c);
+        }
+        slot
+    }
+
+    fn push(&mut self, work: Work, tasks: usize, reads: Vec<Slot>, writes: Vec<Slot>) {
+        self.built.units.push(Unit {
+            work,
+            tasks,
+            reads,
+            writes,
+        });
+    }
+
+    fn push_chain(&mut self, c: ChainBuilder) {
+        let elements = c.shape.numel();
+        let tasks = elements.div_ceil(SHARE);
+        self.need_scratch(&c.chain, 0);
+        let work = Work::Chain {
+            chain: c.chain,
+            elements,
+            share: SHARE,
+        };
+        self.push(work, tasks, c.reads, c.writes);
+    }
+
+    fn need_scratch(&mut self, chain: &Chain, extra: usize) {
+        let needed = chain.registers * chain.tile() + extra;
+        self.built.scratch = self.built.scratch.max(needed);
+    }
+
+    fn group(&mut self, index: usize) {
+        let group = &self.groups.groups[index];
+        let mut c = ChainBuilder::new(group.shape.clone());
+        for (i, &v) in group.members.iter().enumerate() {
+            if let Some((node, _)) = Groups::definition(self.graph, v) {
+                for x in &self.graph.nodes()[node].operands {
+                    c.last_use.insert(self.groups.root[x.index()], i);
+                }
+            }
+        }
+        // Maxima that end the chain, and the slots of their partial results.
+        let mut maxima: Vec<(Value, Option<Slot>)> = Vec::new();
+        for (i, &v) in group.members.iter().enumerate() {
+            let (node, _) = Groups::definition(self.graph, v).expect("members are results");
+            if self.groups.class[node] == Class::Largest {
+                if !maxima.iter().any(|(w, _)| *w == v) {
+                    maxima.push((v, None));
+                }
+                continue;
+            }
+            let src = self.compute(&mut c, index, v);
+            c.registers.insert(v, src);
+            if self.groups.leaves_group(self.graph, v) {
+                let to = self.slot(v);
+                c.chain.instrs.push(Instr::Store { from: src, to });
+                c.writes.push(to);
+            }
+            for &(port, out) in &self.ports[v.index()] {
+                let dtype = self.graph.ty(out).dtype;
+                c.chain.instrs.push(Instr::Export {
+                    from: src,
+                    port,
+                    dtype,
+                });
+            }
+            let read_by_largest = |w: &Value| {
+                Groups::definition(self.graph, *w).is_some_and(|(n, _)| {
+                    self.groups.class[n] == Class::Largest
+                        && self.groups.root[self.graph.nodes()[n].operands[0].index()] == v
+                })
+            };
+            for &w in group.members.iter().filter(|w| read_by_largest(w)) {
+                let partial = self.new_slot(0);
+                c.chain.instrs.push(Instr::Largest { from: src, partial });
+                c.writes.push(partial);
+                maxima.push((w, Some(partial)));
+            }
+            c.release(i);
+        }
+        // Values read by a maximum but computed elsewhere come in through a load.
+        for (w, partial) in &mut maxima {
+            if partial.is_none() {
+                let (node, _) = Groups::definition(self.graph, *w).expect("members are results");
+                let src = self.operand(&mut c, index, self.graph.nodes()[node].operands[0]);
+                let slot = self.new_slot(0);
+                c.chain.instrs.push(Instr::Largest {
+                    from: src,
+                    partial: slot,
+                });
+                c.writes.push(slot);
+                *partial = Some(slot);
+            }
+        }
+        match group.head {
+            Some(head) => self.matmul(head, c),
+            None => self.push_chain(c),
+        }
+        let tasks = self.built.units.last().map_or(0, |u| u.tasks);
+        for (w, partial) in maxima {
+            let partial = partial.expect("set above");
+            self.built.slots[partial] = tasks;
+            let out = self.slot(w);
+            let work = Work::LargestOf {
+                partial,
+                count: tasks,
+                out,
+            };
+            self.push(work, 1, vec![partial], vec![out]);
+        }
+    }
+
+    /// Emits what computes `v` and says where it is.
+    fn compute(&mut self, c: &mut ChainBuilder, group: usize, v: Value) -> Src {
+        let (node, index) = Groups::definition(self.graph, v).expect("members are results");
+        let n = &self.graph.nodes()[node];
+        let numerics = &self.options.numerics;
+        let dtype = self.graph.ty(v).dtype;
+        match &n.op {
+            Op::Matmul(_) => {
+                let mut src = Src::Head;
+                if let (Some(limit), DType::Fp16) = (numerics.matmul_limit, dtype) {
+                    let to = c.register();
+                    c.compute(Ew::Cliff(limit), Round::Keep, to, &[src]);
+                    src = Src::Reg(to);
+                }
+                let round = Round::of(dtype, true, numerics);
+                if round == Round::Keep {
+                    return src;
+                }
+                let to = match src {
+                    Src::Reg(r) => r,
+                    Src::Head | Src::Slot(_) => c.register(),
+                };
+                c.compute(Ew::Copy, round, to, &[src]);
+                Src::Reg(to)
+            }
+            Op::Transpose(_) | Op::SliceBySize(_) | Op::Split(_) => {
+                let to = c.register();
+                let (walk, cliff) = self.movement(node, index);
+                let place = self.place(self.groups.root[n.operands[0].index()]);
+                c.load(place, walk, to);
+                if let Some(limit) = cliff {
+                    c.compute(Ew::Cliff(limit), Round::Keep, to, &[Src::Reg(to)]);
+                }
+                Src::Reg(to)
+            }
+            op => {
+                let (f, inexact) =
+                    elementwise(op, self.graph.ty(n.operands[0]).dtype, self.options);
+                let xs: Vec<Src> = n
+                    .operands
+                    .iter()
+                    .map(|&x| self.operand(c, group, x))
+                    .collect();
+                let to = c.register();
+                c.compute(f, Round::of(dtype, inexact, numerics), to, &xs);
+                Src::Reg(to)
+            }
+        }
+    }
+
+    /// Where an operand of a member of `group` is: a register, the arena itself, or freshly loaded.
+    fn operand(&mut self, c: &mut ChainBuilder, group: usize, x: Value) -> Src {
+        let root = self.groups.root[x.index()];
+        let shape = self.graph.ty(x).shape.clone();
+        if self.groups.of[root.index()] == Some(group)
+            && shape == c.shape
+            && let Some(&src) = c.registers.get(&root)
+        {
+            return src;
+        }
+        if let Some(value) = self.graph.literal(root).and_then(|l| l.splat_value()) {
+            return Src::Reg(c.splat(value as f32));
+        }
+        let walk = Walk::broadcast(&shape, &c.shape);
+        let place = self.place(root);
+        if let Place::Slot(slot) = place
+            && walk.is_contiguous()
+            && self.numel(root) == c.shape.numel()
+        {
+            c.reads.push(slot);
+            return Src::Slot(slot);
+        }
+        let to = c.register();
+        c.load(place, walk, to);
+        c.free_later.push(to);
+        Src::Reg(to)
+    }
+
+    /// How a movement reads its operand, and the cliff it applies.
+    fn movement(&self, node: usize, index: usize) -> (Walk, Option<f32>) {
+        let n = &self.graph.nodes()[node];
+        let x = &self.graph.ty(n.operands[0]).shape;
+        let strides = x.strides();
+        let out = &self.graph.ty(n.results[index]).shape;
+        let infallible = "the node was typed when it was made";
+        match &n.op {
+            Op::Transpose(op) => {
+                let perm = op.axes_of(x).expect(infallible);
+                let strides: Vec<usize> = perm.iter().map(|&a| strides[a]).collect();
+                (Walk::new(0, out.dims(), &strides), None)
+            }
+            Op::SliceBySize(op) => {
+                let (begin, _) = op.block(x).expect(infallible);
+                let offset = begin.iter().zip(&strides).map(|(b, s)| b * s).sum();
+                let inside = begin.last().is_some_and(|&b| b > 0);
+                let half = self.graph.ty(n.operands[0]).dtype == DType::Fp16;
+                let cliff = self.options.numerics.slice_limit.filter(|_| inside && half);
+                (Walk::new(offset, out.dims(), &strides), cliff)
+            }
+            Op::Split(op) => {
+                let (axis, sizes) = op.parts(x).expect(infallible);
+                let offset = sizes[..index].iter().sum::<usize>() * strides[axis];
+                (Walk::new(offset, out.dims(), &strides), None)
+            }
+            _ => unreachable!("only movements are asked"),
+        }
+    }
+
+    fn matmul(&mut self, head: Value, mut c: ChainBuilder) {
+        let (node, _) = Groups::definition(self.graph, head).expect("a head is a result");
+        let n = &self.graph.nodes()[node];
+        let Op::Matmul(op) = &n.op else {
+            unreachable!("heads are matmuls")
+        };
+        let (tx, ty) = (self.graph.ty(n.operands[0]), self.graph.ty(n.operands[1]));
+        let d = op
+            .dims(tx, ty)
+            .expect("the node was typed when it was made");
+        let leading = |s: &Shape| Shape::new(&s.dims()[..s.rank() - 2]);
+        let (bx, by) = (leading(&tx.shape), leading(&ty.shape));
+        let mut batch = Vec::with_capacity(d.batch.numel());
+        let (sx, sy) = (
+            bx.broadcast_strides(&d.batch),
+            by.broadcast_strides(&d.batch),
+        );
+        for i in 0..d.batch.numel() {
+            let mut rest = i;
+            let (mut at_x, mut at_y) = (0, 0);
+            for axis in (0..d.batch.rank()).rev() {
+                let at = rest % d.batch.dims()[axis];
+                rest /= d.batch.dims()[axis];
+                at_x += at * sx[axis];
+                at_y += at * sy[axis];
+            }
+            batch.push((at_x, at_y));
+        }
+        let (gemm, x, y) = (self.gemm, n.operands[0], n.operands[1]);
+        let (stride, step) = if op.transpose_x { (1, d.m) } else { (d.k, 1) };
+        let packed_rows = self.pack(x, bx.numel(), d.m, d.k, (stride, step), gemm.block);
+        let (stride, step) = if op.transpose_y { (d.k, 1) } else { (1, d.n) };
+        let packed_columns = self.pack(y, by.numel(), d.n, d.k, (stride, step), gemm.panel);
+        c.reads.extend([packed_rows, packed_columns]);
+        let rows = (BLOCK_ROWS / gemm.block * gemm.block).max(gemm.block);
+        // Equal shares of the columns, whole panels each: a rest of one panel would leave a thread idle.
+        let shares = d.n.div_ceil(BLOCK_COLUMNS);
+        let columns = d.n.div_ceil(shares).next_multiple_of(gemm.panel);
+        let tasks = batch.len() * d.m.div_ceil(rows) * d.n.div_ceil(columns);
+        self.need_scratch(&c.chain, rows * columns.min(d.n));
+        let work = Work::Matmul(MatmulWork {
+            chain: c.chain,
+            m: d.m,
+            n: d.n,
+            k: d.k,
+            rows,
+            columns,
+            packed_rows,
+            packed_columns,
+            batch,
+        });
+        self.push(work, tasks, c.reads, c.writes);
+    }
+
+    /// The slot of the packed operand `x`, shared by all products that read it alike.
+    fn pack(
+        &mut self,
+        x: Value,
+        batches: usize,
+        vectors: usize,
+        k: usize,
+        (stride, step): (usize, usize),
+        width: usize,
+    ) -> Slot {
+        let root = self.groups.root[x.index()];
+        let place = match self.place(root) {
+            p @ (Place::Slot(_) | Place::Port(_, DType::Fp16 | DType::Fp32)) => p,
+            Place::Port(..) => Place::Slot(self.in_arena(root)),
+        };
+        let key = (place, stride, step, vectors, k, width);
+        if let Some(&slot) = self.packed.get(&key) {
+            return slot;
+        }
+        let per_batch = vectors.div_ceil(width);
+        let groups = batches * per_batch;
+        let out = self.new_slot(groups * width * k);
+        let groups_per_task = (PACK_SHARE / (width * k)).max(1);
+        let work = Work::Pack(PackWork {
+            place,
+            stride,
+            step,
+            vectors,
+            k,
+            width,
+            groups,
+            groups_per_task,
+            batch_stride: vectors * k,
+            out,
+        });
+        let reads = match place {
+            Place::Slot(s) => vec![s],
+            Place::Port(..) => Vec::new(),
+        };
+        self.push(work, groups.div_ceil(groups_per_task), reads, vec![out]);
+        self.packed.insert(key, out);
+        out
+    }
+
+    fn alone(&mut self, node: &ane_ir::Node) {
+        let y = node.results[0];
+        let x = node.operands[0];
+        let reduction = match &node.op {
+            Op::ReduceSum(op) => (Reduction::Sum, op.axes.clone()),
+            Op::ReduceMean(op) => (Reduction::Mean, op.axes.clone()),
+            Op::ReduceMax(op) => (Reduction::Max, op.axes.clone()),
+            Op::ReduceLogSumExp(op) => (Reduction::LogSumExp, op.axes.clone()),
+            Op::Softmax(op) => (Reduction::Softmax, vec![op.axis]),
+            Op::Concat(op) => {
+                let axis = self.graph.ty(y).shape.axis(op.axis);
+                return self.join(node, axis.expect("the node was typed when it was made"));
+            }
+            _ => unreachable!("only these run alone"),
+        };
+        let (kind, axes) = reduction;
+        let shape = self.graph.ty(x).shape.clone();
+        let reduced: Vec<usize> = axes.iter().filter_map(|&a| shape.axis(a)).collect();
+        let offsets = |reduce: bool| {
+            let strides = shape.strides();
+            let mut all = vec![0];
+            for axis in (0..shape.rank()).filter(|a| reduced.contains(a) == reduce) {
+                all = all
+                    .iter()
+                    .flat_map(|&o| (0..shape.dims()[axis]).map(move |i| (o, i)))
+                    .map(|(o, i)| o + i * strides[axis])
+                    .collect();
+            }
+            all
+        };
+        let (bases, within) = (offsets(false), offsets(true));
+        let from = self.in_arena(self.groups.root[x.index()]);
+        let to = self.slot(y);
+        let share = (SHARE / within.len()).max(1);
+        let tasks = bases.len().div_ceil(share);
+        self.built.scratch = self.built.scratch.max(within.len() + 64);
+        let work = Work::Reduce(ReduceWork {
+            kind,
+            dtype: self.graph.ty(y).dtype,
+            from,
+            to,
+            bases,
+            within,
+            share,
+        });
+        self.push(work, tasks, vec![from], vec![to]);
+    }
+
+    fn join(&mut self, node: &ane_ir::Node, axis: usize) {
+        let out = self.graph.ty(node.results[0]).shape.clone();
+        let rows: usize = out.dims()[..axis].iter().product();
+        let pitch = out.numel() / rows;
+        let mut parts = Vec::new();
+        let mut offset = 0;
+        for x in &node.operands {
+            let run = self.numel(*x) / rows;
+            let from = self.in_arena(self.groups.root[x.index()]);
+            parts.push(JoinPart { from, run, offset });
+            offset += run;
+        }
+        let to = self.slot(node.results[0]);
+        let reads = parts.iter().map(|p| p.from).collect();
+        let tasks = parts.len();
+        let work = Work::Join(JoinWork {
+            parts,
+            rows,
+            pitch,
+            to,
+        });
+        self.push(work, tasks, reads, vec![to]);
+    }
+
+    /// Output ports whose values no chain computed: copies.
+    fn remaining_ports(&mut self) {
+        for root in self.graph.values() {
+            let computed = self.groups.of[root.index()].is_some_and(|g| {
+                let (node, _) = Groups::definition(self.graph, root).expect("members are results");
+                let _ = g;
+                self.groups.class[node] != Class::Largest
+            });
+            if computed {
+                continue;
+            }
+            for (port, v) in std::mem::take(&mut self.ports[root.index()]) {
+                let ty = self.graph.ty(v).clone();
+                let mut c = ChainBuilder::new(ty.shape.clone());
+                let to = c.register();
+                let place = self.place(root);
+                c.load(place, Walk::broadcast(&ty.shape, &ty.shape), to);
+                c.chain.instrs.push(Instr::Export {
+                    from: Src::Reg(to),
+                    port,
+                    dtype: ty.dtype,
+                });
+                self.push_chain(c);
+            }
+        }
+    }
+}
+
+impl ChainBuilder {
+    fn new(shape: Shape) -> Self {
+        Self {
+            chain: Chain::default(),
+            shape,
+            registers: HashMap::new(),
+            splats: HashMap::new(),
+            last_use: HashMap::new(),
+            free: Vec::new(),
+            free_later: Vec::new(),
+            reads: Vec::new(),
+            writes: Vec::new(),
+        }
+    }
+
+    fn register(&mut self) -> Reg {
+        self.free.pop().unwrap_or_else(|| {
+            self.chain.registers += 1;
+            Reg::try_from(self.chain.registers - 1).expect("groups are bounded")
+        })
+    }
+
+    fn splat(&mut self, value: f32) -> Reg {
+        if let Some(&r) = self.splats.get(&value.to_bits()) {
+            return r;
+        }
+        // Never freed: the register holds the constant for all tiles of a task.
+        self.chain.registers += 1;
+        let r = Reg::try_from(self.chain.registers - 1).expect("groups are bounded");
+        self.splats.insert(value.to_bits(), r);
+        self.chain.splats.push((r, value));
+        r
+    }
+
+    fn load(&mut self, place: Place, walk: Walk, to: Reg) {
+        if let Place::Slot(slot) = place {
+            self.reads.push(slot);
+        }
+        self.chain.loads.push(Load { place, walk });
+        self.chain.instrs.push(Instr::Load {
+            load: self.chain.loads.len() - 1,
+            to,
+        });
+    }
+
+    fn compute(&mut self, f: Ew, round: Round, to: Reg, xs: &[Src]) {
+        let at = |i: usize| xs.get(i).copied().unwrap_or(xs[0]);
+        self.chain.instrs.push(Instr::Compute {
+            f,
+            round,
+            to,
+            xs: [at(0), at(1), at(2)],
+        });
+    }
+
+    /// Frees the registers that member `i` read last.
+    fn release(&mut self, i: usize) {
+        let done: Vec<Value> = self
+            .registers
+            .keys()
+            .copied()
+            .filter(|v| self.last_use.get(v).is_none_or(|&last| last <= i))
+            .collect();
+        let mut freed: Vec<Reg> = std::mem::take(&mut self.free_later);
+        for v in done {
+            if let Some(Src::Reg(r)) = self.registers.remove(&v) {
+                freed.push(r);
+            }
+        }
+        freed.sort_unstable();
+        self.free.extend(freed);
+    }
+}
+
+/// The function of an elementwise op, and whether its results may leave the grid of its dtype.
+fn elementwise(op: &Op, from: DType, options: &Options) -> (Ew, bool) {
+    use ane_ir::ops::gelu::Mode;
+    let numerics = &options.numerics;
+    let silicon = numerics.non_finite == NonFinite::Silicon;
+    match op {
+        Op::Add(_) => (Ew::Add, true),
+        Op::Sub(_) => (Ew::Sub, true),
+        Op::Mul(_) if silicon => (Ew::MulSilicon, true),
+        Op::Mul(_) => (Ew::Mul, true),
+        Op::RealDiv(_) => (Ew::Div, true),
+        Op::Maximum(_) => (Ew::Max, false),
+        Op::Minimum(_) => (Ew::Min, false),
+        Op::Pow(_) => (Ew::Pow, true),
+        Op::Sqrt(_) => (Ew::Sqrt, true),
+        Op::Rsqrt(op) => (Ew::Rsqrt(op.epsilon_in(from, numerics)), true),
+        Op::Exp(_) => (Ew::Exp, true),
+        Op::Log(op) if silicon => (Ew::LogSilicon(op.epsilon_in(from, numerics)), true),
+        Op::Log(op) => (Ew::Log(op.epsilon_in(from, numerics)), true),
+        Op::Tanh(_) => (Ew::Tanh, true),
+        Op::Sigmoid(_) => (Ew::Sigmoid, true),
+        Op::Silu(_) => (Ew::Silu, true),
+        Op::Relu(_) => (Ew::Relu, false),
+        Op::Erf(_) => (Ew::Erf, true),
+        Op::Gelu(op) => match op.mode {
+            Mode::Exact => (Ew::GeluExact, true),
+            Mode::TanhApproximation => (Ew::GeluTanh, true),
+            Mode::SigmoidApproximation => (Ew::GeluSigmoid, true),
+        },
+        Op::Abs(_) => (Ew::Abs, false),
+        Op::Sign(_) => (Ew::Sign, false),
+        Op::Greater(_) => (Ew::Greater, false),
+        Op::GreaterEqual(_) => (Ew::GreaterEqual, false),
+        Op::Less(_) => (Ew::Less, false),
+        Op::Equal(_) => (Ew::Equal, false),
+        Op::LogicalNot(_) => (Ew::Not, false),
+        Op::Select(_) => (Ew::Select, false),
+        Op::Cast(op) => match op.dtype.integer_range() {
+            None => (Ew::Copy, true),
+            Some(_) if op.dtype == DType::Bool => (Ew::NonZero, false),
+            Some((low, high)) => (Ew::Truncate(low as f32, high as f32), false),
+        },
+        _ => unreachable!("only elementwise ops are asked"),
+    }
+}

@@ -1,0 +1,181 @@
+//! A chain: elementwise instructions that run over a tile while it is in the nearest cache.
+
+use super::{Place, Slot};
+use ane_ir::{DType, MAX_RANK, NonFinite, Numerics, Shape};
+
+/// Most elements of a tile. Registers of this length stay in a first-level cache of 32 KiB, up to a dozen of them.
+pub(crate) const TILE: usize = 512;
+
+/// A register: a tile of f32.
+pub(crate) type Reg = u16;
+
+/// Elementwise functions, computed in f32.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Ew {
+    Add,
+    Sub,
+    Mul,
+    MulSilicon,
+    Div,
+    Max,
+    Min,
+    Pow,
+    Sqrt,
+    Rsqrt(f32),
+    Exp,
+    Log(f32),
+    LogSilicon(f32),
+    Tanh,
+    Sigmoid,
+    Silu,
+    Relu,
+    Erf,
+    GeluExact,
+    GeluTanh,
+    GeluSigmoid,
+    Abs,
+    Sign,
+    Greater,
+    GreaterEqual,
+    Less,
+    Equal,
+    Not,
+    NonZero,
+    Select,
+    Copy,
+    /// Toward zero, within bounds; NaN becomes the bound nearest to zero.
+    Truncate(f32, f32),
+    /// Infinite beyond a magnitude.
+    Cliff(f32),
+}
+
+/// What happens to a result before it is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Round {
+    /// Nothing: fp32, integers, and results that are fp16 values already.
+    Keep,
+    /// Rounded to fp16.
+    Fp16,
+    /// Rounded to fp16, subnormals flushed and NaN replaced as the numerics say.
+    Fp16By { flush: bool, no_nan: bool },
+    /// Kept, but NaN replaced.
+    NoNan,
+}
+
+impl Round {
+    /// The rounding of a node of `dtype` whose function may leave the fp16 grid (`inexact`) or not. What stays on the
+    /// grid still has its subnormals flushed.
+    pub(crate) fn of(dtype: DType, inexact: bool, numerics: &Numerics) -> Self {
+        let no_nan = numerics.non_finite == NonFinite::Silicon;
+        let rounds =
+            numerics.round && dtype == DType::Fp16 && (inexact || numerics.flush_subnormals);
+        match (rounds, numerics.flush_subnormals, no_nan) {
+            (true, false, false) => Self::Fp16,
+            (true, flush, no_nan) => Self::Fp16By { flush, no_nan },
+            (false, _, true) => Self::NoNan,
+            (false, _, false) => Self::Keep,
+        }
+    }
+}
+
+/// Where an instruction reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Src {
+    /// A register.
+    Reg(Reg),
+    /// The slot's elements themselves, at the tile's own position.
+    Slot(Slot),
+    /// The block of the matrix product that the chain finishes.
+    Head,
+}
+
+/// One step over a tile.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Instr {
+    /// Brings elements into a register.
+    Load { load: usize, to: Reg },
+    /// Computes; unused operands repeat the first.
+    Compute {
+        f: Ew,
+        round: Round,
+        to: Reg,
+        xs: [Src; 3],
+    },
+    /// Writes f32 to the arena.
+    Store { from: Src, to: Slot },
+    /// Writes to an output port, in its dtype.
+    Export {
+        from: Src,
+        port: usize,
+        dtype: DType,
+    },
+    /// Folds into the partial maximum of the task.
+    Largest { from: Src, partial: Slot },
+}
+
+/// A strided read.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Load {
+    pub(crate) place: Place,
+    pub(crate) walk: Walk,
+}
+
+/// Positions of an operand while the chain walks its own elements in order.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Walk {
+    pub(crate) offset: usize,
+    /// Length and stride of every axis, outermost first, neighbours merged where they walk as one.
+    pub(crate) axes: Vec<(usize, usize)>,
+}
+
+impl Walk {
+    pub(crate) fn new(offset: usize, dims: &[usize], strides: &[usize]) -> Self {
+        let mut axes: Vec<(usize, usize)> = Vec::with_capacity(MAX_RANK);
+        for (&len, &stride) in dims.iter().zip(strides) {
+            if len == 1 {
+                continue;
+            }
+            match axes.last_mut() {
+                Some((outer, outer_stride)) if *outer_stride == len * stride => {
+                    *outer *= len;
+                    *outer_stride = stride;
+                }
+                _ => axes.push((len, stride)),
+            }
+        }
+        if axes.is_empty() {
+            axes.push((1, 1));
+        }
+        Self { offset, axes }
+    }
+
+    /// A tensor of shape `from` read while walking `to`, broadcasting.
+    pub(crate) fn broadcast(from: &Shape, to: &Shape) -> Self {
+        Self::new(0, to.dims(), &from.broadcast_strides(to))
+    }
+
+    /// Whether it walks memory one element after the other.
+    pub(crate) fn is_contiguous(&self) -> bool {
+        self.offset == 0 && matches!(self.axes[..], [(_, 1)])
+    }
+}
+
+/// Instructions over tiles, and the constants that registers hold throughout.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(crate) struct Chain {
+    pub(crate) loads: Vec<Load>,
+    pub(crate) instrs: Vec<Instr>,
+    pub(crate) splats: Vec<(Reg, f32)>,
+    pub(crate) registers: usize,
+}
+
+impl Chain {
+    /// Elements of a tile, fewer where many registers would not fit the nearest cache.
+    pub(crate) fn tile(&self) -> usize {
+        match self.registers {
+            0..=12 => TILE,
+            13..=28 => TILE / 2,
+            _ => TILE / 4,
+        }
+    }
+}

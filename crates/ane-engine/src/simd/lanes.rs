@@ -1,0 +1,91 @@
+//! The operations that kernels are written in.
+
+/// A vector of [`Lanes::N`] f32 lanes and what can be done with it. The implementing token is proof that the machine
+/// has the instructions.
+///
+/// Comparisons with NaN are false. `round_f16` rounds to nearest even, overflows to infinity and keeps NaN.
+#[allow(missing_docs)]
+pub trait Lanes: Copy + Send + Sync + 'static {
+    /// Number of lanes, a power of two up to 16.
+    const N: usize;
+    /// A vector.
+    type V: Copy;
+    /// A truth value per lane.
+    type M: Copy;
+
+    fn splat(self, x: f32) -> Self::V;
+    /// Reads the first `N` elements.
+    ///
+    /// # Panics
+    /// When there are fewer.
+    fn load(self, x: &[f32]) -> Self::V;
+    /// Writes the first `N` elements.
+    ///
+    /// # Panics
+    /// When there are fewer.
+    fn store(self, out: &mut [f32], v: Self::V);
+    /// Reads the first `N` fp16 elements.
+    ///
+    /// # Panics
+    /// When there are fewer.
+    fn load_f16(self, x: &[u16]) -> Self::V;
+    /// Rounds to fp16 and writes the first `N` elements.
+    ///
+    /// # Panics
+    /// When there are fewer.
+    fn store_f16(self, out: &mut [u16], v: Self::V);
+
+    fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V;
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    fn div(self, a: Self::V, b: Self::V) -> Self::V;
+    fn sqrt(self, a: Self::V) -> Self::V;
+    fn abs(self, a: Self::V) -> Self::V;
+    /// Magnitude of `a`, sign of `b`.
+    fn copysign(self, a: Self::V, b: Self::V) -> Self::V;
+    /// Rounded to fp16, still as f32.
+    fn round_f16(self, a: Self::V) -> Self::V;
+    /// Nearest integer, ties to even; |a| < 2²².
+    fn round_int(self, a: Self::V) -> Self::V;
+    /// 2ⁿ for integral n from −126 to 127.
+    fn exp2i(self, n: Self::V) -> Self::V;
+    /// Mantissa in [1, 2) and exponent of a positive normal number.
+    fn split_exponent(self, a: Self::V) -> (Self::V, Self::V);
+
+    fn gt(self, a: Self::V, b: Self::V) -> Self::M;
+    fn ge(self, a: Self::V, b: Self::V) -> Self::M;
+    fn eq(self, a: Self::V, b: Self::V) -> Self::M;
+    fn is_nan(self, a: Self::V) -> Self::M;
+    fn or(self, a: Self::M, b: Self::M) -> Self::M;
+    /// `a` where `m`, else `b`.
+    fn select(self, m: Self::M, a: Self::V, b: Self::V) -> Self::V;
+
+    /// Largest lane, NaN if one is.
+    #[inline(always)]
+    fn reduce_max(self, v: Self::V) -> f32 {
+        let mut lanes = [0.0_f32; 16];
+        self.store(&mut lanes, v);
+        lanes[..Self::N]
+            .iter()
+            .copied()
+            .fold(
+                f32::NEG_INFINITY,
+                |a, b| if a.is_nan() || a > b { a } else { b },
+            )
+    }
+
+    /// Sum of the lanes in pairs, quads and so on.
+    #[inline(always)]
+    fn reduce_sum(self, v: Self::V) -> f32 {
+        let mut lanes = [0.0_f32; 16];
+        self.store(&mut lanes, v);
+        let mut n = Self::N;
+        while n > 1 {
+            n /= 2;
+            for i in 0..n {
+                lanes[i] += lanes[i + n];
+            }
+        }
+        lanes[0]
+    }
+}

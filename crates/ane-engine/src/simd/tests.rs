@@ -1,0 +1,133 @@
+use super::*;
+use half::f16;
+
+fn available() -> Vec<Isa> {
+    let all: Vec<Isa> = Isa::ALL.into_iter().filter(|i| i.available()).collect();
+    assert!(all.contains(&Isa::Portable));
+    all
+}
+
+struct Map<'a, F> {
+    x: &'a mut [f32],
+    f: F,
+}
+
+trait Unary {
+    fn apply<S: Lanes>(&self, s: S, x: S::V) -> S::V;
+}
+
+impl<F: Unary> Kernel for Map<'_, F> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Lanes>(self, s: S) {
+        for c in self.x.chunks_exact_mut(S::N) {
+            let v = self.f.apply(s, s.load(c));
+            s.store(c, v);
+        }
+    }
+}
+
+macro_rules! unary {
+    ($name:ident, |$s:ident, $x:ident| $e:expr) => {
+        struct $name;
+        impl Unary for $name {
+            #[inline(always)]
+            fn apply<S: Lanes>(&self, $s: S, $x: S::V) -> S::V {
+                $e
+            }
+        }
+    };
+}
+unary!(Round, |s, x| s.round_f16(x));
+unary!(Exp, |s, x| math::exp(s, x));
+unary!(Log, |s, x| math::log(s, x));
+unary!(Tanh, |s, x| math::tanh(s, x));
+unary!(Erf, |s, x| math::erf(s, x));
+
+/// Every fp16 value, padded to whole vectors.
+fn every_f16() -> Vec<f32> {
+    (0..=u16::MAX).map(|b| f16::from_bits(b).to_f32()).collect()
+}
+
+#[test]
+fn rounding_is_that_of_fp16_on_every_instruction_set() {
+    // Around every fp16 value: the value, ties, and neighbours of ties, by offsets in f32 bits.
+    let mut x: Vec<f32> = Vec::new();
+    for v in every_f16().into_iter().filter(|v| v.is_finite()) {
+        for d in [0_i64, 1, -1, 0x0FFF, 0x1000, 0x1001, 0x1800] {
+            x.push(f32::from_bits((i64::from(v.to_bits()) + d) as u32));
+        }
+    }
+    x.extend([
+        f32::INFINITY,
+        f32::NEG_INFINITY,
+        f32::NAN,
+        65_519.9,
+        65_520.0,
+        1e-8,
+        3e-8,
+        -2e-8,
+    ]);
+    x.resize(x.len().next_multiple_of(16), 0.0);
+    for isa in available() {
+        let mut y = x.clone();
+        dispatch(
+            isa,
+            Map {
+                x: &mut y,
+                f: Round,
+            },
+        );
+        for (x, y) in x.iter().zip(&y) {
+            let want = f16::from_f32(*x).to_f32();
+            assert!(
+                want.to_bits() == y.to_bits() || (want.is_nan() && y.is_nan()),
+                "{isa}: {x:e} -> {y:e}, expected {want:e}"
+            );
+        }
+    }
+}
+
+fn within_one_ulp(name: &str, isa: Isa, x: &[f32], y: &[f32], f: impl Fn(f64) -> f64) {
+    for (&x, &y) in x.iter().zip(y) {
+        let want = f(f64::from(x));
+        let found = f64::from(f16::from_f32(y).to_f32());
+        let ulps = ane_ir::testing::fp16_ulps(want, found);
+        assert!(ulps <= 1, "{isa}: {name}({x:e}) = {y:e}, expected {want:e}");
+    }
+}
+
+#[test]
+fn functions_are_within_one_fp16_ulp_of_f64_for_every_fp16_argument() {
+    let x = every_f16();
+    for isa in available() {
+        let mut y = x.clone();
+        dispatch(isa, Map { x: &mut y, f: Exp });
+        within_one_ulp("exp", isa, &x, &y, f64::exp);
+        let mut y = x.clone();
+        dispatch(isa, Map { x: &mut y, f: Tanh });
+        within_one_ulp("tanh", isa, &x, &y, f64::tanh);
+        let mut y = x.clone();
+        dispatch(isa, Map { x: &mut y, f: Log });
+        within_one_ulp("log", isa, &x, &y, f64::ln);
+        let mut y = x.clone();
+        dispatch(isa, Map { x: &mut y, f: Erf });
+        within_one_ulp("erf", isa, &x, &y, ane_ir::erf);
+    }
+}
+
+#[test]
+fn all_instruction_sets_return_the_same_bits() {
+    let x = every_f16();
+    let run = |isa| {
+        let mut y = x.clone();
+        dispatch(isa, Map { x: &mut y, f: Exp });
+        dispatch(isa, Map { x: &mut y, f: Tanh });
+        dispatch(isa, Map { x: &mut y, f: Erf });
+        y.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+    };
+    let portable = run(Isa::Portable);
+    for isa in available() {
+        assert!(run(isa) == portable, "{isa}");
+    }
+}

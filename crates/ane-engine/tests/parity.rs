@@ -1,0 +1,325 @@
+//! The engine against the definitions: every op, every instruction set, one thread and several.
+
+#![allow(clippy::unwrap_used)]
+
+use ane_engine::{Options, Plan, Pool, SharedBuffer, simd::Isa};
+use ane_ir::{
+    Chip, DType, Graph, Literal, NonFinite, Numerics, Route, Target, Tensor, TensorType, eval,
+    ops::{Fill, OpDef, Tolerance},
+    testing,
+};
+
+/// Inputs into buffers, an execution, outputs as tensors.
+fn run(g: &Graph, xs: &[Tensor<f32>], options: Options, threads: usize) -> Vec<Tensor<f32>> {
+    let plan = Plan::compile(g, options).unwrap();
+    let inputs: Vec<SharedBuffer> = xs.iter().map(buffer).collect();
+    let outputs: Vec<SharedBuffer> = plan
+        .outputs()
+        .iter()
+        .map(|p| SharedBuffer::new(p.ty.bytes()))
+        .collect();
+    let pool = Pool::new(threads).unwrap();
+    let mut bound = plan.bind(&inputs, &outputs, threads).unwrap();
+    // Twice: state left over from the first execution must not show in the second.
+    bound.execute(&pool);
+    bound.execute(&pool);
+    plan.outputs()
+        .iter()
+        .zip(&outputs)
+        .map(|(p, b)| {
+            let bytes = b.read(|x| x[..p.ty.bytes()].to_vec());
+            Literal::from_bytes(p.ty.clone(), bytes)
+                .unwrap()
+                .to_tensor()
+        })
+        .collect()
+}
+
+fn buffer(x: &Tensor<f32>) -> SharedBuffer {
+    let elements: Vec<f64> = x.data.iter().map(|&e| f64::from(e)).collect();
+    let literal = Literal::from_f64(x.ty.clone(), &elements);
+    let b = SharedBuffer::new(x.ty.bytes());
+    b.write(|bytes| bytes.copy_from_slice(literal.bytes()));
+    b
+}
+
+fn available() -> impl Iterator<Item = Isa> {
+    Isa::ALL.into_iter().filter(|i| i.available())
+}
+
+fn policies() -> Vec<Numerics> {
+    let h13 = Numerics::of(&Target::new(Chip::H13, Route::E5rt));
+    vec![
+        Numerics::ieee(),
+        Numerics::ieee().pessimistic(),
+        h13.clone(),
+        h13.pessimistic().silicon(),
+    ]
+}
+
+fn bits(ts: &[Tensor<f32>]) -> Vec<Vec<u32>> {
+    ts.iter()
+        .map(|t| t.data.iter().map(|x| x.to_bits()).collect())
+        .collect()
+}
+
+fn check<O: OpDef>() {
+    for s in O::samples() {
+        let g = testing::graph_of(&s);
+        let xs: Vec<Tensor<f32>> = testing::operands(&s);
+        for numerics in policies() {
+            let want = eval(&g, &xs, &numerics).unwrap();
+            let magnitudes: Vec<Tensor<f64>> = {
+                let xs: Vec<Tensor<f64>> = xs
+                    .iter()
+                    .map(|x| {
+                        Tensor::new(
+                            x.ty.clone(),
+                            x.data.iter().map(|e| f64::from(e.abs())).collect(),
+                        )
+                    })
+                    .collect();
+                eval(&g, &xs, &Numerics::exact()).unwrap()
+            };
+            for isa in available() {
+                let options = Options {
+                    numerics: numerics.clone(),
+                    isa,
+                };
+                let one = run(&g, &xs, options.clone(), 1);
+                let two = run(&g, &xs, options, 2);
+                assert_eq!(bits(&one), bits(&two), "{isa}, threads\n{g}");
+                for ((want, found), magnitude) in want.iter().zip(&one).zip(&magnitudes) {
+                    for ((&w, &f), &m) in want.data.iter().zip(&found.data).zip(&magnitude.data) {
+                        assert!(
+                            near(O::tolerance(), want.ty.dtype, w, f, m),
+                            "{isa}, {numerics:?}: expected {w:e}, found {f:e}\n{g}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// At most 70 terms are summed in any sample.
+const MOST_TERMS: f64 = 70.0;
+
+fn near(tolerance: Tolerance, dtype: DType, want: f32, found: f32, magnitude: f64) -> bool {
+    let (w, f) = (f64::from(want), f64::from(found));
+    match tolerance {
+        _ if w == f || (w.is_nan() && f.is_nan()) => true,
+        Tolerance::Exact => false,
+        Tolerance::Ulps(n) => testing::fp16_ulps(w, f) <= n,
+        Tolerance::Sum => {
+            let bound = MOST_TERMS * 2.0_f64.powi(-24) * magnitude;
+            (w - f).abs() <= bound || (dtype == DType::Fp16 && testing::fp16_ulps(w, f) <= 1)
+        }
+    }
+}
+
+macro_rules! suites {
+    ($($module:ident::$op:ident,)*) => {
+        mod agrees_with_eval {
+            $(#[test] fn $module() { super::check::<ane_ir::ops::$module::$op>() })*
+        }
+    };
+}
+ane_ir::for_each_op!(suites);
+
+#[test]
+fn every_fp16_value_goes_through_every_elementwise_function_as_defined() {
+    let ty = TensorType::fp16([256, 256]);
+    let all: Vec<f32> = (0..=u16::MAX)
+        .map(|b| half::f16::from_bits(b).to_f32())
+        .collect();
+    let x = Tensor::new(ty.clone(), all);
+    let mut g = Graph::new();
+    let v = g.input("x", ty).unwrap();
+    let half_ = g.scalar(DType::Fp16, 0.5).unwrap();
+    let exact = [
+        g.relu(v),
+        g.abs(v),
+        g.sign(v),
+        g.sqrt(v),
+        g.add(v, half_),
+        g.mul(v, half_),
+        g.real_div(half_, v),
+        g.maximum(v, half_),
+        g.minimum(v, half_),
+        g.rsqrt(v, 0.0),
+    ];
+    for (i, y) in exact.into_iter().enumerate() {
+        g.output(&format!("y{i}"), y.unwrap()).unwrap();
+    }
+    for numerics in policies() {
+        let want = eval(&g, std::slice::from_ref(&x), &numerics).unwrap();
+        for isa in available() {
+            let options = Options {
+                numerics: numerics.clone(),
+                isa,
+            };
+            let found = run(&g, std::slice::from_ref(&x), options, 2);
+            for (i, (w, f)) in want.iter().zip(&found).enumerate() {
+                for ((w, f), x) in w.data.iter().zip(&f.data).zip(&x.data) {
+                    let same = w.to_bits() == f.to_bits() || (w.is_nan() && f.is_nan());
+                    assert!(
+                        same,
+                        "{isa} y{i}({x:e}): expected {w:e}, found {f:e}, {numerics:?}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn large_products_are_shared_by_two_threads_and_keep_their_bits() {
+    let (m, n, k) = (128, 784, 512);
+    for (tx, ty) in [(false, false), (false, true), (true, false)] {
+        let mut g = Graph::new();
+        let sx = if tx { [k, m] } else { [m, k] };
+        let sy = if ty { [n, k] } else { [k, n] };
+        let x = g.input("x", TensorType::fp16(sx)).unwrap();
+        let y = g.input("y", TensorType::fp16(sy)).unwrap();
+        let z = g.matmul(x, y, tx, ty).unwrap();
+        let z = g.relu(z).unwrap();
+        g.output("z", z).unwrap();
+        let xs: Vec<Tensor<f32>> = [x, y]
+            .iter()
+            .enumerate()
+            .map(|(i, &v)| testing::tensor(g.ty(v), Fill::Signed, i as u64))
+            .collect();
+        let plan = Plan::compile(&g, Options::new(Numerics::ieee())).unwrap();
+        let inputs: Vec<SharedBuffer> = xs.iter().map(buffer).collect();
+        let output = SharedBuffer::new(m * n * 2);
+        let mut results = Vec::new();
+        for threads in [1, 2] {
+            let pool = Pool::new(threads).unwrap();
+            let mut bound = plan
+                .bind(&inputs, std::slice::from_ref(&output), threads)
+                .unwrap();
+            for _ in 0..20 {
+                bound.execute(&pool);
+            }
+            let tasks = bound.tasks_by_thread();
+            assert!(
+                tasks.iter().all(|&t| t > 0),
+                "every thread worked: {tasks:?}"
+            );
+            results.push(output.read(<[u8]>::to_vec));
+        }
+        assert!(results[0] == results[1]);
+    }
+}
+
+#[test]
+fn a_chain_that_reads_its_product_twice_and_reduces_it_is_one_with_eval() {
+    // The shape of a backward product: stored, and its magnitude reduced, in one pass.
+    let mut g = Graph::new();
+    let x = g.input("x", TensorType::fp16([40, 33])).unwrap();
+    let w = g.input("w", TensorType::fp16([70, 33])).unwrap();
+    let b = g.input("b", TensorType::fp16([70])).unwrap();
+    let z = g.matmul(x, w, false, true).unwrap();
+    let z = g.add(z, b).unwrap();
+    let h = g.relu(z).unwrap();
+    let zero = g.scalar(DType::Fp16, 0.0).unwrap();
+    let p = g.greater(h, zero).unwrap();
+    let masked = g.select(p, z, zero).unwrap();
+    let a = g.abs(masked).unwrap();
+    let max = g.reduce_max(a, &[0, 1], true).unwrap();
+    let shape = ane_ir::Shape::new(&[70, 40]);
+    let view = g.reshape(masked, &shape).unwrap();
+    g.output("h", h).unwrap();
+    g.output("max", max).unwrap();
+    g.output("view", view).unwrap();
+    let xs: Vec<Tensor<f32>> = g
+        .inputs()
+        .iter()
+        .enumerate()
+        .map(|(i, &v)| testing::tensor(g.ty(v), Fill::Signed, i as u64))
+        .collect();
+    let want = eval(&g, &xs, &Numerics::ieee()).unwrap();
+    for isa in available() {
+        let options = Options {
+            numerics: Numerics::ieee(),
+            isa,
+        };
+        for threads in [1, 2] {
+            assert_eq!(
+                bits(&run(&g, &xs, options.clone(), threads)),
+                bits(&want),
+                "{isa}"
+            );
+        }
+    }
+}
+
+#[test]
+fn nan_and_infinity_follow_the_policy() {
+    let mut g = Graph::new();
+    let x = g.input("x", TensorType::fp16([4])).unwrap();
+    let s = g.scalar(DType::Fp16, 2.0).unwrap();
+    let y = g.mul(x, s).unwrap();
+    let a = g.abs(x).unwrap();
+    let m = g.reduce_max(a, &[0], true).unwrap();
+    g.output("y", y).unwrap();
+    g.output("m", m).unwrap();
+    let x = Tensor::new(
+        TensorType::fp16([4]),
+        vec![f32::NAN, f32::INFINITY, 40_000.0, 1.0],
+    );
+    for non_finite in [NonFinite::Ieee, NonFinite::Silicon] {
+        let numerics = Numerics {
+            non_finite,
+            ..Numerics::ieee()
+        };
+        let want = eval(&g, std::slice::from_ref(&x), &numerics).unwrap();
+        let found = run(&g, std::slice::from_ref(&x), Options::new(numerics), 1);
+        for (w, f) in want.iter().zip(&found) {
+            for (w, f) in w.data.iter().zip(&f.data) {
+                assert!(
+                    w.to_bits() == f.to_bits() || (w.is_nan() && f.is_nan()),
+                    "{w} {f}"
+                );
+            }
+        }
+    }
+}
+
+mod random {
+    use super::*;
+    use ane_ir::ops::Op;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, rng_seed: proptest::test_runner::RngSeed::Fixed(7), ..ProptestConfig::default() })]
+
+        #[test]
+        fn graphs_agree_with_eval(choices in proptest::collection::vec(any::<u8>(), 3..90)) {
+            let g = testing::random_graph(&choices);
+            let xs: Vec<Tensor<f32>> = g
+                .inputs()
+                .iter()
+                .enumerate()
+                .map(|(i, &v)| testing::tensor(g.ty(v), Fill::Signed, i as u64))
+                .collect();
+            let options = Options::new(Numerics::ieee());
+            let one = run(&g, &xs, options.clone(), 1);
+            prop_assert_eq!(bits(&one), bits(&run(&g, &xs, options, 2)));
+            // Products of fp16 values are exact in f32 and summed in order on both sides, so matmul is exact too.
+            let exact = g.nodes().iter().all(|n| {
+                n.op.tolerance() == Tolerance::Exact || matches!(n.op, Op::Matmul(_))
+            });
+            if exact {
+                let want = eval(&g, &xs, &Numerics::ieee()).unwrap();
+                for (w, f) in want.iter().zip(&one) {
+                    for (w, f) in w.data.iter().zip(&f.data) {
+                        let same = w.to_bits() == f.to_bits() || (w.is_nan() && f.is_nan());
+                        prop_assert!(same, "{} {}\n{}", w, f, g);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,394 @@
+//! Graphs in SSA form, and modules of them.
+
+use crate::{
+    ops::{Op, TypeError, constant::Const},
+    tensor::Literal,
+    types::{DType, TensorType},
+};
+use smallvec::SmallVec;
+use std::{collections::BTreeSet, fmt, sync::Arc};
+
+/// Handle of an input or of one result of a node; prints as `%7`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Value(u32);
+
+impl Value {
+    /// Position among the values of its graph.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "%{}", self.0)
+    }
+}
+
+/// The results of one node, nearly always one.
+pub type Results = SmallVec<[Value; 1]>;
+
+/// One op applied to operands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    /// What is done.
+    pub op: Op,
+    /// To which values, in the order of the op's operand names.
+    pub operands: SmallVec<[Value; 3]>,
+    /// The values it defines.
+    pub results: Results,
+}
+
+/// Where a value comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Def {
+    /// The function's input number `0`.
+    Input(usize),
+    /// A result of a node.
+    Result {
+        /// Position in [`Graph::nodes`].
+        node: usize,
+        /// Which of its results.
+        index: usize,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct ValueData {
+    ty: TensorType,
+    def: Def,
+    name: Option<Arc<str>>,
+}
+
+/// A pure function from inputs to outputs. [`Graph::push`] is the only way a node enters it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Graph {
+    nodes: Vec<Node>,
+    values: Vec<ValueData>,
+    inputs: Vec<Value>,
+    outputs: Vec<Value>,
+    stops: BTreeSet<Value>,
+}
+
+/// A port could not be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum GraphError {
+    /// The caller used a port name twice.
+    #[error("port name `{name}` is used twice")]
+    DuplicateName {
+        /// The name.
+        name: String,
+    },
+    /// A value can leave a function under one name only.
+    #[error(
+        "value {value} is already the output `{name}`; give the second output a value of its own"
+    )]
+    OutputTwice {
+        /// The value.
+        value: Value,
+        /// The port it already is.
+        name: String,
+    },
+    /// The node that a port needed did not type.
+    #[error(transparent)]
+    Type(#[from] TypeError),
+}
+
+impl Graph {
+    /// An empty function.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Apply `op` to `operands`; infers the types of the results. The values are the node's results.
+    ///
+    /// # Errors
+    /// When the operands do not fit the op.
+    ///
+    /// # Panics
+    /// When an operand is not a value of this graph.
+    pub fn push_multi(
+        &mut self,
+        op: impl Into<Op>,
+        operands: &[Value],
+    ) -> Result<Results, TypeError> {
+        let op = op.into();
+        let tys: SmallVec<[&TensorType; 3]> = operands.iter().map(|&v| self.ty(v)).collect();
+        let result_tys = op.infer(&tys)?;
+        drop(tys);
+        let node = self.nodes.len();
+        let results: Results = result_tys
+            .into_iter()
+            .enumerate()
+            .map(|(index, ty)| self.define(ty, Def::Result { node, index }))
+            .collect();
+        self.nodes.push(Node {
+            op,
+            operands: operands.into(),
+            results: results.clone(),
+        });
+        Ok(results)
+    }
+
+    /// Apply an op that has one result.
+    ///
+    /// # Errors
+    /// As [`Graph::push_multi`].
+    pub fn push(&mut self, op: impl Into<Op>, operands: &[Value]) -> Result<Value, TypeError> {
+        self.push_multi(op, operands).map(|r| r[0])
+    }
+
+    fn define(&mut self, ty: TensorType, def: Def) -> Value {
+        let v = Value(u32::try_from(self.values.len()).expect("fewer than 2^32 values"));
+        self.values.push(ValueData {
+            ty,
+            def,
+            name: None,
+        });
+        v
+    }
+
+    /// Add an input port.
+    ///
+    /// # Errors
+    /// When the name is taken.
+    pub fn input(&mut self, name: &str, ty: TensorType) -> Result<Value, GraphError> {
+        self.refuse_port_name(name)?;
+        let v = self.define(ty, Def::Input(self.inputs.len()));
+        self.inputs.push(v);
+        self.values[v.index()].name = Some(name.into());
+        Ok(v)
+    }
+
+    /// Make `value` an output port.
+    ///
+    /// # Errors
+    /// When the name is taken, or the value already is a port.
+    pub fn output(&mut self, name: &str, value: Value) -> Result<(), GraphError> {
+        self.refuse_port_name(name)?;
+        if self.inputs.contains(&value) || self.outputs.contains(&value) {
+            return Err(GraphError::OutputTwice {
+                value,
+                name: self.name(value).unwrap_or_default().to_owned(),
+            });
+        }
+        self.outputs.push(value);
+        self.values[value.index()].name = Some(name.into());
+        Ok(())
+    }
+
+    fn refuse_port_name(&self, name: &str) -> Result<(), GraphError> {
+        let taken = self
+            .inputs
+            .iter()
+            .chain(&self.outputs)
+            .any(|&v| self.name(v) == Some(name));
+        if taken {
+            return Err(GraphError::DuplicateName { name: name.into() });
+        }
+        Ok(())
+    }
+
+    /// Give `value` a name for messages and text. Names of ports are set by [`Graph::input`] and [`Graph::output`].
+    pub fn set_name(&mut self, value: Value, name: &str) {
+        if !self.inputs.contains(&value) && !self.outputs.contains(&value) {
+            self.values[value.index()].name = Some(name.into());
+        }
+    }
+
+    /// The name of `value`, if it has one.
+    pub fn name(&self, value: Value) -> Option<&str> {
+        self.values[value.index()].name.as_deref()
+    }
+
+    /// Type of `value`.
+    pub fn ty(&self, value: Value) -> &TensorType {
+        &self.values[value.index()].ty
+    }
+
+    /// Where `value` comes from.
+    pub fn def(&self, value: Value) -> Def {
+        self.values[value.index()].def
+    }
+
+    /// The node that defines `value`, `None` for an input.
+    pub fn node_of(&self, value: Value) -> Option<&Node> {
+        match self.def(value) {
+            Def::Input(_) => None,
+            Def::Result { node, .. } => Some(&self.nodes[node]),
+        }
+    }
+
+    /// The constant that `value` is, if it is one.
+    pub fn literal(&self, value: Value) -> Option<&Literal> {
+        match &self.node_of(value)?.op {
+            Op::Const(Const { val }) => Some(val),
+            _ => None,
+        }
+    }
+
+    /// Nodes in order: operands are defined before they are used.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// Every value, in order of creation.
+    pub fn values(&self) -> impl DoubleEndedIterator<Item = Value> + ExactSizeIterator + use<> {
+        (0..u32::try_from(self.values.len()).expect("fewer than 2^32 values")).map(Value)
+    }
+
+    /// Input ports in declaration order.
+    pub fn inputs(&self) -> &[Value] {
+        &self.inputs
+    }
+
+    /// Output ports in declaration order.
+    pub fn outputs(&self) -> &[Value] {
+        &self.outputs
+    }
+
+    /// Name of a port.
+    ///
+    /// # Panics
+    /// When `value` is not a port: ports always have names.
+    pub fn port(&self, value: Value) -> &str {
+        self.name(value)
+            .expect("ports are named when they are made")
+    }
+
+    /// The input called `name`.
+    pub fn input_named(&self, name: &str) -> Option<Value> {
+        self.inputs.iter().copied().find(|&v| self.port(v) == name)
+    }
+
+    /// The output called `name`.
+    pub fn output_named(&self, name: &str) -> Option<Value> {
+        self.outputs.iter().copied().find(|&v| self.port(v) == name)
+    }
+
+    /// How often each value is read by nodes and outputs, by value index.
+    pub fn use_counts(&self) -> Vec<usize> {
+        let mut uses = vec![0; self.values.len()];
+        for v in self
+            .nodes
+            .iter()
+            .flat_map(|n| &n.operands)
+            .chain(&self.outputs)
+        {
+            uses[v.index()] += 1;
+        }
+        uses
+    }
+
+    /// A rank-0 constant.
+    ///
+    /// # Errors
+    /// Never for a valid dtype; kept for uniformity of builder code.
+    pub fn scalar(&mut self, dtype: DType, value: f64) -> Result<Value, TypeError> {
+        self.constant(Literal::splat(TensorType::new(dtype, []), value))
+    }
+
+    /// The same value, but no cotangent flows back through it.
+    ///
+    /// # Errors
+    /// Never; kept for uniformity of builder code.
+    pub fn stop_gradient(&mut self, x: Value) -> Result<Value, TypeError> {
+        let y = self.identity(x)?;
+        self.stops.insert(y);
+        Ok(y)
+    }
+
+    /// Whether cotangents stop at `value`.
+    pub fn stops_gradient(&self, value: Value) -> bool {
+        self.stops.contains(&value)
+    }
+
+    pub(crate) fn mark_stop(&mut self, value: Value) {
+        self.stops.insert(value);
+    }
+
+    /// Whether the two compute the same thing in the same way: equal but for names of values that are not ports.
+    pub fn same_as(&self, other: &Self) -> bool {
+        let types = |g: &Self| g.values.iter().map(|v| v.ty.clone()).collect::<Vec<_>>();
+        let ports = |g: &Self| {
+            g.inputs
+                .iter()
+                .chain(&g.outputs)
+                .map(|&v| (v, g.port(v).to_owned()))
+                .collect::<Vec<_>>()
+        };
+        self.nodes == other.nodes && types(self) == types(other) && ports(self) == ports(other)
+    }
+}
+
+/// A named function of a module.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Function {
+    /// `main` in single-function programs.
+    pub name: String,
+    /// The op set tag of the text, such as `ios18`.
+    pub opset: String,
+    /// The body.
+    pub graph: Graph,
+}
+
+/// A program: its functions. Constant blobs are shared by reference from the functions' `const` nodes.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Module {
+    /// In textual order.
+    pub functions: Vec<Function>,
+}
+
+impl Module {
+    /// A module with the one function `main`.
+    pub fn main(graph: Graph) -> Self {
+        Self {
+            functions: vec![Function {
+                name: "main".into(),
+                opset: "ios18".into(),
+                graph,
+            }],
+        }
+    }
+
+    /// The function called `name`.
+    pub fn function(&self, name: &str) -> Option<&Function> {
+        self.functions.iter().find(|f| f.name == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_have_unique_names() {
+        let mut g = Graph::new();
+        let x = g.input("x", TensorType::fp16([2])).unwrap();
+        assert!(matches!(
+            g.input("x", TensorType::fp16([2])),
+            Err(GraphError::DuplicateName { .. })
+        ));
+        let y = g.relu(x).unwrap();
+        g.output("y", y).unwrap();
+        assert!(matches!(
+            g.output("z", y),
+            Err(GraphError::OutputTwice { .. })
+        ));
+    }
+
+    #[test]
+    fn names_of_inner_values_do_not_make_graphs_different() {
+        let build = |name: &str| {
+            let mut g = Graph::new();
+            let x = g.input("x", TensorType::fp16([2])).unwrap();
+            let y = g.relu(x).unwrap();
+            g.set_name(y, name);
+            let z = g.tanh(y).unwrap();
+            g.output("z", z).unwrap();
+            g
+        };
+        assert!(build("a").same_as(&build("b")));
+    }
+}

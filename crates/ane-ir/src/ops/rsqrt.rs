@@ -1,0 +1,99 @@
+//! `rsqrt`: reciprocal square root.
+//! # Definition   1 / √(x + epsilon)
+//! # Operands     x: [*D] fp16 | fp32          # Result    [*D], dtype of x
+//! # Attributes   epsilon: added to x; 1e-12 when left out
+//! # Gradient     ct · −0.5 · y³
+//! # ANE          rule required_parameters
+//! # Sources      coremltools iOS15 elementwise_unary
+
+use super::{
+    Fill, OpDef, Operands, ResultTypes, Sample, Tolerance, TypeError, attributes,
+    support::{self, elementwise},
+};
+use crate::{
+    autodiff::{Cotangent, VjpCx},
+    graph::{Graph, Value},
+    numerics::Numerics,
+    tensor::{Function, Real, Tensor},
+    types::{DType, TensorType},
+};
+
+attributes! {
+    /// 1 / √(x + epsilon) of every element.
+    Rsqrt {
+        /// Added to x; Core ML's default when left out, which the engine refuses.
+        epsilon: Option<f64>,
+    }
+}
+
+/// What Core ML adds when `epsilon` is left out.
+const DEFAULT_EPSILON: f64 = 1e-12;
+
+impl OpDef for Rsqrt {
+    const NAME: &'static str = "rsqrt";
+    const OPERANDS: Operands = Operands::Fixed(&["x"]);
+
+    fn infer(&self, xs: &[&TensorType]) -> Result<ResultTypes, TypeError> {
+        elementwise::unary_type(Self::NAME, xs)
+    }
+
+    fn eval<T: Real>(&self, xs: &[&Tensor<T>], numerics: &Numerics) -> Vec<Tensor<T>> {
+        let epsilon = self.epsilon_in::<T>(xs[0].ty.dtype, numerics);
+        elementwise::map(xs[0], |x| {
+            T::from_f64(1.0).div(x.add(epsilon).map(Function::Sqrt))
+        })
+    }
+
+    fn vjp(&self, cx: &mut VjpCx<'_>, cts: &[Option<Value>]) -> Result<Vec<Cotangent>, TypeError> {
+        let Some(ct) = cts[0] else {
+            return Ok(vec![Cotangent::Zero]);
+        };
+        let y = cx.ys[0];
+        let minus_half = cx.scalar_like(y, -0.5)?;
+        let y2 = cx.g.mul(y, y)?;
+        let y3 = cx.g.mul(y2, y)?;
+        let slope = cx.g.mul(minus_half, y3)?;
+        Ok(vec![cx.g.mul(ct, slope)?.into()])
+    }
+
+    fn samples() -> Vec<Sample<Self>> {
+        [
+            (Some(0.0), support::f(&[2, 3], Fill::Positive)),
+            (Some(0.125), support::f(&[4], Fill::Positive)),
+            (Some(0.125), support::h(&[3, 37], Fill::Positive)),
+            (None, support::h(&[5], Fill::Positive)),
+        ]
+        .into_iter()
+        .map(|(epsilon, x)| Sample {
+            op: Self { epsilon },
+            operands: vec![x],
+        })
+        .collect()
+    }
+
+    fn tolerance() -> Tolerance {
+        Tolerance::Ulps(1)
+    }
+}
+
+impl Rsqrt {
+    /// The value added, as a node of `dtype` holds it.
+    pub fn epsilon_in<T: Real>(&self, dtype: DType, numerics: &Numerics) -> T {
+        numerics.store(dtype, T::from_f64(self.epsilon.unwrap_or(DEFAULT_EPSILON)))
+    }
+}
+
+impl Graph {
+    /// 1 / √(x + epsilon) of every element.
+    ///
+    /// # Errors
+    /// When `x` is not floating point.
+    pub fn rsqrt(&mut self, x: Value, epsilon: f64) -> Result<Value, TypeError> {
+        self.push(
+            Rsqrt {
+                epsilon: Some(epsilon),
+            },
+            &[x],
+        )
+    }
+}

@@ -1,0 +1,129 @@
+//! Rules and loops that several ops share; no op lives here.
+
+pub(crate) mod elementwise;
+pub(crate) mod reduce;
+
+use super::{Fill, Operands, ResultTypes, TypeError};
+use crate::types::{DType, Shape, TensorType};
+use smallvec::smallvec;
+
+/// One result.
+pub(crate) fn one(ty: TensorType) -> Result<ResultTypes, TypeError> {
+    Ok(smallvec![ty])
+}
+
+/// Whether `found` operands suit the op's operand names.
+pub(crate) fn arity(op: &'static str, operands: Operands, found: usize) -> Result<(), TypeError> {
+    let (fits, expected) = match operands {
+        Operands::Fixed(names) => (names.len() == found, names.len().to_string()),
+        Operands::Variadic(_) => (found > 0, "at least 1".to_owned()),
+    };
+    if fits {
+        Ok(())
+    } else {
+        Err(TypeError::OperandCount {
+            op,
+            expected,
+            found,
+        })
+    }
+}
+
+/// The operand must be floating point.
+pub(crate) fn float(
+    op: &'static str,
+    operand: &'static str,
+    ty: &TensorType,
+) -> Result<(), TypeError> {
+    if ty.dtype.is_float() {
+        Ok(())
+    } else {
+        Err(operand_type(op, operand, "fp16 or fp32", ty))
+    }
+}
+
+/// The operand must be a number: fp16, fp32 or int32.
+pub(crate) fn number(
+    op: &'static str,
+    operand: &'static str,
+    ty: &TensorType,
+) -> Result<(), TypeError> {
+    if ty.dtype.is_float() || ty.dtype == DType::Int32 {
+        Ok(())
+    } else {
+        Err(operand_type(op, operand, "fp16, fp32 or int32", ty))
+    }
+}
+
+/// The operand must be a truth value.
+pub(crate) fn truth(
+    op: &'static str,
+    operand: &'static str,
+    ty: &TensorType,
+) -> Result<(), TypeError> {
+    if ty.dtype == DType::Bool {
+        Ok(())
+    } else {
+        Err(operand_type(op, operand, "bool", ty))
+    }
+}
+
+/// The error for an operand of the wrong dtype.
+pub(crate) fn operand_type(
+    op: &'static str,
+    operand: &'static str,
+    expected: &str,
+    found: &TensorType,
+) -> TypeError {
+    TypeError::OperandType {
+        op,
+        operand,
+        expected: expected.to_owned(),
+        found: found.clone(),
+    }
+}
+
+/// The error for an attribute that does not suit the operands.
+pub(crate) fn attribute(
+    op: &'static str,
+    attribute: &'static str,
+    expected: impl ToString,
+    found: impl ToString,
+) -> TypeError {
+    TypeError::Attribute {
+        op,
+        attribute,
+        expected: expected.to_string(),
+        found: found.to_string(),
+    }
+}
+
+/// Both operands of one dtype, shapes broadcast; the shape of the result.
+pub(crate) fn broadcast(
+    op: &'static str,
+    x: &TensorType,
+    y: &TensorType,
+) -> Result<Shape, TypeError> {
+    let mismatch = |rule| TypeError::Mismatch {
+        op,
+        x: x.clone(),
+        y: y.clone(),
+        rule,
+    };
+    if x.dtype != y.dtype {
+        return Err(mismatch("dtypes must be equal"));
+    }
+    x.shape
+        .broadcast(&y.shape)
+        .ok_or_else(|| mismatch("shapes must broadcast"))
+}
+
+/// A sample operand of fp32, wide enough for f64 derivatives and rounded to nothing in them.
+pub(crate) fn f(shape: &[usize], fill: Fill) -> (TensorType, Fill) {
+    (TensorType::fp32(shape), fill)
+}
+
+/// A sample operand of fp16.
+pub(crate) fn h(shape: &[usize], fill: Fill) -> (TensorType, Fill) {
+    (TensorType::fp16(shape), fill)
+}

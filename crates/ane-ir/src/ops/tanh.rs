@@ -1,0 +1,73 @@
+//! `tanh`: hyperbolic tangent.
+//! # Definition   (eˣ − e⁻ˣ) / (eˣ + e⁻ˣ)
+//! # Operands     x: [*D] fp16 | fp32          # Result    [*D], dtype of x
+//! # Gradient     ct · (1 − y²)
+//! # Sources      coremltools iOS15 activation
+
+use super::{
+    Fill, OpDef, Operands, ResultTypes, Sample, Tolerance, TypeError, attributes,
+    support::{self, elementwise},
+};
+use crate::{
+    autodiff::{Cotangent, VjpCx},
+    graph::{Graph, Value},
+    numerics::Numerics,
+    tensor::{Function, Real, Tensor},
+    types::TensorType,
+};
+
+attributes! {
+    /// Hyperbolic tangent of every element.
+    Tanh {}
+}
+
+impl OpDef for Tanh {
+    const NAME: &'static str = "tanh";
+    const OPERANDS: Operands = Operands::Fixed(&["x"]);
+
+    fn infer(&self, xs: &[&TensorType]) -> Result<ResultTypes, TypeError> {
+        elementwise::unary_type(Self::NAME, xs)
+    }
+
+    fn eval<T: Real>(&self, xs: &[&Tensor<T>], _: &Numerics) -> Vec<Tensor<T>> {
+        elementwise::map(xs[0], |x| x.map(Function::Tanh))
+    }
+
+    fn vjp(&self, cx: &mut VjpCx<'_>, cts: &[Option<Value>]) -> Result<Vec<Cotangent>, TypeError> {
+        let Some(ct) = cts[0] else {
+            return Ok(vec![Cotangent::Zero]);
+        };
+        let y = cx.ys[0];
+        let one = cx.scalar_like(y, 1.0)?;
+        let y2 = cx.g.mul(y, y)?;
+        let d = cx.g.sub(one, y2)?;
+        Ok(vec![cx.g.mul(ct, d)?.into()])
+    }
+
+    fn samples() -> Vec<Sample<Self>> {
+        [
+            support::f(&[2, 3], Fill::Signed),
+            support::h(&[3, 37], Fill::Signed),
+        ]
+        .into_iter()
+        .map(|x| Sample {
+            op: Self {},
+            operands: vec![x],
+        })
+        .collect()
+    }
+
+    fn tolerance() -> Tolerance {
+        Tolerance::Ulps(1)
+    }
+}
+
+impl Graph {
+    /// Hyperbolic tangent of every element.
+    ///
+    /// # Errors
+    /// When `x` is not floating point.
+    pub fn tanh(&mut self, x: Value) -> Result<Value, TypeError> {
+        self.push(Tanh {}, &[x])
+    }
+}

@@ -1,0 +1,48 @@
+//! Constant folding.
+//!
+//! Before: `a = const(2); b = const(3); c = mul(a, b)`. After: `c = const(6)`.
+//! Folds only results of at most [`LARGEST`] elements, so that programs do not grow.
+
+use super::{PassError, rewrite};
+use crate::{
+    graph::Graph,
+    numerics::Numerics,
+    ops::Op,
+    target::Target,
+    tensor::{Literal, Tensor},
+};
+
+/// Most elements of a folded result.
+const LARGEST: usize = 4096;
+
+pub(super) fn run(graph: &Graph, target: &Target) -> Result<Graph, PassError> {
+    let numerics = Numerics::of(target);
+    rewrite("fold", graph, |r, node, xs| {
+        let literals: Option<Vec<Literal>> =
+            xs.iter().map(|&x| r.out.literal(x).cloned()).collect();
+        let small = node
+            .results
+            .iter()
+            .all(|&v| graph.ty(v).shape.numel() <= LARGEST);
+        match literals {
+            Some(literals) if small && !matches!(node.op, Op::Const(_)) => {
+                let tensors: Vec<Tensor<f32>> = literals.iter().map(Literal::to_tensor).collect();
+                let refs: Vec<&Tensor<f32>> = tensors.iter().collect();
+                node.op
+                    .eval(&refs, &numerics)
+                    .into_iter()
+                    .map(|y| {
+                        let elements: Vec<f64> = y.data.iter().map(|&e| f64::from(e)).collect();
+                        r.out.constant(Literal::from_f64(y.ty, &elements))
+                    })
+                    .collect::<Result<_, _>>()
+                    .map(Some)
+                    .map_err(|source| PassError::Type {
+                        pass: "fold",
+                        source,
+                    })
+            }
+            _ => Ok(None),
+        }
+    })
+}

@@ -1,0 +1,147 @@
+//! Sample tensors, random graphs and comparisons for the test suites of every crate.
+
+use crate::{
+    graph::{Graph, Value},
+    numerics::Numerics,
+    ops::{Fill, OpDef, Sample},
+    tensor::{Real, Tensor},
+    types::{DType, TensorType},
+};
+use half::f16;
+
+/// A deterministic tensor filled as `fill` says; `seed` makes operands differ.
+pub fn tensor<T: Real>(ty: &TensorType, fill: Fill, seed: u64) -> Tensor<T> {
+    let n = ty.shape.numel();
+    let mut state = seed
+        .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+        .wrapping_add(0x1234_5678_9ABC_DEF1);
+    let mut next = move || {
+        // SplitMix64, Steele et al. 2014.
+        state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (z ^ (z >> 31)) as f64 / u64::MAX as f64
+    };
+    let mut order: Vec<usize> = (0..n).collect();
+    if fill == Fill::Distinct {
+        order.sort_by_cached_key(|_| (next() * 1e9) as u64);
+    }
+    let data = (0..n)
+        .map(|i| {
+            let u = next();
+            let x = match fill {
+                Fill::Signed => (0.1 + 1.9 * u) * if next() < 0.5 { -1.0 } else { 1.0 },
+                Fill::Positive => 0.25 + 1.75 * u,
+                Fill::Distinct => {
+                    (order[i] as f64 - n as f64 / 2.0 + 0.3 + 0.1 * (seed % 7) as f64) * 0.07
+                }
+                Fill::Truth => f64::from(u8::from(u < 0.5)),
+                Fill::Integers => (u * 20.0 - 10.0).round(),
+            };
+            Numerics::ieee().store(ty.dtype, T::from_f64(x))
+        })
+        .collect();
+    Tensor::new(ty.clone(), data)
+}
+
+/// The operands of a sample.
+pub fn operands<T: Real, O>(sample: &Sample<O>) -> Vec<Tensor<T>> {
+    sample
+        .operands
+        .iter()
+        .enumerate()
+        .map(|(i, (ty, fill))| tensor(ty, *fill, i as u64 + 1))
+        .collect()
+}
+
+/// A graph that applies the sample's op to its operands; inputs `x0…`, outputs `y0…`.
+pub fn graph_of<O: OpDef>(sample: &Sample<O>) -> Graph {
+    let mut g = Graph::new();
+    let xs: Vec<Value> = sample
+        .operands
+        .iter()
+        .enumerate()
+        .map(|(i, (ty, _))| g.input(&format!("x{i}"), ty.clone()).expect("names differ"))
+        .collect();
+    let ys = g.push_multi(sample.op.clone(), &xs).expect("samples type");
+    for (i, y) in ys.into_iter().enumerate() {
+        g.output(&format!("y{i}"), y).expect("names differ");
+    }
+    g
+}
+
+/// Distance of two fp16 values in units in the last place; 0 for equal values, including ±0 and NaN with NaN.
+pub fn fp16_ulps(a: f64, b: f64) -> u32 {
+    if a == b || (a.is_nan() && b.is_nan()) {
+        return 0;
+    }
+    let key = |x: f64| {
+        let bits = i32::from(f16::from_f64(x).to_bits());
+        if bits & 0x8000 != 0 {
+            0x8000 - bits
+        } else {
+            bits
+        }
+    };
+    if a.is_nan() || b.is_nan() {
+        return u32::MAX;
+    }
+    key(a).abs_diff(key(b))
+}
+
+/// A graph of random elementwise ops, matmuls, reductions and movements on small fp16 tensors, from random bytes.
+pub fn random_graph(choices: &[u8]) -> Graph {
+    let mut g = Graph::new();
+    let mut pool: Vec<Value> = [[4, 6], [6, 3], [1, 6], [4, 1]]
+        .iter()
+        .enumerate()
+        .map(|(i, &shape)| {
+            g.input(&format!("x{i}"), TensorType::fp16(shape))
+                .expect("names differ")
+        })
+        .collect();
+    for c in choices.chunks_exact(3) {
+        let pick = |i: u8| pool[usize::from(i) % pool.len()];
+        let (a, b) = (pick(c[1]), pick(c[2]));
+        let made = match c[0] % 20 {
+            0 => g.add(a, b),
+            1 => g.sub(a, b),
+            2 => g.mul(a, b),
+            3 => g.maximum(a, b),
+            4 => g.tanh(a),
+            5 => g.relu(a),
+            6 => g.sigmoid(a),
+            7 => g.abs(a),
+            8 => g.matmul(a, b, false, false),
+            9 => g.matmul(a, b, true, false),
+            10 => g.matmul(a, b, false, true),
+            11 => g.reduce_sum(a, &[i32::from(c[2]) % 2], true),
+            12 => g.reduce_max(a, &[-1], true),
+            13 => g.softmax(a, i32::from(c[2]) % 2),
+            14 => g.transpose(a, &[1, 0]),
+            15 => g.greater(a, b).and_then(|p| g.select(p, a, b)),
+            16 => g.concat(&[a, b], i32::from(c[2]) % 2),
+            17 => g
+                .scalar(DType::Fp16, f64::from(c[2]) / 64.0)
+                .and_then(|s| g.mul(a, s)),
+            18 => g.identity(a),
+            _ => g.minimum(a, b),
+        };
+        // Operands that do not fit each other are skipped: the bytes choose blindly.
+        if let Ok(v) = made
+            && g.ty(v).shape.numel() <= 256
+        {
+            pool.push(v);
+        }
+    }
+    let mut outputs = 0;
+    for &v in pool.iter().rev() {
+        if g.node_of(v).is_some() && outputs < 3 {
+            g.output(&format!("y{outputs}"), v)
+                .expect("distinct values");
+            outputs += 1;
+        }
+    }
+    g
+}

@@ -1,0 +1,115 @@
+//! The invariants of the IR. What they forbid is a bug of ours, never of a user.
+
+use crate::{
+    graph::{Def, Graph, Value},
+    types::{MAX_RANK, TensorType},
+};
+use smallvec::SmallVec;
+
+/// One broken invariant.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum VerifyError {
+    /// A node reads a value that does not exist yet.
+    #[error("node {node} ({op}) reads {operand} before it is defined")]
+    UseBeforeDef {
+        /// Position of the node.
+        node: usize,
+        /// Its op.
+        op: &'static str,
+        /// What it reads.
+        operand: Value,
+    },
+    /// A recorded type differs from the inferred one.
+    #[error("{value} is recorded as {found}, its op yields {expected}")]
+    Type {
+        /// The value.
+        value: Value,
+        /// Inferred.
+        expected: String,
+        /// Recorded.
+        found: TensorType,
+    },
+    /// More axes than the IR has.
+    #[error("{value} has rank {rank}, at most {MAX_RANK} is possible")]
+    Rank {
+        /// The value.
+        value: Value,
+        /// Its rank.
+        rank: usize,
+    },
+    /// A value's definition does not point back to it.
+    #[error("{value} and its definition disagree")]
+    Definition {
+        /// The value.
+        value: Value,
+    },
+    /// Two ports share a name.
+    #[error("two ports are called `{name}`")]
+    PortName {
+        /// The name.
+        name: String,
+    },
+}
+
+/// Every broken invariant of `graph`; empty when it is sound.
+pub fn verify(graph: &Graph) -> Vec<VerifyError> {
+    let mut errors = Vec::new();
+    let mut defined = vec![false; graph.values().len()];
+    for &v in graph.inputs() {
+        defined[v.index()] = true;
+    }
+    for (i, node) in graph.nodes().iter().enumerate() {
+        for &operand in &node.operands {
+            if !defined.get(operand.index()).copied().unwrap_or(false) {
+                errors.push(VerifyError::UseBeforeDef {
+                    node: i,
+                    op: node.op.name(),
+                    operand,
+                });
+            }
+        }
+        for (index, &r) in node.results.iter().enumerate() {
+            defined[r.index()] = true;
+            if graph.def(r) != (Def::Result { node: i, index }) {
+                errors.push(VerifyError::Definition { value: r });
+            }
+        }
+        let tys: SmallVec<[&TensorType; 3]> = node.operands.iter().map(|&x| graph.ty(x)).collect();
+        let inferred = node.op.infer(&tys);
+        for (index, &r) in node.results.iter().enumerate() {
+            let expected = match &inferred {
+                Ok(tys) => tys.get(index).map_or("nothing".into(), ToString::to_string),
+                Err(e) => e.to_string(),
+            };
+            if expected != graph.ty(r).to_string() {
+                errors.push(VerifyError::Type {
+                    value: r,
+                    expected,
+                    found: graph.ty(r).clone(),
+                });
+            }
+        }
+    }
+    for v in graph.values() {
+        let rank = graph.ty(v).shape.rank();
+        if rank > MAX_RANK {
+            errors.push(VerifyError::Rank { value: v, rank });
+        }
+    }
+    let mut names: Vec<&str> = graph
+        .inputs()
+        .iter()
+        .chain(graph.outputs())
+        .map(|&v| graph.port(v))
+        .collect();
+    names.sort_unstable();
+    for pair in names.windows(2) {
+        if pair[0] == pair[1] {
+            errors.push(VerifyError::PortName {
+                name: pair[0].to_owned(),
+            });
+        }
+    }
+    errors
+}

@@ -1,0 +1,256 @@
+//! The suites of every op, one test per op and suite, from the op list.
+
+#![allow(clippy::unwrap_used)]
+
+use ane_ir::{
+    Graph, Numerics, Real, Target, Tensor, TensorType, Value,
+    autodiff::{Cotangent, VjpCx, vjp},
+    eval,
+    ops::{OpDef, Sample},
+    passes, testing, verify,
+};
+
+fn samples<O: OpDef>() -> Vec<Sample<O>> {
+    let samples = O::samples();
+    assert!(!samples.is_empty(), "`{}` has no samples", O::NAME);
+    samples
+}
+
+/// Inferred types are the types of evaluated results, and the graph is sound.
+fn types<O: OpDef>() {
+    for s in samples::<O>() {
+        let g = testing::graph_of(&s);
+        assert!(verify(&g).is_empty(), "{g}");
+        let ys = eval::<f32>(&g, &testing::operands(&s), &Numerics::ieee()).unwrap();
+        for (&v, y) in g.outputs().iter().zip(&ys) {
+            assert_eq!(g.ty(v), &y.ty);
+            assert_eq!(y.data.len(), y.ty.shape.numel());
+            assert!(y.data.iter().all(|x| !x.is_nan()), "{g}");
+        }
+    }
+}
+
+/// Gradients are central differences in f64.
+fn gradients<O: OpDef>() {
+    for s in samples::<O>() {
+        if s.operands.iter().any(|(ty, _)| ty.shape.numel() > 40) {
+            continue;
+        }
+        let forward = testing::graph_of(&s);
+        let mut g = forward.clone();
+        let ys: Vec<Value> = g.outputs().to_vec();
+        let seeds: Vec<Value> = ys
+            .iter()
+            .enumerate()
+            .map(|(i, &y)| g.input(&format!("ct{i}"), g.ty(y).clone()).unwrap())
+            .collect();
+        if ys.iter().any(|&y| !g.ty(y).dtype.is_float()) {
+            continue; // Truth and integers have no derivative; `no_gradient` covers their rules.
+        }
+        let wrt: Vec<Value> = forward.inputs().to_vec();
+        let wrt: Vec<Value> = wrt
+            .into_iter()
+            .filter(|&x| g.ty(x).dtype.is_float())
+            .collect();
+        let grads = vjp(&mut g, &ys, &seeds, &wrt).unwrap();
+        let cts: Vec<Tensor<f64>> = ys
+            .iter()
+            .enumerate()
+            .map(|(i, &y)| testing::tensor(g.ty(y), ane_ir::ops::Fill::Signed, 90 + i as u64))
+            .collect();
+        let xs: Vec<Tensor<f64>> = testing::operands(&s);
+        for (&x, grad) in wrt.iter().zip(grads) {
+            let operand = forward.inputs().iter().position(|&v| v == x).unwrap();
+            let analytic = match grad {
+                None => Tensor::full(g.ty(x).clone(), 0.0),
+                Some(gx) => {
+                    assert_eq!(
+                        g.ty(gx),
+                        g.ty(x),
+                        "type of the cotangent of operand {operand}"
+                    );
+                    let mut h = g.clone();
+                    let gx = h.identity(gx).unwrap();
+                    h.output("grad", gx).unwrap();
+                    let mut inputs = xs.clone();
+                    inputs.extend(cts.clone());
+                    eval(&h, &inputs, &Numerics::exact())
+                        .unwrap()
+                        .pop()
+                        .unwrap()
+                }
+            };
+            for j in 0..analytic.data.len() {
+                let step = 1e-5;
+                let objective = |d: f64| {
+                    let mut at = xs.clone();
+                    at[operand].data[j] += d;
+                    let ys = eval(&forward, &at, &Numerics::exact()).unwrap();
+                    ys.iter()
+                        .zip(&cts)
+                        .flat_map(|(y, ct)| y.data.iter().zip(&ct.data))
+                        .map(|(y, c)| y * c)
+                        .sum::<f64>()
+                };
+                let numeric = (objective(step) - objective(-step)) / (2.0 * step);
+                assert!(
+                    (numeric - analytic.data[j]).abs() < 1e-6 * numeric.abs().max(1.0),
+                    "operand {operand} element {j}: central difference {numeric}, vjp {}\n{forward}",
+                    analytic.data[j]
+                );
+            }
+        }
+    }
+}
+
+/// Without an arriving cotangent no rule appends anything.
+fn no_gradient<O: OpDef>() {
+    for s in samples::<O>() {
+        let mut g = testing::graph_of(&s);
+        let node = g.nodes()[0].clone();
+        let before = g.nodes().len();
+        let mut cx = VjpCx {
+            g: &mut g,
+            xs: &node.operands,
+            ys: &node.results,
+        };
+        let grads = node
+            .op
+            .vjp(&mut cx, &vec![None; node.results.len()])
+            .unwrap();
+        assert_eq!(grads.len(), node.operands.len());
+        assert!(grads.iter().all(|c| !matches!(c, Cotangent::Value(_))));
+        assert_eq!(g.nodes().len(), before);
+    }
+}
+
+/// A decomposition is the op, up to constants being rounded to the dtype they are held in.
+fn decomposes<O: OpDef>() {
+    for s in samples::<O>() {
+        if s.operands
+            .iter()
+            .any(|(ty, _)| ty.dtype == ane_ir::DType::Fp16)
+        {
+            continue;
+        }
+        let g = testing::graph_of(&s);
+        let mut d = Graph::new();
+        let xs: Vec<Value> = g
+            .inputs()
+            .iter()
+            .map(|&v| d.input(g.port(v), g.ty(v).clone()).unwrap())
+            .collect();
+        let Some(parts) = s.op.decompose(&mut d, &xs).unwrap() else {
+            continue;
+        };
+        for (i, y) in parts.into_iter().enumerate() {
+            d.output(&format!("y{i}"), y).unwrap();
+        }
+        let xs: Vec<Tensor<f64>> = testing::operands(&s);
+        let a = eval(&g, &xs, &Numerics::exact()).unwrap();
+        let b = eval(&d, &xs, &Numerics::exact()).unwrap();
+        for (x, y) in a.iter().zip(&b) {
+            assert_eq!(x.ty, y.ty);
+            for (x, y) in x.data.iter().zip(&y.data) {
+                assert!((x - y).abs() <= 1e-6 * x.abs().max(1.0), "{x} {y}");
+            }
+        }
+    }
+}
+
+/// Attributes survive the way through their MIL form.
+fn attributes<O: OpDef + PartialEq + std::fmt::Debug>() {
+    for s in samples::<O>() {
+        let attrs = s.op.attrs();
+        let mut get = |name: &str| {
+            attrs
+                .iter()
+                .find(|(n, _)| *n == name)
+                .map(|(_, a)| a.clone())
+        };
+        assert_eq!(O::from_attrs(&mut get), Ok(s.op));
+    }
+}
+
+/// Passes keep the meaning: cleaning up changes no bit.
+fn cleanup_is_exact<O: OpDef>() {
+    for s in samples::<O>() {
+        let g = testing::graph_of(&s);
+        let cleaned = passes::run(&g, &Target::SOFTWARE, passes::CLEANUP).unwrap();
+        let xs: Vec<Tensor<f32>> = testing::operands(&s);
+        let a = eval(&g, &xs, &Numerics::ieee()).unwrap();
+        let b = eval(&cleaned, &xs, &Numerics::ieee()).unwrap();
+        for (x, y) in a.iter().zip(&b) {
+            assert_eq!(bits(x), bits(y), "{g}\n{cleaned}");
+        }
+    }
+}
+
+fn bits<T: Real>(t: &Tensor<T>) -> (TensorType, Vec<u32>) {
+    let data = t.data.iter().map(|x| x.to_f32().to_bits()).collect();
+    (t.ty.clone(), data)
+}
+
+macro_rules! suites {
+    ($($module:ident::$op:ident,)*) => {
+        $(mod $module {
+            use ane_ir::ops::$module::$op;
+            #[test] fn types() { super::types::<$op>() }
+            #[test] fn gradients() { super::gradients::<$op>() }
+            #[test] fn no_gradient() { super::no_gradient::<$op>() }
+            #[test] fn decomposes() { super::decomposes::<$op>() }
+            #[test] fn attributes() { super::attributes::<$op>() }
+            #[test] fn cleanup_is_exact() { super::cleanup_is_exact::<$op>() }
+        })*
+    };
+}
+ane_ir::for_each_op!(suites);
+
+mod random {
+    use super::*;
+    use ane_ir::{Chip, Route};
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, rng_seed: proptest::test_runner::RngSeed::Fixed(7), ..ProptestConfig::default() })]
+
+        #[test]
+        fn cleanup_changes_no_bit(choices in proptest::collection::vec(any::<u8>(), 3..60)) {
+            let g = testing::random_graph(&choices);
+            prop_assert!(verify(&g).is_empty());
+            let cleaned = passes::run(&g, &Target::SOFTWARE, passes::CLEANUP).unwrap();
+            let xs = inputs(&g);
+            let a = eval(&g, &xs, &Numerics::ieee()).unwrap();
+            let b = eval(&cleaned, &xs, &Numerics::ieee()).unwrap();
+            for (x, y) in a.iter().zip(&b) {
+                prop_assert_eq!(x.data.iter().map(|e| e.to_bits()).collect::<Vec<_>>(),
+                    y.data.iter().map(|e| e.to_bits()).collect::<Vec<_>>(), "{}\n{}", g, cleaned);
+            }
+        }
+
+        #[test]
+        fn legalizing_keeps_the_meaning(choices in proptest::collection::vec(any::<u8>(), 3..60)) {
+            let g = testing::random_graph(&choices);
+            let target = Target::new(Chip::H16, Route::E5rt);
+            let legal = passes::run(&g, &target, passes::LEGALIZE).unwrap();
+            let xs: Vec<Tensor<f64>> = inputs(&g).iter().map(Tensor::convert).collect();
+            let a = eval(&g, &xs, &Numerics::exact()).unwrap();
+            let b = eval(&legal, &xs, &Numerics::exact()).unwrap();
+            for (x, y) in a.iter().zip(&b) {
+                for (x, y) in x.data.iter().zip(&y.data) {
+                    // Values that cancel to nothing amplify the order of the sums without bound.
+                    let close = (x - y).abs() <= 1e-6 * x.abs().max(1.0) || x.abs() > 1e6;
+                    prop_assert!(close || (x.is_nan() && y.is_nan()), "{} {}\n{}\n{}", x, y, g, legal);
+                }
+            }
+        }
+    }
+
+    fn inputs(g: &Graph) -> Vec<Tensor<f32>> {
+        g.inputs()
+            .iter()
+            .enumerate()
+            .map(|(i, &v)| testing::tensor(g.ty(v), ane_ir::ops::Fill::Signed, i as u64))
+            .collect()
+    }
+}

@@ -1,0 +1,237 @@
+//! One statement of the syntax tree to a node: operands, attributes, types.
+
+use super::{
+    error::{Fault, ParseErrorKind},
+    literal::{bad_literal, checked_elements, tensor_type},
+    lower::{Lowering, results, unknown_argument, wrong_type},
+    nearest::nearest,
+    syntax::{Argument, Body, Statement, Value, ValueKind},
+};
+use ane_ir::{TensorType, ops};
+use std::collections::{HashMap, HashSet};
+
+/// Largest single integer attribute: axes, counts of parts, factors. An op may make as many results as one says.
+const MAX_INTEGER: u32 = 1 << 16;
+
+impl<'a, 't> Lowering<'a, 't, '_, '_> {
+    pub(super) fn apply(&mut self, statement: &'a Statement<'t>) -> Result<(), Fault> {
+        let op_name = statement.op.text;
+        let Some((operand_names, attribute_names)) = ops::Op::signature(op_name) else {
+            return Err(Fault::new(
+                ParseErrorKind::UnknownOp {
+                    name: op_name.into(),
+                    suggestion: nearest(op_name, ops::Op::NAMES.iter().copied()),
+                },
+                statement.op.span,
+            ));
+        };
+        let mut known: Vec<&str> = match operand_names {
+            ops::Operands::Fixed(names) => names.to_vec(),
+            ops::Operands::Variadic(name) => vec![name],
+        };
+        known.extend(attribute_names);
+        refuse_arguments(statement, &known)?;
+        let operands = self.operands_of(statement, operand_names)?;
+        let mut attributes: HashMap<&str, (ops::Attr, &Argument<'t>)> = HashMap::new();
+        for argument in &statement.arguments {
+            if attribute_names.contains(&argument.name.text) {
+                let attr = self.attribute(statement, argument)?;
+                attributes.insert(argument.name.text, (attr, argument));
+            }
+        }
+        let op = make_op(statement, &mut attributes)?;
+        self.push(statement, op, &operands)
+    }
+
+    fn operands_of(
+        &mut self,
+        statement: &'a Statement<'t>,
+        names: ops::Operands,
+    ) -> Result<Vec<ane_ir::Value>, Fault> {
+        let find = |name: &str| {
+            statement
+                .arguments
+                .iter()
+                .find(|a| a.name.text == name)
+                .ok_or_else(|| {
+                    Fault::new(
+                        ParseErrorKind::MissingOperand {
+                            op: statement.op.text.into(),
+                            name: name.into(),
+                        },
+                        statement.op.span,
+                    )
+                })
+        };
+        match names {
+            ops::Operands::Fixed(names) => names
+                .iter()
+                .map(|name| find(name).and_then(|a| self.operand(&a.value)))
+                .collect(),
+            ops::Operands::Variadic(name) => match &find(name)?.value {
+                Value {
+                    kind: ValueKind::Tuple(values),
+                    ..
+                } => values.iter().map(|v| self.operand(v)).collect(),
+                one => Ok(vec![self.operand(one)?]),
+            },
+        }
+    }
+
+    fn operand(&mut self, value: &Value<'t>) -> Result<ane_ir::Value, Fault> {
+        match &value.kind {
+            ValueKind::Name(name) => self.named_value(name, value.span),
+            ValueKind::Literal(Some(ty), body) => {
+                let literal = self.blobs.constant(&tensor_type(ty)?, body, value.span)?;
+                self.push_constant(literal, value.span)
+            }
+            ValueKind::Literal(None, _) => Err(bad_literal(
+                "a value or a typed literal",
+                "a literal without type",
+                value.span,
+            )),
+            ValueKind::Tuple(_) => Err(bad_literal("one value", "several", value.span)),
+        }
+    }
+
+    fn attribute(
+        &mut self,
+        statement: &Statement<'t>,
+        argument: &Argument<'t>,
+    ) -> Result<ops::Attr, Fault> {
+        let span = argument.value.span;
+        let attr = match &argument.value.kind {
+            ValueKind::Literal(ty, body) => self.blobs.attribute(ty.as_ref(), body, span)?,
+            ValueKind::Name(name) => {
+                let Some((ty, val)) = self.binding(name, span)?.constant else {
+                    let name = (*name).into();
+                    return Err(Fault::new(ParseErrorKind::NotConstant { name }, span));
+                };
+                match &val.kind {
+                    ValueKind::Literal(own, body) => {
+                        let ty = own.as_ref().unwrap_or(ty);
+                        self.blobs.attribute(Some(ty), body, span)?
+                    }
+                    ValueKind::Name(_) | ValueKind::Tuple(_) => {
+                        return Err(bad_literal("a literal", "something else", val.span));
+                    }
+                }
+            }
+            ValueKind::Tuple(_) => return Err(bad_literal("one literal", "several", span)),
+        };
+        if let ops::Attr::Int(i) = attr
+            && i.unsigned_abs() > MAX_INTEGER
+        {
+            return Err(wrong_attribute(statement, argument, &attr));
+        }
+        Ok(attr)
+    }
+
+    fn push(
+        &mut self,
+        statement: &Statement<'t>,
+        op: ops::Op,
+        operands: &[ane_ir::Value],
+    ) -> Result<(), Fault> {
+        let fault = |e| Fault::new(ParseErrorKind::Type(e), statement.op.span);
+        let tys: Vec<&TensorType> = operands.iter().map(|&v| self.graph.ty(v)).collect();
+        let inferred = op.infer(&tys).map_err(fault)?;
+        if inferred.len() != statement.results.len() {
+            return Err(results(statement, inferred.len()));
+        }
+        for (inferred, (ty, name)) in inferred.iter().zip(&statement.results) {
+            if checked_elements(inferred.shape.dims()).is_none() {
+                return Err(Fault::new(
+                    ParseErrorKind::BadShape {
+                        found: inferred.shape.to_string(),
+                        rule: "at most 2^40 elements",
+                    },
+                    statement.op.span,
+                ));
+            }
+            let declared = tensor_type(ty)?;
+            if declared != *inferred {
+                return Err(wrong_type(name.text, declared, inferred.clone(), ty.span));
+            }
+        }
+        let values = self.graph.push_multi(op, operands).map_err(fault)?;
+        for (&value, (_, name)) in values.iter().zip(&statement.results) {
+            self.refuse_duplicate(*name)?;
+            self.bind(*name, Some(value), None);
+        }
+        Ok(())
+    }
+}
+
+/// Arguments that the op does not have, or that are given twice.
+fn refuse_arguments(statement: &Statement<'_>, known: &[&str]) -> Result<(), Fault> {
+    let mut seen = HashSet::new();
+    for argument in &statement.arguments {
+        let name = argument.name.text;
+        if !known.contains(&name) {
+            return Err(unknown_argument(statement, argument, known));
+        }
+        if !seen.insert(name) {
+            return Err(Fault::new(
+                ParseErrorKind::DuplicateArgument {
+                    op: statement.op.text.into(),
+                    name: name.into(),
+                },
+                argument.name.span,
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The op with its attributes. A bare `1` is an integer until the op wants a float there.
+fn make_op(
+    statement: &Statement<'_>,
+    attributes: &mut HashMap<&str, (ops::Attr, &Argument<'_>)>,
+) -> Result<ops::Op, Fault> {
+    let op = statement.op.text;
+    loop {
+        let mut get = |name: &str| attributes.get(name).map(|(attr, _)| attr.clone());
+        let made = ops::Op::from_attrs(op, &mut get).expect("the op has a signature");
+        let name = match made {
+            Ok(op) => return Ok(op),
+            Err(name) => name,
+        };
+        let Some((attr, argument)) = attributes.get_mut(name) else {
+            return Err(Fault::new(
+                ParseErrorKind::MissingAttribute {
+                    op: op.into(),
+                    name: name.into(),
+                },
+                statement.op.span,
+            ));
+        };
+        let bare = matches!(
+            argument.value.kind,
+            ValueKind::Literal(None, Body::Scalar(_))
+        );
+        match attr {
+            ops::Attr::Int(i) if bare => *attr = ops::Attr::Float(f64::from(*i)),
+            _ => return Err(wrong_attribute(statement, argument, attr)),
+        }
+    }
+}
+
+fn wrong_attribute(statement: &Statement<'_>, argument: &Argument<'_>, attr: &ops::Attr) -> Fault {
+    let kind = match attr {
+        ops::Attr::Bool(_) => "bool",
+        ops::Attr::Int(_) => "integer",
+        ops::Attr::Ints(_) => "integers",
+        ops::Attr::Float(_) => "float",
+        ops::Attr::Str(_) => "string",
+        ops::Attr::Literal(_) => "tensor",
+    };
+    Fault::new(
+        ParseErrorKind::WrongAttribute {
+            op: statement.op.text.into(),
+            name: argument.name.text.into(),
+            found: format!("the {kind} {attr}"),
+        },
+        argument.value.span,
+    )
+}

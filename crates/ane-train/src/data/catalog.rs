@@ -1,0 +1,148 @@
+//! The data sets that are known, as data.
+//!
+//! A new data set is a file in `catalog/` and an entry in `ALL`; nothing else names one.
+
+mod fashion_mnist;
+mod mnist;
+
+use super::fingerprint::Fingerprint;
+use super::source::Origin;
+use super::{DataError, Split};
+
+/// Every data set of the catalog.
+#[must_use]
+pub fn all() -> &'static [&'static DatasetSpec] {
+    &ALL
+}
+
+static ALL: [&DatasetSpec; 2] = [&mnist::MNIST, &fashion_mnist::FASHION_MNIST];
+
+/// The data set called `name`.
+///
+/// # Errors
+///
+/// If there is none; the error lists those that there are.
+pub fn find(name: &str) -> Result<&'static DatasetSpec, DataError> {
+    all()
+        .iter()
+        .copied()
+        .find(|spec| spec.name == name)
+        .ok_or_else(|| DataError::UnknownDataset {
+            name: name.to_owned(),
+            known: all().iter().map(|spec| spec.name).collect(),
+        })
+}
+
+/// One data set: what it is, and where its files can be had.
+#[derive(Debug)]
+pub struct DatasetSpec {
+    /// Name on the command line and in the cache; lower case, with hyphens.
+    pub name: &'static str,
+    /// Name for people.
+    pub title: &'static str,
+    /// Names of the classes; the index is the label.
+    pub class_names: &'static [&'static str],
+    /// Channels, rows and columns of one example.
+    pub example_shape: [usize; 3],
+    /// How a pixel becomes a network's input.
+    pub normalisation: Normalisation,
+    /// Terms and authorship, shown before the first acquisition.
+    pub licence: &'static str,
+    /// The examples to train with.
+    pub train: SplitSpec,
+    /// The examples to test with.
+    pub test: SplitSpec,
+    /// Where the files can be had, in the order in which they are tried.
+    pub origins: &'static [Origin],
+}
+
+impl DatasetSpec {
+    /// Number of classes.
+    #[must_use]
+    pub fn classes(&self) -> usize {
+        self.class_names.len()
+    }
+
+    /// Values in one example.
+    #[must_use]
+    pub fn example_len(&self) -> usize {
+        self.example_shape.iter().product()
+    }
+
+    /// Train images, train labels, test images, test labels.
+    #[must_use]
+    pub fn files(&self) -> [&FileSpec; 4] {
+        [
+            &self.train.images,
+            &self.train.labels,
+            &self.test.images,
+            &self.test.labels,
+        ]
+    }
+
+    /// The files and the size of `split`.
+    #[must_use]
+    pub fn split(&self, split: Split) -> &SplitSpec {
+        match split {
+            Split::Train => &self.train,
+            Split::Test => &self.test,
+        }
+    }
+}
+
+/// Mean and standard deviation of the training pixels divided by 255.
+///
+/// A network's input is `(pixel / 255 - mean) / std`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Normalisation {
+    /// Mean.
+    pub mean: f32,
+    /// Standard deviation.
+    pub std: f32,
+}
+
+/// One split: its size and its two files.
+#[derive(Debug)]
+pub struct SplitSpec {
+    /// Number of examples.
+    pub examples: usize,
+    /// The file of images.
+    pub images: FileSpec,
+    /// The file of labels.
+    pub labels: FileSpec,
+}
+
+/// One file: its name and its published content.
+#[derive(Debug)]
+pub struct FileSpec {
+    /// Name of the raw file, which is also its name in the cache.
+    pub name: &'static str,
+    /// Length and SHA-256 of the raw content.
+    pub fingerprint: Fingerprint,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_data_set_is_consistent() {
+        for spec in all() {
+            for split in [&spec.train, &spec.test] {
+                let values = (split.examples * spec.example_len()) as u64;
+                assert_eq!(split.images.fingerprint.bytes, 16 + values, "{}", spec.name);
+                assert_eq!(split.labels.fingerprint.bytes, 8 + split.examples as u64);
+            }
+            assert!(!spec.licence.is_empty() && !spec.origins.is_empty());
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_lists_the_known_ones() {
+        let error = find("minst").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "no data set is called `minst`: expected one of `mnist`, `fashion-mnist`"
+        );
+    }
+}

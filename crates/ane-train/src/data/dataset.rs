@@ -1,0 +1,160 @@
+//! `Dataset`: the examples and labels of one split, as bytes in memory.
+
+use std::fmt;
+
+use super::DataError;
+use super::catalog::{DatasetSpec, Normalisation};
+use super::event::FetchEvent;
+use super::fetch::{FetchOptions, RawFile, RawFiles, fetch};
+use super::idx::{self, IdxError};
+
+/// Which part of a data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Split {
+    /// What a network learns from.
+    Train,
+    /// What it is judged by.
+    Test,
+}
+
+impl fmt::Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Train => "train",
+            Self::Test => "test",
+        })
+    }
+}
+
+/// The examples of one split.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dataset {
+    /// Name of the data set.
+    pub name: &'static str,
+    /// Which part of it.
+    pub split: Split,
+    /// Names of the classes; the index is the label.
+    pub class_names: &'static [&'static str],
+    /// Number of classes; every label is less.
+    pub classes: usize,
+    /// Channels, rows and columns of one example.
+    pub example_shape: [usize; 3],
+    /// Values in one example.
+    pub example_len: usize,
+    /// `[examples, example_len]`, row-major; 0 to 255.
+    pub images: Vec<u8>,
+    /// `[examples]`.
+    pub labels: Vec<u8>,
+    /// Mean of the training pixels / 255.
+    pub mean: f32,
+    /// Standard deviation of the training pixels / 255.
+    pub std: f32,
+}
+
+impl Dataset {
+    /// Number of examples.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there are no examples.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// The pixels of example `i`.
+    ///
+    /// # Panics
+    ///
+    /// If there is no example `i`.
+    #[must_use]
+    #[track_caller]
+    pub fn image(&self, i: usize) -> &[u8] {
+        &self.images[i * self.example_len..][..self.example_len]
+    }
+
+    /// How many examples each class has.
+    #[must_use]
+    pub fn class_counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.classes];
+        for &label in &self.labels {
+            counts[usize::from(label)] += 1;
+        }
+        counts
+    }
+}
+
+/// Both splits of a data set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Datasets {
+    /// The examples to train with.
+    pub train: Dataset,
+    /// The examples to test with.
+    pub test: Dataset,
+}
+
+/// Fetches `spec` and reads its files.
+///
+/// # Errors
+///
+/// As [`fetch`], or if a file does not hold what the catalog says.
+pub fn load(
+    spec: &DatasetSpec,
+    options: &FetchOptions,
+    report: &dyn Fn(FetchEvent),
+) -> Result<Datasets, DataError> {
+    let RawFiles {
+        train_images,
+        train_labels,
+        test_images,
+        test_labels,
+    } = fetch(spec, options, report)?;
+    Ok(Datasets {
+        train: read(spec, Split::Train, train_images, train_labels)?,
+        test: read(spec, Split::Test, test_images, test_labels)?,
+    })
+}
+
+fn read(
+    spec: &DatasetSpec,
+    split: Split,
+    images_file: RawFile,
+    labels_file: RawFile,
+) -> Result<Dataset, DataError> {
+    let images = idx::parse_images(images_file.name, images_file.content)?;
+    let labels = idx::parse_labels(labels_file.name, labels_file.content, spec.classes())?;
+    if images.count != labels.len() {
+        return Err(DataError::Idx(IdxError::CountsDiffer {
+            images_file: images_file.name.to_owned(),
+            images: images.count,
+            labels_file: labels_file.name.to_owned(),
+            labels: labels.len(),
+        }));
+    }
+    // IDX has no axis for channels: a file of several would stack them in its rows.
+    let [channels, rows, columns] = spec.example_shape;
+    let expected = [spec.split(split).examples, channels * rows, columns];
+    let found = [images.count, images.rows, images.columns];
+    if found != expected {
+        return Err(DataError::Shape {
+            file: images_file.name,
+            expected,
+            found,
+        });
+    }
+    let Normalisation { mean, std } = spec.normalisation;
+    Ok(Dataset {
+        name: spec.name,
+        split,
+        class_names: spec.class_names,
+        classes: spec.classes(),
+        example_shape: spec.example_shape,
+        example_len: spec.example_len(),
+        images: images.pixels,
+        labels,
+        mean,
+        std,
+    })
+}

@@ -1,0 +1,100 @@
+//! `cargo xtask bench`: measurements against peers, in turn, on this machine.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+
+mod contest;
+mod contestants;
+mod machine;
+mod mnist;
+mod peer;
+mod report;
+mod statistics;
+
+/// What the command line of `bench` says.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// The whole training step of an MLP on MNIST, against PyTorch.
+    Mnist(MnistOptions),
+}
+
+/// What the command line of `bench mnist` says.
+#[derive(Debug, Args)]
+struct MnistOptions {
+    /// How long each measured run takes, about.
+    #[arg(long, default_value_t = 3.0, value_parser = positive)]
+    seconds: f64,
+    /// How often each contestant has its turn.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// How many threads each contestant may use.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
+    threads: u32,
+    /// How many images each step takes.
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..))]
+    batch: u32,
+    /// A Python that can import torch; without it $ANE_TRAINER_PYTHON, .venv/bin/python and python3 are tried.
+    #[arg(long, value_name = "PATH")]
+    python: Option<PathBuf>,
+    /// Layer sizes, joined by dashes; may be repeated.
+    #[arg(long = "shape", value_name = "SIZES", default_values = ["784-512-512-10", "784-128-10"], value_parser = shape)]
+    shapes: Vec<String>,
+    /// Write every measurement to this file.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// Runs the benchmark that was asked for.
+pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
+    match &options.what {
+        What::Mnist(options) => mnist::run(root, options),
+    }
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|error| format!("{error}"))?;
+    if value.is_finite() && value > 0.0 {
+        Ok(value)
+    } else {
+        Err("a number above 0 is wanted".to_owned())
+    }
+}
+
+fn shape(text: &str) -> Result<String, String> {
+    let sizes: Vec<&str> = text.split('-').collect();
+    let is_size = |size: &&str| size.parse::<u32>().is_ok_and(|size| size > 0);
+    if sizes.len() >= 2 && sizes.iter().all(is_size) {
+        Ok(text.to_owned())
+    } else {
+        Err("two or more sizes joined by dashes are wanted, such as 784-128-10".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes_are_sizes_joined_by_dashes() {
+        assert!(shape("784-128-10").is_ok());
+        for wrong in ["784", "784-", "784-0-10", "784x10", ""] {
+            assert!(shape(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn seconds_are_above_zero() {
+        assert_eq!(positive("0.5"), Ok(0.5));
+        for wrong in ["0", "-1", "inf", "NaN", "x"] {
+            assert!(positive(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Who takes part: our two plans, and PyTorch as installed and with MKL unlocked.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::bench::MnistOptions;
+use crate::{process, python};
+
+/// A program that can be measured.
+pub(crate) struct Contestant {
+    pub(crate) name: String,
+    /// Whether it is this project's.
+    pub(crate) is_ours: bool,
+    pub(crate) command: Command,
+}
+
+/// The programs that contestants run, found or built once.
+pub(crate) struct Programs {
+    ours: PathBuf,
+    torch: Option<Torch>,
+}
+
+/// PyTorch and what it needs.
+struct Torch {
+    python: PathBuf,
+    script: PathBuf,
+    /// The library that unlocks MKL, where that means something.
+    unlock: Option<PathBuf>,
+}
+
+impl Programs {
+    /// Builds our program and looks for PyTorch; says what is missing.
+    pub(crate) fn find(root: &Path, python: Option<&Path>) -> Result<Programs> {
+        let ours = build(root)?;
+        let torch = find_torch(root, python)?;
+        Ok(Programs { ours, torch })
+    }
+
+    /// Everyone who takes part with a shape.
+    pub(crate) fn contestants(&self, shape: &str, options: &MnistOptions) -> Vec<Contestant> {
+        let command = |program: &Path, first: Option<&Path>| {
+            let mut command = Command::new(program);
+            command.args(first).args(["--shape", shape]);
+            command.args([
+                "--batch",
+                &options.batch.to_string(),
+                "--threads",
+                &options.threads.to_string(),
+            ]);
+            command
+        };
+        let mut all = Vec::new();
+        for plan in ["split", "fused"] {
+            let mut ours = command(&self.ours, None);
+            ours.args(["--plan", plan, "--target", "h16"]);
+            all.push(Contestant {
+                name: format!("ours {plan}"),
+                is_ours: true,
+                command: ours,
+            });
+        }
+        if let Some(torch) = &self.torch {
+            let peer = || command(&torch.python, Some(&torch.script));
+            all.push(Contestant {
+                name: "torch stock".to_owned(),
+                is_ours: false,
+                command: peer(),
+            });
+            if let Some(library) = &torch.unlock {
+                let mut unlocked = peer();
+                unlocked.env("LD_PRELOAD", library);
+                all.push(Contestant {
+                    name: "torch+mklfix".to_owned(),
+                    is_ours: false,
+                    command: unlocked,
+                });
+            }
+        }
+        all
+    }
+}
+
+/// Builds the benchmark of `ane-train` in release mode; gives the program.
+fn build(root: &Path) -> Result<PathBuf> {
+    let mut command = process::cargo(
+        root,
+        &[
+            "bench",
+            "-p",
+            "ane-train",
+            "--bench",
+            "mnist",
+            "--no-run",
+            "--message-format=json-render-diagnostics",
+        ],
+    );
+    let line = process::describe(&command);
+    println!("$ {line}");
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot start `{line}`"))?;
+    if !output.status.success() {
+        bail!("`{line}` failed ({})", output.status);
+    }
+    executable(&String::from_utf8_lossy(&output.stdout))
+        .with_context(|| format!("`{line}` names no program"))
+}
+
+/// The program of the benchmark `mnist` in cargo's messages, one JSON value per line.
+fn executable(messages: &str) -> Option<PathBuf> {
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .find_map(|message| {
+            let target = message.get("target")?;
+            let is_bench = target["name"] == "mnist"
+                && target["kind"]
+                    .as_array()?
+                    .iter()
+                    .any(|kind| kind == "bench");
+            message
+                .get("executable")
+                .filter(|_| is_bench)?
+                .as_str()
+                .map(PathBuf::from)
+        })
+}
+
+fn find_torch(root: &Path, asked_for: Option<&Path>) -> Result<Option<Torch>> {
+    let python = match asked_for {
+        Some(python) if python::can_import(python, "torch") => python.to_path_buf(),
+        Some(python) => bail!("{} cannot import torch", python.display()),
+        None => {
+            let Some(python) = python::with_module(root, "torch") else {
+                let tried: Vec<String> = python::candidates(root)
+                    .iter()
+                    .map(|path| path.display().to_string())
+                    .collect();
+                println!(
+                    "no PyTorch: none of {} can import torch, so only our own program is measured",
+                    tried.join(", ")
+                );
+                println!(
+                    "(name a Python that can with --python or {})",
+                    python::VARIABLE
+                );
+                return Ok(None);
+            };
+            python
+        }
+    };
+    println!("PyTorch is that of {}", python.display());
+    let peers = root.join("xtask").join("peers");
+    let unlock = unlock_library(root, &peers.join("mkl_fix.c"));
+    Ok(Some(Torch {
+        python,
+        script: peers.join("torch_mnist.py"),
+        unlock,
+    }))
+}
+
+/// Compiles the library that lets MKL use all of an x86 processor; `None` where that makes no sense or does not work.
+fn unlock_library(root: &Path, source: &Path) -> Option<PathBuf> {
+    if env::consts::ARCH != "x86_64" || env::consts::OS != "linux" {
+        return None;
+    }
+    let compiled = compile(source, &process::target_folder(root).join("peers"));
+    compiled
+        .map_err(|error| println!("no torch+mklfix: {error:#}"))
+        .ok()
+}
+
+fn compile(source: &Path, folder: &Path) -> Result<PathBuf> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let library = folder.join("mkl_fix.so");
+    let mut command = Command::new(env::var_os("CC").unwrap_or_else(|| "cc".into()));
+    process::run(
+        command
+            .args(["-O2", "-shared", "-fPIC", "-o"])
+            .arg(&library)
+            .arg(source),
+    )?;
+    Ok(library)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options() -> MnistOptions {
+        MnistOptions {
+            seconds: 1.0,
+            rounds: 1,
+            threads: 3,
+            batch: 64,
+            python: None,
+            shapes: Vec::new(),
+            json: None,
+        }
+    }
+
+    #[test]
+    fn finds_the_benchmark_among_cargos_messages() {
+        let messages = r#"{"reason":"compiler-artifact","target":{"name":"mnist","kind":["example"]},"executable":"a"}
+not json
+{"reason":"compiler-artifact","target":{"name":"ane_train","kind":["lib"]},"executable":null}
+{"reason":"compiler-artifact","target":{"name":"mnist","kind":["bench"]},"executable":"b/mnist-1"}
+{"reason":"build-finished","success":true}"#;
+        assert_eq!(executable(messages), Some(PathBuf::from("b/mnist-1")));
+        assert_eq!(executable("{}"), None);
+    }
+
+    #[test]
+    fn every_contestant_gets_the_same_task() {
+        let torch = Torch {
+            python: "py".into(),
+            script: "t.py".into(),
+            unlock: Some("u.so".into()),
+        };
+        let programs = Programs {
+            ours: "mnist".into(),
+            torch: Some(torch),
+        };
+        let lines: Vec<String> = programs
+            .contestants("784-10", &options())
+            .iter()
+            .map(|contestant| process::describe(&contestant.command))
+            .collect();
+        let task = "--shape 784-10 --batch 64 --threads 3";
+        let expected = [
+            format!("mnist {task} --plan split --target h16"),
+            format!("mnist {task} --plan fused --target h16"),
+            format!("py t.py {task}"),
+            format!("LD_PRELOAD=u.so py t.py {task}"),
+        ];
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn without_pytorch_ours_are_left() {
+        let programs = Programs {
+            ours: "mnist".into(),
+            torch: None,
+        };
+        assert!(
+            programs
+                .contestants("784-10", &options())
+                .iter()
+                .all(|contestant| contestant.is_ours)
+        );
+    }
+}

@@ -1,0 +1,71 @@
+//! The task runner of the workspace, started as `cargo xtask`.
+//!
+//! `test` is the whole gate, `tidy` checks the rules that compilers do not know, `soak` runs the long forms of the tests, and
+//! `bench` compares the trainer with its peers on this machine.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+mod bench;
+mod process;
+mod python;
+mod soak;
+mod table;
+mod test;
+mod tidy;
+mod tree;
+
+/// The tasks of this workspace.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Run every check that a change has to pass.
+    Test(test::Options),
+    /// Check the rules of this tree that compilers do not know.
+    Tidy,
+    /// Run the tests in release mode in their long forms.
+    Soak(soak::Options),
+    /// Measure against peers on this machine.
+    Bench(bench::Options),
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<()> {
+    let root = process::workspace_root()?;
+    match arguments.task {
+        Task::Test(options) => test::run(&root, &options),
+        Task::Tidy => tidy::run(&root),
+        Task::Soak(options) => soak::run(&root, &options),
+        Task::Bench(options) => bench::run(&root, &options),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

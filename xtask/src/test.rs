@@ -1,0 +1,233 @@
+//! `cargo xtask test`: every check that a change has to pass, stage by stage, with the time each took.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+
+use crate::tree::Tree;
+use crate::{process, python, table, tidy};
+
+/// What the command line of `test` says.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Run this stage alone; may be repeated.
+    #[arg(long, value_name = "STAGE")]
+    only: Vec<Stage>,
+    /// Leave this stage out; may be repeated.
+    #[arg(long, value_name = "STAGE")]
+    skip: Vec<Stage>,
+}
+
+/// A stage; the order here is the order in which they run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Stage {
+    /// `cargo fmt --check`.
+    Fmt,
+    /// The rules of `cargo xtask tidy`.
+    Tidy,
+    /// `cargo clippy`, warnings are errors.
+    Clippy,
+    /// `cargo test`, with the examples in the documentation.
+    Test,
+    /// `cargo doc`, warnings are errors.
+    Doc,
+    /// The Python tests, when the tree has some.
+    Python,
+}
+
+impl Stage {
+    fn name(self) -> String {
+        self.to_possible_value()
+            .map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+}
+
+impl Options {
+    fn stages(&self) -> Vec<Stage> {
+        let wanted = |stage: &Stage| {
+            (self.only.is_empty() || self.only.contains(stage)) && !self.skip.contains(stage)
+        };
+        Stage::value_variants()
+            .iter()
+            .copied()
+            .filter(wanted)
+            .collect()
+    }
+}
+
+/// What became of a stage.
+enum Outcome {
+    /// It ran and found nothing.
+    Passed,
+    /// It has nothing to do in this tree, and is left out of the summary.
+    Absent,
+    /// It could not run here, for the reason given.
+    Skipped(&'static str),
+}
+
+/// Runs the stages in order up to the first that fails, then prints the time of each.
+pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
+    let stages = options.stages();
+    if stages.is_empty() {
+        bail!("no stage is left to run");
+    }
+    let begin = Instant::now();
+    let mut rows = Vec::new();
+    let mut failure = None;
+    for stage in stages {
+        let name = stage.name();
+        if failure.is_some() {
+            rows.push(vec![name, "not run".to_owned()]);
+            continue;
+        }
+        println!("\n== {name}");
+        let start = Instant::now();
+        let asked_for = options.only.contains(&stage);
+        let state = match run_stage(root, stage, asked_for) {
+            Ok(Outcome::Absent) => continue,
+            Ok(Outcome::Passed) => "ok".to_owned(),
+            Ok(Outcome::Skipped(reason)) => format!("skipped: {reason}"),
+            Err(error) => {
+                failure = Some(error.context(format!("stage {name}")));
+                "FAILED".to_owned()
+            }
+        };
+        rows.push(vec![name, state, seconds(start.elapsed())]);
+    }
+    rows.push(vec![
+        "all".to_owned(),
+        String::new(),
+        seconds(begin.elapsed()),
+    ]);
+    println!("\n{}", table::render(&["stage", "result", "time"], &rows));
+    failure.map_or(Ok(()), Err)
+}
+
+fn run_stage(root: &Path, stage: Stage, asked_for: bool) -> Result<Outcome> {
+    match stage {
+        Stage::Fmt => {
+            ensure_component(root, "fmt", "rustfmt")?;
+            process::run(&mut process::cargo(root, &["fmt", "--all", "--check"]))?;
+        }
+        Stage::Tidy => tidy::run(root)?,
+        Stage::Clippy => {
+            ensure_component(root, "clippy", "clippy")?;
+            let scope = [
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--all-features",
+                "--locked",
+            ];
+            process::run(process::cargo(root, &scope).args(["--", "-D", "warnings"]))?;
+        }
+        Stage::Test => process::run(&mut process::cargo(
+            root,
+            &["test", "--workspace", "--all-features", "--locked"],
+        ))?,
+        Stage::Doc => {
+            let mut command =
+                process::cargo(root, &["doc", "--workspace", "--no-deps", "--locked"]);
+            process::run(command.env("RUSTDOCFLAGS", "-D warnings"))?;
+        }
+        Stage::Python => return run_python(root, asked_for),
+    }
+    Ok(Outcome::Passed)
+}
+
+/// Installs a component of the toolchain when the cargo command it brings is missing.
+fn ensure_component(root: &Path, subcommand: &str, component: &str) -> Result<()> {
+    let is_there = || process::succeeds(&mut process::cargo(root, &[subcommand, "--version"]));
+    if is_there() {
+        return Ok(());
+    }
+    println!("`cargo {subcommand}` is missing: installing {component} with rustup");
+    process::run(
+        Command::new("rustup")
+            .current_dir(root)
+            .args(["component", "add", component]),
+    )
+    .with_context(|| format!("{component} is needed and could not be installed"))?;
+    if !is_there() {
+        bail!("`cargo {subcommand}` still does not start after `rustup component add {component}`");
+    }
+    Ok(())
+}
+
+fn run_python(root: &Path, asked_for: bool) -> Result<Outcome> {
+    let tests = python_tests(&Tree::load(root)?);
+    if tests.is_empty() {
+        println!("there are no Python tests in this tree");
+        return Ok(Outcome::Absent);
+    }
+    let Some(python) = python::with_module(root, "pytest") else {
+        let reason = "no Python with pytest";
+        if asked_for {
+            bail!("{reason} was found: set {} to one", python::VARIABLE);
+        }
+        return Ok(Outcome::Skipped(reason));
+    };
+    let mut command = Command::new(python);
+    process::run(
+        command
+            .current_dir(root)
+            .args(["-m", "pytest", "-q"])
+            .args(tests),
+    )?;
+    Ok(Outcome::Passed)
+}
+
+/// The `test_*.py` files of the Python package and of the crates' test folders.
+fn python_tests(tree: &Tree) -> Vec<PathBuf> {
+    let is_test = |path: &&str| {
+        let parts: Vec<&str> = path.split('/').collect();
+        let name = parts.last().copied().unwrap_or_default();
+        let in_place =
+            parts[0] == "python" || (parts[0] == "crates" && parts.get(2) == Some(&"tests"));
+        in_place && name.starts_with("test_") && name.ends_with(".py")
+    };
+    tree.paths().filter(is_test).map(PathBuf::from).collect()
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{:.1} s", duration.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stages_keep_their_order_whatever_the_options_say() {
+        let options = Options {
+            only: vec![Stage::Doc, Stage::Fmt, Stage::Test],
+            skip: vec![Stage::Test],
+        };
+        assert_eq!(options.stages(), [Stage::Fmt, Stage::Doc]);
+        let all = Options {
+            only: Vec::new(),
+            skip: Vec::new(),
+        }
+        .stages();
+        assert_eq!(all, Stage::value_variants());
+    }
+
+    #[test]
+    fn finds_python_tests_where_they_live_and_nowhere_else() {
+        let tree = Tree::fixture(&[
+            ("python/tests/test_fit.py", ""),
+            ("python/ane_trainer/fit.py", ""),
+            ("crates/ane-trainer/tests/export/test_export.py", ""),
+            ("crates/ane-trainer/src/test_data.py", ""),
+            ("xtask/peers/test_peer.py", ""),
+        ]);
+        let expected = [
+            "crates/ane-trainer/tests/export/test_export.py",
+            "python/tests/test_fit.py",
+        ];
+        assert_eq!(python_tests(&tree), expected.map(PathBuf::from));
+    }
+}
