@@ -1,1 +1,98 @@
-//! x
+//! Running programs: devices, buffers and executables, in the nouns of PJRT.
+//!
+//! A [`Device`] compiles a [`LegalGraph`] into an [`Executable`]; buffers are bound to its ports by name, once; a
+//! [`Bound`] executable runs as often as wanted. Who validates: `ane_mil::check` does, before compiling; devices do not
+//! repeat it. The device itself counts compiles and dispatches, so that reports do not depend on what a planner
+//! believes.
+//!
+//! ```
+//! use ane_device::{Settings, open};
+//! use ane_ir::{Graph, TensorType};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let device = open("software", &Settings::default())?;
+//! let mut g = Graph::new();
+//! let x = g.input("x", TensorType::fp16([2]))?;
+//! let y = g.abs(x)?;
+//! g.output("y", y)?;
+//! let legal = ane_mil::check(g, device.target()).map_err(|v| v[0].to_string())?;
+//! let program = device.compile(&legal)?;
+//! let x = device.allocate(&TensorType::fp16([2]))?;
+//! let y = device.allocate(&TensorType::fp16([2]))?;
+//! x.copy_in(&[-1.5, 2.0])?;
+//! program.bind(&[("x", &x), ("y", &y)])?.execute()?;
+//! assert_eq!(y.copy_out(), [1.5, 2.0]);
+//! assert_eq!(device.counts().dispatches, 1);
+//! # Ok(())
+//! # }
+//! ```
+
+mod buffer;
+mod device;
+mod error;
+mod null;
+mod software;
+
+pub use buffer::{Buffer, Layout};
+pub use device::{Bound, Counter, Counts, Device, Executable, Port};
+pub use error::DeviceError;
+
+use ane_engine::{Pool, simd::Isa};
+use ane_ir::{Numerics, Target};
+use std::sync::Arc;
+
+/// What a device is opened with.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The target whose limits and quirks programs are held to.
+    pub target: Target,
+    /// The numeric policy of devices that model one.
+    pub numerics: Numerics,
+    /// Instruction set of the software engine.
+    pub isa: Isa,
+    /// Threads that devices and the host share; made by the device when left out.
+    pub pool: Option<Arc<Pool>>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            target: Target::SOFTWARE,
+            numerics: Numerics::ieee(),
+            isa: Isa::detect(),
+            pool: None,
+        }
+    }
+}
+
+/// A device that can be opened by name.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry {
+    /// The name.
+    pub name: &'static str,
+    /// What it is, in a line.
+    pub summary: &'static str,
+    /// Opens it.
+    pub open: fn(&Settings) -> Result<Box<dyn Device>, DeviceError>,
+}
+
+/// Every device, best last resort first.
+pub const DEVICES: &[Entry] = &[null::ENTRY, software::ENTRY];
+
+/// The best device that can be opened here.
+pub const BEST: &str = "software";
+
+/// Opens the device called `name`; `auto` is the best there is.
+///
+/// # Errors
+/// When there is none of that name, or it cannot be opened.
+pub fn open(name: &str, settings: &Settings) -> Result<Box<dyn Device>, DeviceError> {
+    let name = if name == "auto" { BEST } else { name };
+    let entry = DEVICES
+        .iter()
+        .find(|e| e.name == name)
+        .ok_or_else(|| DeviceError::Unknown {
+            name: name.to_owned(),
+            known: DEVICES.iter().map(|e| e.name).collect(),
+        })?;
+    (entry.open)(settings)
+}

@@ -7,6 +7,9 @@
 mod chain;
 mod matmul;
 mod reduce;
+mod update;
+
+pub use update::{ForEach, MOST_STATE, Parameter, Update};
 
 use crate::{
     arena::SharedBuffer,

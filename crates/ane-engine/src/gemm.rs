@@ -4,7 +4,7 @@
 //! multiply-add per term, so that an element's bits depend on its row, its column and the depth alone: not on panels,
 //! tiles or threads. Operands are packed by the caller's tasks, fp16 ones converted on the way.
 
-use crate::simd::{Isa, Kernel, Lanes, dispatch};
+use crate::simd::{Isa, Kernel, Lanes, dispatch, widen_lanes};
 
 /// The crate's microkernel: columns, rows, depth, result, packed columns, packed rows, strides of the result and of the
 /// packed operands, alpha, beta, alpha status, three conjugation flags, prefetch hint.
@@ -171,13 +171,13 @@ impl Kernel for Pack {
                     self.copy_rows(x, |row, out| out.copy_from_slice(row))
                 }
                 Source::F16(x) if self.stride == 1 => {
-                    self.copy_rows(x, |row, out| widen(s, row, out));
+                    self.copy_rows(x, |row, out| widen_lanes(s, row, out));
                 }
                 Source::F32(x) if self.step == 1 => {
                     self.transpose(x, |row, out| out.copy_from_slice(row))
                 }
                 Source::F16(x) if self.step == 1 => {
-                    self.transpose(x, |row, out| widen(s, row, out))
+                    self.transpose(x, |row, out| widen_lanes(s, row, out))
                 }
                 Source::F32(x) => self.gather(|at| *x.add(at)),
                 Source::F16(x) => self.gather(|at| half::f16::from_bits(*x.add(at)).to_f32()),
@@ -245,21 +245,6 @@ impl Pack {
                 }
             }
         }
-    }
-}
-
-/// fp16 to f32.
-#[inline(always)]
-pub(crate) fn widen<S: Lanes>(s: S, x: &[u16], out: &mut [f32]) {
-    let whole = x.len() / S::N * S::N;
-    for (x, out) in x[..whole]
-        .chunks_exact(S::N)
-        .zip(out[..whole].chunks_exact_mut(S::N))
-    {
-        s.store(out, s.load_f16(x));
-    }
-    for (x, out) in x[whole..].iter().zip(&mut out[whole..]) {
-        *out = half::f16::from_bits(*x).to_f32();
     }
 }
 

@@ -3,12 +3,15 @@
 //! A kernel is written once over [`Lanes`] and run by [`dispatch`], which enters a function compiled with the features
 //! of the chosen [`Isa`]. No lane operation fuses a multiply with an add, so all instruction sets return the same bits.
 
+mod convert;
 mod lanes;
 pub mod math;
 mod portable;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+pub(crate) use convert::{narrow_lanes, widen_lanes};
+pub use convert::{narrow, widen};
 pub use lanes::Lanes;
 use portable::Portable;
 use std::{fmt, str::FromStr};

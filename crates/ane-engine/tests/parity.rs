@@ -323,3 +323,33 @@ mod random {
         }
     }
 }
+
+#[test]
+fn passes_that_feed_each_other_are_not_merged_into_one() {
+    // Two elementwise chains of one shape, with sums between them in both directions: each alone could be merged with
+    // the other, but not both at once.
+    let mut g = Graph::new();
+    let x = g.input("x", TensorType::fp16([4, 10])).unwrap();
+    let t = g.input("t", TensorType::fp16([4, 10])).unwrap();
+    let d = g.sub(x, t).unwrap();
+    let s = g.mul(d, d).unwrap();
+    let m = g.reduce_mean(s, &[-1], true).unwrap();
+    let k = g.mul(m, d).unwrap();
+    let n = g.reduce_sum(k, &[-1], true).unwrap();
+    let e = g.mul(n, d).unwrap();
+    let f = g.add(e, k).unwrap();
+    let h = g.mul(f, s).unwrap();
+    g.output("h", h).unwrap();
+    let xs: Vec<Tensor<f32>> = g
+        .inputs()
+        .iter()
+        .enumerate()
+        .map(|(i, &v)| testing::tensor(g.ty(v), Fill::Signed, i as u64))
+        .collect();
+    let options = Options::new(Numerics::ieee());
+    let want = eval(&g, &xs, &Numerics::ieee()).unwrap();
+    let found = run(&g, &xs, options, 2);
+    for (w, f) in want[0].data.iter().zip(&found[0].data) {
+        assert!(testing::fp16_ulps(f64::from(*w), f64::from(*f)) <= 8, "{w} {f}");
+    }
+}

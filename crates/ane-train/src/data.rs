@@ -14,6 +14,8 @@ mod fetch;
 mod fingerprint;
 pub mod gzip;
 pub mod idx;
+mod loader;
+pub mod sampler;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -30,6 +32,8 @@ pub use fetch::{FetchOptions, RawFile, RawFiles, fetch};
 pub use fingerprint::{Fingerprint, Mismatch, Sha256Digest};
 pub use gzip::GzipError;
 pub use idx::IdxError;
+pub use loader::{Batch, Collator, Loader};
+pub use sampler::Sampler;
 pub use source::debian::DebianPackage;
 pub use source::flat::{Encoding, FlatFile, Run};
 pub use source::npm::NpmPackage;

@@ -1,1 +1,16 @@
-//! x
+//! Learning: models, losses, optimizers, data, checkpoints and the loop.
+
+#![forbid(unsafe_code)]
+
+pub mod data;
+pub mod loss;
+pub mod loss_scale;
+pub mod nn;
+pub mod optim;
+pub mod schedule;
+pub mod step;
+mod trainer;
+
+pub use trainer::{
+    Progress, StateTensor, StepOutcome, Trainer, TrainerConfig, TrainerError, argmax, legalize,
+};

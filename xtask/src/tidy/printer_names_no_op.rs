@@ -29,9 +29,9 @@ fn check_file(file: &File) -> Vec<Violation> {
             continue;
         };
         for name in first_names(code, code.text.len() - behind.len()) {
-            if name != "Op" && name != "self" && !name.starts_with("Attr") {
+            if !["Op", "Operands", "self"].contains(&name) && !name.starts_with("Attr") {
                 let message =
-                    format!("`ops::{name}`: only `ops::Op` and `ops::Attr…` may be named here");
+                    format!("`ops::{name}`: only `ops::Op`, `ops::Operands` and `ops::Attr…` may be named here");
                 violations.push(Violation::new(&file.path, code.line_of(at), message));
             }
         }
@@ -100,7 +100,7 @@ mod tests {
                 ("crates/ane-mil/src/print/x.rs", "use ane_ir::ops::OpDef;\n"),
             ],
         );
-        let tail = "only `ops::Op` and `ops::Attr…` may be named here";
+        let tail = "only `ops::Op`, `ops::Operands` and `ops::Attr…` may be named here";
         let expected = [
             format!("crates/ane-mil/src/parse.rs:1: `ops::add`: {tail}"),
             format!("crates/ane-mil/src/parse.rs:1: `ops::mul`: {tail}"),

@@ -2,12 +2,11 @@
 
 use super::Context;
 use crate::{
-    gemm::widen,
     plan::{
         DType, Place,
         chain::{Chain, Ew, Instr, Load, Reg, Round, Src, Walk},
     },
-    simd::{Lanes, math},
+    simd::{Lanes, math, narrow_lanes, widen_lanes},
 };
 use ane_ir::SILICON_INF_PRODUCT;
 use half::f16;
@@ -130,7 +129,7 @@ impl Run<'_> {
                         out,
                         |p| f16::from_bits(*x.add(p)).to_f32(),
                         |p, out| {
-                            widen(s, std::slice::from_raw_parts(x.add(p), out.len()), out);
+                            widen_lanes(s, std::slice::from_raw_parts(x.add(p), out.len()), out);
                         },
                     );
                 }
@@ -182,16 +181,7 @@ impl Run<'_> {
                 DType::Fp16 => {
                     let out =
                         std::slice::from_raw_parts_mut(self.cx.output::<u16>(port).add(at), n);
-                    let whole = n / S::N * S::N;
-                    for (x, out) in from[..whole]
-                        .chunks_exact(S::N)
-                        .zip(out[..whole].chunks_exact_mut(S::N))
-                    {
-                        s.store_f16(out, s.load(x));
-                    }
-                    for (x, out) in from[whole..].iter().zip(&mut out[whole..]) {
-                        *out = f16::from_f32(*x).to_bits();
-                    }
+                    narrow_lanes(s, from, out);
                 }
                 DType::Fp32 => {
                     std::ptr::copy_nonoverlapping(

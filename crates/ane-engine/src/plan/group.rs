@@ -2,7 +2,7 @@
 //!
 //! Nodes are visited from the last to the first. A value joins the group of its readers when all of them read it
 //! element by element in one group of its own shape; readers in several groups of that shape are merged first, unless
-//! a path between them leads outside. A matrix product may head a group: the others then run on its blocks while they
+//! a path between them leads through other groups or nodes. A matrix product may head a group: the others then run on its blocks while they
 //! are hot. Every member of a group that joins later has a smaller index than those before it, so a group never
 //! depends on itself through the outside; only merging must be checked.
 
@@ -223,8 +223,14 @@ impl Groups {
                 }
             }
         }
+        // A group runs as one: whoever reaches a member reaches what any member leads to.
         while let Some(node) = open.pop() {
-            for r in &graph.nodes()[node].results {
+            let mut reached: Vec<Value> = graph.nodes()[node].results.to_vec();
+            let homes: Vec<usize> = reached.iter().filter_map(|r| self.of[r.index()]).collect();
+            for home in homes {
+                reached.extend(&self.groups[home].members);
+            }
+            for r in reached {
                 for &(reader, _) in &self.uses[r.index()] {
                     if inside(reader) {
                         return false;

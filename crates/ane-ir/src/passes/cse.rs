@@ -10,9 +10,12 @@ use crate::{
 };
 use std::collections::HashMap;
 
+/// MIL name and operands of a node.
+type Key = (&'static str, Vec<Value>);
+
 pub(super) fn run(graph: &Graph, _: &Target) -> Result<Graph, PassError> {
     // Ops hold floats and bytes and so have no hash of their own; the name and the operands sort nearly all apart.
-    let mut seen: HashMap<(&'static str, Vec<Value>), Vec<(Op, Results)>> = HashMap::new();
+    let mut seen: HashMap<Key, Vec<(Op, Results)>> = HashMap::new();
     rewrite("cse", graph, |r, node, xs| {
         if node.results.iter().any(|&v| graph.stops_gradient(v)) {
             return Ok(None);

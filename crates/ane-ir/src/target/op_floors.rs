@@ -1,6 +1,7 @@
 //! Which op runs on which chip, from the table beside this file.
 
 use super::{Chip, Route};
+use std::{collections::HashMap, sync::OnceLock};
 
 /// What is known about an op on a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +18,19 @@ pub enum OpSupport {
 
 /// The table: op, one column per chip generation, one for the e5rt route.
 const TABLE: &str = include_str!("op_floors.tsv");
+
+/// The rows of the table by op.
+fn rows() -> &'static HashMap<&'static str, Vec<&'static str>> {
+    static ROWS: OnceLock<HashMap<&'static str, Vec<&'static str>>> = OnceLock::new();
+    ROWS.get_or_init(|| {
+        TABLE
+            .lines()
+            .filter(|l| !l.starts_with('#'))
+            .map(|l| l.split('\t').collect::<Vec<_>>())
+            .map(|row| (row[0], row))
+            .collect()
+    })
+}
 
 /// What is known about the op called `op` on `chip` through `route`.
 ///
@@ -35,12 +49,7 @@ pub fn op_support(op: &str, chip: Chip, route: Route) -> OpSupport {
     if op == "const" {
         return OpSupport::Native;
     }
-    let Some(row) = TABLE
-        .lines()
-        .filter(|l| !l.starts_with('#'))
-        .map(|l| l.split('\t').collect::<Vec<_>>())
-        .find(|row| row[0] == op)
-    else {
+    let Some(row) = rows().get(op) else {
         return OpSupport::Unknown;
     };
     if route == Route::E5rt && row[5] == "refused" {

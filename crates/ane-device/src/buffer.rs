@@ -1,0 +1,201 @@
+//! Device memory: a logical type over a physical layout.
+
+use crate::error::DeviceError;
+use ane_engine::{SharedBuffer, simd};
+use ane_ir::{DType, Literal, TensorType};
+
+/// How elements lie in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// Row-major without gaps.
+    Dense,
+    /// Every row of the last axis starts at a multiple of this many bytes.
+    Rows {
+        /// Distance of rows.
+        row_bytes: usize,
+    },
+}
+
+impl Layout {
+    /// Rows of 64 bytes, as engines with IOSurfaces read them.
+    pub fn rows_of_64(ty: &TensorType) -> Self {
+        Self::Rows {
+            row_bytes: (ty.shape.last() * ty.dtype.bytes()).next_multiple_of(64),
+        }
+    }
+
+    /// Bytes of a buffer of type `ty`.
+    pub fn bytes(self, ty: &TensorType) -> usize {
+        match self {
+            Self::Dense => ty.bytes(),
+            Self::Rows { row_bytes } => ty.shape.numel() / ty.shape.last() * row_bytes,
+        }
+    }
+}
+
+/// Memory of a device. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Buffer {
+    ty: TensorType,
+    layout: Layout,
+    memory: SharedBuffer,
+}
+
+impl Buffer {
+    /// A zeroed buffer.
+    pub fn new(ty: TensorType, layout: Layout) -> Self {
+        let memory = SharedBuffer::new(layout.bytes(&ty));
+        Self { ty, layout, memory }
+    }
+
+    /// Logical type.
+    pub fn ty(&self) -> &TensorType {
+        &self.ty
+    }
+
+    /// Physical layout.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// The memory itself, in the buffer's layout.
+    pub fn memory(&self) -> &SharedBuffer {
+        &self.memory
+    }
+
+    fn check(&self, found: usize) -> Result<(), DeviceError> {
+        let expected = self.ty.shape.numel();
+        if expected == found {
+            return Ok(());
+        }
+        Err(DeviceError::Length {
+            ty: self.ty.clone(),
+            expected,
+            found,
+        })
+    }
+
+    /// Writes elements, each rounded to the buffer's dtype.
+    ///
+    /// # Errors
+    /// When their number is not the type's.
+    pub fn copy_in(&self, x: &[f32]) -> Result<(), DeviceError> {
+        self.check(x.len())?;
+        if self.layout == Layout::Dense && self.ty.dtype == DType::Fp16 {
+            self.memory
+                .write_u16(|out| simd::narrow(simd::Isa::detect(), x, &mut out[..x.len()]));
+            return Ok(());
+        }
+        let elements: Vec<f64> = x.iter().map(|&e| f64::from(e)).collect();
+        self.copy_in_bytes(Literal::from_f64(self.ty.clone(), &elements).bytes())
+    }
+
+    /// Writes fp16 bit patterns, unchanged.
+    ///
+    /// # Errors
+    /// When their number is not the type's, or the buffer is not fp16.
+    pub fn copy_in_bits(&self, x: &[u16]) -> Result<(), DeviceError> {
+        self.check(x.len())?;
+        if self.layout == Layout::Dense && self.ty.dtype == DType::Fp16 {
+            self.memory.write_u16(|out| out[..x.len()].copy_from_slice(x));
+            return Ok(());
+        }
+        let bytes: Vec<u8> = x.iter().flat_map(|b| b.to_le_bytes()).collect();
+        self.copy_in_bytes(&bytes)
+    }
+
+    /// Writes the bytes of a dense tensor of the buffer's type.
+    ///
+    /// # Errors
+    /// When their number is not the type's.
+    pub fn copy_in_bytes(&self, x: &[u8]) -> Result<(), DeviceError> {
+        let size = self.ty.dtype.bytes();
+        self.check(x.len() / size)?;
+        let row = self.ty.shape.last() * size;
+        self.memory.write(|out| match self.layout {
+            Layout::Dense => out[..x.len()].copy_from_slice(x),
+            Layout::Rows { row_bytes } => {
+                for (x, out) in x.chunks_exact(row).zip(out.chunks_exact_mut(row_bytes)) {
+                    out[..row].copy_from_slice(x);
+                }
+            }
+        });
+        Ok(())
+    }
+
+    /// Reads the bytes of a dense tensor of the buffer's type.
+    pub fn copy_out_bytes(&self) -> Vec<u8> {
+        let row = self.ty.shape.last() * self.ty.dtype.bytes();
+        self.memory.read(|x| match self.layout {
+            Layout::Dense => x[..self.ty.bytes()].to_vec(),
+            Layout::Rows { row_bytes } => x
+                .chunks_exact(row_bytes)
+                .flat_map(|r| &r[..row])
+                .copied()
+                .collect(),
+        })
+    }
+
+    /// Reads the elements.
+    pub fn copy_out(&self) -> Vec<f32> {
+        let mut out = vec![0.0; self.ty.shape.numel()];
+        self.copy_out_to(&mut out);
+        out
+    }
+
+    /// Reads the elements into `out`.
+    ///
+    /// # Panics
+    /// When `out` has another length than the type.
+    pub fn copy_out_to(&self, out: &mut [f32]) {
+        assert_eq!(out.len(), self.ty.shape.numel(), "elements of {}", self.ty);
+        if self.layout == Layout::Dense && self.ty.dtype == DType::Fp16 {
+            self.memory
+                .read_u16(|x| simd::widen(simd::Isa::detect(), &x[..out.len()], out));
+            return;
+        }
+        let literal = Literal::from_bytes(self.ty.clone(), self.copy_out_bytes())
+            .expect("the bytes are the type's");
+        for (o, x) in out.iter_mut().zip(literal.to_f64()) {
+            *o = x as f32;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layouts_keep_the_elements() {
+        let ty = TensorType::fp16([3, 5]);
+        let x: Vec<f32> = (0..15).map(|i| i as f32 * 0.5 - 3.0).collect();
+        for layout in [Layout::Dense, Layout::rows_of_64(&ty)] {
+            let b = Buffer::new(ty.clone(), layout);
+            b.copy_in(&x).unwrap();
+            assert_eq!(b.copy_out(), x);
+        }
+        let rows = Layout::rows_of_64(&ty);
+        assert_eq!(rows, Layout::Rows { row_bytes: 64 });
+        assert_eq!(rows.bytes(&ty), 192);
+    }
+
+    #[test]
+    fn every_dtype_crosses() {
+        for dtype in DType::ALL {
+            let b = Buffer::new(TensorType::new(dtype, [4]), Layout::Dense);
+            b.copy_in(&[0.0, 1.0, 0.0, 1.0]).unwrap();
+            assert_eq!(b.copy_out(), [0.0, 1.0, 0.0, 1.0], "{dtype}");
+        }
+    }
+
+    #[test]
+    fn wrong_lengths_are_refused() {
+        let b = Buffer::new(TensorType::fp16([4]), Layout::Dense);
+        let e = b.copy_in(&[1.0]).unwrap_err();
+        assert_eq!(
+            e.to_string(),
+            "the buffer holds 4 elements (tensor<fp16, [4]>), 1 were given"
+        );
+    }
+}

@@ -1,0 +1,79 @@
+//! What can go wrong on a device.
+
+use ane_engine::{BindError, PlanError};
+use ane_ir::TensorType;
+
+/// A device refused or failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeviceError {
+    /// The caller named a device that does not exist.
+    #[error("no device is called `{name}`; there are {}", known.join(", "))]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: Vec<&'static str>,
+    },
+    /// The caller bound a port that the program does not have.
+    #[error("the program has no port `{port}`; it has {}", ports.join(", "))]
+    NoSuchPort {
+        /// What was bound.
+        port: String,
+        /// Ports of the program.
+        ports: Vec<String>,
+    },
+    /// The caller left a port unbound, or bound it twice.
+    #[error("port `{port}` is bound {times} times; bind every port once")]
+    PortBinding {
+        /// The port.
+        port: String,
+        /// How often it was bound.
+        times: usize,
+    },
+    /// The caller bound a buffer of another type.
+    #[error("port `{port}` is {expected}, its buffer holds {found}")]
+    PortType {
+        /// The port.
+        port: String,
+        /// Its type.
+        expected: TensorType,
+        /// The buffer's type.
+        found: TensorType,
+    },
+    /// The caller copied the wrong number of elements.
+    #[error("the buffer holds {expected} elements ({ty}), {found} were given")]
+    Length {
+        /// Type of the buffer.
+        ty: TensorType,
+        /// Its elements.
+        expected: usize,
+        /// Elements given.
+        found: usize,
+    },
+    /// The caller compiled a graph that was checked for another target.
+    #[error("the graph was checked for {found}, the device is {expected}")]
+    Target {
+        /// The device's target.
+        expected: String,
+        /// The graph's target.
+        found: String,
+    },
+    /// The operation does not exist on this device.
+    #[error("`{device}` does not support {what}")]
+    Unsupported {
+        /// The device.
+        device: &'static str,
+        /// What was asked.
+        what: &'static str,
+    },
+    /// The engine cannot compile the graph.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The engine cannot bind the buffers.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The system cannot start the device's threads.
+    #[error("cannot start threads")]
+    Threads(#[source] std::io::Error),
+}

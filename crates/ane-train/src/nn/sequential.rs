@@ -1,0 +1,196 @@
+//! `nn.Sequential`, written as a spec: `784-512-512-10`, `784-128-10:gelu`, or the name of one.
+
+use super::{Activation, Linear, Parameter};
+use ane_ir::{Graph, TypeError, Value};
+use std::{fmt, str::FromStr};
+
+/// One module of a [`Sequential`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layer {
+    /// Fully connected.
+    Linear(Linear),
+    /// Elementwise.
+    Activation(Activation),
+}
+
+/// Layers one after the other: fully connected ones with an activation between them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sequential {
+    widths: Vec<usize>,
+    activation: Activation,
+}
+
+/// Specs that have names.
+const NAMED: &[(&str, &str)] = &[("mnist-mlp", "784-512-512-10")];
+
+/// A model spec that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "model `{spec}`: {reason}; write widths like 784-512-512-10, an activation like 784-128-10:gelu ({}), or {}",
+    Activation::ALL.map(Activation::name).join(", "),
+    NAMED.iter().map(|n| n.0).collect::<Vec<_>>().join(", ")
+)]
+pub struct ParseSpecError {
+    spec: String,
+    reason: String,
+}
+
+/// Widest layer a spec may ask for, and most layers: beyond these a typing error is likelier than intent.
+const MOST: (usize, usize) = (65_536, 64);
+
+impl FromStr for Sequential {
+    type Err = ParseSpecError;
+
+    fn from_str(spec: &str) -> Result<Self, ParseSpecError> {
+        let error = |reason: String| ParseSpecError {
+            spec: spec.to_owned(),
+            reason,
+        };
+        let full = NAMED
+            .iter()
+            .find(|(name, _)| *name == spec)
+            .map_or(spec, |(_, full)| full);
+        let (widths, activation) = full.split_once(':').unwrap_or((full, "relu"));
+        let activation = Activation::ALL
+            .into_iter()
+            .find(|a| a.name() == activation)
+            .ok_or_else(|| error(format!("no activation is called `{activation}`")))?;
+        let widths = widths
+            .split('-')
+            .map(|w| {
+                w.parse::<usize>()
+                    .ok()
+                    .filter(|w| (1..=MOST.0).contains(w))
+                    .ok_or_else(|| error(format!("`{w}` is not a width from 1 to {}", MOST.0)))
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        if !(2..=MOST.1 + 1).contains(&widths.len()) {
+            return Err(error(format!(
+                "{} widths make no model of 1 to {} layers",
+                widths.len(),
+                MOST.1
+            )));
+        }
+        Ok(Self { widths, activation })
+    }
+}
+
+impl fmt::Display for Sequential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let widths: Vec<String> = self.widths.iter().map(ToString::to_string).collect();
+        f.write_str(&widths.join("-"))?;
+        if self.activation != Activation::Relu {
+            write!(f, ":{}", self.activation.name())?;
+        }
+        Ok(())
+    }
+}
+
+impl Sequential {
+    /// Features of an example.
+    pub fn inputs(&self) -> usize {
+        self.widths[0]
+    }
+
+    /// Logits of an example.
+    pub fn outputs(&self) -> usize {
+        self.widths[self.widths.len() - 1]
+    }
+
+    /// The modules; their positions are PyTorch's names.
+    pub fn layers(&self) -> Vec<Layer> {
+        let mut layers = Vec::new();
+        for pair in self.widths.windows(2) {
+            if !layers.is_empty() {
+                layers.push(Layer::Activation(self.activation));
+            }
+            layers.push(Layer::Linear(Linear {
+                inputs: pair[0],
+                outputs: pair[1],
+            }));
+        }
+        layers
+    }
+
+    /// Parameters in order of definition.
+    pub fn parameters(&self) -> Vec<Parameter> {
+        self.layers()
+            .iter()
+            .enumerate()
+            .filter_map(|(i, layer)| match layer {
+                Layer::Linear(l) => Some(l.parameters(&i.to_string())),
+                Layer::Activation(_) => None,
+            })
+            .flatten()
+            .collect()
+    }
+
+    /// Floating-point operations of one example's forward pass and of its training step: 2 per weight forward, and 2
+    /// for each of the two backward products, of which the first layer needs one.
+    pub fn flops(&self) -> (u64, u64) {
+        let products: Vec<u64> = self
+            .widths
+            .windows(2)
+            .map(|w| 2 * (w[0] * w[1]) as u64)
+            .collect();
+        let forward: u64 = products.iter().sum();
+        (forward, 3 * forward - products[0])
+    }
+
+    /// x [B, inputs] → logits [B, outputs]; `weights` in the order of [`Sequential::parameters`].
+    ///
+    /// # Errors
+    /// When the operands do not fit.
+    pub fn build(&self, g: &mut Graph, x: Value, weights: &[Value]) -> Result<Value, TypeError> {
+        let mut weights = weights.chunks_exact(2);
+        self.layers().iter().try_fold(x, |x, layer| match layer {
+            Layer::Linear(l) => {
+                let pair = weights.next().expect("two parameters per linear layer");
+                l.build(g, x, pair[0], pair[1])
+            }
+            Layer::Activation(a) => a.build(g, x),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn specs_print_and_parse() {
+        let m: Sequential = "mnist-mlp".parse().unwrap();
+        assert_eq!(m.to_string(), "784-512-512-10");
+        let m: Sequential = "20-5:gelu".parse().unwrap();
+        assert_eq!(m.to_string(), "20-5:gelu");
+        let names: Vec<String> = "4-3-2"
+            .parse::<Sequential>()
+            .unwrap()
+            .parameters()
+            .into_iter()
+            .map(|p| p.name)
+            .collect();
+        assert_eq!(names, ["0.weight", "0.bias", "2.weight", "2.bias"]);
+    }
+
+    #[test]
+    fn bad_specs_are_named() {
+        for (spec, part) in [
+            ("784", "1 widths"),
+            ("784-0-10", "`0`"),
+            ("784--10", "``"),
+            ("784-10:swish", "`swish`"),
+            ("784-99999999999999999999-10", "99999"),
+        ] {
+            let e = spec.parse::<Sequential>().unwrap_err().to_string();
+            assert!(e.contains(part) && e.contains("784-512-512-10"), "{e}");
+        }
+    }
+
+    #[test]
+    fn training_costs_what_the_products_cost() {
+        let m: Sequential = "784-512-512-10".parse().unwrap();
+        // 3.209 million per image, first layer without input gradient.
+        assert_eq!(m.flops().1, 3_209_216);
+    }
+}

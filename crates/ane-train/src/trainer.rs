@@ -1,0 +1,589 @@
+//! A model in training on a device: buffers, bindings, the step and its state.
+
+use crate::{
+    data::Batch,
+    loss::Loss,
+    loss_scale::LossScale,
+    nn::{Parameter, Sequential},
+    optim::{HostUpdate, OptimizerConfig, StepInfo, pair},
+    schedule::Schedule,
+    step::{self, PlanKind, StepConfig, StepError, TrainStep},
+};
+use ane_device::{Bound, Buffer, Device, DeviceError};
+use ane_engine::{Pool, SharedBuffer, simd::Isa};
+use ane_ir::{
+    Graph, Target,
+    passes::{self, PassError},
+};
+use ane_mil::{LegalGraph, Violation};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// What is trained and how.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainerConfig {
+    /// The model.
+    pub model: Sequential,
+    /// What is minimised.
+    pub loss: Loss,
+    /// Examples per step.
+    pub batch: usize,
+    /// Where the update runs.
+    pub plan: PlanKind,
+    /// Who updates.
+    pub optimizer: OptimizerConfig,
+    /// Peak learning rate.
+    pub lr: f64,
+    /// How it moves.
+    pub schedule: Schedule,
+    /// Steps of the whole run, for the schedule.
+    pub total_steps: u64,
+    /// Largest global norm of the gradients, if clipped.
+    pub max_norm: Option<f64>,
+    /// Seed of the initial weights.
+    pub seed: u64,
+}
+
+/// A step cannot be compiled or run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainerError {
+    /// The step could not be built.
+    #[error(transparent)]
+    Step(#[from] StepError),
+    /// A pass failed: our bug.
+    #[error(transparent)]
+    Pass(#[from] PassError),
+    /// The target forbids the program.
+    #[error("the training step breaks {} of {target}'s rules: {}", .violations.len(), list(.violations))]
+    Illegal {
+        /// The target.
+        target: Target,
+        /// Every broken rule.
+        violations: Vec<Violation>,
+    },
+    /// The device failed.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// Stored state does not fit the model.
+    #[error("the stored state has no tensor `{name}` of {expected} values, found {found}; it belongs to another model or plan")]
+    State {
+        /// Name of the tensor.
+        name: String,
+        /// Values expected.
+        expected: usize,
+        /// What there is.
+        found: String,
+    },
+}
+
+fn list(violations: &[Violation]) -> String {
+    let all: Vec<String> = violations.iter().map(ToString::to_string).collect();
+    all.join("; ")
+}
+
+/// The legal form of a training step for a target.
+///
+/// # Errors
+/// When a pass fails or the target forbids the result.
+pub fn legalize(graph: &Graph, target: &Target) -> Result<LegalGraph, TrainerError> {
+    let legal = passes::run(graph, target, passes::LEGALIZE)?;
+    ane_mil::check(legal, target).map_err(|violations| TrainerError::Illegal {
+        target: *target,
+        violations,
+    })
+}
+
+/// What came of a step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepOutcome {
+    /// Mean loss of the batch.
+    pub loss: f32,
+    /// Examples whose largest logit is their class.
+    pub correct: usize,
+    /// Whether gradients or state overflowed, so that nothing was changed.
+    pub overflow: bool,
+    /// Learning rate of the step.
+    pub lr: f64,
+    /// Loss scale of the step.
+    pub loss_scale: f32,
+    /// Global norm of the gradients before clipping, where the host computed it.
+    pub grad_norm: Option<f64>,
+}
+
+/// Counters that a resumed run continues.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Progress {
+    /// Steps taken, skipped ones included.
+    pub step: u64,
+    /// Updates made: Adam's t.
+    pub updates: u64,
+    /// Steps skipped for overflow.
+    pub skipped: u64,
+    /// The loss scale.
+    pub loss_scale: LossScale,
+}
+
+/// A tensor of state, as stored: raw bits.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StateTensor {
+    /// fp16 bit patterns.
+    Fp16(Vec<u16>),
+    /// f32 numbers.
+    Fp32(Vec<f32>),
+}
+
+/// A model in training.
+#[derive(Debug)]
+pub struct Trainer {
+    config: TrainerConfig,
+    device: Box<dyn Device>,
+    pool: Arc<Pool>,
+    legal: LegalGraph,
+    step: TrainStep,
+    ports: BTreeMap<String, Buffer>,
+    /// Split: one binding. Fused: state A to B, and back.
+    bound: Vec<Box<dyn Bound>>,
+    /// Which binding runs next, and so which set of state is current.
+    current: usize,
+    /// Both sets of fused state, in the order of `step.state`.
+    sets: Vec<Vec<Buffer>>,
+    host: Option<Host>,
+    progress: Progress,
+    logits: Vec<f32>,
+}
+
+#[derive(Debug)]
+struct Host {
+    update: Box<dyn HostUpdate>,
+    /// Per parameter: master and optimizer state.
+    state: Vec<Vec<SharedBuffer>>,
+}
+
+impl Trainer {
+    /// Compiles the step and sets up its state with initial weights.
+    ///
+    /// # Errors
+    /// When the step cannot be built, is illegal on the device's target, or the device refuses it.
+    pub fn new(
+        config: TrainerConfig,
+        device: Box<dyn Device>,
+        pool: Arc<Pool>,
+        isa: Isa,
+    ) -> Result<Self, TrainerError> {
+        let step = TrainStep::build(&StepConfig {
+            model: &config.model,
+            loss: config.loss,
+            batch: config.batch,
+            plan: config.plan,
+            optimizer: config.optimizer.as_dyn(),
+            max_norm: config.max_norm,
+        })?;
+        let legal = legalize(&step.graph, device.target())?;
+        let program = device.compile(&legal)?;
+        let mut ports = BTreeMap::new();
+        for p in program.inputs().iter().chain(program.outputs()) {
+            ports.insert(p.name.clone(), device.allocate(&p.ty)?);
+        }
+        let mut sets = Vec::new();
+        let mut bound = Vec::new();
+        if config.plan == PlanKind::Fused {
+            for name in [|s: &step::StatePort| s.old.clone(), |s: &step::StatePort| s.new.clone()] {
+                sets.push(
+                    step.state
+                        .iter()
+                        .map(|s| ports[&name(s)].clone())
+                        .collect::<Vec<_>>(),
+                );
+            }
+            for (old, new) in [(0, 1), (1, 0)] {
+                let mut all = ports.clone();
+                for (i, s) in step.state.iter().enumerate() {
+                    all.insert(s.old.clone(), sets[old][i].clone());
+                    all.insert(s.new.clone(), sets[new][i].clone());
+                }
+                bound.push(program.bind(&pairs(&all))?);
+            }
+        } else {
+            bound.push(program.bind(&pairs(&ports))?);
+        }
+        let mut trainer = Self {
+            logits: vec![0.0; config.batch * config.model.outputs()],
+            host: None,
+            config,
+            device,
+            pool,
+            legal,
+            step,
+            ports,
+            bound,
+            current: 0,
+            sets,
+            progress: Progress::default(),
+        };
+        if trainer.config.plan == PlanKind::Split {
+            trainer.host = Some(trainer.make_host(isa));
+        }
+        let weights: Vec<Vec<f32>> = trainer
+            .step
+            .parameters
+            .iter()
+            .enumerate()
+            .map(|(i, p)| p.initial(trainer.config.seed, i))
+            .collect();
+        trainer.set_weights(&weights)?;
+        Ok(trainer)
+    }
+
+    fn make_host(&self, isa: Isa) -> Host {
+        let optimizer = self.config.optimizer.as_dyn();
+        let mut state = Vec::new();
+        let mut parameters = Vec::new();
+        for (p, gradient) in self.step.parameters.iter().zip(&self.step.gradients) {
+            let len = p.shape.numel();
+            let buffers: Vec<SharedBuffer> = (0..=optimizer.state().len())
+                .map(|_| SharedBuffer::new(4 * len))
+                .collect();
+            state.push(buffers.clone());
+            parameters.push(ane_engine::Parameter {
+                len,
+                gradient: self.ports[gradient].memory().clone(),
+                weight: self.ports[&step::weight_port(p)].memory().clone(),
+                state: buffers,
+            });
+        }
+        Host {
+            update: optimizer.host(isa, parameters),
+            state,
+        }
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &TrainerConfig {
+        &self.config
+    }
+
+    /// The device.
+    pub fn device(&self) -> &dyn Device {
+        &*self.device
+    }
+
+    /// The program that runs.
+    pub fn program(&self) -> &LegalGraph {
+        &self.legal
+    }
+
+    /// Trainable tensors.
+    pub fn parameters(&self) -> &[Parameter] {
+        &self.step.parameters
+    }
+
+    /// Counters.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// Replaces the loss scale.
+    pub fn set_loss_scale(&mut self, scale: LossScale) {
+        self.progress.loss_scale = scale;
+    }
+
+    /// Sets the weights, in PyTorch's layout; optimizer state stays as it is.
+    ///
+    /// # Errors
+    /// When a weight has another number of values.
+    pub fn set_weights(&mut self, weights: &[Vec<f32>]) -> Result<(), TrainerError> {
+        for (i, w) in weights.iter().enumerate() {
+            let p = &self.step.parameters[i];
+            if w.len() != p.shape.numel() {
+                return Err(TrainerError::State {
+                    name: p.name.clone(),
+                    expected: p.shape.numel(),
+                    found: w.len().to_string(),
+                });
+            }
+            if let Some(host) = &self.host {
+                host.state[i][0].write_f32(|m| m.copy_from_slice(w));
+                self.ports[&step::weight_port(p)].copy_in(w)?;
+                continue;
+            }
+            let (hi, lo): (Vec<f32>, Vec<f32>) = w.iter().map(|&x| pair::split(x)).unzip();
+            for (s, buffer) in self.step.state.iter().zip(&self.sets[self.current]) {
+                if s.parameter == i && s.role == "weight" {
+                    buffer.copy_in(if s.low { &lo } else { &hi })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The weights in fp32, named as PyTorch does.
+    pub fn weights(&self) -> Vec<(String, Vec<usize>, Vec<f32>)> {
+        self.step
+            .parameters
+            .iter()
+            .enumerate()
+            .map(|(i, p)| {
+                let values = match &self.host {
+                    Some(host) => host.state[i][0].read_f32(<[f32]>::to_vec),
+                    None => self.pair_of(i),
+                };
+                (p.name.clone(), p.shape.dims().to_vec(), values)
+            })
+            .collect()
+    }
+
+    fn pair_of(&self, parameter: usize) -> Vec<f32> {
+        let part = |low: bool| {
+            self.step
+                .state
+                .iter()
+                .zip(&self.sets[self.current])
+                .find(|(s, _)| s.parameter == parameter && s.role == "weight" && s.low == low)
+                .map(|(_, b)| b.copy_out())
+                .expect("every weight is a pair")
+        };
+        part(false)
+            .into_iter()
+            .zip(part(true))
+            .map(|(hi, lo)| pair::join(hi, lo))
+            .collect()
+    }
+
+    /// Writes a batch and its scalars to the device.
+    fn upload(&self, batch: &Batch) -> Result<(), TrainerError> {
+        self.ports[step::INPUT].copy_in_bits(&batch.x)?;
+        self.ports[step::TARGET].copy_in_bits(&batch.target)?;
+        self.ports[step::WEIGHT].copy_in_bits(&batch.weight)?;
+        let scale = self.progress.loss_scale.get();
+        self.ports[step::LOSS_SCALE].copy_in(&[scale])?;
+        Ok(())
+    }
+
+    fn upload_fused_scalars(&self, at: &StepInfo) -> Result<(), TrainerError> {
+        let optimizer = self.config.optimizer.as_dyn();
+        self.ports[step::UNSCALE].copy_in(&[step::unscale_value(at.loss_scale) as f32])?;
+        if let Some(max_norm) = self.config.max_norm {
+            let units = (max_norm * pair::GRADIENT_UNIT).min(65_504.0);
+            self.ports[step::MAX_NORM].copy_in(&[units as f32])?;
+        }
+        for (name, value) in optimizer.scalars().iter().zip(optimizer.scalar_values(at)) {
+            self.ports[*name].copy_in(&[value as f32])?;
+        }
+        Ok(())
+    }
+
+    fn scalar(&self, port: &str) -> f32 {
+        let mut x = [0.0];
+        self.ports[port].copy_out_to(&mut x);
+        x[0]
+    }
+
+    /// Learning rate of the next step.
+    pub fn lr(&self) -> f64 {
+        self.config
+            .schedule
+            .at(self.progress.step, self.config.total_steps, self.config.lr)
+    }
+
+    fn step_info(&self) -> StepInfo {
+        StepInfo {
+            t: self.progress.updates + 1,
+            lr: self.lr(),
+            loss_scale: f64::from(self.progress.loss_scale.get()),
+            clip: 1.0,
+        }
+    }
+
+    /// One training step: one dispatch.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn train_step(&mut self, batch: &Batch) -> Result<StepOutcome, TrainerError> {
+        let mut at = self.step_info();
+        self.upload(batch)?;
+        if self.host.is_none() {
+            self.upload_fused_scalars(&at)?;
+        }
+        self.bound[self.current].execute()?;
+        let mut overflow = !LossScale::accepts(self.scalar(step::LARGEST_GRADIENT));
+        let mut grad_norm = None;
+        match &self.host {
+            Some(host) if !overflow => {
+                if let Some(max_norm) = self.config.max_norm {
+                    let norm = host.update.sum_of_squares(&self.pool).sqrt() / at.loss_scale;
+                    // As torch.nn.utils.clip_grad_norm_.
+                    at.clip = (max_norm / (norm + 1e-6)).min(1.0);
+                    grad_norm = Some(norm);
+                }
+                host.update.apply(&self.pool, &at);
+            }
+            Some(_) => {}
+            None => {
+                overflow |= !(self.scalar(step::LARGEST_STATE) < f32::INFINITY);
+                if !overflow {
+                    self.current = 1 - self.current;
+                }
+            }
+        }
+        let outcome = StepOutcome {
+            loss: self.scalar(step::LOSS),
+            correct: self.correct(batch),
+            overflow,
+            lr: at.lr,
+            loss_scale: self.progress.loss_scale.get(),
+            grad_norm,
+        };
+        self.progress.step += 1;
+        if overflow {
+            self.progress.skipped += 1;
+        } else {
+            self.progress.updates += 1;
+        }
+        self.progress.loss_scale.record(overflow);
+        Ok(outcome)
+    }
+
+    /// Loss and correct answers of a batch, changing nothing: the same program, its gradients or new state unread.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn evaluate(&mut self, batch: &Batch) -> Result<(f32, usize), TrainerError> {
+        self.upload(batch)?;
+        if self.host.is_none() {
+            self.upload_fused_scalars(&self.step_info())?;
+        }
+        self.bound[self.current].execute()?;
+        Ok((self.scalar(step::LOSS), self.correct(batch)))
+    }
+
+    /// Logits [B, K] of the last batch.
+    pub fn logits(&mut self) -> &[f32] {
+        self.ports[step::LOGITS].copy_out_to(&mut self.logits);
+        &self.logits
+    }
+
+    /// Gradient of a parameter from the last step, unscaled; split plan only.
+    pub fn gradient(&self, parameter: usize) -> Option<Vec<f32>> {
+        let port = self.step.gradients.get(parameter)?;
+        let scale = self.scalar(step::LOSS_SCALE);
+        Some(
+            self.ports[port]
+                .copy_out()
+                .into_iter()
+                .map(|g| g / scale)
+                .collect(),
+        )
+    }
+
+    fn correct(&mut self, batch: &Batch) -> usize {
+        let k = self.config.model.outputs();
+        self.ports[step::LOGITS].copy_out_to(&mut self.logits);
+        batch
+            .labels
+            .iter()
+            .zip(self.logits.chunks_exact(k))
+            .filter(|(label, row)| argmax(row) == usize::from(**label))
+            .count()
+    }
+
+    /// Everything a resumed run needs besides [`Progress`], by name, in raw bits.
+    pub fn state(&self) -> BTreeMap<String, StateTensor> {
+        let mut all = BTreeMap::new();
+        if let Some(host) = &self.host {
+            let names = self.config.optimizer.as_dyn().state();
+            for (p, buffers) in self.step.parameters.iter().zip(&host.state) {
+                for (role, b) in std::iter::once("weight").chain(names.iter().copied()).zip(buffers) {
+                    let values = b.read_f32(|x| x[..p.shape.numel()].to_vec());
+                    all.insert(state_name(role, &p.name), StateTensor::Fp32(values));
+                }
+            }
+            return all;
+        }
+        for (s, b) in self.step.state.iter().zip(&self.sets[self.current]) {
+            let p = &self.step.parameters[s.parameter];
+            let bits = b
+                .copy_out_bytes()
+                .as_chunks::<2>()
+                .0
+                .iter()
+                .map(|c| u16::from_le_bytes(*c))
+                .collect();
+            let part = if s.low { "lo" } else { "hi" };
+            all.insert(
+                format!("{}.{part}", state_name(s.role, &p.name)),
+                StateTensor::Fp16(bits),
+            );
+        }
+        all
+    }
+
+    /// Continues from stored state.
+    ///
+    /// # Errors
+    /// When a tensor is missing or has another size; nothing is changed then.
+    pub fn restore(
+        &mut self,
+        progress: Progress,
+        state: &BTreeMap<String, StateTensor>,
+    ) -> Result<(), TrainerError> {
+        let own = self.state();
+        for (name, tensor) in &own {
+            let (expected, found) = match (tensor, state.get(name)) {
+                (StateTensor::Fp16(a), Some(StateTensor::Fp16(b))) => (a.len(), Some(b.len())),
+                (StateTensor::Fp32(a), Some(StateTensor::Fp32(b))) => (a.len(), Some(b.len())),
+                (StateTensor::Fp16(a), _) => (a.len(), None),
+                (StateTensor::Fp32(a), _) => (a.len(), None),
+            };
+            if found != Some(expected) {
+                return Err(TrainerError::State {
+                    name: name.clone(),
+                    expected,
+                    found: found.map_or("none".into(), |n| n.to_string()),
+                });
+            }
+        }
+        if let Some(host) = &self.host {
+            let names = self.config.optimizer.as_dyn().state();
+            for (p, buffers) in self.step.parameters.iter().zip(&host.state) {
+                for (role, b) in std::iter::once("weight").chain(names.iter().copied()).zip(buffers) {
+                    if let Some(StateTensor::Fp32(x)) = state.get(&state_name(role, &p.name)) {
+                        b.write_f32(|out| out[..x.len()].copy_from_slice(x));
+                        if role == "weight" {
+                            self.ports[&step::weight_port(p)].copy_in(x)?;
+                        }
+                    }
+                }
+            }
+        } else {
+            for (s, b) in self.step.state.iter().zip(&self.sets[self.current]) {
+                let p = &self.step.parameters[s.parameter];
+                let part = if s.low { "lo" } else { "hi" };
+                let name = format!("{}.{part}", state_name(s.role, &p.name));
+                if let Some(StateTensor::Fp16(x)) = state.get(&name) {
+                    b.copy_in_bits(x)?;
+                }
+            }
+        }
+        self.progress = progress;
+        Ok(())
+    }
+}
+
+fn state_name(role: &str, parameter: &str) -> String {
+    format!("{role}.{parameter}")
+}
+
+fn pairs(ports: &BTreeMap<String, Buffer>) -> Vec<(&str, &Buffer)> {
+    ports.iter().map(|(n, b)| (n.as_str(), b)).collect()
+}
+
+/// Position of the largest element, the first of equals.
+pub fn argmax(row: &[f32]) -> usize {
+    row.iter()
+        .enumerate()
+        .fold((0, f32::NEG_INFINITY), |best, (i, &x)| {
+            if x > best.1 { (i, x) } else { best }
+        })
+        .0
+}

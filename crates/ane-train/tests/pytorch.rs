@@ -1,0 +1,221 @@
+//! Against PyTorch: forward pass, gradients and ten updates of a small MLP, computed in f64 by
+//! `fixtures/make_mlp.py`.
+
+#![allow(clippy::unwrap_used)]
+
+use ane_device::{Settings, open};
+use ane_engine::{Pool, simd::Isa};
+use ane_ir::{Chip, Numerics, Route, Target};
+use ane_train::{
+    Trainer, TrainerConfig,
+    data::Batch,
+    loss::Loss,
+    loss_scale::LossScale,
+    nn::Sequential,
+    optim::{Adam, AdamW, OptimizerConfig, Sgd},
+    schedule::Schedule,
+    step::PlanKind,
+};
+use half::f16;
+use safetensors::SafeTensors;
+use std::sync::Arc;
+
+const FIXTURE: &[u8] = include_bytes!("fixtures/mlp_adamw.safetensors");
+
+fn tensor(name: &str) -> Vec<f32> {
+    let all = SafeTensors::deserialize(FIXTURE).unwrap();
+    let t = all.tensor(name).unwrap();
+    t.data().as_chunks::<4>().0.iter().map(|c| f32::from_le_bytes(*c)).collect()
+}
+
+fn labels() -> Vec<u8> {
+    let all = SafeTensors::deserialize(FIXTURE).unwrap();
+    let t = all.tensor("labels").unwrap();
+    t.data().as_chunks::<8>().0.iter().map(|c| i64::from_le_bytes(*c) as u8).collect()
+}
+
+fn bits(x: &[f32]) -> Vec<u16> {
+    x.iter().map(|&x| f16::from_f32(x).to_bits()).collect()
+}
+
+fn batch(loss: Loss) -> Batch {
+    let labels = labels();
+    let target: Vec<f32> = match loss {
+        Loss::Mse => tensor("mse_targets"),
+        Loss::CrossEntropy { .. } => labels
+            .iter()
+            .flat_map(|&c| loss.target_row(usize::from(c), 10))
+            .collect(),
+    };
+    Batch {
+        position: (0, 0),
+        x: bits(&tensor("x")),
+        target: bits(&target),
+        weight: bits(&tensor("weights")),
+        labels,
+    }
+}
+
+const PLAIN: Loss = Loss::CrossEntropy { label_smoothing: 0.0 };
+
+fn trainer(target: Target, numerics: Numerics, plan: PlanKind, loss: Loss, optimizer: OptimizerConfig, lr: f64, max_norm: Option<f64>) -> Trainer {
+    let pool = Arc::new(Pool::new(2).unwrap());
+    let settings = Settings {
+        target,
+        numerics,
+        pool: Some(pool.clone()),
+        ..Settings::default()
+    };
+    let device = open("software", &settings).unwrap();
+    let config = TrainerConfig {
+        model: "20-32-24-10".parse::<Sequential>().unwrap(),
+        loss,
+        batch: 16,
+        plan,
+        optimizer,
+        lr,
+        schedule: Schedule::Constant,
+        total_steps: 10,
+        max_norm,
+        seed: 0,
+    };
+    let mut t = Trainer::new(config, device, pool, Isa::detect()).unwrap();
+    let init: Vec<Vec<f32>> = t.parameters().iter().map(|p| tensor(&format!("init.{}", p.name))).collect();
+    t.set_weights(&init).unwrap();
+    t
+}
+
+fn targets() -> Vec<(Target, Numerics)> {
+    let mut all = vec![(Target::SOFTWARE, Numerics::ieee())];
+    for chip in Chip::HARDWARE {
+        let t = Target::new(chip, Route::E5rt);
+        all.push((t, Numerics::of(&t)));
+    }
+    let h16 = Target::new(Chip::H16, Route::E5rt);
+    all.push((h16, Numerics::of(&h16).pessimistic()));
+    all
+}
+
+fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+fn norm(x: &[f32]) -> f64 {
+    x.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt()
+}
+
+/// ‖Δ‖ / (‖g‖ + 1e-3·‖g_all‖) of every gradient.
+fn check_gradients(t: &Trainer, prefix: &str) {
+    let want: Vec<Vec<f32>> = t.parameters().iter().map(|p| tensor(&format!("{prefix}.{}", p.name))).collect();
+    let all = want.iter().map(|g| norm(g).powi(2)).sum::<f64>().sqrt();
+    for (i, want) in want.iter().enumerate() {
+        let found = t.gradient(i).unwrap();
+        let difference: Vec<f32> = found.iter().zip(want).map(|(a, b)| a - b).collect();
+        let error = norm(&difference) / (norm(want) + 1e-3 * all);
+        assert!(error <= 2e-3, "{prefix}.{}: {error:.2e}", t.parameters()[i].name);
+    }
+}
+
+#[test]
+fn forward_pass_and_gradients_are_pytorchs() {
+    for (target, numerics) in targets() {
+        for (loss, prefix, value) in [
+            (PLAIN, "grad", "loss"),
+            (Loss::CrossEntropy { label_smoothing: 0.1 }, "smooth_grad", "smooth_loss"),
+            (Loss::Mse, "mse_grad", "mse_loss"),
+        ] {
+            let optimizer = OptimizerConfig::Sgd(Sgd::default());
+            let mut t = trainer(target, numerics.clone(), PlanKind::Split, loss, optimizer, 0.0, None);
+            let (found, _) = t.evaluate(&batch(loss)).unwrap();
+            let want = tensor(value)[0];
+            assert!((found - want).abs() <= 2e-3 * want, "{target} {value}: {found} {want}");
+            assert!(largest_difference(t.logits(), &tensor("logits")) <= 1e-3, "{target}");
+            check_gradients(&t, prefix);
+        }
+    }
+}
+
+fn optimizers() -> Vec<(&'static str, OptimizerConfig, f64, Option<f64>)> {
+    let sgd = |momentum, nesterov| OptimizerConfig::Sgd(Sgd { momentum, nesterov, weight_decay: 0.0 });
+    vec![
+        ("adamw10", OptimizerConfig::AdamW(AdamW::default()), 1e-3, None),
+        ("adam10", OptimizerConfig::Adam(Adam::default()), 1e-3, None),
+        ("sgd10", sgd(0.0, false), 0.05, None),
+        ("sgdm10", sgd(0.9, false), 0.05, None),
+        ("nesterov10", sgd(0.9, true), 0.05, None),
+        ("clip10", OptimizerConfig::AdamW(AdamW::default()), 1e-3, Some(0.05)),
+    ]
+}
+
+#[test]
+fn ten_updates_are_pytorchs_for_every_optimizer_and_plan() {
+    for (target, numerics) in targets() {
+        for plan in [PlanKind::Split, PlanKind::Fused] {
+            for (name, optimizer, lr, max_norm) in optimizers() {
+                let mut t = trainer(target, numerics.clone(), plan, PLAIN, optimizer, lr, max_norm);
+                let b = batch(PLAIN);
+                for _ in 0..10 {
+                    let outcome = t.train_step(&b).unwrap();
+                    assert!(!outcome.overflow);
+                }
+                for (parameter, _, found) in t.weights() {
+                    let want = tensor(&format!("{name}.{parameter}"));
+                    // In the norm: Adam moves an element whose gradient is all rounding by a whole step, whichever way.
+                    let difference: Vec<f32> = found.iter().zip(&want).map(|(a, b)| a - b).collect();
+                    let error = norm(&difference) / norm(&want);
+                    assert!(error <= 1e-3, "{target} {} {name}.{parameter}: {error:.2e}", plan.name());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_loss_scale_does_not_change_the_update() {
+    for plan in [PlanKind::Split, PlanKind::Fused] {
+        let run = |scale: u32| {
+            let optimizer = OptimizerConfig::Sgd(Sgd { momentum: 0.9, ..Sgd::default() });
+            let mut t = trainer(Target::SOFTWARE, Numerics::ieee(), plan, PLAIN, optimizer, 0.05, None);
+            t.set_loss_scale(LossScale::starting_at(scale));
+            t.train_step(&batch(PLAIN)).unwrap();
+            t.weights()
+        };
+        for ((_, _, a), (_, _, b)) in run(256).iter().zip(&run(4096)) {
+            assert!(largest_difference(a, b) <= 2e-5);
+        }
+    }
+}
+
+#[test]
+fn an_overflow_changes_nothing_but_the_scale() {
+    for plan in [PlanKind::Split, PlanKind::Fused] {
+        let optimizer = OptimizerConfig::AdamW(AdamW::default());
+        let mut t = trainer(Target::SOFTWARE, Numerics::ieee(), plan, PLAIN, optimizer, 1e-3, None);
+        let good = batch(PLAIN);
+        t.train_step(&good).unwrap();
+        let (before, state, updates) = (t.weights(), t.state(), t.progress().updates);
+        let mut bad = good.clone();
+        bad.x.fill(f16::from_f32(60_000.0).to_bits());
+        let outcome = t.train_step(&bad).unwrap();
+        assert!(outcome.overflow, "{}", plan.name());
+        assert_eq!(t.weights(), before);
+        assert_eq!(t.state(), state);
+        assert_eq!(t.progress().updates, updates);
+        assert_eq!(t.progress().step, 2);
+        assert_eq!(t.progress().loss_scale.get(), 512.0);
+        assert!(!t.train_step(&good).unwrap().overflow);
+    }
+}
+
+#[test]
+fn padding_with_weight_zero_changes_nothing() {
+    // The fixture's ninth example has weight zero: whatever it holds must not matter.
+    let optimizer = OptimizerConfig::Sgd(Sgd::default());
+    let mut t = trainer(Target::SOFTWARE, Numerics::ieee(), PlanKind::Split, PLAIN, optimizer.clone(), 0.0, None);
+    let mut b = batch(PLAIN);
+    let zero = tensor("weights").iter().position(|&w| w == 0.0).unwrap();
+    b.x[zero * 20..(zero + 1) * 20].fill(0);
+    t.evaluate(&b).unwrap();
+    check_gradients(&t, "grad");
+}
