@@ -97,7 +97,8 @@ impl Buffer {
     pub fn copy_in_bits(&self, x: &[u16]) -> Result<(), DeviceError> {
         self.check(x.len())?;
         if self.layout == Layout::Dense && self.ty.dtype == DType::Fp16 {
-            self.memory.write_u16(|out| out[..x.len()].copy_from_slice(x));
+            self.memory
+                .write_u16(|out| out[..x.len()].copy_from_slice(x));
             return Ok(());
         }
         let bytes: Vec<u8> = x.iter().flat_map(|b| b.to_le_bytes()).collect();

@@ -10,8 +10,8 @@ mod portable;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub(crate) use convert::{narrow_lanes, widen_lanes};
 pub use convert::{narrow, widen};
+pub(crate) use convert::{narrow_lanes, widen_lanes};
 pub use lanes::Lanes;
 use portable::Portable;
 use std::{fmt, str::FromStr};

@@ -350,6 +350,9 @@ fn passes_that_feed_each_other_are_not_merged_into_one() {
     let want = eval(&g, &xs, &Numerics::ieee()).unwrap();
     let found = run(&g, &xs, options, 2);
     for (w, f) in want[0].data.iter().zip(&found[0].data) {
-        assert!(testing::fp16_ulps(f64::from(*w), f64::from(*f)) <= 8, "{w} {f}");
+        assert!(
+            testing::fp16_ulps(f64::from(*w), f64::from(*f)) <= 8,
+            "{w} {f}"
+        );
     }
 }

@@ -2,11 +2,15 @@
 
 #![forbid(unsafe_code)]
 
+pub mod checkpoint;
 pub mod data;
+pub mod fit;
 pub mod loss;
 pub mod loss_scale;
 pub mod nn;
 pub mod optim;
+pub mod placement;
+pub mod run_dir;
 pub mod schedule;
 pub mod step;
 mod trainer;

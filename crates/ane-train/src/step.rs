@@ -272,7 +272,8 @@ impl FusedPorts {
         }
         for (i, (p, &hi)) in parameters.iter().zip(weights).enumerate() {
             ports.note(i, "weight", false, weight_port(p), p);
-            let lo = ports.state_input(g, i, "weight", true, &format!("{}_lo", weight_port(p)), p)?;
+            let lo =
+                ports.state_input(g, i, "weight", true, &format!("{}_lo", weight_port(p)), p)?;
             ports.weights.push(Pair { hi, lo });
             let mut moments = Vec::new();
             for role in config.optimizer.state() {
@@ -291,7 +292,14 @@ impl FusedPorts {
         g.input(name, TensorType::fp16([1, 1]))
     }
 
-    fn note(&mut self, parameter: usize, role: &'static str, low: bool, old: String, p: &Parameter) {
+    fn note(
+        &mut self,
+        parameter: usize,
+        role: &'static str,
+        low: bool,
+        old: String,
+        p: &Parameter,
+    ) {
         self.state.push(StatePort {
             parameter,
             role,
@@ -335,13 +343,10 @@ impl FusedPorts {
             let gradient = g.reshape(gradient, &shape)?;
             let scalars: Vec<Value> = self.scalars.clone();
             let scalars = in_rank(g, &scalars, shape.rank())?;
-            let (weight, moments) = config.optimizer.fuse(
-                g,
-                gradient,
-                self.weights[i],
-                &self.moments[i],
-                &scalars,
-            )?;
+            let (weight, moments) =
+                config
+                    .optimizer
+                    .fuse(g, gradient, self.weights[i], &self.moments[i], &scalars)?;
             for pair in std::iter::once(weight).chain(moments) {
                 new_values.extend([pair.hi, pair.lo]);
             }

@@ -66,7 +66,9 @@ pub enum TrainerError {
     #[error(transparent)]
     Device(#[from] DeviceError),
     /// Stored state does not fit the model.
-    #[error("the stored state has no tensor `{name}` of {expected} values, found {found}; it belongs to another model or plan")]
+    #[error(
+        "the stored state has no tensor `{name}` of {expected} values, found {found}; it belongs to another model or plan"
+    )]
     State {
         /// Name of the tensor.
         name: String,
@@ -188,7 +190,10 @@ impl Trainer {
         let mut sets = Vec::new();
         let mut bound = Vec::new();
         if config.plan == PlanKind::Fused {
-            for name in [|s: &step::StatePort| s.old.clone(), |s: &step::StatePort| s.new.clone()] {
+            for name in [
+                |s: &step::StatePort| s.old.clone(),
+                |s: &step::StatePort| s.new.clone(),
+            ] {
                 sets.push(
                     step.state
                         .iter()
@@ -493,7 +498,10 @@ impl Trainer {
         if let Some(host) = &self.host {
             let names = self.config.optimizer.as_dyn().state();
             for (p, buffers) in self.step.parameters.iter().zip(&host.state) {
-                for (role, b) in std::iter::once("weight").chain(names.iter().copied()).zip(buffers) {
+                for (role, b) in std::iter::once("weight")
+                    .chain(names.iter().copied())
+                    .zip(buffers)
+                {
                     let values = b.read_f32(|x| x[..p.shape.numel()].to_vec());
                     all.insert(state_name(role, &p.name), StateTensor::Fp32(values));
                 }
@@ -546,7 +554,10 @@ impl Trainer {
         if let Some(host) = &self.host {
             let names = self.config.optimizer.as_dyn().state();
             for (p, buffers) in self.step.parameters.iter().zip(&host.state) {
-                for (role, b) in std::iter::once("weight").chain(names.iter().copied()).zip(buffers) {
+                for (role, b) in std::iter::once("weight")
+                    .chain(names.iter().copied())
+                    .zip(buffers)
+                {
                     if let Some(StateTensor::Fp32(x)) = state.get(&state_name(role, &p.name)) {
                         b.write_f32(|out| out[..x.len()].copy_from_slice(x));
                         if role == "weight" {

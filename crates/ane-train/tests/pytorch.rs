@@ -25,13 +25,23 @@ const FIXTURE: &[u8] = include_bytes!("fixtures/mlp_adamw.safetensors");
 fn tensor(name: &str) -> Vec<f32> {
     let all = SafeTensors::deserialize(FIXTURE).unwrap();
     let t = all.tensor(name).unwrap();
-    t.data().as_chunks::<4>().0.iter().map(|c| f32::from_le_bytes(*c)).collect()
+    t.data()
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .map(|c| f32::from_le_bytes(*c))
+        .collect()
 }
 
 fn labels() -> Vec<u8> {
     let all = SafeTensors::deserialize(FIXTURE).unwrap();
     let t = all.tensor("labels").unwrap();
-    t.data().as_chunks::<8>().0.iter().map(|c| i64::from_le_bytes(*c) as u8).collect()
+    t.data()
+        .as_chunks::<8>()
+        .0
+        .iter()
+        .map(|c| i64::from_le_bytes(*c) as u8)
+        .collect()
 }
 
 fn bits(x: &[f32]) -> Vec<u16> {
@@ -56,9 +66,19 @@ fn batch(loss: Loss) -> Batch {
     }
 }
 
-const PLAIN: Loss = Loss::CrossEntropy { label_smoothing: 0.0 };
+const PLAIN: Loss = Loss::CrossEntropy {
+    label_smoothing: 0.0,
+};
 
-fn trainer(target: Target, numerics: Numerics, plan: PlanKind, loss: Loss, optimizer: OptimizerConfig, lr: f64, max_norm: Option<f64>) -> Trainer {
+fn trainer(
+    target: Target,
+    numerics: Numerics,
+    plan: PlanKind,
+    loss: Loss,
+    optimizer: OptimizerConfig,
+    lr: f64,
+    max_norm: Option<f64>,
+) -> Trainer {
     let pool = Arc::new(Pool::new(2).unwrap());
     let settings = Settings {
         target,
@@ -80,7 +100,11 @@ fn trainer(target: Target, numerics: Numerics, plan: PlanKind, loss: Loss, optim
         seed: 0,
     };
     let mut t = Trainer::new(config, device, pool, Isa::detect()).unwrap();
-    let init: Vec<Vec<f32>> = t.parameters().iter().map(|p| tensor(&format!("init.{}", p.name))).collect();
+    let init: Vec<Vec<f32>> = t
+        .parameters()
+        .iter()
+        .map(|p| tensor(&format!("init.{}", p.name)))
+        .collect();
     t.set_weights(&init).unwrap();
     t
 }
@@ -98,7 +122,10 @@ fn targets() -> Vec<(Target, Numerics)> {
 
 fn largest_difference(a: &[f32], b: &[f32]) -> f32 {
     assert_eq!(a.len(), b.len());
-    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+    a.iter()
+        .zip(b)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, f32::max)
 }
 
 fn norm(x: &[f32]) -> f64 {
@@ -107,13 +134,21 @@ fn norm(x: &[f32]) -> f64 {
 
 /// ‖Δ‖ / (‖g‖ + 1e-3·‖g_all‖) of every gradient.
 fn check_gradients(t: &Trainer, prefix: &str) {
-    let want: Vec<Vec<f32>> = t.parameters().iter().map(|p| tensor(&format!("{prefix}.{}", p.name))).collect();
+    let want: Vec<Vec<f32>> = t
+        .parameters()
+        .iter()
+        .map(|p| tensor(&format!("{prefix}.{}", p.name)))
+        .collect();
     let all = want.iter().map(|g| norm(g).powi(2)).sum::<f64>().sqrt();
     for (i, want) in want.iter().enumerate() {
         let found = t.gradient(i).unwrap();
         let difference: Vec<f32> = found.iter().zip(want).map(|(a, b)| a - b).collect();
         let error = norm(&difference) / (norm(want) + 1e-3 * all);
-        assert!(error <= 2e-3, "{prefix}.{}: {error:.2e}", t.parameters()[i].name);
+        assert!(
+            error <= 2e-3,
+            "{prefix}.{}: {error:.2e}",
+            t.parameters()[i].name
+        );
     }
 }
 
@@ -122,29 +157,65 @@ fn forward_pass_and_gradients_are_pytorchs() {
     for (target, numerics) in targets() {
         for (loss, prefix, value) in [
             (PLAIN, "grad", "loss"),
-            (Loss::CrossEntropy { label_smoothing: 0.1 }, "smooth_grad", "smooth_loss"),
+            (
+                Loss::CrossEntropy {
+                    label_smoothing: 0.1,
+                },
+                "smooth_grad",
+                "smooth_loss",
+            ),
             (Loss::Mse, "mse_grad", "mse_loss"),
         ] {
             let optimizer = OptimizerConfig::Sgd(Sgd::default());
-            let mut t = trainer(target, numerics.clone(), PlanKind::Split, loss, optimizer, 0.0, None);
+            let mut t = trainer(
+                target,
+                numerics.clone(),
+                PlanKind::Split,
+                loss,
+                optimizer,
+                0.0,
+                None,
+            );
             let (found, _) = t.evaluate(&batch(loss)).unwrap();
             let want = tensor(value)[0];
-            assert!((found - want).abs() <= 2e-3 * want, "{target} {value}: {found} {want}");
-            assert!(largest_difference(t.logits(), &tensor("logits")) <= 1e-3, "{target}");
+            assert!(
+                (found - want).abs() <= 2e-3 * want,
+                "{target} {value}: {found} {want}"
+            );
+            assert!(
+                largest_difference(t.logits(), &tensor("logits")) <= 1e-3,
+                "{target}"
+            );
             check_gradients(&t, prefix);
         }
     }
 }
 
 fn optimizers() -> Vec<(&'static str, OptimizerConfig, f64, Option<f64>)> {
-    let sgd = |momentum, nesterov| OptimizerConfig::Sgd(Sgd { momentum, nesterov, weight_decay: 0.0 });
+    let sgd = |momentum, nesterov| {
+        OptimizerConfig::Sgd(Sgd {
+            momentum,
+            nesterov,
+            weight_decay: 0.0,
+        })
+    };
     vec![
-        ("adamw10", OptimizerConfig::AdamW(AdamW::default()), 1e-3, None),
+        (
+            "adamw10",
+            OptimizerConfig::AdamW(AdamW::default()),
+            1e-3,
+            None,
+        ),
         ("adam10", OptimizerConfig::Adam(Adam::default()), 1e-3, None),
         ("sgd10", sgd(0.0, false), 0.05, None),
         ("sgdm10", sgd(0.9, false), 0.05, None),
         ("nesterov10", sgd(0.9, true), 0.05, None),
-        ("clip10", OptimizerConfig::AdamW(AdamW::default()), 1e-3, Some(0.05)),
+        (
+            "clip10",
+            OptimizerConfig::AdamW(AdamW::default()),
+            1e-3,
+            Some(0.05),
+        ),
     ]
 }
 
@@ -153,7 +224,15 @@ fn ten_updates_are_pytorchs_for_every_optimizer_and_plan() {
     for (target, numerics) in targets() {
         for plan in [PlanKind::Split, PlanKind::Fused] {
             for (name, optimizer, lr, max_norm) in optimizers() {
-                let mut t = trainer(target, numerics.clone(), plan, PLAIN, optimizer, lr, max_norm);
+                let mut t = trainer(
+                    target,
+                    numerics.clone(),
+                    plan,
+                    PLAIN,
+                    optimizer,
+                    lr,
+                    max_norm,
+                );
                 let b = batch(PLAIN);
                 for _ in 0..10 {
                     let outcome = t.train_step(&b).unwrap();
@@ -162,9 +241,14 @@ fn ten_updates_are_pytorchs_for_every_optimizer_and_plan() {
                 for (parameter, _, found) in t.weights() {
                     let want = tensor(&format!("{name}.{parameter}"));
                     // In the norm: Adam moves an element whose gradient is all rounding by a whole step, whichever way.
-                    let difference: Vec<f32> = found.iter().zip(&want).map(|(a, b)| a - b).collect();
+                    let difference: Vec<f32> =
+                        found.iter().zip(&want).map(|(a, b)| a - b).collect();
                     let error = norm(&difference) / norm(&want);
-                    assert!(error <= 1e-3, "{target} {} {name}.{parameter}: {error:.2e}", plan.name());
+                    assert!(
+                        error <= 1e-3,
+                        "{target} {} {name}.{parameter}: {error:.2e}",
+                        plan.name()
+                    );
                 }
             }
         }
@@ -175,8 +259,19 @@ fn ten_updates_are_pytorchs_for_every_optimizer_and_plan() {
 fn the_loss_scale_does_not_change_the_update() {
     for plan in [PlanKind::Split, PlanKind::Fused] {
         let run = |scale: u32| {
-            let optimizer = OptimizerConfig::Sgd(Sgd { momentum: 0.9, ..Sgd::default() });
-            let mut t = trainer(Target::SOFTWARE, Numerics::ieee(), plan, PLAIN, optimizer, 0.05, None);
+            let optimizer = OptimizerConfig::Sgd(Sgd {
+                momentum: 0.9,
+                ..Sgd::default()
+            });
+            let mut t = trainer(
+                Target::SOFTWARE,
+                Numerics::ieee(),
+                plan,
+                PLAIN,
+                optimizer,
+                0.05,
+                None,
+            );
             t.set_loss_scale(LossScale::starting_at(scale));
             t.train_step(&batch(PLAIN)).unwrap();
             t.weights()
@@ -191,7 +286,15 @@ fn the_loss_scale_does_not_change_the_update() {
 fn an_overflow_changes_nothing_but_the_scale() {
     for plan in [PlanKind::Split, PlanKind::Fused] {
         let optimizer = OptimizerConfig::AdamW(AdamW::default());
-        let mut t = trainer(Target::SOFTWARE, Numerics::ieee(), plan, PLAIN, optimizer, 1e-3, None);
+        let mut t = trainer(
+            Target::SOFTWARE,
+            Numerics::ieee(),
+            plan,
+            PLAIN,
+            optimizer,
+            1e-3,
+            None,
+        );
         let good = batch(PLAIN);
         t.train_step(&good).unwrap();
         let (before, state, updates) = (t.weights(), t.state(), t.progress().updates);
@@ -212,7 +315,15 @@ fn an_overflow_changes_nothing_but_the_scale() {
 fn padding_with_weight_zero_changes_nothing() {
     // The fixture's ninth example has weight zero: whatever it holds must not matter.
     let optimizer = OptimizerConfig::Sgd(Sgd::default());
-    let mut t = trainer(Target::SOFTWARE, Numerics::ieee(), PlanKind::Split, PLAIN, optimizer.clone(), 0.0, None);
+    let mut t = trainer(
+        Target::SOFTWARE,
+        Numerics::ieee(),
+        PlanKind::Split,
+        PLAIN,
+        optimizer.clone(),
+        0.0,
+        None,
+    );
     let mut b = batch(PLAIN);
     let zero = tensor("weights").iter().position(|&w| w == 0.0).unwrap();
     b.x[zero * 20..(zero + 1) * 20].fill(0);

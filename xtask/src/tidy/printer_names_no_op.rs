@@ -30,8 +30,9 @@ fn check_file(file: &File) -> Vec<Violation> {
         };
         for name in first_names(code, code.text.len() - behind.len()) {
             if !["Op", "Operands", "self"].contains(&name) && !name.starts_with("Attr") {
-                let message =
-                    format!("`ops::{name}`: only `ops::Op`, `ops::Operands` and `ops::Attr…` may be named here");
+                let message = format!(
+                    "`ops::{name}`: only `ops::Op`, `ops::Operands` and `ops::Attr…` may be named here"
+                );
                 violations.push(Violation::new(&file.path, code.line_of(at), message));
             }
         }

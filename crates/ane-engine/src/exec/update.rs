@@ -83,18 +83,30 @@ impl<U: Update> ForEach<U> {
 
     /// Σ g² over all gradients, in f64, in an order that does not depend on the threads.
     pub fn sum_of_squares(&self, pool: &Pool) -> f64 {
-        let tasks = self.shared.parameters.iter().map(|p| p.len.div_ceil(SHARE)).sum();
+        let tasks = self
+            .shared
+            .parameters
+            .iter()
+            .map(|p| p.len.div_ceil(SHARE))
+            .sum();
         *self.squares() = vec![0.0; tasks];
         self.run(pool, None);
         self.squares().iter().sum()
     }
 
     fn squares(&self) -> std::sync::MutexGuard<'_, Vec<f64>> {
-        self.shared.squares.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared
+            .squares
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn run(&self, pool: &Pool, update: Option<U>) {
-        *self.shared.update.write().unwrap_or_else(PoisonError::into_inner) = update;
+        *self
+            .shared
+            .update
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = update;
         self.shared.next.store(0, Ordering::Relaxed);
         let buffers = || {
             self.shared
@@ -176,7 +188,8 @@ impl<U: Update> Kernel for Chunk<'_, U> {
         let mut state: [&mut [f32]; MOST_STATE] = [&mut [], &mut [], &mut []];
         for (slice, buffer) in state.iter_mut().zip(&self.p.state) {
             // SAFETY: as above; the state buffers of a parameter are distinct.
-            *slice = unsafe { std::slice::from_raw_parts_mut(buffer.start::<f32>().add(start), len) };
+            *slice =
+                unsafe { std::slice::from_raw_parts_mut(buffer.start::<f32>().add(start), len) };
         }
         let zero = s.splat(0.0);
         let whole = len / S::N * S::N;
@@ -245,10 +258,17 @@ mod tests {
                     *g = f16::from_f32((i % 64) as f32 / 8.0).to_bits();
                 }
             });
-            let each = ForEach::new(Isa::detect(), vec![p.clone(), {
-                Parameter { len: 3, gradient: SharedBuffer::new(6), weight: SharedBuffer::new(6),
-                    state: vec![SharedBuffer::new(12), SharedBuffer::new(12)] }
-            }]);
+            let each = ForEach::new(
+                Isa::detect(),
+                vec![p.clone(), {
+                    Parameter {
+                        len: 3,
+                        gradient: SharedBuffer::new(6),
+                        weight: SharedBuffer::new(6),
+                        state: vec![SharedBuffer::new(12), SharedBuffer::new(12)],
+                    }
+                }],
+            );
             let pool = Pool::new(threads).unwrap();
             let squares = each.sum_of_squares(&pool);
             each.apply(&pool, Descend(0.5));

@@ -83,7 +83,10 @@ fn assign(
     // An explicit stack: deep nets would overflow the thread's own.
     let mut open = vec![unit];
     while let Some(&u) = open.last() {
-        assert!(open.len() <= units.len() * units.len() + 1, "units depend on each other in a circle");
+        assert!(
+            open.len() <= units.len() * units.len() + 1,
+            "units depend on each other in a circle"
+        );
         if level[u].is_some() {
             open.pop();
             continue;

@@ -42,7 +42,11 @@ const ONE: u16 = 0x3C00;
 impl Collator {
     /// Batches of `batch` examples with the targets of `loss`.
     pub fn new(data: Arc<Dataset>, batch: usize, loss: Loss) -> Self {
-        let bits = |row: Vec<f32>| row.into_iter().map(|x| f16::from_f32(x).to_bits()).collect();
+        let bits = |row: Vec<f32>| {
+            row.into_iter()
+                .map(|x| f16::from_f32(x).to_bits())
+                .collect()
+        };
         Self {
             targets: (0..data.classes)
                 .map(|c| bits(loss.target_row(c, data.classes)))
@@ -220,7 +224,13 @@ mod tests {
     #[test]
     fn examples_are_normalised_and_padding_weighs_nothing() {
         let data = tiny(5);
-        let c = Collator::new(data.clone(), 4, Loss::CrossEntropy { label_smoothing: 0.0 });
+        let c = Collator::new(
+            data.clone(),
+            4,
+            Loss::CrossEntropy {
+                label_smoothing: 0.0,
+            },
+        );
         let mut b = Batch::default();
         c.fill(&[3, 1, 4], &mut b);
         let half = |bits: u16| f16::from_bits(bits).to_f32();
@@ -230,7 +240,10 @@ mod tests {
                 assert!((half(b.x[i * 21 + j]) - want).abs() < 1e-3);
             }
         }
-        assert_eq!(b.weight.iter().map(|&w| half(w)).collect::<Vec<_>>(), [1.0, 1.0, 1.0, 0.0]);
+        assert_eq!(
+            b.weight.iter().map(|&w| half(w)).collect::<Vec<_>>(),
+            [1.0, 1.0, 1.0, 0.0]
+        );
         assert_eq!(b.labels, [1, 1, 0]);
         assert_eq!(half(b.target[0]), 0.0);
         assert_eq!(half(b.target[1]), 1.0);
@@ -238,7 +251,9 @@ mod tests {
 
     #[test]
     fn a_loader_can_start_anywhere() {
-        let loss = Loss::CrossEntropy { label_smoothing: 0.1 };
+        let loss = Loss::CrossEntropy {
+            label_smoothing: 0.1,
+        };
         let all = |at: (u64, usize)| {
             let c = Collator::new(tiny(10), 4, loss);
             let s = Sampler::new((0..10).collect(), 4, 1);

@@ -10,7 +10,8 @@ const SPLIT_STREAM: u64 = 1 << 32;
 fn permutation(n: usize, seed: u64, stream: u64) -> Vec<u32> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(stream);
-    let mut order: Vec<u32> = (0..u32::try_from(n).expect("data sets are far smaller than 2^32")).collect();
+    let mut order: Vec<u32> =
+        (0..u32::try_from(n).expect("data sets are far smaller than 2^32")).collect();
     for i in (1..n).rev() {
         order.swap(i, below(&mut rng, i as u64 + 1) as usize);
     }

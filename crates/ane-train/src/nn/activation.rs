@@ -19,7 +19,13 @@ pub enum Activation {
 
 impl Activation {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Relu, Self::Gelu, Self::Silu, Self::Tanh, Self::Sigmoid];
+    pub const ALL: [Self; 5] = [
+        Self::Relu,
+        Self::Gelu,
+        Self::Silu,
+        Self::Tanh,
+        Self::Sigmoid,
+    ];
 
     /// Name in a model spec.
     pub fn name(self) -> &'static str {

@@ -25,7 +25,10 @@ use super::{
     HostUpdate, Optimizer, StepInfo, host, normal,
     pair::{GRADIENT_UNIT, Half, Pair, REGIME, Regime, SPLIT, descend},
 };
-use ane_engine::{MOST_STATE, Parameter, Update, simd::{Isa, Lanes}};
+use ane_engine::{
+    MOST_STATE, Parameter, Update,
+    simd::{Isa, Lanes},
+};
 use ane_ir::{Graph, TypeError, Value};
 use serde::{Deserialize, Serialize};
 
@@ -70,17 +73,26 @@ impl Optimizer for Adam {
 
     fn host(&self, isa: Isa, parameters: Vec<Parameter>) -> Box<dyn HostUpdate> {
         let adam = *self;
-        host(isa, parameters, move |at| HostAdam::new(&adam, 0.0, adam.weight_decay, at))
+        host(isa, parameters, move |at| {
+            HostAdam::new(&adam, 0.0, adam.weight_decay, at)
+        })
     }
 
     fn scalars(&self) -> &'static [&'static str] {
-        SCALARS
+        // An input that nothing reads is illegal on the engine.
+        if self.weight_decay == 0.0 {
+            &SCALARS[..2]
+        } else {
+            SCALARS
+        }
     }
 
     fn scalar_values(&self, at: &StepInfo) -> Vec<f64> {
         let mut values = step_scalars(self, at);
         // The penalty is part of the gradient, so it is in the gradient's units.
-        values.push(normal(self.weight_decay * GRADIENT_UNIT));
+        if self.weight_decay != 0.0 {
+            values.push(normal(self.weight_decay * GRADIENT_UNIT));
+        }
         values
     }
 

@@ -68,13 +68,20 @@ impl Optimizer for AdamW {
     }
 
     fn scalars(&self) -> &'static [&'static str] {
-        SCALARS
+        // An input that nothing reads is illegal on the engine.
+        if self.weight_decay == 0.0 {
+            &SCALARS[..2]
+        } else {
+            SCALARS
+        }
     }
 
     fn scalar_values(&self, at: &StepInfo) -> Vec<f64> {
         let (c1, c2) = corrections(self.betas, at.t);
         let mut values = step_scalars(&self.adam(), at);
-        values.push(normal(self.weight_decay * c1 / c2.sqrt()));
+        if self.weight_decay != 0.0 {
+            values.push(normal(self.weight_decay * c1 / c2.sqrt()));
+        }
         values
     }
 

@@ -39,7 +39,11 @@ pub struct Pair {
 pub fn split(x: f32) -> (f32, f32) {
     let hi = half::f16::from_f32(x).to_f32();
     // A high part that an engine would flush goes into the low part.
-    let hi = if hi.abs() < 2.0_f32.powi(-14) { 0.0 } else { hi };
+    let hi = if hi.abs() < 2.0_f32.powi(-14) {
+        0.0
+    } else {
+        hi
+    };
     (hi, (x - hi) * SPLIT as f32)
 }
 
@@ -113,7 +117,12 @@ impl Regime {
     }
 
     /// The pair of `high + low`, both in the domain: their sum and its error.
-    pub(super) fn leave(&self, h: &mut Half<'_>, high: Value, low: Value) -> Result<Pair, TypeError> {
+    pub(super) fn leave(
+        &self,
+        h: &mut Half<'_>,
+        high: Value,
+        low: Value,
+    ) -> Result<Pair, TypeError> {
         let g = &mut *h.0;
         let sum = g.add(high, low)?;
         let low_seen = g.sub(sum, high)?;
@@ -153,7 +162,10 @@ mod tests {
             let (hi, lo) = split(x);
             let lo = half::f16::from_f32(lo).to_f32();
             let back = join(hi, lo);
-            assert!((back - x).abs() <= x.abs() * 2.0_f32.powi(-21) + 2.0_f32.powi(-36), "{x} {back}");
+            assert!(
+                (back - x).abs() <= x.abs() * 2.0_f32.powi(-21) + 2.0_f32.powi(-36),
+                "{x} {back}"
+            );
         }
     }
 }

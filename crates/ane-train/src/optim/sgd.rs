@@ -50,21 +50,29 @@ impl Optimizer for Sgd {
     fn host(&self, isa: Isa, parameters: Vec<Parameter>) -> Box<dyn HostUpdate> {
         let settings = *self;
         if settings.momentum == 0.0 {
-            host(isa, parameters, move |at| Plain(HostSgd::new(&settings, at)))
+            host(isa, parameters, move |at| {
+                Plain(HostSgd::new(&settings, at))
+            })
         } else {
             host(isa, parameters, move |at| HostSgd::new(&settings, at))
         }
     }
 
     fn scalars(&self) -> &'static [&'static str] {
-        &["step_size", "decay"]
+        // An input that nothing reads is illegal on the engine.
+        if self.weight_decay == 0.0 {
+            &["step_size"]
+        } else {
+            &["step_size", "decay"]
+        }
     }
 
     fn scalar_values(&self, at: &StepInfo) -> Vec<f64> {
-        vec![
-            normal(at.lr * SPLIT / BUFFER_UNIT),
-            normal(self.weight_decay * GRADIENT_UNIT),
-        ]
+        let mut values = vec![normal(at.lr * SPLIT / BUFFER_UNIT)];
+        if self.weight_decay != 0.0 {
+            values.push(normal(self.weight_decay * GRADIENT_UNIT));
+        }
+        values
     }
 
     fn fuse(

@@ -1,0 +1,321 @@
+//! The loop: epochs, validation, metrics, checkpoints, and stopping in good order.
+
+use crate::{
+    checkpoint::{Checkpoint, CheckpointError, EpochSums, Record, write_weights},
+    data::{Batch, Collator, Dataset, Loader, Sampler},
+    run_dir::RunDir,
+    trainer::{StepOutcome, Trainer, TrainerError},
+};
+use serde::Serialize;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// What the loop reports while it runs.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A step was taken.
+    Step {
+        /// Epoch, from 0.
+        epoch: u64,
+        /// Batch within it, from 0.
+        batch: usize,
+        /// What came of it.
+        outcome: StepOutcome,
+        /// Examples of the batch.
+        examples: usize,
+    },
+    /// An epoch ended.
+    Epoch(EpochMetrics),
+}
+
+/// Metrics of an epoch; one line of `metrics.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct EpochMetrics {
+    /// Epoch, from 1.
+    pub epoch: u64,
+    /// Steps taken so far.
+    pub step: u64,
+    /// Mean training loss.
+    pub train_loss: f64,
+    /// Share of training examples answered correctly while training.
+    pub train_accuracy: f64,
+    /// Mean validation loss.
+    pub validation_loss: Option<f64>,
+    /// Validation accuracy.
+    pub validation_accuracy: Option<f64>,
+    /// Learning rate of the last step.
+    pub lr: f64,
+    /// Loss scale after the last step.
+    pub loss_scale: f32,
+    /// Steps skipped so far.
+    pub skipped: u64,
+    /// Training examples per second of this epoch; not part of the file, which repeats bit for bit.
+    #[serde(skip)]
+    pub images_per_second: f64,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// All epochs are done.
+    Finished,
+    /// It was asked to stop; the checkpoint says where.
+    Interrupted,
+}
+
+/// The loop failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FitError {
+    /// The trainer or its device failed.
+    #[error(transparent)]
+    Trainer(#[from] TrainerError),
+    /// A checkpoint or a metrics file could not be written.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The loader's thread could not be started.
+    #[error("cannot start the loader's thread")]
+    Loader(#[source] std::io::Error),
+    /// Gradients overflow at every loss scale, or the loss is not a number.
+    #[error(
+        "training diverged at step {step}: the loss is {loss}, and gradients overflow even at loss scale 1"
+    )]
+    Diverged {
+        /// The step.
+        step: u64,
+        /// Its loss.
+        loss: f32,
+    },
+    /// The loader's thread ended before its batches did: our bug.
+    #[error("the loader stopped after {batches} of {expected} batches")]
+    LoaderStopped {
+        /// Batches it delivered.
+        batches: usize,
+        /// Batches there are.
+        expected: usize,
+    },
+}
+
+/// What the loop works on.
+#[derive(Debug)]
+pub struct Fit {
+    /// The model in training.
+    pub trainer: Trainer,
+    /// Training examples.
+    pub data: Arc<Dataset>,
+    /// Their order.
+    pub sampler: Sampler,
+    /// Validation examples of the same data set; empty to train on everything and keep only `last`.
+    pub validation: Vec<u32>,
+    /// Epochs of the run.
+    pub epochs: u64,
+    /// Where checkpoints and metrics go.
+    pub run: RunDir,
+    /// The resolved configuration, stored in checkpoints.
+    pub config: serde_json::Value,
+    /// The next batch: epoch and number.
+    pub position: (u64, usize),
+    /// Sums of the epoch so far.
+    pub sums: EpochSums,
+    /// Best validation accuracy so far, and its epoch.
+    pub best: Option<(f64, u64)>,
+    /// Steps between checkpoints within an epoch, if wanted.
+    pub checkpoint_every: Option<u64>,
+}
+
+impl Fit {
+    /// Trains to the end, or until `stop` is set, which is looked at between steps.
+    ///
+    /// # Errors
+    /// When the device, a file or the optimisation itself fails; the last checkpoint is a good one.
+    pub fn run(
+        &mut self,
+        stop: &AtomicBool,
+        report: &mut dyn FnMut(&Event),
+    ) -> Result<Ending, FitError> {
+        let loss = self.trainer.config().loss;
+        let batch_size = self.trainer.config().batch;
+        let loader = Loader::start(
+            Collator::new(self.data.clone(), batch_size, loss),
+            self.sampler.clone(),
+            self.position,
+            self.epochs,
+        )
+        .map_err(FitError::Loader)?;
+        let batches = self.sampler.batches();
+        let mut clock = Clock::start(self.sums.examples);
+        while self.position.0 < self.epochs {
+            if stop.load(Ordering::Relaxed) {
+                self.checkpoint("last")?;
+                return Ok(Ending::Interrupted);
+            }
+            let Some(batch) = loader.next_batch() else {
+                return Err(FitError::LoaderStopped {
+                    batches: self.position.1,
+                    expected: batches,
+                });
+            };
+            let outcome = self.trainer.train_step(&batch)?;
+            let (epoch, number) = batch.position;
+            let examples = batch.labels.len();
+            if self.trainer.progress().loss_scale.has_diverged() {
+                return Err(FitError::Diverged {
+                    step: self.trainer.progress().step,
+                    loss: outcome.loss,
+                });
+            }
+            if outcome.loss.is_finite() {
+                self.sums.loss += f64::from(outcome.loss) * examples as f64;
+                self.sums.correct += outcome.correct as u64;
+                self.sums.examples += examples as u64;
+            }
+            loader.recycle(batch);
+            report(&Event::Step {
+                epoch,
+                batch: number,
+                outcome,
+                examples,
+            });
+            self.position = if number + 1 < batches {
+                (epoch, number + 1)
+            } else {
+                (epoch + 1, 0)
+            };
+            if self.position.1 == 0 {
+                let speed = clock.speed(self.sums.examples);
+                self.end_epoch(outcome, speed, report)?;
+                clock = Clock::start(0);
+            } else if let Some(every) = self.checkpoint_every
+                && self.trainer.progress().step.is_multiple_of(every)
+            {
+                self.checkpoint("last")?;
+            }
+        }
+        Ok(Ending::Finished)
+    }
+
+    fn end_epoch(
+        &mut self,
+        outcome: StepOutcome,
+        images_per_second: f64,
+        report: &mut dyn FnMut(&Event),
+    ) -> Result<(), FitError> {
+        let n = self.sums.examples.max(1) as f64;
+        let validation = if self.validation.is_empty() {
+            None
+        } else {
+            Some(evaluate(&mut self.trainer, &self.data, &self.validation)?)
+        };
+        let progress = *self.trainer.progress();
+        let metrics = EpochMetrics {
+            epoch: self.position.0,
+            step: progress.step,
+            train_loss: self.sums.loss / n,
+            train_accuracy: self.sums.correct as f64 / n,
+            validation_loss: validation.map(|v| v.loss),
+            validation_accuracy: validation.map(|v| v.accuracy),
+            lr: outcome.lr,
+            loss_scale: progress.loss_scale.get(),
+            skipped: progress.skipped,
+            images_per_second,
+        };
+        self.sums = EpochSums::default();
+        self.run.append_metrics(&metrics)?;
+        let better =
+            validation.is_some_and(|v| self.best.is_none_or(|(best, _)| v.accuracy > best));
+        if let (true, Some(v)) = (better, validation) {
+            self.best = Some((v.accuracy, metrics.epoch));
+            self.checkpoint("best")?;
+        }
+        self.checkpoint("last")?;
+        report(&Event::Epoch(metrics));
+        Ok(())
+    }
+
+    /// Writes the checkpoint `name` and the weights derived from it.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn checkpoint(&self, name: &str) -> Result<(), CheckpointError> {
+        let checkpoint = Checkpoint {
+            record: Record {
+                config: self.config.clone(),
+                progress: *self.trainer.progress(),
+                position: self.position,
+                epoch_sums: self.sums,
+                best: self.best,
+            },
+            state: self.trainer.state(),
+        };
+        checkpoint.write(&self.run.checkpoint(name))?;
+        write_weights(&self.run.weights(name), &self.trainer.weights())
+    }
+}
+
+/// Speed of the examples since a moment.
+struct Clock {
+    since: Instant,
+    examples: u64,
+}
+
+impl Clock {
+    fn start(examples: u64) -> Self {
+        Self {
+            since: Instant::now(),
+            examples,
+        }
+    }
+
+    fn speed(&self, examples: u64) -> f64 {
+        let seconds = self
+            .since
+            .elapsed()
+            .max(Duration::from_micros(1))
+            .as_secs_f64();
+        examples.saturating_sub(self.examples) as f64 / seconds
+    }
+}
+
+/// Loss and accuracy over examples.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Evaluation {
+    /// Mean loss.
+    pub loss: f64,
+    /// Share of correct answers.
+    pub accuracy: f64,
+    /// Number of examples.
+    pub examples: usize,
+}
+
+/// Evaluates `examples` of `data`, changing nothing.
+///
+/// # Errors
+/// When the device fails.
+pub fn evaluate(
+    trainer: &mut Trainer,
+    data: &Arc<Dataset>,
+    examples: &[u32],
+) -> Result<Evaluation, TrainerError> {
+    let (loss_kind, size) = (trainer.config().loss, trainer.config().batch);
+    let collator = Collator::new(data.clone(), size, loss_kind);
+    let mut batch = Batch::default();
+    let (mut loss, mut correct) = (0.0, 0);
+    for chunk in examples.chunks(size) {
+        collator.fill(chunk, &mut batch);
+        let (l, c) = trainer.evaluate(&batch)?;
+        loss += f64::from(l) * chunk.len() as f64;
+        correct += c;
+    }
+    let n = examples.len().max(1) as f64;
+    Ok(Evaluation {
+        loss: loss / n,
+        accuracy: correct as f64 / n,
+        examples: examples.len(),
+    })
+}

@@ -1,0 +1,144 @@
+//! The directory of a run: configuration, environment, metrics, reports and checkpoints.
+
+use crate::{
+    checkpoint::{CheckpointError, replace_file},
+    fit::EpochMetrics,
+};
+use serde::Serialize;
+use std::{
+    fs::{self, OpenOptions},
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+/// A run's files.
+///
+/// ```text
+/// config.json      the resolved configuration        env.json      versions and machine
+/// metrics.jsonl    one line per epoch                placement.json   what ran where
+/// checkpoints/     last.ckpt last.safetensors best.ckpt best.safetensors
+/// ```
+#[derive(Debug, Clone)]
+pub struct RunDir {
+    root: PathBuf,
+}
+
+impl RunDir {
+    /// Makes the directory, or takes one that exists.
+    ///
+    /// # Errors
+    /// When it cannot be made or written.
+    pub fn create(root: &Path) -> Result<Self, CheckpointError> {
+        let run = Self {
+            root: root.to_owned(),
+        };
+        fs::create_dir_all(run.checkpoints()).map_err(|source| CheckpointError::Io {
+            action: "make the directory",
+            path: run.checkpoints(),
+            source,
+        })?;
+        Ok(run)
+    }
+
+    /// A directory that is only read.
+    pub fn open(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+        }
+    }
+
+    /// The directory.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn checkpoints(&self) -> PathBuf {
+        self.root.join("checkpoints")
+    }
+
+    /// The checkpoint called `name`, `last` or `best`.
+    pub fn checkpoint(&self, name: &str) -> PathBuf {
+        self.checkpoints().join(format!("{name}.ckpt"))
+    }
+
+    /// The fp32 weights of the checkpoint called `name`.
+    pub fn weights(&self, name: &str) -> PathBuf {
+        self.checkpoints().join(format!("{name}.safetensors"))
+    }
+
+    /// The metrics, one JSON object per line.
+    pub fn metrics(&self) -> PathBuf {
+        self.root.join("metrics.jsonl")
+    }
+
+    /// Writes `value` as the JSON file `name`.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), CheckpointError> {
+        let path = self.root.join(name);
+        let mut text = serde_json::to_string_pretty(value).map_err(|e| CheckpointError::Body {
+            path: path.clone(),
+            reason: e.to_string(),
+        })?;
+        text.push('\n');
+        replace_file(&path, text.as_bytes())
+    }
+
+    /// Appends an epoch's metrics.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn append_metrics(&self, metrics: &EpochMetrics) -> Result<(), CheckpointError> {
+        let path = self.metrics();
+        let io = |source| CheckpointError::Io {
+            action: "append to",
+            path: path.clone(),
+            source,
+        };
+        let mut line = serde_json::to_string(metrics).map_err(|e| CheckpointError::Body {
+            path: path.clone(),
+            reason: e.to_string(),
+        })?;
+        line.push('\n');
+        let mut file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .map_err(io)?;
+        file.write_all(line.as_bytes())
+            .and_then(|()| file.sync_data())
+            .map_err(io)
+    }
+
+    /// Drops metrics of steps after `step`: a resumed run writes them again.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub fn truncate_metrics(&self, step: u64) -> Result<(), CheckpointError> {
+        let path = self.metrics();
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(source) => {
+                return Err(CheckpointError::Io {
+                    action: "read",
+                    path,
+                    source,
+                });
+            }
+        };
+        let kept: String = text
+            .lines()
+            .filter(|line| {
+                // A line cut off by a crash is no JSON and goes too.
+                serde_json::from_str::<serde_json::Value>(line)
+                    .ok()
+                    .and_then(|v| v.get("step")?.as_u64())
+                    .is_some_and(|s| s <= step)
+            })
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        replace_file(&path, kept.as_bytes())
+    }
+}

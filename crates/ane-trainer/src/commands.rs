@@ -1,0 +1,7 @@
+//! One module per command.
+
+pub(crate) mod data;
+pub(crate) mod devices;
+pub(crate) mod eval;
+pub(crate) mod inspect;
+pub(crate) mod train;

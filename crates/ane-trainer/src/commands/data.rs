@@ -1,0 +1,116 @@
+//! `data`: fetch, verify and list data sets.
+
+use crate::failure::Failure;
+use ane_train::data::{self, FetchEvent, FetchOptions, FileStatus, catalog};
+use clap::Subcommand;
+use std::{path::PathBuf, process::ExitCode};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Bring data sets into the cache; all of them without names
+    Fetch {
+        /// Names, such as mnist
+        names: Vec<String>,
+        #[command(flatten)]
+        source: Source,
+    },
+    /// Compare files with their checksums
+    Verify {
+        /// Names, such as mnist
+        names: Vec<String>,
+        #[command(flatten)]
+        source: Source,
+    },
+    /// List data sets and their licences
+    List,
+}
+
+/// Where data sets come from.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Source {
+    /// Directory with the raw or gzipped files; nothing else is tried then
+    #[arg(long)]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Use what is there, never the network
+    #[arg(long)]
+    pub(crate) offline: bool,
+}
+
+impl Source {
+    pub(crate) fn options(&self) -> FetchOptions {
+        FetchOptions {
+            data_dir: self.data_dir.clone(),
+            offline: self.offline,
+            ..FetchOptions::default()
+        }
+    }
+}
+
+/// Shows what happens on the way, on standard error.
+pub(crate) fn report(event: FetchEvent) {
+    if !matches!(
+        event,
+        FetchEvent::Verified { .. } | FetchEvent::UsingCache { .. }
+    ) {
+        eprintln!("{event}");
+    }
+}
+
+fn specs(names: &[String]) -> Result<Vec<&'static data::DatasetSpec>, Failure> {
+    if names.is_empty() {
+        return Ok(catalog::all().to_vec());
+    }
+    names
+        .iter()
+        .map(|n| catalog::find(n).map_err(Into::into))
+        .collect()
+}
+
+pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    match &args.command {
+        Command::Fetch { names, source } => {
+            for spec in specs(names)? {
+                let files = data::fetch(spec, &source.options(), &|e| eprintln!("{e}"))?;
+                let bytes = files.train_images.content.len() + files.test_images.content.len();
+                println!(
+                    "{}: complete, {} MB of images",
+                    spec.name,
+                    bytes / 1_000_000
+                );
+            }
+        }
+        Command::Verify { names, source } => {
+            let mut whole = true;
+            for spec in specs(names)? {
+                for file in data::verify(spec, &source.options())? {
+                    let state = match &file.status {
+                        FileStatus::Verified => "verified".to_owned(),
+                        FileStatus::Missing => "missing".to_owned(),
+                        other => format!("{other:?}"),
+                    };
+                    whole &= file.status == FileStatus::Verified;
+                    println!("{:<14} {:<28} {state}", spec.name, file.file);
+                }
+            }
+            if !whole {
+                return Err(Failure::new(
+                    "not every file is there and whole",
+                    "`ane-trainer data fetch` brings what is missing",
+                ));
+            }
+        }
+        Command::List => {
+            for spec in catalog::all() {
+                println!("{:<14} {}", spec.name, spec.title);
+                println!("{:<14} {}", "", spec.licence);
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,63 @@
+//! `eval`: a checkpoint on the test set.
+
+use super::{
+    data::{Source, report},
+    train::{read_checkpoint, test_line},
+};
+use crate::{
+    config::{RunConfig, machine},
+    failure::Failure,
+};
+use ane_train::{
+    Trainer, checkpoint::Checkpoint, data, data::catalog, fit::evaluate, run_dir::RunDir,
+};
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Run directory, or one of its .ckpt files; of a directory, `best` where there is one
+    run: PathBuf,
+    #[command(flatten)]
+    source: Source,
+    /// Threads; every core when left out
+    #[arg(long)]
+    threads: Option<usize>,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let best = RunDir::open(&args.run).checkpoint("best");
+    let path = if best.is_file() {
+        best
+    } else {
+        args.run.clone()
+    };
+    let (path, checkpoint) = read_checkpoint(&path)?;
+    let config = stored_config(&checkpoint)?;
+    let spec = catalog::find(&config.dataset)?;
+    let (pool, isa) = machine(args.threads)?;
+    let device = config.open_device(&pool, isa)?;
+    let mut trainer = Trainer::new(config.trainer(1)?, device, pool, isa)?;
+    trainer.restore(checkpoint.record.progress, &checkpoint.state)?;
+    let test = Arc::new(data::load(spec, &args.source.options(), &report)?.test);
+    let everything: Vec<u32> = (0..u32::try_from(test.len()).unwrap_or(u32::MAX)).collect();
+    let result = evaluate(&mut trainer, &test, &everything)?;
+    if args.json {
+        println!("{}", serde_json::to_string(&result).unwrap_or_default());
+    } else {
+        println!("{}", test_line(&result, &path.display().to_string()));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The configuration of the run that wrote a checkpoint.
+pub(crate) fn stored_config(checkpoint: &Checkpoint) -> Result<RunConfig, Failure> {
+    serde_json::from_value(checkpoint.record.config.clone()).map_err(|e| {
+        Failure::new(
+            format!("the checkpoint holds a configuration that this program does not know: {e}"),
+            "use the program that wrote it",
+        )
+    })
+}

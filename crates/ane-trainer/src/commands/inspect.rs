@@ -1,0 +1,189 @@
+//! `inspect`: the MIL of a step or of a file, and what the rules say.
+
+use super::{
+    eval::stored_config,
+    train::{ConfigArgs, read_checkpoint},
+};
+use crate::{config::RunConfig, failure::Failure};
+use ane_ir::{Chip, Route, Target};
+use ane_mil::{DirectoryBlobs, Program};
+use ane_train::{
+    legalize,
+    placement::Work,
+    step::{PlanKind, StepConfig, TrainStep},
+};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// A run directory, a .ckpt file or a .mil file; the step that the flags describe when left out
+    path: Option<PathBuf>,
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Write model.mil and weights.bin into this directory instead of printing
+    #[arg(long)]
+    out: Option<PathBuf>,
+}
+
+pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    match &args.path {
+        Some(path) if path.extension().is_some_and(|e| e == "mil") => file(path),
+        Some(path) => {
+            let (_, checkpoint) = read_checkpoint(path)?;
+            step(
+                &args.config.over(stored_config(&checkpoint)?)?,
+                args.out.as_deref(),
+            )
+        }
+        None => step(
+            &args.config.over(RunConfig::default())?,
+            args.out.as_deref(),
+        ),
+    }
+}
+
+/// The training step of a configuration.
+fn step(config: &RunConfig, out: Option<&Path>) -> Result<ExitCode, Failure> {
+    let model = config.model()?;
+    let built = TrainStep::build(&StepConfig {
+        model: &model,
+        loss: config.loss,
+        batch: config.batch,
+        plan: config.plan,
+        optimizer: config.optimizer.as_dyn(),
+        max_norm: config.max_norm,
+    })
+    .map_err(ane_train::TrainerError::from)?;
+    let target = config.target()?;
+    let legal = legalize(&built.graph, &target)?;
+    let program = ane_mil::print(&legal);
+    let work = Work::of(legal.graph());
+    let host = match config.plan {
+        PlanKind::Split => {
+            let values: usize = built.parameters.iter().map(|p| p.shape.numel()).sum();
+            format!("the host updates {values} values a step")
+        }
+        PlanKind::Fused => "nothing runs on the host".to_owned(),
+    };
+    let mut head = vec![
+        format!(
+            "the {} step of {model}, batch {}, for {target}",
+            config.plan.name(),
+            config.batch
+        ),
+        work_line(&work),
+        format!("1 dispatch a step, 1 compile a run; {host}"),
+    ];
+    head.extend(verdicts(|t| {
+        legalize(&built.graph, t)
+            .map(|_| ())
+            .map_err(|e| e.to_string())
+    }));
+    if let Some(out) = out {
+        write_program(out, &program)?;
+        for line in head {
+            println!("{line}");
+        }
+        println!(
+            "wrote {} and {}",
+            out.join("model.mil").display(),
+            out.join("weights.bin").display()
+        );
+        return Ok(ExitCode::SUCCESS);
+    }
+    print(&head, &program.text)
+}
+
+/// Comment lines before the text, so that the whole output is MIL. A reader that closes the pipe has seen enough.
+fn print(head: &[String], text: &str) -> Result<ExitCode, Failure> {
+    let mut all = String::new();
+    for line in head {
+        all.push_str(&format!("// {}\n", line.replace('\n', "\n// ")));
+    }
+    all.push_str(text);
+    let _ = std::io::stdout().write_all(all.as_bytes());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn work_line(work: &Work) -> String {
+    format!(
+        "{} nodes, {} constants, {:.1} MFLOP, {} bytes in, {} bytes out",
+        work.nodes,
+        work.constants,
+        work.flops as f64 / 1e6,
+        work.bytes_in,
+        work.bytes_out
+    )
+}
+
+/// What every chip's rules say, a line each.
+fn verdicts(legal: impl Fn(&Target) -> Result<(), String>) -> Vec<String> {
+    Chip::HARDWARE
+        .into_iter()
+        .map(|chip| {
+            let target = Target::new(chip, Route::E5rt);
+            match legal(&target) {
+                Ok(()) => format!("{target} over e5rt: legal"),
+                Err(why) => format!("{target} over e5rt: {why}"),
+            }
+        })
+        .collect()
+}
+
+/// A MIL file with its weights beside it.
+fn file(path: &Path) -> Result<ExitCode, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|e| {
+        Failure::new(
+            format!("cannot read `{}`: {e}", path.display()),
+            "pass a file of MIL text",
+        )
+    })?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let module = ane_mil::parse(&text, &DirectoryBlobs::new(folder)).map_err(|e| {
+        let help = e
+            .help()
+            .unwrap_or_else(|| "see the place marked above".to_owned());
+        Failure::new(
+            format!(
+                "{}:{}:{}: {e}\n{}",
+                path.display(),
+                e.line,
+                e.column,
+                e.excerpt()
+            ),
+            help,
+        )
+    })?;
+    let mut head = Vec::new();
+    for f in &module.functions {
+        head.push(format!("function {} <{}>", f.name, f.opset));
+        head.push(work_line(&Work::of(&f.graph)));
+        head.extend(verdicts(|t| {
+            ane_mil::check(f.graph.clone(), t)
+                .map(|_| ())
+                .map_err(|violations| {
+                    let all: Vec<String> = violations.iter().map(ToString::to_string).collect();
+                    all.join("\n")
+                })
+        }));
+    }
+    print(&head, &ane_mil::print_module(&module).text)
+}
+
+fn write_program(out: &Path, program: &Program) -> Result<(), Failure> {
+    let write = |name: &str, bytes: &[u8]| {
+        ane_train::checkpoint::replace_file(&out.join(name), bytes).map_err(Failure::from)
+    };
+    std::fs::create_dir_all(out).map_err(|e| {
+        Failure::new(
+            format!("cannot make `{}`: {e}", out.display()),
+            "pass a directory that can be written",
+        )
+    })?;
+    write("model.mil", program.text.as_bytes())?;
+    write("weights.bin", &program.weights)
+}

@@ -1,0 +1,183 @@
+//! The configuration of a run: flags over defaults, or over a checkpoint's.
+
+use crate::failure::Failure;
+use ane_device::{Device, Settings};
+use ane_engine::{Pool, simd::Isa};
+use ane_ir::{Numerics, Target};
+use ane_train::{
+    TrainerConfig,
+    loss::Loss,
+    nn::Sequential,
+    optim::{AdamW, OptimizerConfig},
+    schedule::Schedule,
+    step::PlanKind,
+};
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// Everything that decides a run's numbers. Stored in `config.json` and in every checkpoint.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct RunConfig {
+    pub(crate) dataset: String,
+    pub(crate) model: String,
+    pub(crate) loss: Loss,
+    pub(crate) batch: usize,
+    pub(crate) epochs: u64,
+    pub(crate) optimizer: OptimizerConfig,
+    pub(crate) lr: f64,
+    pub(crate) schedule: Schedule,
+    pub(crate) max_norm: Option<f64>,
+    pub(crate) seed: u64,
+    pub(crate) device: String,
+    pub(crate) target: String,
+    pub(crate) plan: PlanKind,
+    pub(crate) numerics: NumericsKind,
+    /// Whether all training examples are trained on and only `last` is kept.
+    #[serde(rename = "final")]
+    pub(crate) whole: bool,
+}
+
+/// A numeric policy by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum NumericsKind {
+    /// The target's known cliffs, IEEE otherwise
+    Ieee,
+    /// Subnormals flushed and running sums in fp16 besides
+    Pessimistic,
+    /// The target's known cliffs and the non-finite rules of silicon
+    Silicon,
+}
+
+impl Default for RunConfig {
+    fn default() -> Self {
+        Self {
+            dataset: "mnist".into(),
+            model: "784-512-512-10".into(),
+            loss: Loss::CrossEntropy {
+                label_smoothing: 0.0,
+            },
+            batch: 128,
+            epochs: 10,
+            optimizer: OptimizerConfig::AdamW(AdamW::default()),
+            lr: 1e-3,
+            schedule: Schedule::COSINE,
+            max_norm: None,
+            seed: 0,
+            device: "software".into(),
+            target: "software".into(),
+            plan: PlanKind::Split,
+            numerics: NumericsKind::Ieee,
+            whole: false,
+        }
+    }
+}
+
+/// Examples of the training set that choose `best`.
+pub(crate) const VALIDATION: usize = 5_000;
+
+impl RunConfig {
+    /// The target.
+    pub(crate) fn target(&self) -> Result<Target, Failure> {
+        self.target.parse().map_err(|e: ane_ir::ParseTargetError| {
+            Failure::usage(e.to_string(), "see `ane-trainer devices`")
+        })
+    }
+
+    /// The model.
+    pub(crate) fn model(&self) -> Result<Sequential, Failure> {
+        self.model
+            .parse()
+            .map_err(|e: ane_train::nn::ParseSpecError| {
+                Failure::usage(e.to_string(), "see --model in `ane-trainer train --help`")
+            })
+    }
+
+    /// The numeric policy on the target.
+    pub(crate) fn numerics(&self) -> Result<Numerics, Failure> {
+        let base = Numerics::of(&self.target()?);
+        Ok(match self.numerics {
+            NumericsKind::Ieee => base,
+            NumericsKind::Pessimistic => base.pessimistic(),
+            NumericsKind::Silicon => base.silicon(),
+        })
+    }
+
+    /// What the trainer is made of, for a run of `total_steps`.
+    pub(crate) fn trainer(&self, total_steps: u64) -> Result<TrainerConfig, Failure> {
+        Ok(TrainerConfig {
+            model: self.model()?,
+            loss: self.loss,
+            batch: self.batch,
+            plan: self.plan,
+            optimizer: self.optimizer.clone(),
+            lr: self.lr,
+            schedule: self.schedule,
+            total_steps,
+            max_norm: self.max_norm,
+            seed: self.seed,
+        })
+    }
+
+    /// Opens the device.
+    pub(crate) fn open_device(
+        &self,
+        pool: &Arc<Pool>,
+        isa: Isa,
+    ) -> Result<Box<dyn Device>, Failure> {
+        let settings = Settings {
+            target: self.target()?,
+            numerics: self.numerics()?,
+            isa,
+            pool: Some(pool.clone()),
+        };
+        Ok(ane_device::open(&self.device, &settings)?)
+    }
+
+    /// What another configuration has otherwise, a line per field.
+    pub(crate) fn diff(&self, other: &Self) -> Vec<String> {
+        let fields = |c: &Self| serde_json::to_value(c).unwrap_or_default();
+        let (mine, theirs) = (fields(self), fields(other));
+        let Some(all) = mine.as_object() else {
+            return Vec::new();
+        };
+        all.iter()
+            .filter(|(name, value)| theirs.get(name.as_str()) != Some(value))
+            .map(|(name, value)| {
+                let asked = theirs.get(name.as_str()).cloned().unwrap_or_default();
+                format!("  {name}: the checkpoint has {value}, the arguments say {asked}")
+            })
+            .collect()
+    }
+}
+
+/// Threads and instruction set of this process.
+pub(crate) fn machine(threads: Option<usize>) -> Result<(Arc<Pool>, Isa), Failure> {
+    let isa = match std::env::var("ANE_TRAINER_ISA") {
+        Ok(name) => name.parse::<Isa>().map_err(|e| {
+            Failure::usage(
+                e.to_string(),
+                "unset ANE_TRAINER_ISA, or set it to one of these",
+            )
+        })?,
+        Err(_) => Isa::detect(),
+    };
+    let threads = match threads {
+        Some(0) => {
+            return Err(Failure::usage(
+                "--threads must be at least 1, found 0",
+                "leave it out to use every core",
+            ));
+        }
+        Some(n) => n,
+        None => std::thread::available_parallelism().map_or(1, usize::from),
+    };
+    let pool = Pool::new(threads).map_err(|e| {
+        Failure::new(
+            format!("cannot start {threads} threads: {e}"),
+            "pass a smaller --threads",
+        )
+    })?;
+    Ok((Arc::new(pool), isa))
+}

@@ -1,0 +1,117 @@
+//! Errors at the edge: what went wrong, why, and what to do.
+
+use ane_device::DeviceError;
+use ane_train::{TrainerError, checkpoint::CheckpointError, data::DataError, fit::FitError};
+use miette::Diagnostic;
+use std::{error::Error, process::ExitCode};
+
+/// A command failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    cause: Box<dyn Error + Send + Sync>,
+    help: Option<String>,
+    usage: bool,
+}
+
+/// The message of something that no library reports.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Message(String);
+
+impl Failure {
+    /// A failure with advice.
+    pub(crate) fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self {
+            cause: Box::new(Message(message.into())),
+            help: Some(help.into()),
+            usage: false,
+        }
+    }
+
+    /// Arguments that contradict each other.
+    pub(crate) fn usage(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self {
+            usage: true,
+            ..Self::new(message, help)
+        }
+    }
+
+    fn of(cause: impl Error + Send + Sync + 'static, help: Option<String>) -> Self {
+        Self {
+            cause: Box::new(cause),
+            help,
+            usage: false,
+        }
+    }
+
+    /// 2 for wrong usage, 1 for everything else.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(if self.usage { 2 } else { 1 })
+    }
+}
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.cause.fmt(f)
+    }
+}
+
+impl Error for Failure {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.cause.source()
+    }
+}
+
+impl Diagnostic for Failure {
+    fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
+        self.help
+            .as_ref()
+            .map(|h| Box::new(h) as Box<dyn std::fmt::Display>)
+    }
+}
+
+impl From<CheckpointError> for Failure {
+    fn from(e: CheckpointError) -> Self {
+        let help = e.help();
+        Self::of(e, help)
+    }
+}
+
+impl From<DataError> for Failure {
+    fn from(e: DataError) -> Self {
+        let help = e.help();
+        Self::of(e, help)
+    }
+}
+
+impl From<DeviceError> for Failure {
+    fn from(e: DeviceError) -> Self {
+        Self::of(e, Some("`ane-trainer devices` lists what there is".into()))
+    }
+}
+
+impl From<TrainerError> for Failure {
+    fn from(e: TrainerError) -> Self {
+        let help = match &e {
+            TrainerError::Illegal { violations, .. } => {
+                violations.first().map(|v| v.help.to_string())
+            }
+            _ => None,
+        };
+        Self::of(e, help)
+    }
+}
+
+impl From<FitError> for Failure {
+    fn from(e: FitError) -> Self {
+        match e {
+            FitError::Trainer(e) => e.into(),
+            FitError::Checkpoint(e) => e.into(),
+            FitError::Diverged { .. } => Self::of(
+                e,
+                Some("lower --lr, add --max-norm 1, or use --schedule cosine; the last good checkpoint is kept".into()),
+            ),
+            other => Self::of(other, None),
+        }
+    }
+}
