@@ -75,7 +75,7 @@ pub struct Entry {
     pub open: fn(&Settings) -> Result<Box<dyn Device>, DeviceError>,
 }
 
-/// Every device, best last resort first.
+/// Every device, in alphabetical order.
 pub const DEVICES: &[Entry] = &[null::ENTRY, software::ENTRY];
 
 /// The best device that can be opened here.

@@ -188,6 +188,9 @@ impl Kernel for Pack {
 
 impl Pack {
     /// Elements of neighbouring vectors lie side by side: whole rows of the group are copied.
+    ///
+    /// # Safety
+    /// As [`Pack::run`].
     #[inline(always)]
     unsafe fn copy_rows<T>(&self, x: *const T, convert: impl Fn(&[T], &mut [f32])) {
         for p in 0..self.k {
@@ -204,6 +207,9 @@ impl Pack {
 
     /// Elements of a vector lie side by side: squares of 16 × 16 go through a small buffer that stays in registers or
     /// the nearest cache, so that the strided side of the copy touches each line once.
+    ///
+    /// # Safety
+    /// As [`Pack::run`].
     #[inline(always)]
     unsafe fn transpose<T>(&self, x: *const T, convert: impl Fn(&[T], &mut [f32])) {
         const SIDE: usize = 16;
@@ -235,6 +241,8 @@ impl Pack {
         }
     }
 
+    /// # Safety
+    /// As [`Pack::run`].
     #[inline(always)]
     unsafe fn gather(&self, at: impl Fn(usize) -> f32) {
         for p in 0..self.k {

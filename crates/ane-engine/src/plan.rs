@@ -6,6 +6,8 @@
 
 mod build;
 pub(crate) mod chain;
+mod chain_builder;
+mod elementwise;
 mod group;
 mod schedule;
 

@@ -165,9 +165,10 @@ impl TrainStep {
             .into_iter()
             .map(|v| v.expect("every parameter of a sequential model has a gradient"))
             .collect();
+        let needed = ancestors(&g, &gradients);
         let raw: Vec<Value> = g.nodes()[forward..]
             .iter()
-            .filter(|n| is_backward_product(&g, n))
+            .filter(|n| is_backward_product(n) && needed[n.results[0].index()])
             .map(|n| n.results[0])
             .collect();
         let largest = largest_of(&mut g, &raw)?;
@@ -213,8 +214,25 @@ fn fp16(shape: &Shape) -> TensorType {
 }
 
 /// Products and sums over the batch: what the backward pass makes out of many terms, and what overflows first.
-fn is_backward_product(g: &Graph, n: &ane_ir::Node) -> bool {
-    matches!(n.op, Op::Matmul(_) | Op::ReduceSum(_)) && g.ty(n.results[0]).shape.numel() > 1
+fn is_backward_product(n: &ane_ir::Node) -> bool {
+    matches!(n.op, Op::Matmul(_) | Op::ReduceSum(_))
+}
+
+/// Which values the given ones are computed from. Differentiation also leaves cotangents that nobody asked for, such as
+/// the input's; watching them would compute them.
+fn ancestors(g: &Graph, of: &[Value]) -> Vec<bool> {
+    let mut needed = vec![false; g.values().len()];
+    for v in of {
+        needed[v.index()] = true;
+    }
+    for n in g.nodes().iter().rev() {
+        if n.results.iter().any(|r| needed[r.index()]) {
+            for x in &n.operands {
+                needed[x.index()] = true;
+            }
+        }
+    }
+    needed
 }
 
 /// Largest magnitude [1, 1] of several tensors.

@@ -8,6 +8,7 @@ use crate::tree::{File, Tree};
 const PLACES: &[&str] = &[
     "crates/ane-device/src",
     "crates/ane-engine/src/arena",
+    "crates/ane-engine/src/exec",
     "crates/ane-engine/src/gemm",
     "crates/ane-engine/src/simd",
 ];

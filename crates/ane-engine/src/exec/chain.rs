@@ -74,6 +74,8 @@ impl Run<'_> {
         }
     }
 
+    /// # Safety
+    /// As [`Run::range`].
     #[inline(always)]
     unsafe fn step<S: Lanes>(&self, s: S, instr: &Instr, at: usize, n: usize, head: *const f32) {
         // SAFETY: the plan gave every source and destination at least `n` elements from `at` on.
@@ -104,6 +106,8 @@ impl Run<'_> {
         }
     }
 
+    /// # Safety
+    /// As [`Run::range`].
     #[inline(always)]
     unsafe fn load<S: Lanes>(&self, s: S, load: &Load, at: usize, out: &mut [f32]) {
         // SAFETY: passed on from `step`; the walk stays within the operand.
@@ -153,6 +157,8 @@ impl Run<'_> {
         }
     }
 
+    /// # Safety
+    /// As [`Run::range`].
     #[inline(always)]
     unsafe fn load_as<T: Copy>(
         &self,
@@ -172,6 +178,8 @@ impl Run<'_> {
         });
     }
 
+    /// # Safety
+    /// As [`Run::range`].
     #[inline(always)]
     unsafe fn export<S: Lanes>(&self, s: S, from: &[f32], port: usize, dtype: DType, at: usize) {
         let n = from.len();
@@ -200,6 +208,8 @@ impl Run<'_> {
         }
     }
 
+    /// # Safety
+    /// As [`Run::range`].
     #[inline(always)]
     unsafe fn export_as<T>(
         &self,
@@ -273,6 +283,9 @@ fn largest_lanes<S: Lanes>(s: S, x: &[f32], so_far: f32) -> f32 {
 }
 
 /// One instruction over `n` elements.
+///
+/// # Safety
+/// As [`Run::range`].
 #[inline(always)]
 unsafe fn compute<S: Lanes>(
     s: S,

@@ -3,11 +3,13 @@
 use super::{
     JoinPart, JoinWork, MatmulWork, Options, PackWork, Place, ReduceWork, Reduction, Slot, Unit,
     Work,
-    chain::{Chain, Ew, Instr, Load, Reg, Round, Src, TILE, Walk},
+    chain::{Chain, Ew, Instr, Round, Src, TILE, Walk},
+    chain_builder::ChainBuilder,
+    elementwise::elementwise,
     group::{Class, Groups},
 };
 use crate::gemm::Gemm;
-use ane_ir::{DType, Graph, NonFinite, Shape, Value, ops::Op};
+use ane_ir::{DType, Graph, Shape, Value, ops::Op};
 use std::collections::HashMap;
 
 /// Elements of a task of an elementwise pass: large enough that taking a task costs nothing, small enough to share.
@@ -68,20 +70,6 @@ struct Builder<'a> {
     packed: HashMap<PackKey, Slot>,
     /// Output ports of every root.
     ports: Vec<Vec<(usize, Value)>>,
-}
-
-/// A chain under construction.
-struct ChainBuilder {
-    chain: Chain,
-    shape: Shape,
-    registers: HashMap<Value, Src>,
-    splats: HashMap<u32, Reg>,
-    last_use: HashMap<Value, usize>,
-    free: Vec<Reg>,
-    /// Registers of loaded operands, read by the next instruction only.
-    free_later: Vec<Reg>,
-    reads: Vec<Slot>,
-    writes: Vec<Slot>,
 }
 
 impl Builder<'_> {
@@ -549,125 +537,5 @@ impl Builder<'_> {
                 self.push_chain(c);
             }
         }
-    }
-}
-
-impl ChainBuilder {
-    fn new(shape: Shape) -> Self {
-        Self {
-            chain: Chain::default(),
-            shape,
-            registers: HashMap::new(),
-            splats: HashMap::new(),
-            last_use: HashMap::new(),
-            free: Vec::new(),
-            free_later: Vec::new(),
-            reads: Vec::new(),
-            writes: Vec::new(),
-        }
-    }
-
-    fn register(&mut self) -> Reg {
-        self.free.pop().unwrap_or_else(|| {
-            self.chain.registers += 1;
-            Reg::try_from(self.chain.registers - 1).expect("groups are bounded")
-        })
-    }
-
-    fn splat(&mut self, value: f32) -> Reg {
-        if let Some(&r) = self.splats.get(&value.to_bits()) {
-            return r;
-        }
-        // Never freed: the register holds the constant for all tiles of a task.
-        self.chain.registers += 1;
-        let r = Reg::try_from(self.chain.registers - 1).expect("groups are bounded");
-        self.splats.insert(value.to_bits(), r);
-        self.chain.splats.push((r, value));
-        r
-    }
-
-    fn load(&mut self, place: Place, walk: Walk, to: Reg) {
-        if let Place::Slot(slot) = place {
-            self.reads.push(slot);
-        }
-        self.chain.loads.push(Load { place, walk });
-        self.chain.instrs.push(Instr::Load {
-            load: self.chain.loads.len() - 1,
-            to,
-        });
-    }
-
-    fn compute(&mut self, f: Ew, round: Round, to: Reg, xs: &[Src]) {
-        let at = |i: usize| xs.get(i).copied().unwrap_or(xs[0]);
-        self.chain.instrs.push(Instr::Compute {
-            f,
-            round,
-            to,
-            xs: [at(0), at(1), at(2)],
-        });
-    }
-
-    /// Frees the registers that member `i` read last.
-    fn release(&mut self, i: usize) {
-        let done: Vec<Value> = self
-            .registers
-            .keys()
-            .copied()
-            .filter(|v| self.last_use.get(v).is_none_or(|&last| last <= i))
-            .collect();
-        let mut freed: Vec<Reg> = std::mem::take(&mut self.free_later);
-        for v in done {
-            if let Some(Src::Reg(r)) = self.registers.remove(&v) {
-                freed.push(r);
-            }
-        }
-        freed.sort_unstable();
-        self.free.extend(freed);
-    }
-}
-
-/// The function of an elementwise op, and whether its results may leave the grid of its dtype.
-fn elementwise(op: &Op, from: DType, options: &Options) -> (Ew, bool) {
-    use ane_ir::ops::gelu::Mode;
-    let numerics = &options.numerics;
-    let silicon = numerics.non_finite == NonFinite::Silicon;
-    match op {
-        Op::Add(_) => (Ew::Add, true),
-        Op::Sub(_) => (Ew::Sub, true),
-        Op::Mul(_) if silicon => (Ew::MulSilicon, true),
-        Op::Mul(_) => (Ew::Mul, true),
-        Op::RealDiv(_) => (Ew::Div, true),
-        Op::Maximum(_) => (Ew::Max, false),
-        Op::Minimum(_) => (Ew::Min, false),
-        Op::Pow(_) => (Ew::Pow, true),
-        Op::Sqrt(_) => (Ew::Sqrt, true),
-        Op::Rsqrt(op) => (Ew::Rsqrt(op.epsilon_in(from, numerics)), true),
-        Op::Exp(_) => (Ew::Exp, true),
-        Op::Log(op) if silicon => (Ew::LogSilicon(op.epsilon_in(from, numerics)), true),
-        Op::Log(op) => (Ew::Log(op.epsilon_in(from, numerics)), true),
-        Op::Tanh(_) => (Ew::Tanh, true),
-        Op::Sigmoid(_) => (Ew::Sigmoid, true),
-        Op::Silu(_) => (Ew::Silu, true),
-        Op::Relu(_) => (Ew::Relu, false),
-        Op::Erf(_) => (Ew::Erf, true),
-        Op::Gelu(op) => match op.mode {
-            Mode::Exact => (Ew::GeluExact, true),
-            Mode::TanhApproximation => (Ew::GeluTanh, true),
-            Mode::SigmoidApproximation => (Ew::GeluSigmoid, true),
-        },
-        Op::Abs(_) => (Ew::Abs, false),
-        Op::Sign(_) => (Ew::Sign, false),
-        Op::Greater(_) => (Ew::Greater, false),
-        Op::GreaterEqual(_) => (Ew::GreaterEqual, false),
-        Op::Less(_) => (Ew::Less, false),
-        Op::Equal(_) => (Ew::Equal, false),
-        Op::LogicalNot(_) => (Ew::Not, false),
-        Op::Select(_) => (Ew::Select, false),
-        Op::Cast(op) => match op.dtype.integer_range() {
-            None => (Ew::Copy, true),
-            Some(_) if op.dtype == DType::Bool => (Ew::NonZero, false),
-            Some((low, high)) => (Ew::Truncate(low as f32, high as f32), false),
-        },
-        _ => unreachable!("only elementwise ops are asked"),
     }
 }

@@ -1,3 +1,5 @@
+//! Every instruction set against fp16 and f64.
+
 use super::*;
 use half::f16;
 

@@ -329,6 +329,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let value = serde_json::to_value(&config).unwrap_or_default();
     run.write_json("config.json", &value)?;
     run.write_json("env.json", &environment(pool.threads(), isa))?;
+    if let Some((path, _)) = &resumed {
+        carry_over(&RunDir::open(&run_of(path)), &run)?;
+    }
     let record = resumed.as_ref().map(|(_, c)| &c.record);
     run.truncate_metrics(record.map_or(0, |r| r.progress.step))?;
     let mut fit = Fit {
@@ -447,6 +450,28 @@ fn run_of(checkpoint: &Path) -> PathBuf {
         .parent()
         .and_then(Path::parent)
         .map_or_else(|| PathBuf::from("."), Path::to_owned)
+}
+
+/// Brings the earlier part of a run to the directory in which it goes on, when that is another one.
+fn carry_over(from: &RunDir, to: &RunDir) -> Result<(), Failure> {
+    let files = [
+        (from.metrics(), to.metrics()),
+        (from.checkpoint("best"), to.checkpoint("best")),
+        (from.weights("best"), to.weights("best")),
+    ];
+    for (from, to) in files {
+        if !from.is_file() || to.canonicalize().ok() == from.canonicalize().ok() {
+            continue;
+        }
+        let bytes = std::fs::read(&from).map_err(|e| {
+            Failure::new(
+                format!("cannot read `{}`: {e}", from.display()),
+                "leave --out out to go on in place",
+            )
+        })?;
+        ane_train::checkpoint::replace_file(&to, &bytes)?;
+    }
+    Ok(())
 }
 
 fn default_out(dataset: &str) -> PathBuf {

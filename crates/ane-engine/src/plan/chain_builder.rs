@@ -1,0 +1,96 @@
+//! A chain under construction: registers, loads and instructions.
+
+use super::{
+    Place, Slot,
+    chain::{Chain, Ew, Instr, Load, Reg, Round, Src, Walk},
+};
+use ane_ir::{Shape, Value};
+use std::collections::HashMap;
+
+/// A chain under construction.
+pub(super) struct ChainBuilder {
+    pub(super) chain: Chain,
+    pub(super) shape: Shape,
+    pub(super) registers: HashMap<Value, Src>,
+    pub(super) splats: HashMap<u32, Reg>,
+    pub(super) last_use: HashMap<Value, usize>,
+    pub(super) free: Vec<Reg>,
+    /// Registers of loaded operands, read by the next instruction only.
+    pub(super) free_later: Vec<Reg>,
+    pub(super) reads: Vec<Slot>,
+    pub(super) writes: Vec<Slot>,
+}
+
+impl ChainBuilder {
+    pub(super) fn new(shape: Shape) -> Self {
+        Self {
+            chain: Chain::default(),
+            shape,
+            registers: HashMap::new(),
+            splats: HashMap::new(),
+            last_use: HashMap::new(),
+            free: Vec::new(),
+            free_later: Vec::new(),
+            reads: Vec::new(),
+            writes: Vec::new(),
+        }
+    }
+
+    pub(super) fn register(&mut self) -> Reg {
+        self.free.pop().unwrap_or_else(|| {
+            self.chain.registers += 1;
+            Reg::try_from(self.chain.registers - 1).expect("groups are bounded")
+        })
+    }
+
+    pub(super) fn splat(&mut self, value: f32) -> Reg {
+        if let Some(&r) = self.splats.get(&value.to_bits()) {
+            return r;
+        }
+        // Never freed: the register holds the constant for all tiles of a task.
+        self.chain.registers += 1;
+        let r = Reg::try_from(self.chain.registers - 1).expect("groups are bounded");
+        self.splats.insert(value.to_bits(), r);
+        self.chain.splats.push((r, value));
+        r
+    }
+
+    pub(super) fn load(&mut self, place: Place, walk: Walk, to: Reg) {
+        if let Place::Slot(slot) = place {
+            self.reads.push(slot);
+        }
+        self.chain.loads.push(Load { place, walk });
+        self.chain.instrs.push(Instr::Load {
+            load: self.chain.loads.len() - 1,
+            to,
+        });
+    }
+
+    pub(super) fn compute(&mut self, f: Ew, round: Round, to: Reg, xs: &[Src]) {
+        let at = |i: usize| xs.get(i).copied().unwrap_or(xs[0]);
+        self.chain.instrs.push(Instr::Compute {
+            f,
+            round,
+            to,
+            xs: [at(0), at(1), at(2)],
+        });
+    }
+
+    /// Frees the registers that member `i` read last.
+    pub(super) fn release(&mut self, i: usize) {
+        let done: Vec<Value> = self
+            .registers
+            .keys()
+            .copied()
+            .filter(|v| self.last_use.get(v).is_none_or(|&last| last <= i))
+            .collect();
+        let mut freed: Vec<Reg> = std::mem::take(&mut self.free_later);
+        for v in done {
+            if let Some(Src::Reg(r)) = self.registers.remove(&v) {
+                freed.push(r);
+            }
+        }
+        freed.sort_unstable();
+        self.free.extend(freed);
+    }
+}

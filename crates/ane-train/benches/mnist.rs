@@ -1,0 +1,120 @@
+//! The whole training step on MNIST-shaped data, driven line by line: gather, upload, scalars, program, overflow flag,
+//! update. `cargo xtask bench mnist` runs it beside PyTorch.
+//!
+//! Reads `{"op":"run","steps":N}` per line of standard input, answers `{"images_per_second":…,"loss":…}`.
+
+use ane_device::{Settings, open};
+use ane_engine::{Pool, simd::Isa};
+use ane_ir::{Numerics, Target};
+use ane_train::{
+    Trainer, TrainerConfig,
+    data::{Collator, Dataset, Loader, Sampler, Split},
+    loss::Loss,
+    nn::Sequential,
+    optim::{AdamW, OptimizerConfig},
+    schedule::Schedule,
+    step::PlanKind,
+};
+use std::{
+    error::Error,
+    io::{BufRead, Write},
+    sync::Arc,
+    time::Instant,
+};
+
+const IMAGES: usize = 60_000;
+const PIXELS: usize = 784;
+
+fn flag(name: &str, default: &str) -> String {
+    let args: Vec<String> = std::env::args().collect();
+    args.windows(2)
+        .find(|w| w[0] == name)
+        .map_or(default.to_owned(), |w| w[1].clone())
+}
+
+/// Random pixels: speed does not depend on what they show.
+fn dataset(classes: usize) -> Dataset {
+    let mut state = 1_u64;
+    let mut next = move || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 33) as u8
+    };
+    Dataset {
+        name: "random",
+        split: Split::Train,
+        class_names: &[],
+        classes,
+        example_shape: [1, 28, 28],
+        example_len: PIXELS,
+        images: (0..IMAGES * PIXELS).map(|_| next()).collect(),
+        labels: (0..IMAGES).map(|_| next() % classes as u8).collect(),
+        mean: 0.1307,
+        std: 0.3081,
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let model: Sequential = flag("--shape", "784-512-512-10").parse()?;
+    let batch: usize = flag("--batch", "128").parse()?;
+    let threads: usize = flag("--threads", "2").parse()?;
+    let target: Target = flag("--target", "h16").parse()?;
+    let plan = match flag("--plan", "split").as_str() {
+        "fused" => PlanKind::Fused,
+        _ => PlanKind::Split,
+    };
+    let pool = Arc::new(Pool::new(threads)?);
+    let settings = Settings {
+        target,
+        numerics: Numerics::of(&target),
+        isa: Isa::detect(),
+        pool: Some(pool.clone()),
+    };
+    let loss = Loss::CrossEntropy {
+        label_smoothing: 0.0,
+    };
+    let data = Arc::new(dataset(model.outputs()));
+    let config = TrainerConfig {
+        model,
+        loss,
+        batch,
+        plan,
+        optimizer: OptimizerConfig::AdamW(AdamW::default()),
+        lr: 1e-3,
+        schedule: Schedule::Constant,
+        total_steps: 1,
+        max_norm: None,
+        seed: 0,
+    };
+    let mut trainer = Trainer::new(config, open("software", &settings)?, pool, settings.isa)?;
+    let examples = (0..u32::try_from(IMAGES)?).collect();
+    let loader = Loader::start(
+        Collator::new(data, batch, loss),
+        Sampler::new(examples, batch, 0),
+        (0, 0),
+        u64::MAX,
+    )?;
+    let hello = serde_json::json!({
+        "engine": settings.isa.name(), "threads": threads, "plan": plan.name(), "target": target.to_string(),
+    });
+    println!("{hello}");
+    for line in std::io::stdin().lock().lines() {
+        let request: serde_json::Value = serde_json::from_str(&line?)?;
+        let steps = request["steps"].as_u64().ok_or("a request needs steps")?;
+        let since = Instant::now();
+        let mut loss = f32::NAN;
+        for _ in 0..steps {
+            let batch = loader.next_batch().ok_or("the loader stopped")?;
+            loss = trainer.train_step(&batch)?.loss;
+            loader.recycle(batch);
+        }
+        let speed = (steps as usize * batch) as f64 / since.elapsed().as_secs_f64();
+        println!(
+            "{}",
+            serde_json::json!({"images_per_second": speed, "loss": loss})
+        );
+        std::io::stdout().flush()?;
+    }
+    Ok(())
+}
