@@ -8,7 +8,10 @@ use std::{
 };
 
 fn run(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_ane-trainer")).args(args).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_ane-trainer"))
+        .args(args)
+        .output()
+        .unwrap()
 }
 
 /// The command fails with `code`, says all of `parts`, and does not panic.
@@ -16,11 +19,18 @@ fn fails(args: &[&str], code: i32, parts: &[&str]) {
     let out = run(args);
     let text = String::from_utf8_lossy(&out.stderr).replace('\n', " ");
     // miette wraps lines; compare without the wrapping.
-    let text: String = text.split_whitespace().filter(|w| *w != "│").collect::<Vec<_>>().join(" ");
+    let text: String = text
+        .split_whitespace()
+        .filter(|w| *w != "│")
+        .collect::<Vec<_>>()
+        .join(" ");
     assert_eq!(out.status.code(), Some(code), "{args:?}: {text}");
     assert!(!text.contains("panicked"), "{text}");
     for part in parts {
-        assert!(text.contains(part), "{args:?} does not say `{part}`: {text}");
+        assert!(
+            text.contains(part),
+            "{args:?} does not say `{part}`: {text}"
+        );
     }
 }
 
@@ -30,24 +40,60 @@ fn wrong_arguments_exit_2() {
     fails(&["train", "--batch", "-3"], 2, &["-3"]);
     fails(&["train", "--lr", "0"], 2, &["not above 0"]);
     fails(&["train", "--lr", "nan"], 2, &["not a finite number"]);
-    fails(&["train", "--threads", "0", "--dry-run"], 2, &["at least 1"]);
-    fails(&["train", "--model", "784-0-10", "--dry-run"], 2, &["`0`", "784-512-512-10"]);
-    fails(&["train", "--model", "100-10", "--dry-run"], 2, &["784", "100"]);
-    fails(&["train", "--optimizer", "lion", "--dry-run"], 2, &["lion", "adamw"]);
-    fails(&["train", "--nesterov", "--optimizer", "sgd", "--dry-run"], 2, &["--momentum"]);
-    fails(&["train", "--target", "h99", "--dry-run"], 2, &["h99", "h13 to h17"]);
+    fails(
+        &["train", "--threads", "0", "--dry-run"],
+        2,
+        &["at least 1"],
+    );
+    fails(
+        &["train", "--model", "784-0-10", "--dry-run"],
+        2,
+        &["`0`", "784-512-512-10"],
+    );
+    fails(
+        &["train", "--model", "100-10", "--dry-run"],
+        2,
+        &["784", "100"],
+    );
+    fails(
+        &["train", "--optimizer", "lion", "--dry-run"],
+        2,
+        &["lion", "adamw"],
+    );
+    fails(
+        &["train", "--nesterov", "--optimizer", "sgd", "--dry-run"],
+        2,
+        &["--momentum"],
+    );
+    fails(
+        &["train", "--target", "h99", "--dry-run"],
+        2,
+        &["h99", "h13 to h17"],
+    );
     fails(&["train", "--schedule", "wavy"], 2, &["wavy", "cosine"]);
     fails(&["fly"], 2, &["fly"]);
 }
 
 #[test]
 fn what_does_not_exist_is_named() {
-    fails(&["train", "--device", "quantum", "--dry-run"], 1, &["quantum", "software"]);
-    fails(&["train", "--dataset", "cats", "--dry-run"], 1, &["cats", "mnist"]);
+    fails(
+        &["train", "--device", "quantum", "--dry-run"],
+        1,
+        &["quantum", "software"],
+    );
+    fails(
+        &["train", "--dataset", "cats", "--dry-run"],
+        1,
+        &["cats", "mnist"],
+    );
     fails(&["train", "--resume", "no/such/run"], 1, &["no/such/run"]);
     fails(&["eval", "no/such/run"], 1, &["no/such/run"]);
     fails(&["inspect", "no-such.mil"], 1, &["no-such.mil"]);
-    fails(&["train", "--data-dir", "no/such/dir", "--out", "never-made"], 1, &["no/such/dir"]);
+    fails(
+        &["train", "--data-dir", "no/such/dir", "--out", "never-made"],
+        1,
+        &["no/such/dir"],
+    );
     assert!(!Path::new("never-made").exists());
 }
 
@@ -57,10 +103,21 @@ fn broken_data_files_are_refused_before_anything_is_written() {
     let data = dir.path().join("data");
     let out = dir.path().join("run");
     std::fs::create_dir(&data).unwrap();
-    for name in ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"] {
+    for name in [
+        "train-images-idx3-ubyte",
+        "train-labels-idx1-ubyte",
+        "t10k-images-idx3-ubyte",
+        "t10k-labels-idx1-ubyte",
+    ] {
         std::fs::write(data.join(name), b"\0\0\x08\x03 not the real thing").unwrap();
     }
-    let args = ["train", "--data-dir", data.to_str().unwrap(), "--out", out.to_str().unwrap()];
+    let args = [
+        "train",
+        "--data-dir",
+        data.to_str().unwrap(),
+        "--out",
+        out.to_str().unwrap(),
+    ];
     fails(&args, 1, &["train-images-idx3-ubyte", "expected"]);
     assert!(!out.exists());
 }
@@ -70,7 +127,19 @@ fn an_output_directory_that_is_a_file_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");
     std::fs::write(&file, "in the way").unwrap();
-    fails(&["train", "--model", "784-10", "--epochs", "1", "--out", file.to_str().unwrap()], 1, &["cannot make the directory"]);
+    fails(
+        &[
+            "train",
+            "--model",
+            "784-10",
+            "--epochs",
+            "1",
+            "--out",
+            file.to_str().unwrap(),
+        ],
+        1,
+        &["cannot make the directory"],
+    );
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "in the way");
 }
 
@@ -78,7 +147,17 @@ fn an_output_directory_that_is_a_file_is_refused() {
 fn a_full_disk_keeps_the_last_good_checkpoint() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");
-    let base = ["train", "--model", "784-24-10", "--batch", "1000", "--epochs", "1", "--out", run.to_str().unwrap()];
+    let base = [
+        "train",
+        "--model",
+        "784-24-10",
+        "--batch",
+        "1000",
+        "--epochs",
+        "1",
+        "--out",
+        run.to_str().unwrap(),
+    ];
     let crashed = Command::new(env!("CARGO_BIN_EXE_ane-trainer"))
         .args(base)
         .args(["--checkpoint-every", "10"])
@@ -106,7 +185,23 @@ fn divergence_stops_the_run_and_keeps_the_checkpoint() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");
     fails(
-        &["train", "--model", "784-64-10", "--batch", "500", "--optimizer", "sgd", "--lr", "1e8", "--schedule", "constant", "--epochs", "2", "--out", run.to_str().unwrap()],
+        &[
+            "train",
+            "--model",
+            "784-64-10",
+            "--batch",
+            "500",
+            "--optimizer",
+            "sgd",
+            "--lr",
+            "1e8",
+            "--schedule",
+            "constant",
+            "--epochs",
+            "2",
+            "--out",
+            run.to_str().unwrap(),
+        ],
         1,
         &["diverged at step", "--lr"],
     );
@@ -127,7 +222,11 @@ fn mil_errors_show_the_place() {
     let unknown = mil("op.mil", "    tensor<fp16, [4, 32]> y = rellu(x = x);");
     fails(&["inspect", &unknown], 1, &["op.mil:4:", "rellu", "relu"]);
     let wrong = mil("type.mil", "    tensor<fp16, [4, 31]> y = relu(x = x);");
-    fails(&["inspect", &wrong], 1, &["type.mil:4:", "[4, 31]", "[4, 32]"]);
+    fails(
+        &["inspect", &wrong],
+        1,
+        &["type.mil:4:", "[4, 31]", "[4, 32]"],
+    );
     let bracket = mil("bracket.mil", "    tensor<fp16, [4, 32]> y = relu(x = x;");
     fails(&["inspect", &bracket], 1, &["bracket.mil:4:"]);
     let blob = mil(
@@ -139,7 +238,7 @@ fn mil_errors_show_the_place() {
     weights[0] = 1;
     weights[4] = 2;
     std::fs::write(dir.path().join("weights.bin"), &weights).unwrap();
-    fails(&["inspect", &blob], 1, &["sentinel"]);
+    fails(&["inspect", &blob], 1, &["0xdeadbeef"]);
     std::fs::write(dir.path().join("weights.bin"), &weights[..80]).unwrap();
     fails(&["inspect", &blob], 1, &["weights.bin"]);
 }
@@ -149,8 +248,20 @@ fn inspect_prints_mil_that_it_reads_back() {
     let dir = tempfile::tempdir().unwrap();
     for plan in ["split", "fused"] {
         let out = dir.path().join(plan);
-        let done = run(&["inspect", "--plan", plan, "--target", "h16", "--out", out.to_str().unwrap()]);
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        let done = run(&[
+            "inspect",
+            "--plan",
+            plan,
+            "--target",
+            "h16",
+            "--out",
+            out.to_str().unwrap(),
+        ]);
+        assert!(
+            done.status.success(),
+            "{}",
+            String::from_utf8_lossy(&done.stderr)
+        );
         let said = String::from_utf8_lossy(&done.stdout).into_owned();
         for chip in ["h13", "h14", "h15", "h16", "h17"] {
             assert!(said.contains(&format!("{chip} over e5rt: legal")), "{said}");
@@ -158,7 +269,14 @@ fn inspect_prints_mil_that_it_reads_back() {
         let text = std::fs::read_to_string(out.join("model.mil")).unwrap();
         let file = out.join("model.mil");
         let again = run(&["inspect", file.to_str().unwrap()]);
-        assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stderr));
-        assert!(String::from_utf8_lossy(&again.stdout).ends_with(&text), "{plan}");
+        assert!(
+            again.status.success(),
+            "{}",
+            String::from_utf8_lossy(&again.stderr)
+        );
+        assert!(
+            String::from_utf8_lossy(&again.stdout).ends_with(&text),
+            "{plan}"
+        );
     }
 }

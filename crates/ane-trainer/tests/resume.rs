@@ -11,30 +11,66 @@ use std::{
 /// A small run on the real data: two epochs of 110 steps each.
 fn train(out: &Path, plan: &str) -> Command {
     let mut c = Command::new(env!("CARGO_BIN_EXE_ane-trainer"));
-    c.args(["train", "--model", "784-24-10", "--batch", "500", "--epochs", "2", "--seed", "3"])
-        .args(["--plan", plan, "--threads", "2", "--checkpoint-every", "17", "--out"])
-        .arg(out)
-        .stdin(Stdio::null());
+    c.args([
+        "train",
+        "--model",
+        "784-24-10",
+        "--batch",
+        "500",
+        "--epochs",
+        "2",
+        "--seed",
+        "3",
+    ])
+    .args([
+        "--plan",
+        plan,
+        "--threads",
+        "2",
+        "--checkpoint-every",
+        "17",
+        "--out",
+    ])
+    .arg(out)
+    .stdin(Stdio::null());
     c
 }
 
 fn resume(run: &Path, threads: &str) -> Command {
     let mut c = Command::new(env!("CARGO_BIN_EXE_ane-trainer"));
-    c.args(["train", "--threads", threads, "--checkpoint-every", "17", "--resume"]).arg(run);
+    c.args([
+        "train",
+        "--threads",
+        threads,
+        "--checkpoint-every",
+        "17",
+        "--resume",
+    ])
+    .arg(run);
     c
 }
 
 /// Everything a run leaves that must not depend on interruptions.
 fn results(run: &Path) -> Vec<Vec<u8>> {
-    ["checkpoints/last.ckpt", "checkpoints/best.ckpt", "checkpoints/last.safetensors", "metrics.jsonl", "result.json"]
-        .iter()
-        .map(|f| std::fs::read(run.join(f)).unwrap())
-        .collect()
+    [
+        "checkpoints/last.ckpt",
+        "checkpoints/best.ckpt",
+        "checkpoints/last.safetensors",
+        "metrics.jsonl",
+        "result.json",
+    ]
+    .iter()
+    .map(|f| std::fs::read(run.join(f)).unwrap())
+    .collect()
 }
 
 fn finish(run: &Path, threads: &str) -> Vec<Vec<u8>> {
     let done = resume(run, threads).output().unwrap();
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(
+        done.status.success(),
+        "{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
     results(run)
 }
 
@@ -44,12 +80,19 @@ fn crashes_while_writing_lose_nothing_in_either_plan() {
         let dir = tempfile::tempdir().unwrap();
         let whole = dir.path().join("whole");
         let done = train(&whole, plan).output().unwrap();
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        assert!(
+            done.status.success(),
+            "{}",
+            String::from_utf8_lossy(&done.stderr)
+        );
         let expected = results(&whole);
         // The third and later writes are checkpoints: configuration, environment and metrics come first.
         for crash in ["write:8", "rename:9", "rename:15", "write:20"] {
             let run = dir.path().join(crash.replace(':', "-"));
-            let crashed = train(&run, plan).env("ANE_TRAINER_CRASH", crash).output().unwrap();
+            let crashed = train(&run, plan)
+                .env("ANE_TRAINER_CRASH", crash)
+                .output()
+                .unwrap();
             assert!(!crashed.status.success(), "{plan} {crash} did not crash");
             assert!(!run.join("result.json").exists());
             // One thread instead of two: the bits must not care.
@@ -63,7 +106,10 @@ fn a_kill_in_the_middle_of_an_epoch_loses_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (whole, killed) = (dir.path().join("whole"), dir.path().join("killed"));
     assert!(train(&whole, "split").status().unwrap().success());
-    let mut child = train(&killed, "split").stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = train(&killed, "split")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     for line in lines {
         if line.unwrap().starts_with("epoch") {
@@ -84,12 +130,25 @@ fn an_interrupt_finishes_the_step_and_exits_130() {
     let dir = tempfile::tempdir().unwrap();
     let (whole, stopped) = (dir.path().join("whole"), dir.path().join("stopped"));
     assert!(train(&whole, "split").status().unwrap().success());
-    let mut child = train(&stopped, "split").stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = train(&stopped, "split")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     // The first line comes after the handler is set and before the first epoch ends.
-    lines.by_ref().map(Result::unwrap).find(|l| l.starts_with("epoch")).unwrap();
+    lines
+        .by_ref()
+        .map(Result::unwrap)
+        .find(|l| l.starts_with("epoch"))
+        .unwrap();
     let pid = child.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    assert!(
+        Command::new("kill")
+            .args(["-INT", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
     let rest: Vec<String> = lines.map(Result::unwrap).collect();
     let status = child.wait().unwrap();
     // On a fast machine the run may have ended before the signal came.
@@ -104,7 +163,10 @@ fn an_interrupt_finishes_the_step_and_exits_130() {
 fn another_model_or_data_set_is_refused_with_a_diff() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");
-    let crashed = train(&run, "split").env("ANE_TRAINER_CRASH", "write:10").status().unwrap();
+    let crashed = train(&run, "split")
+        .env("ANE_TRAINER_CRASH", "write:10")
+        .status()
+        .unwrap();
     assert!(!crashed.success());
     let refused = resume(&run, "2")
         .args(["--model", "784-32-10", "--dataset", "fashion-mnist"])
@@ -112,7 +174,13 @@ fn another_model_or_data_set_is_refused_with_a_diff() {
         .unwrap();
     assert_eq!(refused.status.code(), Some(1));
     let text = String::from_utf8_lossy(&refused.stderr).into_owned();
-    for part in ["784-24-10", "784-32-10", "fashion-mnist", "dataset", "model"] {
+    for part in [
+        "784-24-10",
+        "784-32-10",
+        "fashion-mnist",
+        "dataset",
+        "model",
+    ] {
         assert!(text.contains(part), "{part} in {text}");
     }
 }
