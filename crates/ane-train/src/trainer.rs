@@ -425,7 +425,7 @@ impl Trainer {
             }
             Some(_) => {}
             None => {
-                overflow |= !(self.scalar(step::LARGEST_STATE) < f32::INFINITY);
+                overflow |= !self.scalar(step::LARGEST_STATE).is_finite();
                 if !overflow {
                     self.current = 1 - self.current;
                 }

@@ -208,7 +208,7 @@ mod tests {
 
     fn tiny(n: usize) -> Arc<Dataset> {
         Arc::new(Dataset {
-            name: "tiny".into(),
+            name: "tiny",
             split: Split::Train,
             class_names: &["a", "b"],
             classes: 2,

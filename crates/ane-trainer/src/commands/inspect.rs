@@ -144,19 +144,9 @@ fn file(path: &Path) -> Result<ExitCode, Failure> {
     })?;
     let folder = path.parent().unwrap_or(Path::new("."));
     let module = ane_mil::parse(&text, &DirectoryBlobs::new(folder)).map_err(|e| {
-        let help = e
-            .help()
-            .unwrap_or_else(|| "see the place marked above".to_owned());
-        Failure::new(
-            format!(
-                "{}:{}:{}: {e}\n{}",
-                path.display(),
-                e.line,
-                e.column,
-                e.excerpt()
-            ),
-            help,
-        )
+        // The excerpt carries the message and its help.
+        let place = format!("{}:{}:{}", path.display(), e.line, e.column);
+        Failure::new(format!("{place}\n{}", e.excerpt()), "mend the line above")
     })?;
     let mut head = Vec::new();
     for f in &module.functions {
