@@ -1,6 +1,6 @@
 //! Running programs: devices, buffers and executables, in the nouns of PJRT.
 //!
-//! A [`Device`] compiles a [`LegalGraph`] into an [`Executable`]; buffers are bound to its ports by name, once; a
+//! A [`Device`] compiles an [`ane_mil::LegalGraph`] into an [`Executable`]; buffers are bound to its ports by name, once; a
 //! [`Bound`] executable runs as often as wanted. Who validates: `ane_mil::check` does, before compiling; devices do not
 //! repeat it. The device itself counts compiles and dispatches, so that reports do not depend on what a planner
 //! believes.

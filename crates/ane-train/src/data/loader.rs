@@ -21,7 +21,7 @@ pub struct Batch {
     pub x: Vec<u16>,
     /// Target rows [B, classes].
     pub target: Vec<u16>,
-    /// Example weights [B].
+    /// Example weights, `[B]`.
     pub weight: Vec<u16>,
     /// Classes of the examples there are.
     pub labels: Vec<u8>,

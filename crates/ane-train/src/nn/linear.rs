@@ -13,7 +13,7 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// `weight` [outputs, inputs] and `bias` [outputs], both uniform in ±1/√inputs as PyTorch's `reset_parameters`
+    /// `weight` `[outputs, inputs]` and `bias` `[outputs]`, both uniform in ±1/√inputs as PyTorch's `reset_parameters`
     /// (Kaiming uniform with a = √5 comes to the same bound).
     pub fn parameters(&self, prefix: &str) -> [Parameter; 2] {
         let bound = 1.0 / (self.inputs as f64).sqrt();
