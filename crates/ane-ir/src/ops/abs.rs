@@ -1,8 +1,11 @@
 //! `abs`: magnitude.
+//!
+//! ```text
 //! # Definition   |x|
 //! # Operands     x: [*D] fp16 | fp32          # Result    [*D], dtype of x
 //! # Gradient     ct · sign(x); 0 at 0, as PyTorch
 //! # Sources      coremltools iOS15 elementwise_unary
+//! ```
 
 use super::{
     Fill, OpDef, Operands, ResultTypes, Sample, TypeError, attributes,

@@ -1,10 +1,13 @@
 //! `cast`: conversion to another dtype.
+//!
+//! ```text
 //! # Definition   x rounded to nearest even for floats, toward zero and saturated for integers; non-zero is true
 //! # Operands     x: any dtype          # Result    [*D], `dtype`
 //! # Attributes   dtype
 //! # Gradient     ct cast back, between floats; zero through integers and truth
 //! # ANE          rule op_support: refused on the e5rt route
 //! # Sources      coremltools iOS15 elementwise_unary
+//! ```
 
 use super::{Fill, OpDef, Operands, ResultTypes, Sample, TypeError, attributes, support};
 use crate::{

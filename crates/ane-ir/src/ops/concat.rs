@@ -1,10 +1,13 @@
 //! `concat`: tensors joined along an axis.
+//!
+//! ```text
 //! # Definition   values one after the other on `axis`
 //! # Operands     values: any number, shapes equal but on `axis`          # Result    sum of lengths on `axis`
 //! # Attributes   axis; interleave (must be false; the engine wants it said)
 //! # Gradient     slices of ct
 //! # ANE          rules required_parameters, wide_rows
 //! # Sources      coremltools iOS15 tensor_operation
+//! ```
 
 use super::{Fill, OpDef, Operands, ResultTypes, Sample, TypeError, attributes, support};
 use crate::{

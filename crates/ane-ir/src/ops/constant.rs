@@ -1,9 +1,12 @@
 //! `const`: data known when the program is compiled.
+//!
+//! ```text
 //! # Definition   val
 //! # Operands     none          # Result    type of val
 //! # Attributes   val: an inline tensor or a blob
 //! # Gradient     none: it has no operands
 //! # Sources      coremltools iOS15 control_flow
+//! ```
 
 use super::{OpDef, Operands, ResultTypes, Sample, TypeError, attributes, support};
 use crate::{

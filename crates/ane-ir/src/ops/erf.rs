@@ -1,8 +1,11 @@
 //! `erf`: Gauss error function.
+//!
+//! ```text
 //! # Definition   2/√π · ∫₀ˣ e^(−t²) dt
 //! # Operands     x: [*D] fp16 | fp32          # Result    [*D], dtype of x
 //! # Gradient     ct · 2/√π · e^(−x²)
 //! # Sources      coremltools iOS15 elementwise_unary
+//! ```
 
 use super::{
     Fill, OpDef, Operands, ResultTypes, Sample, Tolerance, TypeError, attributes,

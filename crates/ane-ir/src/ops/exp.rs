@@ -1,8 +1,11 @@
 //! `exp`: eˣ.
+//!
+//! ```text
 //! # Definition   eˣ
 //! # Operands     x: [*D] fp16 | fp32          # Result    [*D], dtype of x
 //! # Gradient     ct · y
 //! # Sources      coremltools iOS15 elementwise_unary
+//! ```
 
 use super::{
     Fill, OpDef, Operands, ResultTypes, Sample, Tolerance, TypeError, attributes,

@@ -1,9 +1,12 @@
 //! `expand_dims`: axes of length 1 put in.
+//!
+//! ```text
 //! # Definition   row-major order kept
 //! # Operands     x: any          # Result    rank of x + number of axes, dtype of x
 //! # Attributes   axes: positions in the result; negative ones count from its end
 //! # Gradient     ct squeezed
 //! # Sources      coremltools iOS15 tensor_transformation
+//! ```
 
 use super::{Fill, OpDef, Operands, ResultTypes, Sample, TypeError, attributes, support};
 use crate::{

@@ -1,10 +1,13 @@
 //! `gelu`: Gaussian error linear unit.
+//!
+//! ```text
 //! # Definition   EXACT: x/2 · (1 + erf(x/√2)); TANH_APPROXIMATION: x/2 · (1 + tanh(√(2/π)·(x + 0.044715·x³)));
 //! #              SIGMOID_APPROXIMATION: x · sigmoid(1.702·x)
 //! # Operands     x: [*D] fp16 | fp32          # Result    [*D], dtype of x
 //! # Attributes   mode
 //! # Gradient     through `decompose`
 //! # Sources      coremltools iOS15 activation; Hendrycks & Gimpel 2016, arXiv 1606.08415, section 2
+//! ```
 
 use super::{
     Attr, AttrType, Fill, OpDef, Operands, ResultTypes, Sample, Tolerance, TypeError, attributes,

@@ -1,8 +1,11 @@
 //! `greater_equal`: comparison, broadcasting.
+//!
+//! ```text
 //! # Definition   x >= y
 //! # Operands     x, y: fp16 | fp32 | int32          # Result    broadcast shape, bool
 //! # Gradient     zero everywhere
 //! # Sources      coremltools iOS15 elementwise_binary
+//! ```
 
 use super::{
     Fill, OpDef, Operands, ResultTypes, Sample, TypeError, attributes,

@@ -1,9 +1,12 @@
 //! `identity`: the operand unchanged.
+//!
+//! ```text
 //! # Definition   x
 //! # Operands     x: any          # Result    type of x
 //! # Gradient     ct
 //! # ANE          rule bare_movement
 //! # Sources      coremltools iOS15 tensor_operation
+//! ```
 
 use super::{Fill, OpDef, Operands, ResultTypes, Sample, TypeError, attributes, support};
 use crate::{

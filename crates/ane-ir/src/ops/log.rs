@@ -1,10 +1,13 @@
 //! `log`: natural logarithm.
+//!
+//! ```text
 //! # Definition   ln(x + epsilon)
 //! # Operands     x: [*D] fp16 | fp32          # Result    [*D], dtype of x
 //! # Attributes   epsilon: added to x; 1e-45 when left out
 //! # Gradient     ct / (x + epsilon)
 //! # ANE          rule required_parameters; silicon returns 0 for +inf (aneforge faq, M5)
 //! # Sources      coremltools iOS15 elementwise_unary
+//! ```
 
 use super::{
     Fill, OpDef, Operands, ResultTypes, Sample, Tolerance, TypeError, attributes,

@@ -1,8 +1,11 @@
 //! `logical_not`: negation.
+//!
+//! ```text
 //! # Definition   ¬x
 //! # Operands     x: [*D] bool          # Result    [*D] bool
 //! # Gradient     zero: truth has no derivative
 //! # Sources      coremltools iOS15 elementwise_unary
+//! ```
 
 use super::{Fill, OpDef, Operands, ResultTypes, Sample, TypeError, attributes, support};
 use crate::{

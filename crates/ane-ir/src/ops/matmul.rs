@@ -1,10 +1,13 @@
 //! `matmul`: matrix product, leading axes broadcast.
+//!
+//! ```text
 //! # Definition   z[…, i, j] = Σ_k x[…, i, k] · y[…, k, j]
 //! # Operands     x: [*B, M, K], y: [*B, K, N] fp16 | fp32; last two axes swapped by the flags  # Result    [*B, M, N]
 //! # Attributes   transpose_x, transpose_y
 //! # Gradient     ct · yᵀ and xᵀ · ct, in the layout of the operand, summed over broadcast axes
 //! # ANE          results beyond ±32752 become infinite (aneforge numeric-cliffs, M2 Pro, M5); accumulates in fp32
 //! # Sources      coremltools iOS15 linear
+//! ```
 
 use super::{
     Fill, OpDef, Operands, ResultTypes, Sample, Tolerance, TypeError, attributes, support,

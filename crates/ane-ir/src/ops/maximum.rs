@@ -1,8 +1,11 @@
 //! `maximum`: the larger of two, broadcasting.
+//!
+//! ```text
 //! # Definition   x if x > y or x is NaN, else y
 //! # Operands     x, y: fp16 | fp32 | int32          # Result    broadcast shape, same dtype
 //! # Gradient     ct to the larger, half to each where they are equal, as PyTorch
 //! # Sources      coremltools iOS15 elementwise_binary
+//! ```
 
 use super::{
     Fill, OpDef, Operands, ResultTypes, Sample, TypeError, attributes,

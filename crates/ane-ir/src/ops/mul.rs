@@ -1,9 +1,12 @@
 //! `mul`: product, broadcasting.
+//!
+//! ```text
 //! # Definition   x · y
 //! # Operands     x, y: fp16 | fp32 | int32          # Result    broadcast shape, same dtype
 //! # Gradient     ct · y and ct · x, summed over broadcast axes
 //! # ANE          rule scaled_reduction; silicon returns −52416 for a product with an infinity (aneforge faq, M5)
 //! # Sources      coremltools iOS15 elementwise_binary
+//! ```
 
 use super::{
     Fill, OpDef, Operands, ResultTypes, Sample, TypeError, attributes,

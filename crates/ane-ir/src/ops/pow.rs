@@ -1,8 +1,11 @@
 //! `pow`: power, broadcasting.
+//!
+//! ```text
 //! # Definition   xʸ
 //! # Operands     x, y: fp16 | fp32          # Result    broadcast shape, same dtype
 //! # Gradient     ct · y · xʸ⁻¹ and ct · xʸ · ln x, summed over broadcast axes
 //! # Sources      coremltools iOS15 elementwise_binary
+//! ```
 
 use super::{
     Fill, OpDef, Operands, ResultTypes, Sample, Tolerance, TypeError, attributes,

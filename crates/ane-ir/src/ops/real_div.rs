@@ -1,8 +1,11 @@
 //! `real_div`: quotient, broadcasting.
+//!
+//! ```text
 //! # Definition   x / y
 //! # Operands     x, y: fp16 | fp32          # Result    broadcast shape, same dtype
 //! # Gradient     ct / y and −ct · z / y with z = x / y, summed over broadcast axes
 //! # Sources      coremltools iOS15 elementwise_binary
+//! ```
 
 use super::{
     Fill, OpDef, Operands, ResultTypes, Sample, TypeError, attributes,

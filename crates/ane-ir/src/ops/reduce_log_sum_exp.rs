@@ -1,9 +1,12 @@
 //! `reduce_log_sum_exp`: logarithm of the sum of exponentials over axes.
+//!
+//! ```text
 //! # Definition   m + ln Σ exp(x − m) with m = max x
 //! # Operands     x: [*D] fp16 | fp32          # Result    reduced shape, dtype of x
 //! # Attributes   axes, keep_dims
 //! # Gradient     ct · softmax(x): no logarithm in the backward pass
 //! # Sources      coremltools iOS15 reduction
+//! ```
 
 use super::{
     Fill, OpDef, Operands, ResultTypes, Sample, Tolerance, TypeError, attributes,

@@ -1,9 +1,12 @@
 //! `reduce_max`: largest over axes.
+//!
+//! ```text
 //! # Definition   max x; NaN if an element is
 //! # Operands     x: [*D] fp16 | fp32          # Result    reduced shape, dtype of x
 //! # Attributes   axes, keep_dims
 //! # Gradient     ct to the largest, shared equally where several are, as `jnp.max`
 //! # Sources      coremltools iOS15 reduction
+//! ```
 
 use super::{
     Fill, OpDef, Operands, ResultTypes, Sample, TypeError, attributes,

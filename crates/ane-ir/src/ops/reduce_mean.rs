@@ -1,9 +1,12 @@
 //! `reduce_mean`: mean over axes.
+//!
+//! ```text
 //! # Definition   Σ x / n
 //! # Operands     x: [*D] fp16 | fp32          # Result    reduced shape, dtype of x
 //! # Attributes   axes, keep_dims
 //! # Gradient     ct / n repeated over the reduced axes
 //! # Sources      coremltools iOS15 reduction
+//! ```
 
 use super::{
     Fill, OpDef, Operands, ResultTypes, Sample, Tolerance, TypeError, attributes,

@@ -1,10 +1,13 @@
 //! `reduce_sum`: sum over axes.
+//!
+//! ```text
 //! # Definition   Σ x
 //! # Operands     x: [*D] fp16 | fp32          # Result    reduced shape, dtype of x
 //! # Attributes   axes, keep_dims
 //! # Gradient     ct repeated over the reduced axes
 //! # ANE          accumulates narrowly by several reports; `legalize` sums by matmul with ones on chip targets
 //! # Sources      coremltools iOS15 reduction
+//! ```
 
 use super::{
     Fill, OpDef, Operands, ResultTypes, Sample, Tolerance, TypeError, attributes,

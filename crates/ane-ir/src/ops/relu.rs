@@ -1,8 +1,11 @@
 //! `relu`: rectified linear unit.
+//!
+//! ```text
 //! # Definition   max(x, 0)
 //! # Operands     x: [*D] fp16 | fp32          # Result    [*D], dtype of x
 //! # Gradient     ct where x > 0, else 0; at 0 it is 0, as PyTorch. Read from the result: y > 0 exactly where x > 0
 //! # Sources      coremltools iOS15 activation
+//! ```
 
 use super::{
     Fill, OpDef, Operands, ResultTypes, Sample, TypeError, attributes,

@@ -1,10 +1,13 @@
 //! `reshape`: the same elements under another shape.
+//!
+//! ```text
 //! # Definition   row-major order kept; one dimension may be −1 and is inferred
 //! # Operands     x: any          # Result    `shape`, dtype of x
 //! # Attributes   shape
 //! # Gradient     ct reshaped back
 //! # ANE          rules bare_movement, wide_rows
 //! # Sources      coremltools iOS15 tensor_transformation
+//! ```
 
 use super::{Fill, OpDef, Operands, ResultTypes, Sample, TypeError, attributes, support};
 use crate::{

@@ -1,10 +1,13 @@
 //! `rsqrt`: reciprocal square root.
+//!
+//! ```text
 //! # Definition   1 / √(x + epsilon)
 //! # Operands     x: [*D] fp16 | fp32          # Result    [*D], dtype of x
 //! # Attributes   epsilon: added to x; 1e-12 when left out
 //! # Gradient     ct · −0.5 · y³
 //! # ANE          rule required_parameters
 //! # Sources      coremltools iOS15 elementwise_unary
+//! ```
 
 use super::{
     Fill, OpDef, Operands, ResultTypes, Sample, Tolerance, TypeError, attributes,

@@ -1,8 +1,11 @@
 //! `select`: one of two, elementwise, broadcasting.
+//!
+//! ```text
 //! # Definition   a where cond, else b
 //! # Operands     cond: bool; a, b: equal dtype          # Result    broadcast shape, dtype of a
 //! # Gradient     ct where cond to a, elsewhere to b, summed over broadcast axes
 //! # Sources      coremltools iOS15 control_flow
+//! ```
 
 use super::{Fill, OpDef, Operands, ResultTypes, Sample, TypeError, attributes, support};
 use crate::{

@@ -1,8 +1,11 @@
 //! `sigmoid`: logistic function.
+//!
+//! ```text
 //! # Definition   1 / (1 + e⁻ˣ)
 //! # Operands     x: [*D] fp16 | fp32          # Result    [*D], dtype of x
 //! # Gradient     ct · y · (1 − y)
 //! # Sources      coremltools iOS15 activation
+//! ```
 
 use super::{
     Fill, OpDef, Operands, ResultTypes, Sample, Tolerance, TypeError, attributes,

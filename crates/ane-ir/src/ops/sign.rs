@@ -1,8 +1,11 @@
 //! `sign`: −1, 0 or 1.
+//!
+//! ```text
 //! # Definition   x/|x|, 0 at 0
 //! # Operands     x: [*D] fp16 | fp32          # Result    [*D], dtype of x
 //! # Gradient     zero everywhere
 //! # Sources      coremltools iOS15 elementwise_unary
+//! ```
 
 use super::{
     Fill, OpDef, Operands, ResultTypes, Sample, TypeError, attributes,

@@ -1,8 +1,11 @@
 //! `silu`: sigmoid-weighted linear unit.
+//!
+//! ```text
 //! # Definition   x / (1 + e⁻ˣ)
 //! # Operands     x: [*D] fp16 | fp32          # Result    [*D], dtype of x
 //! # Gradient     ct · s · (1 + x · (1 − s)) with s = sigmoid(x)
 //! # Sources      coremltools iOS15 activation; Elfwing et al. 2017, arXiv 1702.03118
+//! ```
 
 use super::{
     Fill, OpDef, Operands, ResultTypes, Sample, Tolerance, TypeError, attributes,

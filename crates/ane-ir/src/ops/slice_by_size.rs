@@ -1,10 +1,13 @@
 //! `slice_by_size`: a block of a tensor.
+//!
+//! ```text
 //! # Definition   result[i…] = x[begin + i…]
 //! # Operands     x: any          # Result    `size`, dtype of x
 //! # Attributes   begin; size, where −1 means to the end
 //! # Gradient     ct between zeros
 //! # ANE          numerics: a last-axis offset clamps |x| > 4094 on h13 and h14
 //! # Sources      coremltools iOS15 tensor_transformation
+//! ```
 
 use super::{Fill, OpDef, Operands, ResultTypes, Sample, TypeError, attributes, support};
 use crate::{

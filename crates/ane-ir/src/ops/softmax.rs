@@ -1,9 +1,12 @@
 //! `softmax`: normalised exponentials along an axis.
+//!
+//! ```text
 //! # Definition   exp(x − max x) / Σ exp(x − max x)
 //! # Operands     x: [*D] fp16 | fp32          # Result    [*D], dtype of x
 //! # Attributes   axis
 //! # Gradient     y · (ct − Σ ct · y)
 //! # Sources      coremltools iOS15 activation
+//! ```
 
 use super::{
     Fill, OpDef, Operands, ResultTypes, Sample, Tolerance, TypeError, attributes, support,

@@ -1,9 +1,12 @@
 //! `split`: a tensor cut along an axis, one result per part.
+//!
+//! ```text
 //! # Definition   consecutive blocks on `axis`, of `split_sizes` or of equal length
 //! # Operands     x: any          # Results   one per part, dtype of x
 //! # Attributes   num_splits or split_sizes; axis
 //! # Gradient     the parts' cts joined, zeros for parts without
 //! # Sources      coremltools iOS15 tensor_operation
+//! ```
 
 use super::{Fill, OpDef, Operands, ResultTypes, Sample, TypeError, attributes, support};
 use crate::{

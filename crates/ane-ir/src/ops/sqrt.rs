@@ -1,8 +1,11 @@
 //! `sqrt`: square root.
+//!
+//! ```text
 //! # Definition   √x
 //! # Operands     x: [*D] fp16 | fp32          # Result    [*D], dtype of x
 //! # Gradient     ct · 0.5 / y
 //! # Sources      coremltools iOS15 elementwise_unary
+//! ```
 
 use super::{
     Fill, OpDef, Operands, ResultTypes, Sample, TypeError, attributes,

@@ -1,9 +1,12 @@
 //! `squeeze`: axes of length 1 taken out.
+//!
+//! ```text
 //! # Definition   row-major order kept
 //! # Operands     x: any          # Result    rank of x − number of axes, dtype of x
 //! # Attributes   axes: positions in x; all axes of length 1 when left out
 //! # Gradient     ct reshaped back
 //! # Sources      coremltools iOS15 tensor_transformation
+//! ```
 
 use super::{Fill, OpDef, Operands, ResultTypes, Sample, TypeError, attributes, support};
 use crate::{

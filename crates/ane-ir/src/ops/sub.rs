@@ -1,8 +1,11 @@
 //! `sub`: difference, broadcasting.
+//!
+//! ```text
 //! # Definition   x − y
 //! # Operands     x, y: fp16 | fp32 | int32          # Result    broadcast shape, same dtype
 //! # Gradient     ct and −ct, summed over broadcast axes
 //! # Sources      coremltools iOS15 elementwise_binary
+//! ```
 
 use super::{
     Fill, OpDef, Operands, ResultTypes, Sample, TypeError, attributes,

@@ -1,8 +1,11 @@
 //! `tanh`: hyperbolic tangent.
+//!
+//! ```text
 //! # Definition   (eˣ − e⁻ˣ) / (eˣ + e⁻ˣ)
 //! # Operands     x: [*D] fp16 | fp32          # Result    [*D], dtype of x
 //! # Gradient     ct · (1 − y²)
 //! # Sources      coremltools iOS15 activation
+//! ```
 
 use super::{
     Fill, OpDef, Operands, ResultTypes, Sample, Tolerance, TypeError, attributes,

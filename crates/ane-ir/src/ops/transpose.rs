@@ -1,9 +1,12 @@
 //! `transpose`: axes in another order.
+//!
+//! ```text
 //! # Definition   result[i_perm[0], …] = x[i_0, …]
 //! # Operands     x: any          # Result    shape permuted, dtype of x
 //! # Attributes   perm: which axis of x each axis of the result is
 //! # Gradient     ct transposed back
 //! # Sources      coremltools iOS15 tensor_transformation
+//! ```
 
 use super::{Fill, OpDef, Operands, ResultTypes, Sample, TypeError, attributes, support};
 use crate::{

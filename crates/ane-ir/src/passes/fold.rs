@@ -1,7 +1,7 @@
 //! Constant folding.
 //!
 //! Before: `a = const(2); b = const(3); c = mul(a, b)`. After: `c = const(6)`.
-//! Folds only results of at most [`LARGEST`] elements, so that programs do not grow.
+//! Folds only results of at most `LARGEST` elements, so that programs do not grow.
 
 use super::{PassError, rewrite};
 use crate::{
