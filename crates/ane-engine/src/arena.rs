@@ -9,10 +9,39 @@ use std::{
     },
 };
 
-/// Every buffer starts on a cache line and is followed by readable slack of as much.
+/// Every buffer starts on a cache line.
 const ALIGN: usize = 64;
 
-/// A zero-initialised buffer of fixed size. Clones share the memory.
+/// What exclusive access to a buffer is taken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// The bytes stay as they are.
+    Read,
+    /// The bytes may change.
+    Write,
+}
+
+/// Memory that something else owns: a framework's buffer, a surface, pages that processes share.
+///
+/// # Safety
+/// Until the value is dropped, [`Foreign::bytes`] initialised bytes from [`Foreign::start`] on must be readable and
+/// writable by this process, and nothing else may touch them between [`Foreign::begin`] and [`Foreign::end`].
+pub unsafe trait Foreign: Send + Sync + std::fmt::Debug {
+    /// Where it starts, aligned to 64 bytes.
+    fn start(&self) -> NonNull<u8>;
+    /// Its size.
+    fn bytes(&self) -> usize;
+    /// Called when exclusive access begins: the place to lock, or to fetch what the owner has changed.
+    fn begin(&self, access: Access) {
+        let _ = access;
+    }
+    /// Called before exclusive access ends.
+    fn end(&self, access: Access) {
+        let _ = access;
+    }
+}
+
+/// A buffer of fixed size. Clones share the memory.
 ///
 /// Access is exclusive: the host's copies and an execution that has the buffer bound wait for each other.
 #[derive(Debug, Clone)]
@@ -23,6 +52,8 @@ struct Memory {
     start: NonNull<u8>,
     bytes: usize,
     held: AtomicBool,
+    /// The owner of memory that was not allocated here.
+    foreign: Option<Box<dyn Foreign>>,
 }
 
 // SAFETY: the memory is plain bytes; `Hold` makes access exclusive across threads.
@@ -32,25 +63,27 @@ unsafe impl Sync for Memory {}
 
 impl Memory {
     fn layout(bytes: usize) -> Layout {
-        Layout::from_size_align(bytes.next_multiple_of(ALIGN) + ALIGN, ALIGN)
+        Layout::from_size_align(bytes.next_multiple_of(ALIGN).max(ALIGN), ALIGN)
             .expect("buffer sizes are far below isize::MAX")
     }
 }
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        // SAFETY: allocated in `SharedBuffer::new` with the same layout.
-        unsafe { dealloc(self.start.as_ptr(), Self::layout(self.bytes)) }
+        if self.foreign.is_none() {
+            // SAFETY: allocated in `SharedBuffer::new` with the same layout.
+            unsafe { dealloc(self.start.as_ptr(), Self::layout(self.bytes)) }
+        }
     }
 }
 
 /// Exclusive access to a buffer until dropped.
 #[derive(Debug)]
-pub(crate) struct Hold<'a>(&'a Memory);
+pub(crate) struct Hold<'a>(&'a SharedBuffer, Access);
 
 impl Drop for Hold<'_> {
     fn drop(&mut self) {
-        self.0.held.store(false, Ordering::Release);
+        self.0.give_back(self.1);
     }
 }
 
@@ -67,6 +100,25 @@ impl SharedBuffer {
             start,
             bytes,
             held: AtomicBool::new(false),
+            foreign: None,
+        }))
+    }
+
+    /// A buffer over memory that `owner` keeps, and drops with the last clone.
+    ///
+    /// # Panics
+    /// When the memory does not start at a multiple of 64 bytes.
+    pub fn foreign(owner: Box<dyn Foreign>) -> Self {
+        let start = owner.start();
+        assert!(
+            start.addr().get().is_multiple_of(ALIGN),
+            "foreign memory starts at {start:?}, buffers are aligned to {ALIGN} bytes"
+        );
+        Self(Arc::new(Memory {
+            start,
+            bytes: owner.bytes(),
+            held: AtomicBool::new(false),
+            foreign: Some(owner),
         }))
     }
 
@@ -91,12 +143,12 @@ impl SharedBuffer {
     }
 
     /// Waits for exclusive access.
-    pub(crate) fn hold(&self) -> Hold<'_> {
-        self.take();
-        Hold(&self.0)
+    pub(crate) fn hold(&self, access: Access) -> Hold<'_> {
+        self.take(access);
+        Hold(self, access)
     }
 
-    pub(crate) fn take(&self) {
+    pub(crate) fn take(&self, access: Access) {
         while self
             .0
             .held
@@ -105,50 +157,56 @@ impl SharedBuffer {
         {
             std::thread::yield_now();
         }
+        if let Some(owner) = &self.0.foreign {
+            owner.begin(access);
+        }
     }
 
-    pub(crate) fn give_back(&self) {
+    pub(crate) fn give_back(&self, access: Access) {
+        if let Some(owner) = &self.0.foreign {
+            owner.end(access);
+        }
         self.0.held.store(false, Ordering::Release);
     }
 
     /// Reads the bytes.
     pub fn read<R>(&self, f: impl FnOnce(&[u8]) -> R) -> R {
-        let _hold = self.hold();
+        let _hold = self.hold(Access::Read);
         // SAFETY: the hold makes access exclusive; the memory is initialised and lives as long as `self`.
         f(unsafe { std::slice::from_raw_parts(self.start(), self.0.bytes) })
     }
 
     /// Changes the bytes.
     pub fn write<R>(&self, f: impl FnOnce(&mut [u8]) -> R) -> R {
-        let _hold = self.hold();
+        let _hold = self.hold(Access::Write);
         // SAFETY: as in `read`.
         f(unsafe { std::slice::from_raw_parts_mut(self.start(), self.0.bytes) })
     }
 
     /// Reads the buffer as fp16 bit patterns; a last odd byte is left out.
     pub fn read_u16<R>(&self, f: impl FnOnce(&[u16]) -> R) -> R {
-        let _hold = self.hold();
+        let _hold = self.hold(Access::Read);
         // SAFETY: as in `read`; the start is aligned to 64 bytes.
         f(unsafe { std::slice::from_raw_parts(self.start(), self.0.bytes / 2) })
     }
 
     /// Changes the buffer as fp16 bit patterns; a last odd byte is left out.
     pub fn write_u16<R>(&self, f: impl FnOnce(&mut [u16]) -> R) -> R {
-        let _hold = self.hold();
+        let _hold = self.hold(Access::Write);
         // SAFETY: as in `read`; the start is aligned to 64 bytes.
         f(unsafe { std::slice::from_raw_parts_mut(self.start(), self.0.bytes / 2) })
     }
 
     /// Reads the buffer as f32; trailing bytes are left out.
     pub fn read_f32<R>(&self, f: impl FnOnce(&[f32]) -> R) -> R {
-        let _hold = self.hold();
+        let _hold = self.hold(Access::Read);
         // SAFETY: as in `read`; every bit pattern is an f32.
         f(unsafe { std::slice::from_raw_parts(self.start(), self.0.bytes / 4) })
     }
 
     /// Changes the buffer as f32; trailing bytes are left out.
     pub fn write_f32<R>(&self, f: impl FnOnce(&mut [f32]) -> R) -> R {
-        let _hold = self.hold();
+        let _hold = self.hold(Access::Write);
         // SAFETY: as in `read`; every bit pattern is an f32.
         f(unsafe { std::slice::from_raw_parts_mut(self.start(), self.0.bytes / 4) })
     }
@@ -167,6 +225,51 @@ mod tests {
         b.read(|bytes| assert_eq!(bytes, [0, 0, 0, 0, 0, 0, 0, 0, 0, 7]));
         assert!(a.same_as(&b));
         assert!(!a.same_as(&SharedBuffer::new(10)));
+    }
+
+    #[derive(Debug)]
+    struct Borrowed {
+        memory: Box<Line>,
+        calls: Arc<std::sync::Mutex<Vec<(&'static str, Access)>>>,
+    }
+
+    #[derive(Debug)]
+    #[repr(align(64))]
+    struct Line([u8; 64]);
+
+    // SAFETY: the box lives as long as the value and is touched through it alone.
+    unsafe impl Foreign for Borrowed {
+        fn start(&self) -> NonNull<u8> {
+            NonNull::from(&self.memory.0).cast()
+        }
+        fn bytes(&self) -> usize {
+            64
+        }
+        fn begin(&self, access: Access) {
+            self.calls.lock().unwrap().push(("begin", access));
+        }
+        fn end(&self, access: Access) {
+            self.calls.lock().unwrap().push(("end", access));
+        }
+    }
+
+    #[test]
+    fn the_owner_of_foreign_memory_hears_of_every_access() {
+        let calls = Arc::default();
+        let a = SharedBuffer::foreign(Box::new(Borrowed {
+            memory: Box::new(Line([7; 64])),
+            calls: Arc::clone(&calls),
+        }));
+        a.read(|bytes| assert_eq!(bytes, [7; 64]));
+        a.clone().write_u16(|x| x[31] = 0);
+        use Access::{Read, Write};
+        let expected = [
+            ("begin", Read),
+            ("end", Read),
+            ("begin", Write),
+            ("end", Write),
+        ];
+        assert_eq!(*calls.lock().unwrap(), expected);
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod update;
 pub use update::{ForEach, MOST_STATE, Parameter, Update};
 
 use crate::{
-    arena::SharedBuffer,
+    arena::{Access, SharedBuffer},
     plan::{DType, JoinWork, Place, Plan, Port, Slot, Unit, Work},
     pool::{Job, Pool, Team},
     simd::{Isa, Kernel, Lanes, dispatch},
@@ -65,7 +65,7 @@ pub enum BindError {
 pub struct Bound {
     job: Arc<Execution>,
     as_job: AsJob,
-    holds: Vec<SharedBuffer>,
+    holds: Vec<(SharedBuffer, Access)>,
 }
 
 struct AsJob(Arc<dyn Job>);
@@ -125,14 +125,15 @@ impl Plan {
                 a[at..at + elements.len()].copy_from_slice(elements);
             }
         });
-        let mut holds: Vec<SharedBuffer> = Vec::new();
-        for b in inputs.iter().chain(outputs) {
-            if !holds.iter().any(|h| h.same_as(b)) {
-                holds.push(b.clone());
+        let mut holds: Vec<(SharedBuffer, Access)> = Vec::new();
+        let reads = inputs.iter().map(|b| (b, Access::Read));
+        for (b, access) in reads.chain(outputs.iter().map(|b| (b, Access::Write))) {
+            if !holds.iter().any(|(h, _)| h.same_as(b)) {
+                holds.push((b.clone(), access));
             }
         }
         // One order for all executions, so that two that share buffers cannot wait for each other in a circle.
-        holds.sort_by_key(|b| b.start::<u8>() as usize);
+        holds.sort_by_key(|(b, _)| b.start::<u8>() as usize);
         let job = Arc::new(Execution {
             plan: self.clone(),
             arena,
@@ -188,12 +189,12 @@ impl Bound {
         for next in &self.job.next_task {
             next.store(0, Ordering::Relaxed);
         }
-        for b in &self.holds {
-            b.take();
+        for (b, access) in &self.holds {
+            b.take(*access);
         }
         pool.run(&self.as_job.0);
-        for b in &self.holds {
-            b.give_back();
+        for (b, access) in &self.holds {
+            b.give_back(*access);
         }
     }
 

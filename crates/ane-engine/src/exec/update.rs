@@ -1,7 +1,7 @@
 //! An update of many tensors, element by element: what a host optimizer does to its masters.
 
 use crate::{
-    arena::SharedBuffer,
+    arena::{Access, SharedBuffer},
     pool::{Job, Pool, Team},
     simd::{Isa, Kernel, Lanes, dispatch},
 };
@@ -108,16 +108,22 @@ impl<U: Update> ForEach<U> {
             .write()
             .unwrap_or_else(PoisonError::into_inner) = update;
         self.shared.next.store(0, Ordering::Relaxed);
-        let buffers = || {
-            self.shared
-                .parameters
-                .iter()
-                .flat_map(|p| [&p.gradient, &p.weight].into_iter().chain(&p.state))
+        let writes = if update.is_some() {
+            Access::Write
+        } else {
+            Access::Read
         };
-        buffers().for_each(SharedBuffer::take);
+        let buffers = || {
+            self.shared.parameters.iter().flat_map(move |p| {
+                let changed = std::iter::once(&p.weight).chain(&p.state);
+                std::iter::once((&p.gradient, Access::Read))
+                    .chain(changed.map(move |b| (b, writes)))
+            })
+        };
+        buffers().for_each(|(b, access)| b.take(access));
         let job: Arc<dyn Job> = self.shared.clone();
         pool.run(&job);
-        buffers().for_each(SharedBuffer::give_back);
+        buffers().for_each(|(b, access)| b.give_back(access));
     }
 }
 
