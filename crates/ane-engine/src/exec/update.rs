@@ -48,7 +48,8 @@ impl Strided {
     /// Whether `len` elements lie within the memory.
     fn holds(&self, len: usize) -> bool {
         let rows = len.div_ceil(self.row);
-        self.row <= self.pitch && self.memory.len() >= 2 * (rows * self.pitch + self.row - self.pitch)
+        self.row <= self.pitch
+            && self.memory.len() >= 2 * (rows * self.pitch + self.row - self.pitch)
     }
 
     /// Where element `at` lies, and how many follow it in its row, itself included.
