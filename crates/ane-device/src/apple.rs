@@ -5,7 +5,10 @@
 //! looked up at run time, so that the device compiles everywhere and a missing or changed function is an error that
 //! names it. Files can take the place of the frameworks, which is how the device is tested where there are none.
 
+mod budget;
 mod error;
+#[cfg(objective_c)]
+mod objc;
 mod options;
 mod poison;
 mod program_dir;

@@ -80,6 +80,10 @@ pub trait Device: Send + std::fmt::Debug {
     fn layout(&self, ty: &TensorType) -> Layout;
     /// What it has done so far.
     fn counts(&self) -> Counts;
+    /// What the user should know about how it was opened, in sentences.
+    fn notes(&self) -> &[String] {
+        &[]
+    }
     /// Compiles a program.
     ///
     /// # Errors

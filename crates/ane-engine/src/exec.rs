@@ -9,7 +9,7 @@ mod matmul;
 mod reduce;
 mod update;
 
-pub use update::{ForEach, MOST_STATE, Parameter, Strided, Update};
+pub use update::{ForEach, MOST_STATE, Parameter, Update};
 
 use crate::{
     arena::{Access, SharedBuffer},
@@ -310,11 +310,11 @@ impl Context<'_> {
                         registers: self.scratch,
                         task,
                     };
-                    run.prepare(s);
-                    run.range(s, start, (*share).min(elements - start), std::ptr::null());
+                    run.prepare();
+                    run.range(start, (*share).min(elements - start), std::ptr::null());
                 }
                 Work::Pack(work) => matmul::pack(self, work, task),
-                Work::Matmul(work) => matmul::multiply(self, s, work, task),
+                Work::Matmul(work) => matmul::multiply(self, work, task),
                 Work::Reduce(work) => reduce::reduce(self, s, work, task),
                 Work::Join(work) => self.join(work, task),
                 Work::LargestOf {

@@ -9,7 +9,7 @@ use super::{
     group::{Class, Groups},
 };
 use crate::gemm::Gemm;
-use ane_ir::{DType, Graph, Literal, Shape, TensorType, Value, ops::Op};
+use ane_ir::{DType, Graph, Shape, Value, ops::Op};
 use std::collections::HashMap;
 
 /// Elements of a task of an elementwise pass: large enough that taking a task costs nothing, small enough to share.
@@ -196,7 +196,7 @@ impl Builder<'_> {
             };
             for &w in group.members.iter().filter(|w| read_by_largest(w)) {
                 let partial = self.new_slot(0);
-                c.chain.instrs.push(Instr::Largest { from: src, partial });
+                c.fold_largest(src, partial);
                 c.writes.push(partial);
                 maxima.push((w, Some(partial)));
             }
@@ -208,14 +208,12 @@ impl Builder<'_> {
                 let (node, _) = Groups::definition(self.graph, *w).expect("members are results");
                 let src = self.operand(&mut c, index, self.graph.nodes()[node].operands[0]);
                 let slot = self.new_slot(0);
-                c.chain.instrs.push(Instr::Largest {
-                    from: src,
-                    partial: slot,
-                });
+                c.fold_largest(src, slot);
                 c.writes.push(slot);
                 *partial = Some(slot);
             }
         }
+        c.drop_unread_magnitudes();
         match group.head {
             Some(head) => self.matmul(head, c),
             None => self.push_chain(c),
@@ -242,21 +240,16 @@ impl Builder<'_> {
         let dtype = self.graph.ty(v).dtype;
         match &n.op {
             Op::Matmul(_) => {
-                let mut src = Src::Head;
-                if let (Some(limit), DType::Fp16) = (numerics.matmul_limit, dtype) {
-                    let to = c.register();
-                    c.compute(Ew::Cliff(limit), Round::Keep, to, &[src]);
-                    src = Src::Reg(to);
-                }
-                let round = Round::of(dtype, true, numerics);
-                if round == Round::Keep {
-                    return src;
-                }
-                let to = match src {
-                    Src::Reg(r) => r,
-                    Src::Head | Src::Slot(_) => c.register(),
+                let f = match (numerics.matmul_limit, dtype) {
+                    (Some(limit), DType::Fp16) => Ew::Cliff(limit),
+                    _ => Ew::Copy,
                 };
-                c.compute(Ew::Copy, round, to, &[src]);
+                let round = Round::of(dtype, true, numerics);
+                if (f, round) == (Ew::Copy, Round::Keep) {
+                    return Src::Head;
+                }
+                let to = c.register();
+                c.compute(f, round, to, &[Src::Head]);
                 Src::Reg(to)
             }
             Op::Transpose(_) | Op::SliceBySize(_) | Op::Split(_) => {
@@ -453,7 +446,6 @@ impl Builder<'_> {
                 let axis = self.graph.ty(y).shape.axis(op.axis);
                 return self.join(node, axis.expect("the node was typed when it was made"));
             }
-            Op::Pad(op) => return self.pad(node, op),
             _ => unreachable!("only these run alone"),
         };
         let (kind, axes) = reduction;
@@ -511,67 +503,6 @@ impl Builder<'_> {
             to,
         });
         self.push(work, tasks, reads, vec![to]);
-    }
-
-    /// Joins constants to the operand, axis after axis.
-    fn pad(&mut self, node: &ane_ir::Node, op: &ane_ir::ops::pad::Pad) {
-        let x = node.operands[0];
-        let ty = self.graph.ty(x).clone();
-        let around = op
-            .around(&ty.shape)
-            .expect("the node was typed when it was made");
-        let value = Literal::splat(TensorType::new(ty.dtype, []), op.constant_val);
-        let value = value.to_f64()[0] as f32;
-        let mut from = self.in_arena(self.groups.root[x.index()]);
-        let mut dims = ty.shape.dims().to_vec();
-        let last = around.iter().rposition(|&a| a != (0, 0));
-        for (axis, (before, after)) in around.into_iter().enumerate() {
-            if (before, after) == (0, 0) && last.is_some_and(|last| last != axis) {
-                continue;
-            }
-            let rows: usize = dims[..axis].iter().product();
-            let element: usize = dims[axis + 1..].iter().product();
-            let inner = dims[axis] * element;
-            let pitch = inner + (before + after) * element;
-            let mut parts = vec![JoinPart {
-                from,
-                run: inner,
-                offset: before * element,
-            }];
-            for (run, offset) in [
-                (before * element, 0),
-                (after * element, before * element + inner),
-            ] {
-                if run > 0 {
-                    let from = self.new_slot(rows * run);
-                    self.built.constants.push((from, vec![value; rows * run]));
-                    parts.push(JoinPart { from, run, offset });
-                }
-            }
-            dims[axis] += before + after;
-            let to = if last.is_none_or(|last| last == axis) {
-                self.slot(node.results[0])
-            } else {
-                self.new_slot(rows * pitch)
-            };
-            let reads = parts.iter().map(|p| p.from).collect();
-            let tasks = parts.len();
-            self.push(
-                Work::Join(JoinWork {
-                    parts,
-                    rows,
-                    pitch,
-                    to,
-                }),
-                tasks,
-                reads,
-                vec![to],
-            );
-            from = to;
-            if last.is_none() {
-                break;
-            }
-        }
     }
 
     /// Output ports whose values no chain computed: copies.
