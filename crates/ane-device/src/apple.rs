@@ -5,7 +5,10 @@
 //! looked up at run time, so that the device compiles everywhere and a missing or changed function is an error that
 //! names it. Files can take the place of the frameworks, which is how the device is tested where there are none.
 
+mod budget;
+mod e5rt;
 mod error;
+mod espresso;
 mod options;
 mod poison;
 mod program_dir;
@@ -24,13 +27,12 @@ pub(super) const ENTRY: Entry = Entry {
 
 fn open(settings: &Settings) -> Result<Box<dyn Device>, DeviceError> {
     let route = settings.target.route;
-    let reason = match route {
-        Route::E5rt => "this build does not have it",
-        Route::Client | Route::Memory => "this build has no Objective-C",
-    };
-    Err(AppleError::Route {
-        route,
-        reason: reason.into(),
+    match route {
+        Route::E5rt => Ok(Box::new(e5rt::E5rt::open(settings)?)),
+        Route::Client | Route::Memory => Err(AppleError::Route {
+            route,
+            reason: "this build has no Objective-C".into(),
+        }
+        .into()),
     }
-    .into())
 }

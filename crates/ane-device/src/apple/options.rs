@@ -15,7 +15,7 @@ pub(super) const IO_SURFACE: &str = "ANE_TRAINER_IOSURFACE";
 pub(super) const PROGRAMS: &str = "ANE_TRAINER_PROGRAMS";
 
 /// Programs that may be loaded at once. Recent systems end at 127 a process, some reports at 96 to 118
-/// (ane-reference §5); the rest is left to other users of the engine in this process.
+///; the rest is left to other users of the engine in this process.
 const RESIDENT: usize = 100;
 
 /// Where the device `apple` finds its frameworks and keeps its files. The default is macOS's own places, or what the
