@@ -12,9 +12,11 @@ mod espresso;
 mod options;
 mod poison;
 mod program_dir;
+mod system;
 
 pub use error::AppleError;
 pub use options::AppleOptions;
+pub use system::{Detection, System, detect};
 
 use crate::{Device, DeviceError, Entry, Settings};
 use ane_ir::Route;
@@ -26,9 +28,13 @@ pub(super) const ENTRY: Entry = Entry {
 };
 
 fn open(settings: &Settings) -> Result<Box<dyn Device>, DeviceError> {
+    let mut settings = settings.clone();
+    if !settings.target.is_chip() {
+        settings.target.chip = detect().chip;
+    }
     let route = settings.target.route;
     match route {
-        Route::E5rt => Ok(Box::new(e5rt::E5rt::open(settings)?)),
+        Route::E5rt => Ok(Box::new(e5rt::E5rt::open(&settings)?)),
         Route::Client | Route::Memory => Err(AppleError::Route {
             route,
             reason: "this build has no Objective-C".into(),
