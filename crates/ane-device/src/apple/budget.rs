@@ -1,6 +1,6 @@
 //! Few programs are loaded at once, however many there are.
 //!
-//! A process may have about a hundred programs loaded; the next is refused (ane-reference §5). The budget knows every
+//! A process may have about a hundred programs loaded; the next is refused. The budget knows every
 //! program of a device by its content, so that a program that is compiled again is the one that is there. Before a
 //! program is loaded, those that ran longest ago are unloaded until there is room; they are loaded again when they next
 //! run, which their users do not notice. Every binding counts, since engines load a program once per user.
@@ -125,7 +125,7 @@ impl<R> Budget<R> {
         if slot.resident.is_none() {
             let loaded = match load(&program.files) {
                 // Others may use the engine too, and then the limit comes sooner than expected.
-                Err(e) if !refused(&e) && self.evict_down_to(0) > 0 => load(&program.files),
+                Err(e) if !refused(&e) && self.unload_idle() > 0 => load(&program.files),
                 loaded => loaded,
             };
             match loaded {
@@ -138,6 +138,12 @@ impl<R> Budget<R> {
         }
         let resident = slot.resident.as_mut().expect("loaded above");
         run(resident)
+    }
+
+    /// Unloads every program that nobody is using at this moment, for when the engine is full sooner than expected.
+    /// Returns how many were unloaded.
+    pub(super) fn unload_idle(&self) -> usize {
+        self.evict_down_to(0)
     }
 
     /// Unloads programs that nobody is using at this moment, the longest unused first, until no more than `most` loads
@@ -188,6 +194,7 @@ impl<R> Program<R> {
     }
 
     /// Lets go of what a resident holds of a binding that took no load of its own.
+    #[cfg_attr(not(objective_c), allow(dead_code, reason = "only requests are such bindings"))]
     pub(super) fn forget(&self, forget: impl FnOnce(&mut R)) {
         if let Some(resident) = &mut locked(&self.slot).resident {
             forget(resident);
