@@ -120,12 +120,7 @@ fn run_stage(root: &Path, stage: Stage, asked_for: bool) -> Result<Outcome> {
         Stage::Tidy => tidy::run(root)?,
         Stage::Clippy => {
             ensure_component(root, "clippy", "clippy")?;
-            let scope = [
-                "clippy",
-                "--workspace",
-                "--all-targets",
-                "--locked",
-            ];
+            let scope = ["clippy", "--workspace", "--all-targets", "--locked"];
             process::run(process::cargo(root, &scope).args(["--", "-D", "warnings"]))?;
         }
         Stage::Test => process::run(&mut process::cargo(
