@@ -13,6 +13,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::process;
+use crate::tree::Tree;
 
 /// The variable that tells build scripts where the libraries are.
 pub(crate) const VARIABLE: &str = "GNUSTEP_LIBS";
@@ -64,12 +65,12 @@ pub(crate) fn prepare(root: &Path) -> Result<Result<PathBuf, Unavailable>> {
     }
     fs::create_dir_all(&unpacked).context("cannot make the folder for the packages")?;
     fs::create_dir_all(&libraries).context("cannot make the folder for the libraries")?;
-    let packages = match packages() {
+    let packages = match archives() {
         Some(packages) => packages,
         None => {
             println!("apt does not know {DEVELOPMENT}: fetching its lists");
             let updated = process::succeeds(Command::new("apt-get").args(["update", "-qq"]));
-            match packages().filter(|_| updated) {
+            match archives().filter(|_| updated) {
                 Some(packages) => packages,
                 None => {
                     let reason = format!(
@@ -88,12 +89,31 @@ pub(crate) fn prepare(root: &Path) -> Result<Result<PathBuf, Unavailable>> {
     Ok(Ok(libraries))
 }
 
+/// The packages of this workspace that have a feature `gnustep`.
+pub(crate) fn packages(tree: &Tree) -> Result<Vec<String>> {
+    let mut packages = Vec::new();
+    for file in tree
+        .files()
+        .filter(|file| file.path.ends_with("/Cargo.toml"))
+    {
+        let manifest: toml::Table = file
+            .text
+            .parse()
+            .with_context(|| format!("cannot read {}", file.path))?;
+        let section = |name: &str| manifest.get(name).and_then(toml::Value::as_table);
+        let name = section("package").and_then(|package| package.get("name")?.as_str());
+        let has_feature = section("features").is_some_and(|all| all.contains_key("gnustep"));
+        packages.extend(name.filter(|_| has_feature).map(str::to_owned));
+    }
+    Ok(packages)
+}
+
 fn is_there(tool: &str) -> bool {
     process::succeeds(Command::new(tool).arg("--version"))
 }
 
 /// The development package, the Foundation it belongs to, that one's runtime, and what else it needs and is not installed.
-fn packages() -> Option<BTreeSet<String>> {
+fn archives() -> Option<BTreeSet<String>> {
     let depends = |package| output(Command::new("apt-cache").args(["depends", package])).ok();
     let foundation = numbered_dependency(&depends(DEVELOPMENT)?, "libgnustep-base")?;
     let runtime = numbered_dependency(&depends(&foundation)?, "libobjc")?;
@@ -286,6 +306,17 @@ fn output(command: &mut Command) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn packages_are_found_by_their_feature() {
+        let with = "[package]\nname = \"a\"\n[features]\ngnustep = []\n";
+        let without = "[package]\nname = \"b\"\n";
+        let tree = Tree::fixture(&[
+            ("crates/a/Cargo.toml", with),
+            ("crates/b/Cargo.toml", without),
+        ]);
+        assert_eq!(packages(&tree).unwrap(), ["a"]);
+    }
 
     #[test]
     fn libraries_are_the_numbered_packages() {
