@@ -13,13 +13,22 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::process;
+use crate::tree::Tree;
 
 /// The variable that tells build scripts where the libraries are.
 pub(crate) const VARIABLE: &str = "GNUSTEP_LIBS";
 
 const DEVELOPMENT: &str = "libgnustep-base-dev";
 const FOUNDATION: &str = "libgnustep-base.so";
-const TOOLS: [&str; 7] = ["apt-cache", "apt-get", "cc", "dpkg", "nm", "objcopy", "readelf"];
+const TOOLS: [&str; 7] = [
+    "apt-cache",
+    "apt-get",
+    "cc",
+    "dpkg",
+    "nm",
+    "objcopy",
+    "readelf",
+];
 
 /// Why there can be no GNUstep here.
 #[derive(Debug)]
@@ -56,15 +65,17 @@ pub(crate) fn prepare(root: &Path) -> Result<Result<PathBuf, Unavailable>> {
     }
     fs::create_dir_all(&unpacked).context("cannot make the folder for the packages")?;
     fs::create_dir_all(&libraries).context("cannot make the folder for the libraries")?;
-    let packages = match packages() {
+    let packages = match archives() {
         Some(packages) => packages,
         None => {
             println!("apt does not know {DEVELOPMENT}: fetching its lists");
             let updated = process::succeeds(Command::new("apt-get").args(["update", "-qq"]));
-            match packages().filter(|_| updated) {
+            match archives().filter(|_| updated) {
                 Some(packages) => packages,
                 None => {
-                    let reason = format!("apt has no package {DEVELOPMENT} (is this Debian, and are its lists up to date?)");
+                    let reason = format!(
+                        "apt has no package {DEVELOPMENT} (is this Debian, and are its lists up to date?)"
+                    );
                     return Ok(Err(Unavailable(reason)));
                 }
             }
@@ -78,12 +89,31 @@ pub(crate) fn prepare(root: &Path) -> Result<Result<PathBuf, Unavailable>> {
     Ok(Ok(libraries))
 }
 
+/// The packages of this workspace that have a feature `gnustep`.
+pub(crate) fn packages(tree: &Tree) -> Result<Vec<String>> {
+    let mut packages = Vec::new();
+    for file in tree
+        .files()
+        .filter(|file| file.path.ends_with("/Cargo.toml"))
+    {
+        let manifest: toml::Table = file
+            .text
+            .parse()
+            .with_context(|| format!("cannot read {}", file.path))?;
+        let section = |name: &str| manifest.get(name).and_then(toml::Value::as_table);
+        let name = section("package").and_then(|package| package.get("name")?.as_str());
+        let has_feature = section("features").is_some_and(|all| all.contains_key("gnustep"));
+        packages.extend(name.filter(|_| has_feature).map(str::to_owned));
+    }
+    Ok(packages)
+}
+
 fn is_there(tool: &str) -> bool {
     process::succeeds(Command::new(tool).arg("--version"))
 }
 
 /// The development package, the Foundation it belongs to, that one's runtime, and what else it needs and is not installed.
-fn packages() -> Option<BTreeSet<String>> {
+fn archives() -> Option<BTreeSet<String>> {
     let depends = |package| output(Command::new("apt-cache").args(["depends", package])).ok();
     let foundation = numbered_dependency(&depends(DEVELOPMENT)?, "libgnustep-base")?;
     let runtime = numbered_dependency(&depends(&foundation)?, "libobjc")?;
@@ -100,7 +130,9 @@ fn packages() -> Option<BTreeSet<String>> {
 
 /// The package called `name` and a number among the dependencies that `apt-cache depends` lists.
 fn numbered_dependency(depends: &str, name: &str) -> Option<String> {
-    let packages = depends.lines().filter_map(|line| line.trim().strip_prefix("Depends: "));
+    let packages = depends
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("Depends: "));
     let is_numbered = |package: &&str| {
         package
             .strip_prefix(name)
@@ -118,17 +150,20 @@ fn newly_installed(plan: &str) -> BTreeSet<String> {
 }
 
 fn fetch(folder: &Path, packages: &BTreeSet<String>) -> Result<()> {
-    println!("fetching {}", Vec::from_iter(packages.iter().cloned()).join(", "));
+    println!(
+        "fetching {}",
+        Vec::from_iter(packages.iter().cloned()).join(", ")
+    );
     output(
         Command::new("apt-get")
             .current_dir(folder)
             .args(["download", "-qq"])
             .args(packages),
     )?;
-    for archive in files(folder)?.into_iter().filter(|path| {
-        path.extension()
-            .is_some_and(|extension| extension == "deb")
-    }) {
+    for archive in files(folder)?
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "deb"))
+    {
         output(Command::new("dpkg").arg("-x").arg(&archive).arg(folder))?;
         fs::remove_file(&archive).context("cannot remove an unpacked archive")?;
     }
@@ -139,7 +174,9 @@ fn fetch(folder: &Path, packages: &BTreeSet<String>) -> Result<()> {
 fn link(folder: &Path, unpacked: &Path, libraries: &Path) -> Result<()> {
     let found = files(unpacked)?;
     let named = |path: &&PathBuf, test: &dyn Fn(&str) -> bool| {
-        path.file_name().and_then(|name| name.to_str()).is_some_and(test)
+        path.file_name()
+            .and_then(|name| name.to_str())
+            .is_some_and(test)
     };
     let archive = found
         .iter()
@@ -151,7 +188,10 @@ fn link(folder: &Path, unpacked: &Path, libraries: &Path) -> Result<()> {
         .context("the runtime package has no libgnustep-base.so")?;
     let dynamic = output(Command::new("readelf").arg("-d").arg(shared))?;
     let needed: Vec<&str> = entries(&dynamic, "NEEDED").collect();
-    for library in found.iter().filter(|path| named(path, &|name| name.contains(".so."))) {
+    for library in found
+        .iter()
+        .filter(|path| named(path, &|name| name.contains(".so.")))
+    {
         let dynamic = output(Command::new("readelf").arg("-d").arg(library))?;
         let Some(name) = entries(&dynamic, "SONAME").find(|name| needed.contains(name)) else {
             continue;
@@ -178,7 +218,11 @@ fn link(folder: &Path, unpacked: &Path, libraries: &Path) -> Result<()> {
     )?;
     let needed = needed
         .iter()
-        .filter(|name| !["libc.so", "libgcc_s"].iter().any(|left_out| name.starts_with(left_out)))
+        .filter(|name| {
+            !["libc.so", "libgcc_s"]
+                .iter()
+                .any(|left_out| name.starts_with(left_out))
+        })
         .map(|name| format!("-l:{name}"));
     // Linked under another name and renamed, so that a library that is there is whole.
     let unfinished = libraries.join("unfinished.so");
@@ -204,7 +248,11 @@ fn link(folder: &Path, unpacked: &Path, libraries: &Path) -> Result<()> {
 fn renamings(symbols: &str) -> String {
     let classes: BTreeSet<&str> = symbols
         .lines()
-        .filter_map(|line| line.split_whitespace().next_back()?.strip_prefix("_OBJC_Class_"))
+        .filter_map(|line| {
+            line.split_whitespace()
+                .next_back()?
+                .strip_prefix("_OBJC_Class_")
+        })
         .collect();
     classes
         .iter()
@@ -226,7 +274,9 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_path_buf()];
     while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        for entry in
+            fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?
+        {
             let entry = entry?;
             if entry.file_type()?.is_dir() {
                 folders.push(entry.path());
@@ -258,6 +308,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn packages_are_found_by_their_feature() {
+        let with = "[package]\nname = \"a\"\n[features]\ngnustep = []\n";
+        let without = "[package]\nname = \"b\"\n";
+        let tree = Tree::fixture(&[
+            ("crates/a/Cargo.toml", with),
+            ("crates/b/Cargo.toml", without),
+        ]);
+        assert_eq!(packages(&tree).unwrap(), ["a"]);
+    }
+
+    #[test]
     fn libraries_are_the_numbered_packages() {
         let text = "libgnustep-base-dev\n  Depends: libobjc-12-dev\n  Depends: libgnustep-base1.28\n    |Depends: x\n";
         let found = numbered_dependency(text, "libgnustep-base");
@@ -268,20 +329,27 @@ mod tests {
     #[test]
     fn a_simulation_names_what_is_not_installed() {
         let text = "Reading package lists...\nInst libgc1 (1:8.2 Debian [amd64])\nInst libobjc4 (12 x)\nConf libgc1 (x)\n";
-        assert_eq!(newly_installed(text), BTreeSet::from(["libgc1", "libobjc4"].map(str::to_owned)));
+        assert_eq!(
+            newly_installed(text),
+            BTreeSet::from(["libgc1", "libobjc4"].map(str::to_owned))
+        );
     }
 
     #[test]
     fn classes_are_renamed_once_each() {
         let text = "x.o:\n0 D _OBJC_Class_NSData\n  U _OBJC_Class_NSArray\n0 t f\n0 D _OBJC_Class_NSArray\n";
-        let expected = "_OBJC_Class_NSArray _OBJC_CLASS_NSArray\n_OBJC_Class_NSData _OBJC_CLASS_NSData\n";
+        let expected =
+            "_OBJC_Class_NSArray _OBJC_CLASS_NSArray\n_OBJC_Class_NSData _OBJC_CLASS_NSData\n";
         assert_eq!(renamings(text), expected);
     }
 
     #[test]
     fn dynamic_entries_are_told_apart() {
         let text = " 0x1 (NEEDED) Shared library: [libobjc.so.4]\n 0xe (SONAME) Library soname: [libx.so.1]\n 0x1 (NEEDED) Shared library: [libm.so.6]\n";
-        assert_eq!(Vec::from_iter(entries(text, "NEEDED")), ["libobjc.so.4", "libm.so.6"]);
+        assert_eq!(
+            Vec::from_iter(entries(text, "NEEDED")),
+            ["libobjc.so.4", "libm.so.6"]
+        );
         assert_eq!(Vec::from_iter(entries(text, "SONAME")), ["libx.so.1"]);
     }
 }

@@ -60,9 +60,6 @@ impl Options {
     }
 }
 
-/// The packages with a feature `gnustep`.
-const OBJECTIVE_C: [&str; 2] = ["gnustep-shim", "neuralengine-standin"];
-
 /// What became of a stage.
 enum Outcome {
     /// It ran and found nothing.
@@ -120,12 +117,7 @@ fn run_stage(root: &Path, stage: Stage, asked_for: bool) -> Result<Outcome> {
         Stage::Tidy => tidy::run(root)?,
         Stage::Clippy => {
             ensure_component(root, "clippy", "clippy")?;
-            let scope = [
-                "clippy",
-                "--workspace",
-                "--all-targets",
-                "--locked",
-            ];
+            let scope = ["clippy", "--workspace", "--all-targets", "--locked"];
             process::run(process::cargo(root, &scope).args(["--", "-D", "warnings"]))?;
         }
         Stage::Test => process::run(&mut process::cargo(
@@ -171,8 +163,8 @@ fn run_objc(root: &Path, asked_for: bool) -> Result<Outcome> {
     for task in [&["clippy", "--all-targets"][..], &["test"]] {
         let mut command = process::cargo(root, task);
         command.env(gnustep::VARIABLE, &libraries).arg("--locked");
-        for package in OBJECTIVE_C {
-            command.args(["-p", package, "--features"]);
+        for package in gnustep::packages(&Tree::load(root)?)? {
+            command.args(["-p", &package, "--features"]);
             command.arg(format!("{package}/gnustep"));
         }
         if task[0] == "clippy" {

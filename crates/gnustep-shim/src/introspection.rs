@@ -63,7 +63,9 @@ unsafe extern "C-unwind" fn objc_copyClassList(count: *mut c_uint) -> *mut Id {
 /// # Safety
 /// `method` comes from the runtime.
 #[unsafe(no_mangle)]
-pub(crate) unsafe extern "C-unwind" fn method_getTypeEncoding(method: *const c_void) -> *const c_char {
+pub(crate) unsafe extern "C-unwind" fn method_getTypeEncoding(
+    method: *const c_void,
+) -> *const c_char {
     type Original = unsafe extern "C-unwind" fn(*const c_void) -> *const c_char;
     static ORIGINAL: OnceLock<Option<Original>> = OnceLock::new();
     static REWRITTEN: Mutex<Option<HashMap<usize, CString>>> = Mutex::new(None);

@@ -1,0 +1,89 @@
+//! How many programs are loaded at a time, threads, and that nothing is left over.
+
+use crate::alone;
+use crate::framework::{InMemory, Surface, binary, request};
+use neuralengine_standin::{live_objects, loaded_programs};
+use objc2::rc::autoreleasepool;
+
+#[test]
+fn more_programs_than_the_limit_are_not_loaded() {
+    let name = "limits::more_programs_than_the_limit_are_not_loaded";
+    if !alone::is_alone(name) {
+        return alone::pass(name, &[]);
+    }
+    let mut models: Vec<InMemory> =
+        (0..126).map(|_| InMemory::ready(&binary("add", "a", "b"))).collect();
+    let one_more = InMemory::new(&binary("add", "a", "b"));
+    one_more.compile().unwrap();
+    let (code, text) = one_more.load().unwrap_err();
+    assert_eq!(code, 6);
+    assert!(text.contains("Program load failure (0x50004)"), "{text}");
+
+    // The same program a second time takes no place.
+    let text = std::fs::read_to_string(models[0].directory.join("model.mil")).unwrap();
+    let twin = InMemory::without_files(&text, &[]);
+    twin.load().unwrap();
+    models[0].unload().unwrap();
+    assert!(one_more.load().is_err(), "its twin still has the place");
+    twin.unload().unwrap();
+    one_more.load().unwrap();
+    models.clear();
+    one_more.unload().unwrap();
+    assert_eq!(loaded_programs(), 0);
+}
+
+#[test]
+fn the_limit_can_be_set() {
+    let name = "limits::the_limit_can_be_set";
+    if !alone::is_alone(name) {
+        return alone::pass(name, &[("ANE_STANDIN_MAX_LOADED", "1")]);
+    }
+    let first = InMemory::ready(&binary("add", "a", "b"));
+    let second = InMemory::new(&binary("add", "a", "b"));
+    assert!(second.load().is_err());
+    first.unload().unwrap();
+    second.load().unwrap();
+}
+
+/// One life of a program.
+fn cycle(text: &str) {
+    autoreleasepool(|_| {
+        let model = InMemory::ready(text);
+        let (x, y) = (Surface::filled(0x3C00), Surface::small());
+        model.evaluate(&request(&[(0, &x), (1, &x)], &[(0, &y)])).unwrap();
+        assert_eq!(y.bits(), Some(0x4000));
+        model.unload().unwrap();
+        assert!(!model.directory.exists());
+    });
+}
+
+#[test]
+fn nothing_is_left_after_many_lives() {
+    let name = "limits::nothing_is_left_after_many_lives";
+    if !alone::is_alone(name) {
+        return alone::pass(name, &[]);
+    }
+    let text = binary("add", "a", "b");
+    for _ in 0..200 {
+        cycle(&text);
+        assert_eq!((live_objects(), loaded_programs()), (0, 0));
+    }
+}
+
+#[test]
+fn many_threads_start_cold() {
+    let name = "limits::many_threads_start_cold";
+    if !alone::is_alone(name) {
+        return alone::pass(name, &[]);
+    }
+    let gate = std::sync::Barrier::new(32);
+    std::thread::scope(|scope| {
+        for _ in 0..32 {
+            scope.spawn(|| {
+                gate.wait();
+                cycle(&binary("add", "a", "b"));
+            });
+        }
+    });
+    assert_eq!((live_objects(), loaded_programs()), (0, 0));
+}
