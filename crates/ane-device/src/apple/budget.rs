@@ -194,7 +194,10 @@ impl<R> Program<R> {
     }
 
     /// Lets go of what a resident holds of a binding that took no load of its own.
-    #[cfg_attr(not(objective_c), allow(dead_code, reason = "only requests are such bindings"))]
+    #[cfg_attr(
+        not(objective_c),
+        allow(dead_code, reason = "only requests are such bindings")
+    )]
     pub(super) fn forget(&self, forget: impl FnOnce(&mut R)) {
         if let Some(resident) = &mut locked(&self.slot).resident {
             forget(resident);

@@ -10,7 +10,9 @@ use crate::{Device, DeviceError, Settings};
 pub(super) fn open(settings: &Settings) -> Result<Box<dyn Device>, DeviceError> {
     Err(AppleError::Route {
         route: settings.target.route,
-        reason: "this build has no Objective-C, which macOS has, and Linux with the feature `gnustep`".into(),
+        reason:
+            "this build has no Objective-C, which macOS has, and Linux with the feature `gnustep`"
+                .into(),
     }
     .into())
 }
