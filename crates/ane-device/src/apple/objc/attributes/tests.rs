@@ -1,5 +1,8 @@
+//! Attributes as a program states them, made by hand.
+
 use super::*;
 use crate::apple::objc::messages::{Dictionary, dictionary as made, number, pooled, string};
+use objc2::runtime::AnyObject;
 
 fn array(objects: impl IntoIterator<Item = Object>) -> Object {
     let all: Vec<Object> = objects.into_iter().collect();
