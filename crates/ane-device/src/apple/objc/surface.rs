@@ -71,6 +71,16 @@ impl IoSurface {
         };
         // SAFETY: the types are those of IOSurface's public headers.
         unsafe {
+            let keys = pooled(|| {
+                Ok::<_, AppleError>(Keys {
+                    alloc_size: from.key("kIOSurfaceAllocSize")?,
+                    bytes_per_element: from.key("kIOSurfaceBytesPerElement")?,
+                    bytes_per_row: from.key("kIOSurfaceBytesPerRow")?,
+                    height: from.key("kIOSurfaceHeight")?,
+                    pixel_format: from.key("kIOSurfacePixelFormat")?,
+                    width: from.key("kIOSurfaceWidth")?,
+                })
+            })?;
             Ok(Arc::new(Self {
                 create: from.function("IOSurfaceCreate")?,
                 lock: from.function("IOSurfaceLock")?,
@@ -78,14 +88,7 @@ impl IoSurface {
                 base_address: from.function("IOSurfaceGetBaseAddress")?,
                 alloc_size: from.function("IOSurfaceGetAllocSize")?,
                 bytes_per_row: from.function("IOSurfaceGetBytesPerRow")?,
-                keys: Keys {
-                    alloc_size: from.key("kIOSurfaceAllocSize")?,
-                    bytes_per_element: from.key("kIOSurfaceBytesPerElement")?,
-                    bytes_per_row: from.key("kIOSurfaceBytesPerRow")?,
-                    height: from.key("kIOSurfaceHeight")?,
-                    pixel_format: from.key("kIOSurfacePixelFormat")?,
-                    width: from.key("kIOSurfaceWidth")?,
-                },
+                keys,
                 _library: library,
             }))
         }

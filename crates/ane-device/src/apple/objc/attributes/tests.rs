@@ -59,11 +59,15 @@ fn port(name: &str) -> Port {
     }
 }
 
-fn of(status: Object, inputs: &[&str], outputs: &[&str]) -> Result<Symbols, AppleError> {
+fn of(
+    status: impl FnOnce() -> Object,
+    inputs: &[&str],
+    outputs: &[&str],
+) -> Result<Symbols, AppleError> {
     #[cfg(feature = "gnustep")]
     gnustep_shim::link();
     pooled(|| {
-        let attributes = attributes(status);
+        let attributes = attributes(status());
         let ports = |names: &[&str]| names.iter().map(|n| port(n)).collect::<Vec<_>>();
         // SAFETY: reading forgets what kind the keys and values are of.
         let attributes = unsafe { attributes.cast_unchecked::<AnyObject, AnyObject>() };
@@ -77,7 +81,7 @@ fn nothing() -> Object {
 
 #[test]
 fn symbols_are_found_by_name_and_procedure() {
-    let found = of(nothing(), &["a", "b"], &["z"]).unwrap();
+    let found = of(nothing, &["a", "b"], &["z"]).unwrap();
     let expected = Symbols {
         inputs: vec![2, 1],
         outputs: vec![1],
@@ -87,10 +91,10 @@ fn symbols_are_found_by_name_and_procedure() {
 
 #[test]
 fn a_port_that_is_not_there_is_named() {
-    let e = of(nothing(), &["a", "c"], &["z"]).unwrap_err().to_string();
+    let e = of(nothing, &["a", "c"], &["z"]).unwrap_err().to_string();
     assert!(e.contains("no port `c`, only b, a"), "{e}");
     // The symbol is another procedure's.
-    let e = of(nothing(), &["a"], &["y"]).unwrap_err().to_string();
+    let e = of(nothing, &["a"], &["y"]).unwrap_err().to_string();
     assert!(e.contains("no port `y`, only z"), "{e}");
 }
 
@@ -103,8 +107,8 @@ fn layouts_that_differ_are_refused_with_both_sides() {
         ])
         .into()
     };
-    of(status(64, 192), &["a"], &["z"]).unwrap();
-    let e = of(status(128, 384), &["a"], &["z"])
+    of(|| status(64, 192), &["a"], &["z"]).unwrap();
+    let e = of(|| status(128, 384), &["a"], &["z"])
         .unwrap_err()
         .to_string();
     assert!(
@@ -113,18 +117,22 @@ fn layouts_that_differ_are_refused_with_both_sides() {
             && e.contains("6 rows of 64 bytes"),
         "{e}"
     );
-    let e = of(status(64, 256), &["a"], &["z"]).unwrap_err().to_string();
+    let e = of(|| status(64, 256), &["a"], &["z"])
+        .unwrap_err()
+        .to_string();
     assert!(e.contains("64 bytes between planes"), "{e}");
 }
 
 #[test]
 fn keys_in_lower_camel_case_are_read_too() {
-    let entry = made(&[
-        ("name", string("a")),
-        ("height", number(6)),
-        ("rowStride", number(32)),
-    ]);
-    let status = made(&[("liveInputList", array([entry.into()]))]);
-    let e = of(status.into(), &["a"], &["z"]).unwrap_err().to_string();
+    let status = || -> Object {
+        let entry = made(&[
+            ("name", string("a")),
+            ("height", number(6)),
+            ("rowStride", number(32)),
+        ]);
+        made(&[("liveInputList", array([entry.into()]))]).into()
+    };
+    let e = of(status, &["a"], &["z"]).unwrap_err().to_string();
     assert!(e.contains("6 rows of 32 bytes"), "{e}");
 }
