@@ -239,7 +239,10 @@ fn faults_of_a_shared_plan_reach_every_process_once() {
     let expected = "e5rt_e5_compiler_compile returned 12\n";
     assert!(stderr(&compile).ends_with(expected), "{}", stderr(&compile));
     // The counters have passed the fault: the next process that shares them compiles, loads twice and executes.
-    let again = bench.command(4).env("ANE_STANDIN_FAULTS", bench.path("faults")).output();
+    let again = bench
+        .command(4)
+        .env("ANE_STANDIN_FAULTS", bench.path("faults"))
+        .output();
     assert!(again.unwrap().status.success());
     assert_eq!(bench.fired(), "compile 1 fail\n");
     let counts = fs::read_to_string(bench.path("faults/counts")).unwrap();
@@ -257,7 +260,12 @@ fn a_crash_ends_the_process_after_it_was_recorded() {
     let bench = Bench::new();
     for plan in ["load 2 crash\n", "execute 3 crash\n", "unload 1 crash\n"] {
         let output = bench.suffer(plan);
-        assert_eq!(output.status.signal(), Some(ABORT), "{plan}{}", stderr(&output));
+        assert_eq!(
+            output.status.signal(),
+            Some(ABORT),
+            "{plan}{}",
+            stderr(&output)
+        );
         assert_eq!(bench.fired(), plan);
     }
 }
@@ -290,9 +298,19 @@ fn a_hang_never_returns_and_was_recorded() {
 #[test]
 fn a_broken_environment_fails_every_call_and_says_why() {
     let bench = Bench::new();
-    let output = bench.command(4).env("ANE_STANDIN_CHIP", "m4").output().unwrap();
+    let output = bench
+        .command(4)
+        .env("ANE_STANDIN_CHIP", "m4")
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(1));
     let said = stderr(&output);
-    assert!(said.contains("`ANE_STANDIN_CHIP` is `m4`, expected h13 to h17"), "{said}");
-    assert!(said.ends_with("e5rt_e5_compiler_config_options_create returned 14\n"), "{said}");
+    assert!(
+        said.contains("`ANE_STANDIN_CHIP` is `m4`, expected h13 to h17"),
+        "{said}"
+    );
+    assert!(
+        said.ends_with("e5rt_e5_compiler_config_options_create returned 14\n"),
+        "{said}"
+    );
 }
