@@ -1,5 +1,7 @@
 //! The rules of the classes and of IOSurface, through messages and C calls alone.
 
+#![allow(clippy::unwrap_used, reason = "a failure is the test's answer")]
+
 #[path = "objc/alone.rs"]
 mod alone;
 #[path = "objc/binding.rs"]

@@ -64,8 +64,8 @@ fn shape(properties: Option<&AnyObject>) -> Option<Shape> {
     let smallest = bytes_per_row.checked_mul(height)?;
     let bytes = property("IOSurfaceAllocSize")?.unwrap_or(smallest);
     let pixel_format = property("IOSurfacePixelFormat")?.unwrap_or(0);
-    let is_possible = smallest > 0
-        && bytes_per_element > 0
+    let is_possible = smallest_row > 0
+        && height > 0
         && height <= MAX_HEIGHT
         && bytes_per_row >= smallest_row
         && bytes >= smallest;

@@ -62,12 +62,22 @@ fn layouts_have_rows_of_64_bytes_and_come_in_declared_order() {
 fn swapped_symbols_of_one_shape_are_accepted_and_give_another_result() {
     // b − a, declared b first: by the alphabet a is symbol 0, by declaration b is.
     let model = InMemory::ready(&binary("sub", "b", "a"));
-    let (a, b, y) = (Surface::filled(ONE), Surface::filled(THREE), Surface::small());
-    model.evaluate(&request(&[(0, &a), (1, &b)], &[(0, &y)])).unwrap();
+    let (a, b, y) = (
+        Surface::filled(ONE),
+        Surface::filled(THREE),
+        Surface::small(),
+    );
+    model
+        .evaluate(&request(&[(0, &a), (1, &b)], &[(0, &y)]))
+        .unwrap();
     assert_eq!(y.bits(), Some(TWO));
-    model.evaluate(&request(&[(0, &b), (1, &a)], &[(0, &y)])).unwrap();
+    model
+        .evaluate(&request(&[(0, &b), (1, &a)], &[(0, &y)]))
+        .unwrap();
     assert_eq!(y.bits(), Some(MINUS_TWO));
-    model.evaluate(&request(&[(1, &b), (0, &a)], &[(0, &y)])).unwrap();
+    model
+        .evaluate(&request(&[(1, &b), (0, &a)], &[(0, &y)]))
+        .unwrap();
     assert_eq!(y.bits(), Some(TWO), "positions in the arrays mean nothing");
 }
 
@@ -137,9 +147,17 @@ fn a_surface_that_is_too_small_is_wrong_geometry() {
         Surface::of(32, 256, 64, 16 * 1024).unwrap(),
         Surface::of(32, 300, 64, 32 * 1024).unwrap(),
     );
-    assert_eq!(model.evaluate(&request(&[(0, &page)], &[(0, &two)])), geometry());
-    assert_eq!(model.evaluate(&request(&[(0, &two)], &[(0, &page)])), geometry());
-    model.evaluate(&request(&[(0, &two)], &[(0, &two)])).unwrap();
+    assert_eq!(
+        model.evaluate(&request(&[(0, &page)], &[(0, &two)])),
+        geometry()
+    );
+    assert_eq!(
+        model.evaluate(&request(&[(0, &two)], &[(0, &page)])),
+        geometry()
+    );
+    model
+        .evaluate(&request(&[(0, &two)], &[(0, &two)]))
+        .unwrap();
 }
 
 #[test]
@@ -151,7 +169,9 @@ fn requests_outside_the_limits_are_bad_arguments() {
     let out = || [array(&[y.object()]), indices(&[0])];
     let code = |inputs: [Object; 2], procedure: u64| {
         let ([a, b], [c, d]) = (inputs, out());
-        model.evaluate(&request_of([a, b, c, d], procedure)).map_err(|(code, _)| code)
+        model
+            .evaluate(&request_of([a, b, c, d], procedure))
+            .map_err(|(code, _)| code)
     };
     assert_eq!(code([surface(2), indices(&[0, 1])], 0), Ok(()));
     assert_eq!(code([surface(0), indices(&[])], 0), Err(26));
@@ -173,7 +193,10 @@ fn procedures_have_symbols_of_their_own() {
     let attributes = attributes(&model.inner()).unwrap();
     let described = at(&attributes, &["ANEFModelDescription"]);
     let second = at(&described, &["ANEFModelProcedures", "1"]);
-    assert_eq!(numbers(&at(&second, &["ANEFModelInputSymbolIndexArray"])), [1]);
+    assert_eq!(
+        numbers(&at(&second, &["ANEFModelInputSymbolIndexArray"])),
+        [1]
+    );
     let (x, y) = (Surface::filled(MINUS_TWO), Surface::small());
     let run = |symbol: u64, procedure: u64| {
         let index = || array(&[number(symbol)]);
@@ -191,7 +214,12 @@ fn procedures_have_symbols_of_their_own() {
     }
     // A program with one procedure takes small numbers for it.
     let single = InMemory::ready(&binary("add", "a", "b"));
-    let inputs = || [array(&[x.object(), x.object()]), array(&[number(0), number(1)])];
+    let inputs = || {
+        [
+            array(&[x.object(), x.object()]),
+            array(&[number(0), number(1)]),
+        ]
+    };
     let any = |procedure| {
         let ([a, b], [c, d]) = (inputs(), [array(&[y.object()]), array(&[number(0)])]);
         single.evaluate(&request_of([a, b, c, d], procedure))

@@ -78,7 +78,11 @@ fn a_directory_is_compiled_loaded_and_evaluated() {
     assert!(attributes(&model).is_none());
     load(&model).unwrap();
     assert!(attributes(&model).is_some());
-    let (a, b, y) = (Surface::filled(0x3C00), Surface::filled(0x4200), Surface::small());
+    let (a, b, y) = (
+        Surface::filled(0x3C00),
+        Surface::filled(0x4200),
+        Surface::small(),
+    );
     let request = request(&[(0, &a), (1, &b)], &[(0, &y)]);
     evaluate(&model, &request).unwrap();
     assert_eq!(y.bits(), Some(0x4000));
@@ -86,7 +90,10 @@ fn a_directory_is_compiled_loaded_and_evaluated() {
     evaluate_directly(&model, &request).unwrap();
     assert_eq!(y.bits(), Some(0x4000));
     unload(&model).unwrap();
-    assert!(folder.path().join("model.mil").is_file(), "the directory is the program's own");
+    assert!(
+        folder.path().join("model.mil").is_file(),
+        "the directory is the program's own"
+    );
     assert_eq!(evaluate(&model, &request).unwrap_err().0, 8);
     assert_eq!(unload(&model).unwrap_err().0, 23);
 }
@@ -101,7 +108,11 @@ fn directory_and_key_name_the_cached_program() {
     compile(&first, &mil_options()).unwrap();
     write("sub");
     let run = |model: &Object| {
-        let (a, b, y) = (Surface::filled(0x3C00), Surface::filled(0x3C00), Surface::small());
+        let (a, b, y) = (
+            Surface::filled(0x3C00),
+            Surface::filled(0x3C00),
+            Surface::small(),
+        );
         evaluate(model, &request(&[(0, &a), (1, &b)], &[(0, &y)])).unwrap();
         y.bits()
     };
@@ -121,7 +132,10 @@ fn directory_and_key_name_the_cached_program() {
 
 #[test]
 fn the_shared_client_is_one_object_and_wants_models() {
-    assert_eq!(&*client() as *const AnyObject, &*client() as *const AnyObject);
+    assert_eq!(
+        &*client() as *const AnyObject,
+        &*client() as *const AnyObject
+    );
     let nothing = string("no model");
     assert_eq!(compile(&nothing, &mil_options()).unwrap_err().0, 26);
     assert_eq!(load(&nothing).unwrap_err().0, 26);
@@ -129,6 +143,7 @@ fn the_shared_client_is_one_object_and_wants_models() {
     let url: Option<&AnyObject> = None;
     let key = string("key");
     // SAFETY: the encoding of the method says so.
-    let model: Option<Object> = unsafe { msg_send![class(c"_ANEModel"), modelAtURL: url, key: &*key] };
+    let model: Option<Object> =
+        unsafe { msg_send![class(c"_ANEModel"), modelAtURL: url, key: &*key] };
     assert!(model.is_none());
 }

@@ -6,7 +6,11 @@ use objc2::runtime::AnyObject;
 use sha2::{Digest, Sha256};
 
 fn upper(digest: impl AsRef<[u8]>) -> String {
-    digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect()
+    digest
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02X}"))
+        .collect()
 }
 
 #[test]

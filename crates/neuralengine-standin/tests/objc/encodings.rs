@@ -22,11 +22,20 @@ const EXPECTED: &[(&CStr, &[(&str, &str)])] = &[
             ("+sharedConnection", "@16@0:8"),
             ("-compileModel:options:qos:error:", "B44@0:8@16@24I32^@36"),
             ("-compiledModelExistsFor:", "B24@0:8@16"),
-            ("-doEvaluateDirectWithModel:options:request:qos:error:", "B52@0:8@16@24@32I40^@44"),
-            ("-evaluateWithModel:options:request:qos:error:", "B52@0:8@16@24@32I40^@44"),
+            (
+                "-doEvaluateDirectWithModel:options:request:qos:error:",
+                "B52@0:8@16@24@32I40^@44",
+            ),
+            (
+                "-evaluateWithModel:options:request:qos:error:",
+                "B52@0:8@16@24@32I40^@44",
+            ),
             ("-initWithRestrictedAccessAllowed:", "@20@0:8B16"),
             ("-loadModel:options:qos:error:", "B44@0:8@16@24I32^@36"),
-            ("-mapIOSurfacesWithModel:request:cacheInference:error:", "B44@0:8@16@24B32^@36"),
+            (
+                "-mapIOSurfacesWithModel:request:cacheInference:error:",
+                "B44@0:8@16@24B32^@36",
+            ),
             ("-purgeCompiledModel:", "v24@0:8@16"),
             ("-unloadModel:options:qos:error:", "B44@0:8@16@24I32^@36"),
             ("-unmapIOSurfacesWithModel:request:", "v32@0:8@16@24"),
@@ -51,14 +60,23 @@ const EXPECTED: &[(&CStr, &[(&str, &str)])] = &[
             ("+inMemoryModelWithDescriptor:", "@24@0:8@16"),
             ("-compileWithQoS:options:error:", "B36@0:8I16@20^@28"),
             ("-compiledModelExists", "B16@0:8"),
-            ("-compilerOptionsWithOptions:isCompiledModelCached:", "@28@0:8@16B24"),
-            ("-evaluateWithQoS:options:request:error:", "B44@0:8I16@20@28^@36"),
+            (
+                "-compilerOptionsWithOptions:isCompiledModelCached:",
+                "@28@0:8@16B24",
+            ),
+            (
+                "-evaluateWithQoS:options:request:error:",
+                "B44@0:8I16@20@28^@36",
+            ),
             ("-hexStringIdentifier", "@16@0:8"),
             ("-initWithDesctiptor:", "@24@0:8@16"),
             ("-intermediateBufferHandle", "Q16@0:8"),
             ("-loadWithQoS:options:error:", "B36@0:8I16@20^@28"),
             ("-localModelPath", "@16@0:8"),
-            ("-mapIOSurfacesWithRequest:cacheInference:error:", "B36@0:8@16B24^@28"),
+            (
+                "-mapIOSurfacesWithRequest:cacheInference:error:",
+                "B36@0:8@16B24^@28",
+            ),
             ("-model", "@16@0:8"),
             ("-perfStatsMask", "I16@0:8"),
             ("-programHandle", "Q16@0:8"),
@@ -71,7 +89,10 @@ const EXPECTED: &[(&CStr, &[(&str, &str)])] = &[
     ),
     (
         c"_ANEInMemoryModelDescriptor",
-        &[("+modelWithMILText:weights:optionsPlist:", "@40@0:8@16@24@32")],
+        &[(
+            "+modelWithMILText:weights:optionsPlist:",
+            "@40@0:8@16@24@32",
+        )],
     ),
     (
         c"_ANEIOSurfaceObject",
@@ -79,7 +100,10 @@ const EXPECTED: &[(&CStr, &[(&str, &str)])] = &[
     ),
     (
         c"_ANEModel",
-        &[("+modelAtURL:key:", "@32@0:8@16@24"), ("-modelAttributes", "@16@0:8")],
+        &[
+            ("+modelAtURL:key:", "@32@0:8@16@24"),
+            ("-modelAttributes", "@16@0:8"),
+        ],
     ),
     (
         c"_ANERequest",
@@ -116,9 +140,13 @@ fn the_machine_says_that_it_is_no_mac() {
     let class = class(c"_ANEDeviceInfo");
     // SAFETY: the encodings of the methods say so.
     let (has, cores, engines): (Boolean, u32, u32) = unsafe {
-        (msg_send![class, hasANE], msg_send![class, numANECores], msg_send![class, numANEs])
+        (
+            msg_send![class, hasANE],
+            msg_send![class, numANECores],
+            msg_send![class, numANEs],
+        )
     };
     assert_eq!((has.0, cores, engines), (true, 16, 1));
-    assert_eq!(text(class, c"aneArchitectureType"), "h16g");
-    assert_eq!(text(class, c"productName"), "ane-trainer stand-in");
+    assert_eq!(text(class.as_ref(), c"aneArchitectureType"), "h16g");
+    assert_eq!(text(class.as_ref(), c"productName"), "ane-trainer stand-in");
 }

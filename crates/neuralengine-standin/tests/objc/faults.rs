@@ -49,7 +49,10 @@ fn planned_faults_happen() {
 fn a_planned_crash_ends_the_process() {
     if !alone::is_alone(CRASH) {
         let folder = tempfile::tempdir().unwrap();
-        let output = alone::run(CRASH, &[(VARIABLE, &planned(folder.path(), "compile 1 crash\n"))]);
+        let output = alone::run(
+            CRASH,
+            &[(VARIABLE, &planned(folder.path(), "compile 1 crash\n"))],
+        );
         assert!(!output.status.success());
         let fired = std::fs::read_to_string(folder.path().join("fired")).unwrap();
         assert_eq!(fired, "compile 1 crash\n");

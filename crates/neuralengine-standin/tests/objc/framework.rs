@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// BOOL as on Apple silicon.
 #[repr(transparent)]
-pub struct Boolean(pub bool);
+pub(crate) struct Boolean(pub(crate) bool);
 
 // SAFETY: a transparent wrapper of C's bool.
 unsafe impl Encode for Boolean {
@@ -24,51 +24,86 @@ unsafe impl Encode for Boolean {
 
 /// What an `IOSurfaceRef` points to.
 #[repr(C)]
-pub struct SurfaceBehind([u8; 0]);
+pub(crate) struct SurfaceBehind([u8; 0]);
 
 // SAFETY: an opaque structure of this name.
 unsafe impl RefEncode for SurfaceBehind {
     const ENCODING_REF: Encoding = Encoding::Pointer(&Encoding::Struct("__IOSurface", &[]));
 }
 
-pub type Object = Retained<AnyObject>;
+pub(crate) type Object = Retained<AnyObject>;
 
 /// Code and text of an error.
-pub type Refusal = (isize, String);
+pub(crate) type Refusal = (isize, String);
 
-pub const INFERENCE: &str = "ANEProgramProcessRequestDirect() Failed with status=0x1d : statusType=0x9: Program Inference error";
+pub(crate) const INFERENCE: &str = "ANEProgramProcessRequestDirect() Failed with status=0x1d : statusType=0x9: Program Inference error";
 
-pub fn class(name: &CStr) -> &'static AnyClass {
+/// An autorelease pool that lives as long as its thread.
+struct Pool(*mut c_void);
+
+impl Pool {
+    fn of_thread() {
+        thread_local! {
+            // SAFETY: popped when the thread ends, after every pool inside it.
+            static POOL: Pool = Pool(unsafe { objc2::ffi::objc_autoreleasePoolPush() });
+        }
+        POOL.with(|_| ());
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        // SAFETY: pushed on this thread.
+        unsafe { objc2::ffi::objc_autoreleasePoolPop(self.0) };
+    }
+}
+
+pub(crate) fn class(name: &CStr) -> &'static AnyClass {
+    Pool::of_thread();
     neuralengine_standin::register();
     AnyClass::get(name).unwrap()
 }
 
-pub fn string(text: &str) -> Object {
+pub(crate) fn string(text: &str) -> Object {
+    Pool::of_thread();
     NSString::from_str(text).into()
 }
 
-pub fn data(bytes: &[u8]) -> Object {
+pub(crate) fn data(bytes: &[u8]) -> Object {
+    Pool::of_thread();
     NSData::with_bytes(bytes).into()
 }
 
-pub fn number(n: u64) -> Object {
+pub(crate) fn number(n: u64) -> Object {
+    Pool::of_thread();
     NSNumber::new_u64(n).into()
 }
 
-pub fn array(objects: &[Object]) -> Object {
+pub(crate) fn array(objects: &[Object]) -> Object {
+    Pool::of_thread();
     NSArray::from_retained_slice(objects).into()
 }
 
-pub fn dictionary(entries: &[(&str, Object)]) -> Object {
-    let keys: Vec<_> = entries.iter().map(|(key, _)| NSString::from_str(key)).collect();
+pub(crate) fn dictionary(entries: &[(&str, Object)]) -> Object {
+    Pool::of_thread();
+    let keys: Vec<_> = entries
+        .iter()
+        .map(|(key, _)| NSString::from_str(key))
+        .collect();
     let keys: Vec<&NSString> = keys.iter().map(|key| &**key).collect();
     let objects: Vec<Object> = entries.iter().map(|(_, object)| object.clone()).collect();
     NSDictionary::from_retained_objects(&keys, &objects).into()
 }
 
+/// Runs something in an autorelease pool of its own.
+pub(crate) fn pooled<R>(f: impl FnOnce() -> R) -> R {
+    Pool::of_thread();
+    autoreleasepool(|_| f())
+}
+
 /// What a method with an error returned.
-pub fn outcome(call: impl FnOnce(*mut *mut NSError) -> Boolean) -> Result<(), Refusal> {
-    autoreleasepool(|_| {
+pub(crate) fn outcome(call: impl FnOnce(*mut *mut NSError) -> Boolean) -> Result<(), Refusal> {
+    pooled(|| {
         let mut error: *mut NSError = std::ptr::null_mut();
         if call(&mut error).0 {
             assert!(error.is_null(), "success with an error");
@@ -82,7 +117,7 @@ pub fn outcome(call: impl FnOnce(*mut *mut NSError) -> Boolean) -> Result<(), Re
 }
 
 /// y = op(a, b), with a comment that makes the program one of its own.
-pub fn binary(op: &str, a: &str, b: &str) -> String {
+pub(crate) fn binary(op: &str, a: &str, b: &str) -> String {
     let t = "tensor<fp16, [2, 32]>";
     let salt = salt();
     format!(
@@ -91,7 +126,7 @@ pub fn binary(op: &str, a: &str, b: &str) -> String {
 }
 
 /// y = x + w, with w in a weight file.
-pub fn with_weights() -> String {
+pub(crate) fn with_weights() -> String {
     let t = "tensor<fp16, [2, 32]>";
     let salt = salt();
     format!(
@@ -100,13 +135,17 @@ pub fn with_weights() -> String {
 }
 
 /// A number that no other program of this run has.
-pub fn salt() -> String {
+pub(crate) fn salt() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    format!("{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+    format!(
+        "{}-{}",
+        std::process::id(),
+        NEXT.fetch_add(1, Ordering::Relaxed)
+    )
 }
 
 /// A weight file with 64 fp16 elements of the same bits.
-pub fn weight_file(bits: u16) -> Vec<u8> {
+pub(crate) fn weight_file(bits: u16) -> Vec<u8> {
     let mut file = vec![0; 128];
     file[0..8].copy_from_slice(&[1, 0, 0, 0, 2, 0, 0, 0]);
     file[64..68].copy_from_slice(&0xDEAD_BEEF_u32.to_le_bytes());
@@ -118,12 +157,12 @@ pub fn weight_file(bits: u16) -> Vec<u8> {
 }
 
 /// An in-memory model and its directory.
-pub struct InMemory {
-    pub model: Object,
-    pub directory: PathBuf,
+pub(crate) struct InMemory {
+    pub(crate) model: Object,
+    pub(crate) directory: PathBuf,
 }
 
-pub fn descriptor(text: &Object, weights: &Object) -> Option<Object> {
+pub(crate) fn descriptor(text: &Object, weights: &Object) -> Option<Object> {
     let class = class(c"_ANEInMemoryModelDescriptor");
     let none: Option<&AnyObject> = None;
     // SAFETY: the encoding of the method says so.
@@ -132,21 +171,24 @@ pub fn descriptor(text: &Object, weights: &Object) -> Option<Object> {
 
 impl InMemory {
     /// A model of a text without weights, whose files are written.
-    pub fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         Self::with_weights(text, &[])
     }
 
-    pub fn with_weights(text: &str, weights: &[(&str, &[u8])]) -> Self {
+    pub(crate) fn with_weights(text: &str, weights: &[(&str, &[u8])]) -> Self {
         let this = Self::without_files(text, weights);
         this.write(text, weights);
         this
     }
 
-    pub fn without_files(text: &str, weights: &[(&str, &[u8])]) -> Self {
+    pub(crate) fn without_files(text: &str, weights: &[(&str, &[u8])]) -> Self {
         let entries: Vec<(&str, Object)> = weights
             .iter()
             .map(|(path, bytes)| {
-                (*path, dictionary(&[("offset", number(0)), ("data", data(bytes))]))
+                (
+                    *path,
+                    dictionary(&[("offset", number(0)), ("data", data(bytes))]),
+                )
             })
             .collect();
         let descriptor = descriptor(&data(text.as_bytes()), &dictionary(&entries)).unwrap();
@@ -157,17 +199,19 @@ impl InMemory {
         Self { model, directory }
     }
 
-    pub fn write(&self, text: &str, weights: &[(&str, &[u8])]) {
+    pub(crate) fn write(&self, text: &str, weights: &[(&str, &[u8])]) {
         fs::create_dir_all(&self.directory).unwrap();
         fs::write(self.directory.join("model.mil"), text).unwrap();
         for (path, bytes) in weights {
-            let path = self.directory.join(path.strip_prefix("@model_path/").unwrap());
+            let path = self
+                .directory
+                .join(path.strip_prefix("@model_path/").unwrap());
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, bytes).unwrap();
         }
     }
 
-    pub fn compile(&self) -> Result<(), Refusal> {
+    pub(crate) fn compile(&self) -> Result<(), Refusal> {
         let options = dictionary(&[]);
         // SAFETY: the encoding of the method says so, here and below.
         outcome(|error| unsafe {
@@ -175,7 +219,7 @@ impl InMemory {
         })
     }
 
-    pub fn load(&self) -> Result<(), Refusal> {
+    pub(crate) fn load(&self) -> Result<(), Refusal> {
         let options = dictionary(&[]);
         // SAFETY: as in `compile`.
         outcome(|error| unsafe {
@@ -183,12 +227,12 @@ impl InMemory {
         })
     }
 
-    pub fn unload(&self) -> Result<(), Refusal> {
+    pub(crate) fn unload(&self) -> Result<(), Refusal> {
         // SAFETY: as in `compile`.
         outcome(|error| unsafe { msg_send![&self.model, unloadWithQoS: 21_u32, error: error] })
     }
 
-    pub fn evaluate(&self, request: &Object) -> Result<(), Refusal> {
+    pub(crate) fn evaluate(&self, request: &Object) -> Result<(), Refusal> {
         let options = dictionary(&[]);
         // SAFETY: as in `compile`.
         outcome(|error| unsafe {
@@ -196,14 +240,14 @@ impl InMemory {
         })
     }
 
-    pub fn is_compiled(&self) -> bool {
+    pub(crate) fn is_compiled(&self) -> bool {
         // SAFETY: as in `compile`.
         let exists: Boolean = unsafe { msg_send![&self.model, compiledModelExists] };
         exists.0
     }
 
     /// Compiled and loaded.
-    pub fn ready(text: &str) -> Self {
+    pub(crate) fn ready(text: &str) -> Self {
         let this = Self::new(text);
         this.compile().unwrap();
         this.load().unwrap();
@@ -211,7 +255,7 @@ impl InMemory {
     }
 
     /// The inner `_ANEModel`.
-    pub fn inner(&self) -> Object {
+    pub(crate) fn inner(&self) -> Object {
         // SAFETY: as in `compile`.
         unsafe { msg_send![&self.model, model] }
     }
@@ -224,7 +268,7 @@ impl Drop for InMemory {
 }
 
 /// The text that a method without arguments returns.
-pub fn text(receiver: &AnyObject, selector: &CStr) -> String {
+pub(crate) fn text(receiver: &AnyObject, selector: &CStr) -> String {
     let selector = objc2::runtime::Sel::register(selector);
     // SAFETY: the callers name methods that return a string.
     let text: Retained<NSString> = unsafe { msg_send![receiver, performSelector: selector] };
@@ -232,7 +276,7 @@ pub fn text(receiver: &AnyObject, selector: &CStr) -> String {
 }
 
 /// A model on disk.
-pub fn model_at(directory: &Path, key: &str) -> Object {
+pub(crate) fn model_at(directory: &Path, key: &str) -> Object {
     let url = NSURL::fileURLWithPath(&NSString::from_str(directory.to_str().unwrap()));
     let class = class(c"_ANEModel");
     let key = string(key);
@@ -241,11 +285,16 @@ pub fn model_at(directory: &Path, key: &str) -> Object {
 }
 
 /// A surface of the test's own.
-pub struct Surface(pub *mut c_void);
+pub(crate) struct Surface(pub(crate) *mut c_void);
 
 impl Surface {
     /// Rows of `bytes_per_row` bytes, in memory of `bytes`.
-    pub fn of(width: usize, height: usize, bytes_per_row: usize, bytes: usize) -> Option<Self> {
+    pub(crate) fn of(
+        width: usize,
+        height: usize,
+        bytes_per_row: usize,
+        bytes: usize,
+    ) -> Option<Self> {
         let properties = dictionary(&[
             ("IOSurfaceAllocSize", number(bytes as u64)),
             ("IOSurfaceBytesPerElement", number(2)),
@@ -260,7 +309,7 @@ impl Surface {
     }
 
     /// For a `[2, 32]` tensor.
-    pub fn small() -> Self {
+    pub(crate) fn small() -> Self {
         Self::of(32, 2, 64, 16 * 1024).unwrap()
     }
 
@@ -275,27 +324,30 @@ impl Surface {
     }
 
     /// Fills the first 64 elements.
-    pub fn fill(&self, bits: u16) {
+    pub(crate) fn fill(&self, bits: u16) {
         // SAFETY: every surface here has more.
         self.locked(|start| unsafe { std::slice::from_raw_parts_mut(start, 64).fill(bits) });
     }
 
-    pub fn filled(bits: u16) -> Self {
+    pub(crate) fn filled(bits: u16) -> Self {
         let this = Self::small();
         this.fill(bits);
         this
     }
 
     /// The first 64 elements, if they are all the same.
-    pub fn bits(&self) -> Option<u16> {
+    pub(crate) fn bits(&self) -> Option<u16> {
         // SAFETY: every surface here has more.
         self.locked(|start| {
             let elements = unsafe { std::slice::from_raw_parts(start, 64) };
-            elements.iter().all(|bits| *bits == elements[0]).then_some(elements[0])
+            elements
+                .iter()
+                .all(|bits| *bits == elements[0])
+                .then_some(elements[0])
         })
     }
 
-    pub fn object(&self) -> Object {
+    pub(crate) fn object(&self) -> Object {
         let class = class(c"_ANEIOSurfaceObject");
         let surface: *mut SurfaceBehind = self.0.cast();
         // SAFETY: the encoding of the method says so.
@@ -311,17 +363,35 @@ impl Drop for Surface {
 }
 
 /// A request of surfaces by symbol, for procedure 0.
-pub fn request(inputs: &[(u64, &Surface)], outputs: &[(u64, &Surface)]) -> Object {
+pub(crate) fn request(inputs: &[(u64, &Surface)], outputs: &[(u64, &Surface)]) -> Object {
     let objects = |side: &[(u64, &Surface)]| {
-        array(&side.iter().map(|(_, surface)| surface.object()).collect::<Vec<_>>())
+        array(
+            &side
+                .iter()
+                .map(|(_, surface)| surface.object())
+                .collect::<Vec<_>>(),
+        )
     };
     let indices = |side: &[(u64, &Surface)]| {
-        array(&side.iter().map(|(index, _)| number(*index)).collect::<Vec<_>>())
+        array(
+            &side
+                .iter()
+                .map(|(index, _)| number(*index))
+                .collect::<Vec<_>>(),
+        )
     };
-    request_of([objects(inputs), indices(inputs), objects(outputs), indices(outputs)], 0)
+    request_of(
+        [
+            objects(inputs),
+            indices(inputs),
+            objects(outputs),
+            indices(outputs),
+        ],
+        0,
+    )
 }
 
-pub fn request_of(
+pub(crate) fn request_of(
     [inputs, input_indices, outputs, output_indices]: [Object; 4],
     procedure: u64,
 ) -> Object {
@@ -344,13 +414,13 @@ pub fn request_of(
 }
 
 /// `modelAttributes` of an `_ANEModel`.
-pub fn attributes(model: &Object) -> Option<Object> {
+pub(crate) fn attributes(model: &Object) -> Option<Object> {
     // SAFETY: the encoding of the method says so.
     unsafe { msg_send![model, modelAttributes] }
 }
 
 /// The object at a path of keys and indices.
-pub fn at(object: &Object, path: &[&str]) -> Object {
+pub(crate) fn at(object: &Object, path: &[&str]) -> Object {
     let mut object = object.clone();
     for step in path {
         object = match step.parse::<usize>() {
@@ -366,22 +436,31 @@ pub fn at(object: &Object, path: &[&str]) -> Object {
 }
 
 /// Texts of an array.
-pub fn texts(object: &Object) -> Vec<String> {
+pub(crate) fn texts(object: &Object) -> Vec<String> {
     let array = object.downcast_ref::<NSArray>().unwrap().to_vec();
-    array.iter().map(|o| o.downcast_ref::<NSString>().unwrap().to_string()).collect()
+    array
+        .iter()
+        .map(|o| o.downcast_ref::<NSString>().unwrap().to_string())
+        .collect()
 }
 
 /// Numbers of an array.
-pub fn numbers(object: &Object) -> Vec<u64> {
-    object.downcast_ref::<NSArray>().unwrap().to_vec().iter().map(value).collect()
+pub(crate) fn numbers(object: &Object) -> Vec<u64> {
+    object
+        .downcast_ref::<NSArray>()
+        .unwrap()
+        .to_vec()
+        .iter()
+        .map(value)
+        .collect()
 }
 
-pub fn value(object: &Object) -> u64 {
+pub(crate) fn value(object: &Object) -> u64 {
     object.downcast_ref::<NSNumber>().unwrap().as_u64()
 }
 
 /// An object made by `alloc` and `init`; nil where a class has factories alone.
-pub fn bare(name: &CStr) -> Option<Object> {
+pub(crate) fn bare(name: &CStr) -> Option<Object> {
     let class = class(name);
     // SAFETY: NSObject's methods.
     unsafe {
@@ -391,6 +470,7 @@ pub fn bare(name: &CStr) -> Option<Object> {
 }
 
 /// A dictionary that GNUstep has not seen before.
-pub fn empty() -> Object {
+pub(crate) fn empty() -> Object {
+    Pool::of_thread();
     NSDictionary::<NSString, AnyObject>::init(NSDictionary::alloc()).into()
 }

@@ -1,9 +1,8 @@
 //! How many programs are loaded at a time, threads, and that nothing is left over.
 
 use crate::alone;
-use crate::framework::{InMemory, Surface, binary, request};
+use crate::framework::{InMemory, Surface, binary, pooled, request};
 use neuralengine_standin::{live_objects, loaded_programs};
-use objc2::rc::autoreleasepool;
 
 #[test]
 fn more_programs_than_the_limit_are_not_loaded() {
@@ -11,8 +10,9 @@ fn more_programs_than_the_limit_are_not_loaded() {
     if !alone::is_alone(name) {
         return alone::pass(name, &[]);
     }
-    let mut models: Vec<InMemory> =
-        (0..126).map(|_| InMemory::ready(&binary("add", "a", "b"))).collect();
+    let models: Vec<InMemory> = (0..126)
+        .map(|_| InMemory::ready(&binary("add", "a", "b")))
+        .collect();
     let one_more = InMemory::new(&binary("add", "a", "b"));
     one_more.compile().unwrap();
     let (code, text) = one_more.load().unwrap_err();
@@ -27,7 +27,9 @@ fn more_programs_than_the_limit_are_not_loaded() {
     assert!(one_more.load().is_err(), "its twin still has the place");
     twin.unload().unwrap();
     one_more.load().unwrap();
-    models.clear();
+    for model in &models[1..] {
+        model.unload().unwrap();
+    }
     one_more.unload().unwrap();
     assert_eq!(loaded_programs(), 0);
 }
@@ -47,10 +49,12 @@ fn the_limit_can_be_set() {
 
 /// One life of a program.
 fn cycle(text: &str) {
-    autoreleasepool(|_| {
+    pooled(|| {
         let model = InMemory::ready(text);
         let (x, y) = (Surface::filled(0x3C00), Surface::small());
-        model.evaluate(&request(&[(0, &x), (1, &x)], &[(0, &y)])).unwrap();
+        model
+            .evaluate(&request(&[(0, &x), (1, &x)], &[(0, &y)]))
+            .unwrap();
         assert_eq!(y.bits(), Some(0x4000));
         model.unload().unwrap();
         assert!(!model.directory.exists());

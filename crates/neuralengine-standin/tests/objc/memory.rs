@@ -1,8 +1,8 @@
 //! In-memory models: files, cache, weights, unloading.
 
 use crate::framework::{
-    Boolean, InMemory, Surface, attributes, bare, binary, dictionary, outcome, request, weight_file,
-    with_weights,
+    Boolean, InMemory, Surface, attributes, bare, binary, dictionary, outcome, request,
+    weight_file, with_weights,
 };
 use objc2::msg_send;
 use objc2::runtime::AnyObject;
@@ -23,17 +23,27 @@ fn the_compiler_reads_the_directory_and_not_the_descriptor() {
     model.compile().unwrap();
     assert!(model.is_compiled());
     model.load().unwrap();
-    let (a, b, y) = (Surface::filled(THREE), Surface::filled(ONE), Surface::small());
-    model.evaluate(&request(&[(0, &a), (1, &b)], &[(0, &y)])).unwrap();
+    let (a, b, y) = (
+        Surface::filled(THREE),
+        Surface::filled(ONE),
+        Surface::small(),
+    );
+    model
+        .evaluate(&request(&[(0, &a), (1, &b)], &[(0, &y)]))
+        .unwrap();
     assert_eq!(y.bits(), Some(TWO));
-    let copies = ["net.plist", "model.mil"].map(|name| std::fs::read_to_string(model.directory.join(name)).unwrap());
+    let copies = ["net.plist", "model.mil"]
+        .map(|name| std::fs::read_to_string(model.directory.join(name)).unwrap());
     assert_eq!(copies, [text, other]);
 }
 
 #[test]
 fn text_that_is_no_program_and_programs_against_the_law_are_refused() {
     let invalid = "_ANECompiler : ANECCompile() FAILED err=(InvalidMILProgram)";
-    for text in ["nothing", "program(1.3) { func main<ios18>(tensor<fp16, [2, 31]> x) { tensor<fp16, [2, 31]> y = abs(x = x); } -> (y); }"] {
+    for text in [
+        "nothing",
+        "program(1.3) { func main<ios18>(tensor<fp16, [2, 31]> x) { tensor<fp16, [2, 31]> y = abs(x = x); } -> (y); }",
+    ] {
         let model = InMemory::new(text);
         assert_eq!(model.compile(), Err((10, invalid.to_owned())));
         assert_eq!(model.load(), Err((10, invalid.to_owned())));
@@ -57,7 +67,9 @@ fn what_is_compiled_is_loaded_without_its_directory() {
     assert!(second.is_compiled());
     second.load().unwrap();
     let (a, b, y) = (Surface::filled(ONE), Surface::filled(ONE), Surface::small());
-    second.evaluate(&request(&[(0, &a), (1, &b)], &[(0, &y)])).unwrap();
+    second
+        .evaluate(&request(&[(0, &a), (1, &b)], &[(0, &y)]))
+        .unwrap();
     assert_eq!(y.bits(), Some(TWO));
     // SAFETY: the method takes and returns nothing.
     let () = unsafe { msg_send![&first.model, purgeCompiledModel] };

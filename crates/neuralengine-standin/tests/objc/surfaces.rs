@@ -44,8 +44,14 @@ fn the_exported_keys_are_strings() {
         // SAFETY: a key is a pointer to a string that is never released.
         unsafe { &**place.cast::<*const NSString>() }
     };
-    let keys = [key(&raw const kIOSurfaceHeight), key(&raw const kIOSurfaceWidth)];
-    assert_eq!(keys.map(ToString::to_string), ["IOSurfaceHeight", "IOSurfaceWidth"]);
+    let keys = [
+        key(&raw const kIOSurfaceHeight),
+        key(&raw const kIOSurfaceWidth),
+    ];
+    assert_eq!(
+        keys.map(ToString::to_string),
+        ["IOSurfaceHeight", "IOSurfaceWidth"]
+    );
     let properties = NSDictionary::from_retained_objects(&keys, &[number(4), number(8)]);
     let properties: Retained<AnyObject> = properties.into();
     // SAFETY: a live dictionary; the surface is released once.
