@@ -18,7 +18,7 @@ mod memory;
 mod messages;
 mod surface;
 
-use super::{AppleError, options};
+use super::AppleError;
 use crate::{Device, DeviceError, Settings};
 use ane_ir::Route;
 use libloading::Library;
@@ -29,26 +29,28 @@ use std::path::Path;
 /// # Errors
 /// When a framework cannot be opened, or a class or method is not what it was.
 pub(super) fn open(settings: &Settings) -> Result<Box<dyn Device>, DeviceError> {
-    let path = &settings.apple.neural_engine;
-    let library = load(path)?;
+    let options = &settings.apple;
+    let path = &options.neural_engine;
+    load(path, super::options::NEURAL_ENGINE)?;
     let methods = match settings.target.route {
         Route::Client => classes::CLIENT,
         Route::Memory | Route::E5rt => classes::MEMORY,
     };
     classes::check(methods, path)?;
-    let surfaces = surface::IoSurface::open(&settings.apple.io_surface)?;
-    Ok(Box::new(device::Objc::open(settings, library, surfaces)?))
+    let surfaces = surface::IoSurface::open(&options.io_surface)?;
+    Ok(Box::new(device::Objc::open(settings, surfaces)))
 }
 
-/// Loads the framework, whose classes are then in the runtime.
-fn load(path: &Path) -> Result<Library, AppleError> {
+/// Loads a framework for as long as the process lives: a runtime cannot forget classes, and would call into nothing.
+fn load(path: &Path, variable: &'static str) -> Result<&'static Library, AppleError> {
     // On Linux the runtime's gaps have to be filled before a class registers.
     #[cfg(feature = "gnustep")]
     gnustep_shim::link();
     // SAFETY: the initialisers of the framework, or of the stand-in that was asked for, may run.
-    unsafe { Library::new(path) }.map_err(|e| AppleError::LibraryMissing {
+    let library = unsafe { Library::new(path) }.map_err(|e| AppleError::LibraryMissing {
         library: path.to_owned(),
         reason: e.to_string(),
-        variable: options::NEURAL_ENGINE,
-    })
+        variable,
+    })?;
+    Ok(Box::leak(Box::new(library)))
 }

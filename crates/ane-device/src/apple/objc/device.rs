@@ -25,7 +25,6 @@ use crate::{
 use ane_engine::{BindError, Lent, SharedBuffer};
 use ane_ir::{Route, Target, TensorType};
 use ane_mil::LegalGraph;
-use libloading::Library;
 use objc2::{rc::Retained, runtime::AnyObject};
 use objc2_foundation::NSDictionary;
 use std::{
@@ -59,8 +58,6 @@ struct Engine {
     surfaces: Arc<IoSurface>,
     budget: Arc<Budget<Resident>>,
     counter: Counter,
-    /// Keeps the classes.
-    _library: Arc<Library>,
 }
 
 /// A loaded program with its requests.
@@ -82,23 +79,18 @@ struct Source {
 }
 
 impl Objc {
-    pub(super) fn open(
-        settings: &Settings,
-        library: Library,
-        surfaces: Arc<IoSurface>,
-    ) -> Result<Self, AppleError> {
+    pub(super) fn open(settings: &Settings, surfaces: Arc<IoSurface>) -> Self {
         let options = &settings.apple;
         sweep(&options.programs);
-        Ok(Self {
+        Self {
             programs: options.programs.clone(),
             engine: Engine {
                 target: settings.target,
                 surfaces,
                 budget: Arc::new(Budget::new(options.resident)),
                 counter: Counter::default(),
-                _library: Arc::new(library),
             },
-        })
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 use super::{
     classes::SurfaceBehind,
+    load,
     messages::{Dictionary, dictionary, number, pooled},
 };
 use crate::{
@@ -38,8 +39,6 @@ pub(super) struct IoSurface {
     alloc_size: unsafe extern "C" fn(*mut SurfaceBehind) -> usize,
     bytes_per_row: unsafe extern "C" fn(*mut SurfaceBehind) -> usize,
     keys: Keys,
-    /// Keeps the functions where they are.
-    _library: Library,
 }
 
 /// Names of properties, as the framework exports them.
@@ -59,16 +58,8 @@ impl IoSurface {
     /// # Errors
     /// When it cannot be opened, or lacks a function.
     pub(super) fn open(path: &Path) -> Result<Arc<Self>, AppleError> {
-        // SAFETY: the initialisers of the framework, or of the stand-in that was asked for, may run.
-        let library = unsafe { Library::new(path) }.map_err(|e| AppleError::LibraryMissing {
-            library: path.to_owned(),
-            reason: e.to_string(),
-            variable: options::IO_SURFACE,
-        })?;
-        let from = From {
-            library: &library,
-            path,
-        };
+        let library = load(path, options::IO_SURFACE)?;
+        let from = From { library, path };
         // SAFETY: the types are those of IOSurface's public headers.
         unsafe {
             let keys = pooled(|| {
@@ -89,7 +80,6 @@ impl IoSurface {
                 alloc_size: from.function("IOSurfaceGetAllocSize")?,
                 bytes_per_row: from.function("IOSurfaceGetBytesPerRow")?,
                 keys,
-                _library: library,
             }))
         }
     }
@@ -108,7 +98,7 @@ impl IoSurface {
 
 /// Where symbols are looked up.
 struct From<'a> {
-    library: &'a Library,
+    library: &'static Library,
     path: &'a Path,
 }
 
