@@ -6,6 +6,7 @@
 use crate::classes;
 use crate::surface::functions;
 use objc2::ffi;
+use objc2::rc::autoreleasepool;
 use objc2::runtime::{AnyClass, AnyObject, Imp, Sel};
 use std::ffi::CStr;
 use std::sync::Once;
@@ -76,7 +77,7 @@ pub fn register() {
         if AnyClass::get(c"_ANEClient").is_none() {
             classes::register();
         }
-        functions::fill_keys();
+        autoreleasepool(|_| functions::fill_keys());
     });
 }
 
