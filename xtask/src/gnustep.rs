@@ -5,6 +5,7 @@
 //! shared library is linked from it. Packages are downloaded and unpacked below the target folder.
 
 use std::collections::BTreeSet;
+use std::env;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +17,10 @@ use crate::process;
 use crate::tree::Tree;
 
 /// The variable that tells build scripts where the libraries are.
-pub(crate) const VARIABLE: &str = "GNUSTEP_LIBS";
+const VARIABLE: &str = "GNUSTEP_LIBS";
+
+/// The variable that tells the loader.
+const LOADER_VARIABLE: &str = "LD_LIBRARY_PATH";
 
 const DEVELOPMENT: &str = "libgnustep-base-dev";
 const FOUNDATION: &str = "libgnustep-base.so";
@@ -40,10 +44,24 @@ impl fmt::Display for Unavailable {
     }
 }
 
-/// Prepares the libraries if they are not there, and prints their folder.
+/// Sets both variables for a command.
+pub(crate) fn point_to(command: &mut Command, libraries: &Path) {
+    command.env(VARIABLE, libraries);
+    let known = env::var_os(LOADER_VARIABLE).unwrap_or_default();
+    let others = env::split_paths(&known).filter(|folder| !folder.as_os_str().is_empty());
+    // A folder with a colon in its name cannot be told to the loader.
+    if let Ok(folders) = env::join_paths([libraries.to_path_buf()].into_iter().chain(others)) {
+        command.env(LOADER_VARIABLE, folders);
+    }
+}
+
+/// Prepares the libraries if they are not there, and prints the variables that point to them.
 pub(crate) fn run(root: &Path) -> Result<()> {
     match prepare(root)? {
-        Ok(folder) => println!("{VARIABLE}={}", folder.display()),
+        Ok(folder) => {
+            println!("{VARIABLE}={}", folder.display());
+            println!("{LOADER_VARIABLE}={}", folder.display());
+        }
         Err(reason) => bail!("no GNUstep here: {reason}"),
     }
     Ok(())

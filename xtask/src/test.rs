@@ -162,7 +162,8 @@ fn run_objc(root: &Path, asked_for: bool) -> Result<Outcome> {
     };
     for task in [&["clippy", "--all-targets"][..], &["test"]] {
         let mut command = process::cargo(root, task);
-        command.env(gnustep::VARIABLE, &libraries).arg("--locked");
+        gnustep::point_to(&mut command, &libraries);
+        command.arg("--locked");
         for package in gnustep::packages(&Tree::load(root)?)? {
             command.args(["-p", &package, "--features"]);
             command.arg(format!("{package}/gnustep"));

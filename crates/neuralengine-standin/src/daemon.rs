@@ -2,7 +2,8 @@
 //!
 //! Programs are known by their identity alone. What is cached under one is never compared with the files again, so
 //! rewriting a directory and loading the same model changes nothing. The real cache outlives the process; this one does
-//! not, so that a test never meets what another has left.
+//! not, so that a test never meets what another has left. It forgets the oldest of more than 256 programs that are not
+//! loaded.
 //!
 //! Models of the same identity share one loaded program, which takes one place of the limit.
 
@@ -17,6 +18,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
 /// Rules that the compiler answers with an empty list of reasons.
 const SILENT_RULES: [&str; 2] = ["axis_limits", "blob_count"];
+
+/// Programs that are kept although they are not loaded.
+const MAX_CACHED: usize = 256;
 
 /// How much a planned leak of an event that holds nothing else leaks.
 const LEAK_BYTES: usize = 64 * 1024;
@@ -43,6 +47,8 @@ impl Identity {
 struct Cached {
     program: Arc<Program>,
     resident: Weak<Resident>,
+    /// Grows with every program that is cached.
+    age: u64,
 }
 
 /// The one of this process.
@@ -145,10 +151,28 @@ impl Daemon {
             return Ok(());
         }
         let program = Arc::new(self.build(identity.route(), directory)?);
-        let resident = Weak::new();
-        self.cache()
-            .entry(identity.clone())
-            .or_insert(Cached { program, resident });
+        let mut cache = self.cache();
+        let age = cache
+            .values()
+            .map(|cached| cached.age + 1)
+            .max()
+            .unwrap_or(0);
+        cache.entry(identity.clone()).or_insert(Cached {
+            program,
+            resident: Weak::new(),
+            age,
+        });
+        let unloaded = cache
+            .iter()
+            .filter(|(_, cached)| cached.resident.strong_count() == 0);
+        let mut unloaded: Vec<(u64, Identity)> = unloaded
+            .map(|(identity, cached)| (cached.age, identity.clone()))
+            .collect();
+        unloaded.sort_by_key(|(age, _)| *age);
+        let too_many = unloaded.len().saturating_sub(MAX_CACHED);
+        for (_, identity) in &unloaded[..too_many] {
+            cache.remove(identity);
+        }
         Ok(())
     }
 

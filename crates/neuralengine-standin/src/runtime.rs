@@ -6,8 +6,9 @@
 use crate::classes;
 use crate::surface::functions;
 use objc2::ffi;
+use objc2::rc::autoreleasepool;
 use objc2::runtime::{AnyClass, AnyObject, Imp, Sel};
-use std::ffi::CStr;
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -67,25 +68,61 @@ pub fn live_objects() -> usize {
     LIVE.load(Ordering::Relaxed)
 }
 
-/// Registers the classes if they are not: loading the library does it, or linking a program with this crate.
+/// Registers the classes, once. Loading the library does it; a program that is linked with this crate instead calls it
+/// before it looks for a class. One program does one or the other: a name has one class.
 pub fn register() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         gnustep_shim::link();
-        // A program that is linked with this crate and loads the library too keeps the classes it has.
-        if AnyClass::get(c"_ANEClient").is_none() {
-            classes::register();
+        if AnyClass::get(c"_ANEClient").is_some() {
+            eprintln!("neuralengine-standin: there are classes of these names already");
+            return;
         }
-        functions::fill_keys();
+        classes::register();
+        autoreleasepool(|_| functions::fill_keys());
     });
 }
 
-/// Runs when the library is loaded, as the runtime registers a framework's classes.
+/// What `dladdr` tells of an address.
+#[repr(C)]
+struct Place {
+    file: *const c_char,
+    base: *const c_void,
+    symbol: *const c_char,
+    symbol_address: *const c_void,
+}
+
+unsafe extern "C" {
+    fn dladdr(address: *const c_void, place: *mut Place) -> c_int;
+}
+
+/// Whether this code is in a shared library, and not linked into the program.
+fn is_library() -> bool {
+    let mut place = Place {
+        file: std::ptr::null(),
+        base: std::ptr::null(),
+        symbol: std::ptr::null(),
+        symbol_address: std::ptr::null(),
+    };
+    // SAFETY: the place is there to be filled.
+    let found = unsafe { dladdr(register as *const c_void, &raw mut place) };
+    if found == 0 || place.file.is_null() {
+        return false;
+    }
+    // SAFETY: the loader's own string, which lives as long as the library.
+    unsafe { CStr::from_ptr(place.file) }
+        .to_bytes()
+        .ends_with(b".so")
+}
+
+/// Runs when the library is loaded, as the runtime registers a framework's classes then.
 #[used]
 #[unsafe(link_section = ".init_array")]
 static REGISTER: extern "C" fn() = {
     extern "C" fn on_load() {
-        register();
+        if is_library() {
+            register();
+        }
     }
     on_load
 };

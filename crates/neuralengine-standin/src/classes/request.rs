@@ -19,11 +19,14 @@ const MAX_BUFFERS: usize = 255;
 const MAX_SYMBOL: u64 = 254;
 const MAX_PROCEDURE: u64 = 128;
 
+/// Symbols and their surfaces.
+type Side = Vec<(u64, Arc<Memory>)>;
+
 /// What a request binds.
 #[derive(Debug)]
 pub(crate) struct Bindings {
-    pub(crate) inputs: Vec<(u64, Arc<Memory>)>,
-    pub(crate) outputs: Vec<(u64, Arc<Memory>)>,
+    pub(crate) inputs: Side,
+    pub(crate) outputs: Side,
     pub(crate) procedure: u64,
     /// Why the arrays do not fit each other.
     mismatch: Option<&'static str>,
@@ -92,7 +95,7 @@ impl Request {
 fn side(
     surfaces: Option<&AnyObject>,
     indices: Option<&AnyObject>,
-) -> Option<(Vec<(u64, Arc<Memory>)>, Option<&'static str>)> {
+) -> Option<(Side, Option<&'static str>)> {
     let (surfaces, indices) = (elements(surfaces)?, elements(indices)?);
     let count = (surfaces.len() != indices.len())
         .then_some("as many symbol indices as surfaces are needed");

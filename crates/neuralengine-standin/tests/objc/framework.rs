@@ -269,6 +269,7 @@ impl Drop for InMemory {
 
 /// The text that a method without arguments returns.
 pub(crate) fn text(receiver: &AnyObject, selector: &CStr) -> String {
+    Pool::of_thread();
     let selector = objc2::runtime::Sel::register(selector);
     // SAFETY: the callers name methods that return a string.
     let text: Retained<NSString> = unsafe { msg_send![receiver, performSelector: selector] };
@@ -277,6 +278,7 @@ pub(crate) fn text(receiver: &AnyObject, selector: &CStr) -> String {
 
 /// A model on disk.
 pub(crate) fn model_at(directory: &Path, key: &str) -> Object {
+    Pool::of_thread();
     let url = NSURL::fileURLWithPath(&NSString::from_str(directory.to_str().unwrap()));
     let class = class(c"_ANEModel");
     let key = string(key);
@@ -337,8 +339,8 @@ impl Surface {
 
     /// The first 64 elements, if they are all the same.
     pub(crate) fn bits(&self) -> Option<u16> {
-        // SAFETY: every surface here has more.
         self.locked(|start| {
+            // SAFETY: every surface here has more.
             let elements = unsafe { std::slice::from_raw_parts(start, 64) };
             elements
                 .iter()

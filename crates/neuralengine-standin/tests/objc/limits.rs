@@ -68,10 +68,52 @@ fn nothing_is_left_after_many_lives() {
         return alone::pass(name, &[]);
     }
     let text = binary("add", "a", "b");
-    for _ in 0..200 {
-        cycle(&text);
-        assert_eq!((live_objects(), loaded_programs()), (0, 0));
+    let lives = |count: usize| {
+        for _ in 0..count {
+            cycle(&text);
+            assert_eq!((live_objects(), loaded_programs()), (0, 0));
+        }
+    };
+    let soak = std::env::var_os("ANE_TRAINER_SOAK").is_some();
+    let count = if soak { 10_000 } else { 200 };
+    lives(200);
+    let (memory, files) = (resident_bytes(), open_files());
+    lives(count);
+    assert_eq!(open_files(), files);
+    let grown = resident_bytes().saturating_sub(memory);
+    // A page or two come and go; a life that kept a page would keep hundreds.
+    let allowed = 1024 * count;
+    assert!(grown < allowed, "{grown} bytes more after {count} lives");
+}
+
+fn resident_bytes() -> usize {
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: usize = text.split(' ').nth(1).unwrap().parse().unwrap();
+    pages * 4096
+}
+
+fn open_files() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+#[test]
+fn old_programs_that_are_not_loaded_are_forgotten() {
+    let name = "limits::old_programs_that_are_not_loaded_are_forgotten";
+    if !alone::is_alone(name) {
+        return alone::pass(name, &[]);
     }
+    let loaded = InMemory::ready(&binary("add", "a", "b"));
+    let compiled = || {
+        let model = InMemory::new(&binary("add", "a", "b"));
+        model.compile().unwrap();
+        model
+    };
+    let first = compiled();
+    let others: Vec<InMemory> = (0..255).map(|_| compiled()).collect();
+    assert!(first.is_compiled());
+    let last = compiled();
+    assert!(!first.is_compiled());
+    assert!(loaded.is_compiled() && last.is_compiled() && others[0].is_compiled());
 }
 
 #[test]
