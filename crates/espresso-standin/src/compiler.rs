@@ -58,7 +58,7 @@ impl Kind for Compiler {
 struct Options(Mutex<Choices>);
 
 impl Kind for Options {
-    const NAME: &'static str = "set of compiler options";
+    const NAME: &'static str = "compiler options";
 }
 
 #[derive(Debug, Clone)]
