@@ -62,12 +62,11 @@ impl Given {
     }
 }
 
-/// One call: what was done, and the new handle if it gave one.
-fn call(
-    w: &World,
-    dice: &mut Dice,
-    given: &Given,
-) -> Result<(&'static str, Option<(Handle, Kind)>), E5rtError> {
+/// What a call did, and the new handle if it gave one.
+type Done = (&'static str, Option<(Handle, Kind)>);
+
+/// One call.
+fn call(w: &World, dice: &mut Dice, given: &Given) -> Result<Done, E5rtError> {
     use Kind::{
         Buffer, Compiler, Event, Function, Library, Making, Operation, Options, Port, Stream,
     };
