@@ -10,6 +10,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod gnustep;
 mod process;
 mod python;
 mod soak;
@@ -36,6 +37,8 @@ enum Task {
     Soak(soak::Options),
     /// Measure against peers on this machine.
     Bench(bench::Options),
+    /// Prepare Objective-C for Linux out of Debian's packages and print where it is.
+    Gnustep,
 }
 
 fn main() -> ExitCode {
@@ -55,6 +58,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Task::Tidy => tidy::run(&root),
         Task::Soak(options) => soak::run(&root, &options),
         Task::Bench(options) => bench::run(&root, &options),
+        Task::Gnustep => gnustep::run(&root),
     }
 }
 

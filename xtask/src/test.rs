@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 
 use crate::tree::Tree;
-use crate::{process, python, table, tidy};
+use crate::{gnustep, process, python, table, tidy};
 
 /// What the command line of `test` says.
 #[derive(Debug, Args)]
@@ -32,6 +32,8 @@ enum Stage {
     Clippy,
     /// `cargo test`, with the examples in the documentation.
     Test,
+    /// The tests of the Objective-C code, under GNUstep.
+    Objc,
     /// `cargo doc`, warnings are errors.
     Doc,
     /// The Python tests, when the tree has some.
@@ -65,7 +67,7 @@ enum Outcome {
     /// It has nothing to do in this tree, and is left out of the summary.
     Absent,
     /// It could not run here, for the reason given.
-    Skipped(&'static str),
+    Skipped(String),
 }
 
 /// Runs the stages in order up to the first that fails, then prints the time of each.
@@ -115,24 +117,19 @@ fn run_stage(root: &Path, stage: Stage, asked_for: bool) -> Result<Outcome> {
         Stage::Tidy => tidy::run(root)?,
         Stage::Clippy => {
             ensure_component(root, "clippy", "clippy")?;
-            let scope = [
-                "clippy",
-                "--workspace",
-                "--all-targets",
-                "--all-features",
-                "--locked",
-            ];
+            let scope = ["clippy", "--workspace", "--all-targets", "--locked"];
             process::run(process::cargo(root, &scope).args(["--", "-D", "warnings"]))?;
         }
         Stage::Test => process::run(&mut process::cargo(
             root,
-            &["test", "--workspace", "--all-features", "--locked"],
+            &["test", "--workspace", "--locked"],
         ))?,
         Stage::Doc => {
             let mut command =
                 process::cargo(root, &["doc", "--workspace", "--no-deps", "--locked"]);
             process::run(command.env("RUSTDOCFLAGS", "-D warnings"))?;
         }
+        Stage::Objc => return run_objc(root, asked_for),
         Stage::Python => return run_python(root, asked_for),
     }
     Ok(Outcome::Passed)
@@ -157,6 +154,28 @@ fn ensure_component(root: &Path, subcommand: &str, component: &str) -> Result<()
     Ok(())
 }
 
+fn run_objc(root: &Path, asked_for: bool) -> Result<Outcome> {
+    let libraries = match gnustep::prepare(root)? {
+        Ok(libraries) => libraries,
+        Err(reason) if asked_for => bail!("no GNUstep here: {reason}"),
+        Err(reason) => return Ok(Outcome::Skipped(format!("no GNUstep: {reason}"))),
+    };
+    for task in [&["clippy", "--all-targets"][..], &["test"]] {
+        let mut command = process::cargo(root, task);
+        gnustep::point_to(&mut command, &libraries);
+        command.arg("--locked");
+        for package in gnustep::packages(&Tree::load(root)?)? {
+            command.args(["-p", &package, "--features"]);
+            command.arg(format!("{package}/gnustep"));
+        }
+        if task[0] == "clippy" {
+            command.args(["--", "-D", "warnings"]);
+        }
+        process::run(&mut command)?;
+    }
+    Ok(Outcome::Passed)
+}
+
 fn run_python(root: &Path, asked_for: bool) -> Result<Outcome> {
     let tests = python_tests(&Tree::load(root)?);
     if tests.is_empty() {
@@ -168,7 +187,7 @@ fn run_python(root: &Path, asked_for: bool) -> Result<Outcome> {
         if asked_for {
             bail!("{reason} was found: set {} to one", python::VARIABLE);
         }
-        return Ok(Outcome::Skipped(reason));
+        return Ok(Outcome::Skipped(reason.to_owned()));
     };
     let mut command = Command::new(python);
     process::run(

@@ -1,0 +1,135 @@
+//! How many programs are loaded at a time, threads, and that nothing is left over.
+
+use crate::alone;
+use crate::framework::{InMemory, Surface, binary, pooled, request};
+use neuralengine_standin::{live_objects, loaded_programs};
+
+#[test]
+fn more_programs_than_the_limit_are_not_loaded() {
+    let name = "limits::more_programs_than_the_limit_are_not_loaded";
+    if !alone::is_alone(name) {
+        return alone::pass(name, &[]);
+    }
+    let models: Vec<InMemory> = (0..126)
+        .map(|_| InMemory::ready(&binary("add", "a", "b")))
+        .collect();
+    let one_more = InMemory::new(&binary("add", "a", "b"));
+    one_more.compile().unwrap();
+    let (code, text) = one_more.load().unwrap_err();
+    assert_eq!(code, 6);
+    assert!(text.contains("Program load failure (0x50004)"), "{text}");
+
+    // The same program a second time takes no place.
+    let text = std::fs::read_to_string(models[0].directory.join("model.mil")).unwrap();
+    let twin = InMemory::without_files(&text, &[]);
+    twin.load().unwrap();
+    models[0].unload().unwrap();
+    assert!(one_more.load().is_err(), "its twin still has the place");
+    twin.unload().unwrap();
+    one_more.load().unwrap();
+    for model in &models[1..] {
+        model.unload().unwrap();
+    }
+    one_more.unload().unwrap();
+    assert_eq!(loaded_programs(), 0);
+}
+
+#[test]
+fn the_limit_can_be_set() {
+    let name = "limits::the_limit_can_be_set";
+    if !alone::is_alone(name) {
+        return alone::pass(name, &[("ANE_STANDIN_MAX_LOADED", "1")]);
+    }
+    let first = InMemory::ready(&binary("add", "a", "b"));
+    let second = InMemory::new(&binary("add", "a", "b"));
+    assert!(second.load().is_err());
+    first.unload().unwrap();
+    second.load().unwrap();
+}
+
+/// One life of a program.
+fn cycle(text: &str) {
+    pooled(|| {
+        let model = InMemory::ready(text);
+        let (x, y) = (Surface::filled(0x3C00), Surface::small());
+        model
+            .evaluate(&request(&[(0, &x), (1, &x)], &[(0, &y)]))
+            .unwrap();
+        assert_eq!(y.bits(), Some(0x4000));
+        model.unload().unwrap();
+        assert!(!model.directory.exists());
+    });
+}
+
+#[test]
+fn nothing_is_left_after_many_lives() {
+    let name = "limits::nothing_is_left_after_many_lives";
+    if !alone::is_alone(name) {
+        return alone::pass(name, &[]);
+    }
+    let text = binary("add", "a", "b");
+    let lives = |count: usize| {
+        for _ in 0..count {
+            cycle(&text);
+            assert_eq!((live_objects(), loaded_programs()), (0, 0));
+        }
+    };
+    let soak = std::env::var_os("ANE_TRAINER_SOAK").is_some();
+    let count = if soak { 10_000 } else { 200 };
+    lives(200);
+    let (memory, files) = (resident_bytes(), open_files());
+    lives(count);
+    assert_eq!(open_files(), files);
+    let grown = resident_bytes().saturating_sub(memory);
+    // A page or two come and go; a life that kept a page would keep hundreds.
+    let allowed = 1024 * count;
+    assert!(grown < allowed, "{grown} bytes more after {count} lives");
+}
+
+fn resident_bytes() -> usize {
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: usize = text.split(' ').nth(1).unwrap().parse().unwrap();
+    pages * 4096
+}
+
+fn open_files() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+#[test]
+fn old_programs_that_are_not_loaded_are_forgotten() {
+    let name = "limits::old_programs_that_are_not_loaded_are_forgotten";
+    if !alone::is_alone(name) {
+        return alone::pass(name, &[]);
+    }
+    let loaded = InMemory::ready(&binary("add", "a", "b"));
+    let compiled = || {
+        let model = InMemory::new(&binary("add", "a", "b"));
+        model.compile().unwrap();
+        model
+    };
+    let first = compiled();
+    let others: Vec<InMemory> = (0..255).map(|_| compiled()).collect();
+    assert!(first.is_compiled());
+    let last = compiled();
+    assert!(!first.is_compiled());
+    assert!(loaded.is_compiled() && last.is_compiled() && others[0].is_compiled());
+}
+
+#[test]
+fn many_threads_start_cold() {
+    let name = "limits::many_threads_start_cold";
+    if !alone::is_alone(name) {
+        return alone::pass(name, &[]);
+    }
+    let gate = std::sync::Barrier::new(32);
+    std::thread::scope(|scope| {
+        for _ in 0..32 {
+            scope.spawn(|| {
+                gate.wait();
+                cycle(&binary("add", "a", "b"));
+            });
+        }
+    });
+    assert_eq!((live_objects(), loaded_programs()), (0, 0));
+}
