@@ -1,5 +1,6 @@
 //! What can go wrong on a device.
 
+use crate::apple::AppleError;
 use ane_engine::{BindError, PlanError};
 use ane_ir::TensorType;
 
@@ -73,7 +74,16 @@ pub enum DeviceError {
     /// The engine cannot bind the buffers.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// Apple's frameworks, or their stand-ins, refused or failed.
+    #[error(transparent)]
+    Apple(Box<AppleError>),
     /// The system cannot start the device's threads.
     #[error("cannot start threads")]
     Threads(#[source] std::io::Error),
+}
+
+impl From<AppleError> for DeviceError {
+    fn from(e: AppleError) -> Self {
+        Self::Apple(Box::new(e))
+    }
 }

@@ -26,18 +26,20 @@
 //! # }
 //! ```
 
+mod apple;
 mod buffer;
 mod device;
 mod error;
 mod null;
 mod software;
 
+pub use apple::{AppleError, AppleOptions, Detection, System, detect};
 pub use buffer::{Buffer, Layout};
 pub use device::{Bound, Counter, Counts, Device, Executable, Port};
 pub use error::DeviceError;
 
 use ane_engine::{Pool, simd::Isa};
-use ane_ir::{Numerics, Target};
+use ane_ir::{Numerics, Route, Target};
 use std::sync::Arc;
 
 /// What a device is opened with.
@@ -51,6 +53,8 @@ pub struct Settings {
     pub isa: Isa,
     /// Threads that devices and the host share; made by the device when left out.
     pub pool: Option<Arc<Pool>>,
+    /// Where the device `apple` finds its frameworks and keeps its files.
+    pub apple: AppleOptions,
 }
 
 impl Default for Settings {
@@ -60,6 +64,7 @@ impl Default for Settings {
             numerics: Numerics::ieee(),
             isa: Isa::detect(),
             pool: None,
+            apple: AppleOptions::default(),
         }
     }
 }
@@ -76,17 +81,30 @@ pub struct Entry {
 }
 
 /// Every device, in alphabetical order.
-pub const DEVICES: &[Entry] = &[null::ENTRY, software::ENTRY];
+pub const DEVICES: &[Entry] = &[apple::ENTRY, null::ENTRY, software::ENTRY];
 
-/// The best device that can be opened here.
-pub const BEST: &str = "software";
+/// The name of the best device here: `apple` where there is a Neural Engine and its frameworks can be opened, `software`
+/// everywhere else.
+pub fn best() -> &'static str {
+    let found = detect();
+    let settings = Settings {
+        target: Target::new(found.chip, Route::E5rt),
+        ..Settings::default()
+    };
+    if found.engine && open(apple::ENTRY.name, &settings).is_ok() {
+        apple::ENTRY.name
+    } else {
+        software::ENTRY.name
+    }
+}
 
-/// Opens the device called `name`; `auto` is the best there is.
+/// Opens the device called `name`; `auto` is the best there is. A device that is a chip takes the target `software` for
+/// the chip of this machine.
 ///
 /// # Errors
 /// When there is none of that name, or it cannot be opened.
 pub fn open(name: &str, settings: &Settings) -> Result<Box<dyn Device>, DeviceError> {
-    let name = if name == "auto" { BEST } else { name };
+    let name = if name == "auto" { best() } else { name };
     let entry = DEVICES
         .iter()
         .find(|e| e.name == name)

@@ -144,7 +144,7 @@ impl Bench {
             .arg(self.directory.path())
             .arg(steps.to_string())
             .env("ANE_STANDIN_CHIP", "h13")
-            .env("ANE_STANDIN_THREADS", "2")
+            .env("ANE_STANDIN_THREADS", "1")
             .env_remove("ANE_STANDIN_FAULTS");
         command
     }
@@ -162,6 +162,7 @@ impl Bench {
         let mut command = self.command(4);
         command
             .env("ANE_STANDIN_FAULTS", &faults)
+            .env("ANE_STANDIN_THREADS", "2")
             .env("ANE_STANDIN_LOG", "1");
         command
     }
