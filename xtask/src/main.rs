@@ -1,7 +1,7 @@
 //! The task runner of the workspace, started as `cargo xtask`.
 //!
-//! `test` is the whole gate, `tidy` checks the rules that compilers do not know, `soak` runs the long forms of the tests, and
-//! `bench` compares the trainer with its peers on this machine.
+//! `test` is the whole gate, `tidy` checks the rules that compilers do not know, `mac-check` compiles for macOS elsewhere, `soak` runs
+//! the long forms of the tests, and `bench` compares the trainer with its peers on this machine.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
@@ -10,6 +10,8 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod debian;
+mod mac_check;
 mod process;
 mod python;
 mod soak;
@@ -17,6 +19,7 @@ mod table;
 mod test;
 mod tidy;
 mod tree;
+mod unavailable;
 
 /// The tasks of this workspace.
 #[derive(Debug, Parser)]
@@ -32,6 +35,8 @@ enum Task {
     Test(test::Options),
     /// Check the rules of this tree that compilers do not know.
     Tidy,
+    /// Compile, lint and link everything for macOS, on a machine that is none.
+    MacCheck,
     /// Run the tests in release mode in their long forms.
     Soak(soak::Options),
     /// Measure against peers on this machine.
@@ -53,6 +58,7 @@ fn run(arguments: Arguments) -> Result<()> {
     match arguments.task {
         Task::Test(options) => test::run(&root, &options),
         Task::Tidy => tidy::run(&root),
+        Task::MacCheck => mac_check::run(&root),
         Task::Soak(options) => soak::run(&root, &options),
         Task::Bench(options) => bench::run(&root, &options),
     }

@@ -8,7 +8,8 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 
 use crate::tree::Tree;
-use crate::{process, python, table, tidy};
+use crate::unavailable::Unavailable;
+use crate::{mac_check, process, python, table, tidy};
 
 /// What the command line of `test` says.
 #[derive(Debug, Args)]
@@ -32,6 +33,8 @@ enum Stage {
     Clippy,
     /// `cargo test`, with the examples in the documentation.
     Test,
+    /// The rules of `cargo xtask mac-check`, where its tools can be had.
+    MacCheck,
     /// `cargo doc`, warnings are errors.
     Doc,
     /// The Python tests, when the tree has some.
@@ -64,8 +67,6 @@ enum Outcome {
     Passed,
     /// It has nothing to do in this tree, and is left out of the summary.
     Absent,
-    /// It could not run here, for the reason given.
-    Skipped(&'static str),
 }
 
 /// Runs the stages in order up to the first that fails, then prints the time of each.
@@ -86,10 +87,10 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
         println!("\n== {name}");
         let start = Instant::now();
         let asked_for = options.only.contains(&stage);
-        let state = match run_stage(root, stage, asked_for) {
+        let state = match run_stage(root, stage) {
             Ok(Outcome::Absent) => continue,
             Ok(Outcome::Passed) => "ok".to_owned(),
-            Ok(Outcome::Skipped(reason)) => format!("skipped: {reason}"),
+            Err(error) if !asked_for && error.is::<Unavailable>() => format!("skipped: {error}"),
             Err(error) => {
                 failure = Some(error.context(format!("stage {name}")));
                 "FAILED".to_owned()
@@ -106,7 +107,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
     failure.map_or(Ok(()), Err)
 }
 
-fn run_stage(root: &Path, stage: Stage, asked_for: bool) -> Result<Outcome> {
+fn run_stage(root: &Path, stage: Stage) -> Result<Outcome> {
     match stage {
         Stage::Fmt => {
             ensure_component(root, "fmt", "rustfmt")?;
@@ -128,12 +129,13 @@ fn run_stage(root: &Path, stage: Stage, asked_for: bool) -> Result<Outcome> {
             root,
             &["test", "--workspace", "--all-features", "--locked"],
         ))?,
+        Stage::MacCheck => mac_check::run(root)?,
         Stage::Doc => {
             let mut command =
                 process::cargo(root, &["doc", "--workspace", "--no-deps", "--locked"]);
             process::run(command.env("RUSTDOCFLAGS", "-D warnings"))?;
         }
-        Stage::Python => return run_python(root, asked_for),
+        Stage::Python => return run_python(root),
     }
     Ok(Outcome::Passed)
 }
@@ -157,18 +159,15 @@ fn ensure_component(root: &Path, subcommand: &str, component: &str) -> Result<()
     Ok(())
 }
 
-fn run_python(root: &Path, asked_for: bool) -> Result<Outcome> {
+fn run_python(root: &Path) -> Result<Outcome> {
     let tests = python_tests(&Tree::load(root)?);
     if tests.is_empty() {
         println!("there are no Python tests in this tree");
         return Ok(Outcome::Absent);
     }
     let Some(python) = python::with_module(root, "pytest") else {
-        let reason = "no Python with pytest";
-        if asked_for {
-            bail!("{reason} was found: set {} to one", python::VARIABLE);
-        }
-        return Ok(Outcome::Skipped(reason));
+        let reason = format!("no Python with pytest: set {} to one", python::VARIABLE);
+        return Err(Unavailable(reason).into());
     };
     let mut command = Command::new(python);
     process::run(
