@@ -14,6 +14,7 @@ mod debian;
 mod mac_check;
 mod process;
 mod python;
+mod python_tests;
 mod soak;
 mod table;
 mod test;

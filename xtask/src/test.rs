@@ -1,15 +1,14 @@
 //! `cargo xtask test`: every check that a change has to pass, stage by stage, with the time each took.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 
-use crate::tree::Tree;
 use crate::unavailable::Unavailable;
-use crate::{mac_check, process, python, table, tidy};
+use crate::{mac_check, process, python_tests, table, tidy};
 
 /// What the command line of `test` says.
 #[derive(Debug, Args)]
@@ -61,8 +60,8 @@ impl Options {
     }
 }
 
-/// What became of a stage.
-enum Outcome {
+/// What became of a stage that found nothing wrong.
+pub(crate) enum Outcome {
     /// It ran and found nothing.
     Passed,
     /// It has nothing to do in this tree, and is left out of the summary.
@@ -135,7 +134,7 @@ fn run_stage(root: &Path, stage: Stage) -> Result<Outcome> {
                 process::cargo(root, &["doc", "--workspace", "--no-deps", "--locked"]);
             process::run(command.env("RUSTDOCFLAGS", "-D warnings"))?;
         }
-        Stage::Python => return run_python(root),
+        Stage::Python => return python_tests::run(root),
     }
     Ok(Outcome::Passed)
 }
@@ -159,38 +158,6 @@ fn ensure_component(root: &Path, subcommand: &str, component: &str) -> Result<()
     Ok(())
 }
 
-fn run_python(root: &Path) -> Result<Outcome> {
-    let tests = python_tests(&Tree::load(root)?);
-    if tests.is_empty() {
-        println!("there are no Python tests in this tree");
-        return Ok(Outcome::Absent);
-    }
-    let Some(python) = python::with_module(root, "pytest") else {
-        let reason = format!("no Python with pytest: set {} to one", python::VARIABLE);
-        return Err(Unavailable(reason).into());
-    };
-    let mut command = Command::new(python);
-    process::run(
-        command
-            .current_dir(root)
-            .args(["-m", "pytest", "-q"])
-            .args(tests),
-    )?;
-    Ok(Outcome::Passed)
-}
-
-/// The `test_*.py` files of the Python package and of the crates' test folders.
-fn python_tests(tree: &Tree) -> Vec<PathBuf> {
-    let is_test = |path: &&str| {
-        let parts: Vec<&str> = path.split('/').collect();
-        let name = parts.last().copied().unwrap_or_default();
-        let in_place =
-            parts[0] == "python" || (parts[0] == "crates" && parts.get(2) == Some(&"tests"));
-        in_place && name.starts_with("test_") && name.ends_with(".py")
-    };
-    tree.paths().filter(is_test).map(PathBuf::from).collect()
-}
-
 fn seconds(duration: Duration) -> String {
     format!("{:.1} s", duration.as_secs_f64())
 }
@@ -212,21 +179,5 @@ mod tests {
         }
         .stages();
         assert_eq!(all, Stage::value_variants());
-    }
-
-    #[test]
-    fn finds_python_tests_where_they_live_and_nowhere_else() {
-        let tree = Tree::fixture(&[
-            ("python/tests/test_fit.py", ""),
-            ("python/ane_trainer/fit.py", ""),
-            ("crates/ane-trainer/tests/export/test_export.py", ""),
-            ("crates/ane-trainer/src/test_data.py", ""),
-            ("xtask/peers/test_peer.py", ""),
-        ]);
-        let expected = [
-            "crates/ane-trainer/tests/export/test_export.py",
-            "python/tests/test_fit.py",
-        ];
-        assert_eq!(python_tests(&tree), expected.map(PathBuf::from));
     }
 }
