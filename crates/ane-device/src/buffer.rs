@@ -48,6 +48,12 @@ impl Buffer {
         Self { ty, layout, memory }
     }
 
+    /// A buffer over memory that a device has made, with `layout.bytes(&ty)` bytes or more.
+    pub(crate) fn over(ty: TensorType, layout: Layout, memory: SharedBuffer) -> Self {
+        debug_assert!(memory.len() >= layout.bytes(&ty), "memory of {ty}");
+        Self { ty, layout, memory }
+    }
+
     /// Logical type.
     pub fn ty(&self) -> &TensorType {
         &self.ty
@@ -129,7 +135,7 @@ impl Buffer {
         let row = self.ty.shape.last() * self.ty.dtype.bytes();
         self.memory.read(|x| match self.layout {
             Layout::Dense => x[..self.ty.bytes()].to_vec(),
-            Layout::Rows { row_bytes } => x
+            Layout::Rows { row_bytes } => x[..self.layout.bytes(&self.ty)]
                 .chunks_exact(row_bytes)
                 .flat_map(|r| &r[..row])
                 .copied()

@@ -1,5 +1,6 @@
 //! What can go wrong on a device.
 
+use crate::supervised::SupervisedError;
 use ane_engine::{BindError, PlanError};
 use ane_ir::TensorType;
 
@@ -41,6 +42,16 @@ pub enum DeviceError {
         /// The buffer's type.
         found: TensorType,
     },
+    /// The caller bound a buffer that another device allocated.
+    #[error(
+        "the buffer of port `{port}` belongs to another device; allocate it on this `{device}`"
+    )]
+    ForeignBuffer {
+        /// The port.
+        port: String,
+        /// The device.
+        device: &'static str,
+    },
     /// The caller copied the wrong number of elements.
     #[error("the buffer holds {expected} elements ({ty}), {found} were given")]
     Length {
@@ -73,7 +84,30 @@ pub enum DeviceError {
     /// The engine cannot bind the buffers.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The worker of a supervised device is gone, late, or says that its device failed.
+    #[error(transparent)]
+    Supervised(#[from] SupervisedError),
     /// The system cannot start the device's threads.
     #[error("cannot start threads")]
     Threads(#[source] std::io::Error),
+}
+
+impl DeviceError {
+    /// Whether the device itself failed, so that starting it again may help, and not its caller or the system.
+    pub fn is_fault(&self) -> bool {
+        match self {
+            Self::Unknown { .. }
+            | Self::NoSuchPort { .. }
+            | Self::PortBinding { .. }
+            | Self::PortType { .. }
+            | Self::ForeignBuffer { .. }
+            | Self::Length { .. }
+            | Self::Target { .. }
+            | Self::Unsupported { .. }
+            | Self::Plan(_)
+            | Self::Bind(_)
+            | Self::Threads(_) => false,
+            Self::Supervised(e) => e.is_fault(),
+        }
+    }
 }

@@ -31,10 +31,12 @@ mod device;
 mod error;
 mod null;
 mod software;
+mod supervised;
 
 pub use buffer::{Buffer, Layout};
 pub use device::{Bound, Counter, Counts, Device, Executable, Port};
 pub use error::DeviceError;
+pub use supervised::{MEMORY_VARIABLE, Supervised, SupervisedError, Supervision, Worker, serve};
 
 use ane_engine::{Pool, simd::Isa};
 use ane_ir::{Numerics, Target};
@@ -86,13 +88,17 @@ pub const BEST: &str = "software";
 /// # Errors
 /// When there is none of that name, or it cannot be opened.
 pub fn open(name: &str, settings: &Settings) -> Result<Box<dyn Device>, DeviceError> {
+    (find(name)?.open)(settings)
+}
+
+/// The device called `name`; `auto` is the best there is.
+fn find(name: &str) -> Result<&'static Entry, DeviceError> {
     let name = if name == "auto" { BEST } else { name };
-    let entry = DEVICES
+    DEVICES
         .iter()
         .find(|e| e.name == name)
         .ok_or_else(|| DeviceError::Unknown {
             name: name.to_owned(),
             known: DEVICES.iter().map(|e| e.name).collect(),
-        })?;
-    (entry.open)(settings)
+        })
 }

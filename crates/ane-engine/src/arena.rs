@@ -2,6 +2,7 @@
 
 use std::{
     alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error},
+    any::Any,
     ptr::NonNull,
     sync::{
         Arc,
@@ -26,7 +27,7 @@ pub enum Access {
 /// # Safety
 /// Until the value is dropped, [`Foreign::bytes`] initialised bytes from [`Foreign::start`] on must be readable and
 /// writable by this process, and nothing else may touch them between [`Foreign::begin`] and [`Foreign::end`].
-pub unsafe trait Foreign: Send + Sync + std::fmt::Debug {
+pub unsafe trait Foreign: Any + Send + Sync + std::fmt::Debug {
     /// Where it starts, aligned to 64 bytes.
     fn start(&self) -> NonNull<u8>;
     /// Its size.
@@ -87,6 +88,16 @@ impl Drop for Hold<'_> {
     }
 }
 
+/// Exclusive access on behalf of a buffer's owner, until dropped.
+#[derive(Debug)]
+pub struct Lent<'a>(&'a SharedBuffer);
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        self.0.0.held.store(false, Ordering::Release);
+    }
+}
+
 impl SharedBuffer {
     /// A buffer of `bytes` zero bytes.
     pub fn new(bytes: usize) -> Self {
@@ -142,13 +153,33 @@ impl SharedBuffer {
         self.0.start.as_ptr().cast()
     }
 
+    /// The owner of foreign memory, when it is an `O`.
+    pub fn owner<O: Foreign>(&self) -> Option<&O> {
+        let owner: &dyn Any = &**self.0.foreign.as_ref()?;
+        owner.downcast_ref()
+    }
+
+    /// Waits for exclusive access for the owner itself: a device that is about to run on its own memory.
+    ///
+    /// The owner hears nothing of it, since [`Foreign::begin`] would take the memory away from the device. A buffer
+    /// must not be lent twice by one thread; who needs several takes them in the order of [`SharedBuffer::address`].
+    pub fn lend(&self) -> Lent<'_> {
+        self.wait();
+        Lent(self)
+    }
+
+    /// Where the memory starts, as a number: an order in which threads can wait for several buffers.
+    pub fn address(&self) -> usize {
+        self.0.start.addr().get()
+    }
+
     /// Waits for exclusive access.
     pub(crate) fn hold(&self, access: Access) -> Hold<'_> {
         self.take(access);
         Hold(self, access)
     }
 
-    pub(crate) fn take(&self, access: Access) {
+    fn wait(&self) {
         while self
             .0
             .held
@@ -157,6 +188,10 @@ impl SharedBuffer {
         {
             std::thread::yield_now();
         }
+    }
+
+    pub(crate) fn take(&self, access: Access) {
+        self.wait();
         if let Some(owner) = &self.0.foreign {
             owner.begin(access);
         }
@@ -270,6 +305,10 @@ mod tests {
             ("end", Write),
         ];
         assert_eq!(*calls.lock().unwrap(), expected);
+        drop(a.lend());
+        assert_eq!(*calls.lock().unwrap(), expected, "a loan is silent");
+        assert!(a.owner::<Borrowed>().is_some());
+        assert!(SharedBuffer::new(64).owner::<Borrowed>().is_none());
     }
 
     #[test]

@@ -29,7 +29,7 @@ mod plan;
 mod pool;
 pub mod simd;
 
-pub use arena::{Access, Foreign, SharedBuffer};
+pub use arena::{Access, Foreign, Lent, SharedBuffer};
 pub use exec::{BindError, Bound, ForEach, MOST_STATE, Parameter, Update};
 pub use plan::{Options, Plan, PlanError, Port};
 pub use pool::{Job, Pool, Team};
