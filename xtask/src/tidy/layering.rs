@@ -10,7 +10,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("ane-ir", &[]),
     ("ane-mil", &["ane-ir"]),
     ("ane-engine", &["ane-ir"]),
-    ("ane-device", &["ane-ir", "ane-mil", "ane-engine"]),
+    (
+        "ane-device",
+        &["ane-ir", "ane-mil", "ane-engine", "gnustep-shim"],
+    ),
+    ("ane-standin", &["ane-ir", "ane-mil", "ane-engine"]),
     (
         "ane-train",
         &["ane-ir", "ane-mil", "ane-engine", "ane-device"],
@@ -19,8 +23,26 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "ane-trainer",
         &["ane-ir", "ane-mil", "ane-engine", "ane-device", "ane-train"],
     ),
+    (
+        "espresso-standin",
+        &["ane-ir", "ane-mil", "ane-engine", "ane-standin"],
+    ),
+    ("gnustep-shim", &[]),
+    (
+        "neuralengine-standin",
+        &[
+            "ane-ir",
+            "ane-mil",
+            "ane-engine",
+            "ane-standin",
+            "gnustep-shim",
+        ],
+    ),
     ("xtask", &[]),
 ];
+
+/// Stand-ins for what a system brings along: tests may load them, nothing is built on them.
+const FOR_TESTS: &[&str] = &["ane-standin", "espresso-standin", "neuralengine-standin"];
 
 /// The sections of a manifest that hold dependencies.
 const SECTIONS: &[&str] = &["dependencies", "dev-dependencies", "build-dependencies"];
@@ -81,7 +103,8 @@ fn check_manifest(file: &File) -> Vec<Violation> {
                 let is_ours = ALLOWED.iter().any(|(ours, _)| *ours == name);
                 // A package may name itself for its own tests, to switch features on.
                 let is_own_test = name == package && *section == "dev-dependencies";
-                if is_ours && !allowed.contains(&name) && !is_own_test {
+                let is_for_tests = FOR_TESTS.contains(&name) && *section == "dev-dependencies";
+                if is_ours && !allowed.contains(&name) && !is_own_test && !is_for_tests {
                     let message = format!("`{package}` may not depend on `{name}` ({section})");
                     violations.push(Violation::new(&file.path, line_of(file, key), message));
                 }
@@ -113,10 +136,12 @@ mod tests {
     fn dependencies_that_point_down_pass() {
         let device = "[package]\nname = \"ane-device\"\n[dependencies]\nane-ir.workspace = true\nhalf = \"2\"\n[dev-dependencies]\nane-mil = { path = \"../ane-mil\" }\n";
         let ir = "[package]\nname = \"ane-ir\"\n[dev-dependencies]\nane-ir = { path = \".\", features = [\"testing\"] }\n";
+        let train = "[package]\nname = \"ane-train\"\n[dev-dependencies]\nespresso-standin.workspace = true\n";
         let other = "[package]\nname = \"other\"\n";
         let files = [
             ("crates/ane-device/Cargo.toml", device),
             ("crates/ane-ir/Cargo.toml", ir),
+            ("crates/ane-train/Cargo.toml", train),
             ("elsewhere/Cargo.toml", other),
         ];
         assert_eq!(findings(super::check, &files), [""; 0]);
@@ -126,11 +151,14 @@ mod tests {
     fn dependencies_that_point_up_or_sideways_are_reported() {
         let mil = "[package]\nname = \"ane-mil\"\n[dependencies]\nane-engine.workspace = true\n[dev-dependencies.below]\npackage = \"ane-device\"\npath = \"x\"\n";
         let engine = "[package]\nname = \"ane-engine\"\n[target.'cfg(unix)'.build-dependencies]\nane-train = { path = \"x\" }\n";
+        let device = "[package]\nname = \"ane-device\"\n[dependencies]\nespresso-standin.workspace = true\n";
         let files = [
             ("crates/ane-mil/Cargo.toml", mil),
             ("crates/ane-engine/Cargo.toml", engine),
+            ("crates/ane-device/Cargo.toml", device),
         ];
         let expected = [
+            "crates/ane-device/Cargo.toml:4: `ane-device` may not depend on `espresso-standin` (dependencies)",
             "crates/ane-engine/Cargo.toml:4: `ane-engine` may not depend on `ane-train` (build-dependencies)",
             "crates/ane-mil/Cargo.toml:4: `ane-mil` may not depend on `ane-engine` (dependencies)",
             "crates/ane-mil/Cargo.toml:5: `ane-mil` may not depend on `ane-device` (dev-dependencies)",

@@ -11,12 +11,16 @@ const PLACES: &[&str] = &[
     "crates/ane-engine/src/exec",
     "crates/ane-engine/src/gemm",
     "crates/ane-engine/src/simd",
+    "crates/espresso-standin",
+    "crates/gnustep-shim",
+    "crates/neuralengine-standin",
 ];
 
 /// Packages whose roots forbid unsafe code.
 const FORBIDDING: &[&str] = &[
     "crates/ane-ir",
     "crates/ane-mil",
+    "crates/ane-standin",
     "crates/ane-train",
     "crates/ane-trainer",
     "xtask",

@@ -1,0 +1,255 @@
+//! What the environment variables of the stand-ins say. They are read here and nowhere else.
+//!
+//! | variable | meaning | unset |
+//! |---|---|---|
+//! | `ANE_STANDIN_CHIP` | the chip that the machine pretends to have, `h13` to `h17` | `h16` |
+//! | `ANE_STANDIN_FAULTS` | directory of planned [`Faults`] | no faults |
+//! | `ANE_STANDIN_LOG` | any value: reasons of errors go to standard error | silence |
+//! | `ANE_STANDIN_MAX_LOADED` | programs that may be loaded at a time | 126 |
+//! | `ANE_STANDIN_NUMERICS` | `ieee`, `pessimistic` or `silicon` | `ieee` |
+//! | `ANE_STANDIN_THREADS` | threads of the engine | one per processor |
+//! | `ANE_TRAINER_ISA` | instruction set of the engine, as for the software device | the fastest |
+
+use crate::faults::{Faults, FaultsError};
+use ane_engine::{
+    Options,
+    simd::{Isa, ParseIsaError},
+};
+use ane_ir::{Chip, Numerics, Target};
+use std::{
+    ffi::OsString,
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+/// Programs that a recent system keeps loaded per process, by the reports.
+const MAX_LOADED: usize = 126;
+
+/// A numeric policy by name, the same names that the trainer's command line has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NumericsKind {
+    /// The target's cliffs over IEEE arithmetic.
+    Ieee,
+    /// The worst reported habits on top.
+    Pessimistic,
+    /// The non-finite rules of silicon on top.
+    Silicon,
+}
+
+impl NumericsKind {
+    const ALL: [(&'static str, Self); 3] = [
+        ("ieee", Self::Ieee),
+        ("pessimistic", Self::Pessimistic),
+        ("silicon", Self::Silicon),
+    ];
+
+    /// The policy on `target`.
+    pub fn on(self, target: &Target) -> Numerics {
+        let base = Numerics::of(target);
+        match self {
+            Self::Ieee => base,
+            Self::Pessimistic => base.pessimistic(),
+            Self::Silicon => base.silicon(),
+        }
+    }
+}
+
+/// A variable has a value that means nothing.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EnvironmentError {
+    /// Not one of the values there are.
+    #[error("`{variable}` is `{found}`, expected {expected}")]
+    Value {
+        /// The variable.
+        variable: &'static str,
+        /// Its value.
+        found: String,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// No instruction set.
+    #[error("`ANE_TRAINER_ISA`: {0}")]
+    Isa(#[from] ParseIsaError),
+    /// The planned faults cannot be used.
+    #[error("`ANE_STANDIN_FAULTS`: {0}")]
+    Faults(#[from] FaultsError),
+}
+
+/// How a stand-in behaves.
+#[derive(Debug, Clone)]
+pub struct Environment {
+    /// The chip that the machine pretends to have.
+    pub chip: Chip,
+    /// The numeric policy.
+    pub numerics: NumericsKind,
+    /// Threads of the engine.
+    pub threads: usize,
+    /// Programs that may be loaded at a time.
+    pub max_loaded: usize,
+    /// Instruction set of the engine.
+    pub isa: Isa,
+    /// What goes wrong, and when.
+    pub faults: Faults,
+    /// Whether reasons of errors go to standard error.
+    pub log: bool,
+}
+
+impl Default for Environment {
+    fn default() -> Self {
+        Self {
+            chip: Chip::H16,
+            numerics: NumericsKind::Ieee,
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            max_loaded: MAX_LOADED,
+            isa: Isa::detect(),
+            faults: Faults::none(),
+            log: false,
+        }
+    }
+}
+
+/// The hardware chip of a name such as `h16` or, with a variant's letter, `h16g`.
+pub fn host_chip_of(name: &str) -> Option<Chip> {
+    let family = name.strip_suffix(['c', 'd', 'g', 's']).unwrap_or(name);
+    Chip::HARDWARE.into_iter().find(|c| c.name() == family)
+}
+
+impl Environment {
+    /// Reads the variables of this process.
+    ///
+    /// # Errors
+    /// When one has a value that means nothing.
+    pub fn read() -> Result<Self, EnvironmentError> {
+        Self::from_variables(|name| std::env::var_os(name))
+    }
+
+    /// As [`Self::read`], from any source of variables.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn from_variables(
+        get: impl Fn(&'static str) -> Option<OsString>,
+    ) -> Result<Self, EnvironmentError> {
+        let text = |name| get(name).map(|value| value.to_string_lossy().into_owned());
+        let mut environment = Self::default();
+        if let Some(name) = text("ANE_STANDIN_CHIP") {
+            environment.chip = host_chip_of(&name)
+                .ok_or_else(|| value("ANE_STANDIN_CHIP", &name, "h13 to h17"))?;
+        }
+        if let Some(name) = text("ANE_STANDIN_NUMERICS") {
+            let known = NumericsKind::ALL.into_iter().find(|(n, _)| *n == name);
+            (_, environment.numerics) = known.ok_or_else(|| {
+                value(
+                    "ANE_STANDIN_NUMERICS",
+                    &name,
+                    "ieee, pessimistic or silicon",
+                )
+            })?;
+        }
+        if let Some(number) = text("ANE_STANDIN_THREADS") {
+            environment.threads = positive("ANE_STANDIN_THREADS", &number)?;
+        }
+        if let Some(number) = text("ANE_STANDIN_MAX_LOADED") {
+            environment.max_loaded = positive("ANE_STANDIN_MAX_LOADED", &number)?;
+        }
+        if let Some(name) = text("ANE_TRAINER_ISA") {
+            environment.isa = Isa::from_str(&name)?;
+        }
+        if let Some(directory) = get("ANE_STANDIN_FAULTS") {
+            environment.faults = Faults::directory(Path::new(&PathBuf::from(directory)))?;
+        }
+        environment.log = get("ANE_STANDIN_LOG").is_some();
+        Ok(environment)
+    }
+
+    /// How programs for `target` are compiled here.
+    pub fn options(&self, target: &Target) -> Options {
+        Options {
+            numerics: self.numerics.on(target),
+            isa: self.isa,
+        }
+    }
+
+    /// Writes a line to standard error if that is wanted.
+    pub fn log(&self, library: &str, line: impl fmt::Display) {
+        if self.log {
+            eprintln!("{library}: {line}");
+        }
+    }
+}
+
+fn value(variable: &'static str, found: &str, expected: &'static str) -> EnvironmentError {
+    EnvironmentError::Value {
+        variable,
+        found: found.to_owned(),
+        expected,
+    }
+}
+
+fn positive(variable: &'static str, text: &str) -> Result<usize, EnvironmentError> {
+    text.parse()
+        .ok()
+        .filter(|&number| number > 0)
+        .ok_or_else(|| value(variable, text, "a number from 1"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(variables: &[(&str, &str)]) -> Result<Environment, EnvironmentError> {
+        Environment::from_variables(|name| {
+            let found = variables.iter().find(|(n, _)| *n == name);
+            found.map(|(_, value)| value.into())
+        })
+    }
+
+    #[test]
+    fn without_variables_it_is_an_m4_without_faults() {
+        let e = of(&[]).unwrap();
+        assert_eq!((e.chip, e.max_loaded, e.log), (Chip::H16, 126, false));
+        assert_eq!(e.numerics, NumericsKind::Ieee);
+        assert_eq!(e.isa, Isa::detect());
+    }
+
+    #[test]
+    fn every_variable_is_obeyed() {
+        let e = of(&[
+            ("ANE_STANDIN_CHIP", "h13g"),
+            ("ANE_STANDIN_LOG", ""),
+            ("ANE_STANDIN_MAX_LOADED", "7"),
+            ("ANE_STANDIN_NUMERICS", "pessimistic"),
+            ("ANE_STANDIN_THREADS", "3"),
+            ("ANE_TRAINER_ISA", "portable"),
+        ])
+        .unwrap();
+        assert_eq!((e.chip, e.max_loaded, e.threads), (Chip::H13, 7, 3));
+        assert!(e.log);
+        let target = "h13".parse().unwrap();
+        assert_eq!(
+            e.options(&target),
+            Options {
+                numerics: Numerics::of(&target).pessimistic(),
+                isa: Isa::Portable,
+            }
+        );
+    }
+
+    #[test]
+    fn values_that_mean_nothing_are_errors_that_name_the_variable() {
+        for (variable, found) in [
+            ("ANE_STANDIN_CHIP", "m4"),
+            ("ANE_STANDIN_CHIP", "software"),
+            ("ANE_STANDIN_FAULTS", "/nowhere/at/all"),
+            ("ANE_STANDIN_MAX_LOADED", "0"),
+            ("ANE_STANDIN_NUMERICS", "exact"),
+            ("ANE_STANDIN_THREADS", "two"),
+            ("ANE_TRAINER_ISA", "mmx"),
+        ] {
+            let error = of(&[(variable, found)]).unwrap_err().to_string();
+            assert!(error.contains(variable), "{error}");
+        }
+    }
+}
