@@ -1,6 +1,6 @@
 //! What can go wrong on a device.
 
-use crate::supervised::SupervisedError;
+use crate::{apple::AppleError, supervised::SupervisedError};
 use ane_engine::{BindError, PlanError};
 use ane_ir::TensorType;
 
@@ -87,6 +87,9 @@ pub enum DeviceError {
     /// The worker of a supervised device is gone, late, or says that its device failed.
     #[error(transparent)]
     Supervised(#[from] SupervisedError),
+    /// Apple's frameworks, or their stand-ins, refused or failed.
+    #[error(transparent)]
+    Apple(Box<AppleError>),
     /// The system cannot start the device's threads.
     #[error("cannot start threads")]
     Threads(#[source] std::io::Error),
@@ -107,7 +110,14 @@ impl DeviceError {
             | Self::Plan(_)
             | Self::Bind(_)
             | Self::Threads(_) => false,
+            Self::Apple(e) => e.is_fault(),
             Self::Supervised(e) => e.is_fault(),
         }
+    }
+}
+
+impl From<AppleError> for DeviceError {
+    fn from(e: AppleError) -> Self {
+        Self::Apple(Box::new(e))
     }
 }

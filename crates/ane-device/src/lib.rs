@@ -26,6 +26,7 @@
 //! # }
 //! ```
 
+mod apple;
 mod buffer;
 mod device;
 mod error;
@@ -33,6 +34,7 @@ mod null;
 mod software;
 mod supervised;
 
+pub use apple::{AppleError, AppleOptions};
 pub use buffer::{Buffer, Layout};
 pub use device::{Bound, Counter, Counts, Device, Executable, Port};
 pub use error::DeviceError;
@@ -53,6 +55,8 @@ pub struct Settings {
     pub isa: Isa,
     /// Threads that devices and the host share; made by the device when left out.
     pub pool: Option<Arc<Pool>>,
+    /// Where the device `apple` finds its frameworks and keeps its files.
+    pub apple: AppleOptions,
 }
 
 impl Default for Settings {
@@ -62,6 +66,7 @@ impl Default for Settings {
             numerics: Numerics::ieee(),
             isa: Isa::detect(),
             pool: None,
+            apple: AppleOptions::default(),
         }
     }
 }
@@ -78,7 +83,7 @@ pub struct Entry {
 }
 
 /// Every device, in alphabetical order.
-pub const DEVICES: &[Entry] = &[null::ENTRY, software::ENTRY];
+pub const DEVICES: &[Entry] = &[apple::ENTRY, null::ENTRY, software::ENTRY];
 
 /// The best device that can be opened here.
 pub const BEST: &str = "software";

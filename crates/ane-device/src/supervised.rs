@@ -83,8 +83,8 @@ impl Supervision {
     }
 }
 
-/// A device that runs in a worker.
-#[derive(Debug)]
+/// A device that runs in a worker. Clones share the worker.
+#[derive(Debug, Clone)]
 pub struct Supervised {
     target: Target,
     session: Arc<Session>,

@@ -70,6 +70,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         numerics: Numerics::of(&target),
         isa: Isa::detect(),
         pool: Some(pool.clone()),
+        ..Settings::default()
     };
     let loss = Loss::CrossEntropy {
         label_smoothing: 0.0,

@@ -131,6 +131,7 @@ impl RunConfig {
             numerics: self.numerics()?,
             isa,
             pool: Some(pool.clone()),
+            ..Settings::default()
         };
         Ok(ane_device::open(&self.device, &settings)?)
     }

@@ -151,7 +151,8 @@ mod tests {
     fn dependencies_that_point_up_or_sideways_are_reported() {
         let mil = "[package]\nname = \"ane-mil\"\n[dependencies]\nane-engine.workspace = true\n[dev-dependencies.below]\npackage = \"ane-device\"\npath = \"x\"\n";
         let engine = "[package]\nname = \"ane-engine\"\n[target.'cfg(unix)'.build-dependencies]\nane-train = { path = \"x\" }\n";
-        let device = "[package]\nname = \"ane-device\"\n[dependencies]\nespresso-standin.workspace = true\n";
+        let device =
+            "[package]\nname = \"ane-device\"\n[dependencies]\nespresso-standin.workspace = true\n";
         let files = [
             ("crates/ane-mil/Cargo.toml", mil),
             ("crates/ane-engine/Cargo.toml", engine),

@@ -4,7 +4,7 @@
 //! The worker answers every request but [`Request::Release`], in order.
 
 use super::shared_memory::Span;
-use crate::{Settings, error::DeviceError};
+use crate::{AppleOptions, Settings, error::DeviceError};
 use ane_engine::{Pool, simd::Isa};
 use ane_ir::{Accumulate, DType, NonFinite, Numerics, Shape, TensorType};
 use serde::{Deserialize, Serialize};
@@ -152,6 +152,7 @@ pub(super) struct Opening {
     matmul_limit: Option<f32>,
     slice_limit: Option<f32>,
     silicon: bool,
+    apple: AppleOptions,
 }
 
 impl Opening {
@@ -168,6 +169,7 @@ impl Opening {
             matmul_limit: n.matmul_limit,
             slice_limit: n.slice_limit,
             silicon: n.non_finite == NonFinite::Silicon,
+            apple: settings.apple.clone(),
         }
     }
 
@@ -197,6 +199,7 @@ impl Opening {
             },
             isa: self.isa.parse::<Isa>().map_err(|e| e.to_string())?,
             pool: self.threads.map(pool).transpose()?,
+            apple: self.apple.clone(),
         })
     }
 }
@@ -269,6 +272,10 @@ mod tests {
                 },
                 isa: Isa::Portable,
                 pool: Some(Arc::new(Pool::new(2).unwrap())),
+                apple: AppleOptions {
+                    resident: 7,
+                    ..AppleOptions::default()
+                },
             };
             let mut wire = Vec::new();
             send(&mut wire, &Opening::new("null", &settings)).unwrap();
@@ -277,6 +284,7 @@ mod tests {
             assert_eq!(back.target, settings.target);
             assert_eq!(back.numerics, settings.numerics);
             assert_eq!(back.isa, settings.isa);
+            assert_eq!(back.apple, settings.apple);
             assert_eq!(back.pool.unwrap().threads(), 2);
         }
     }

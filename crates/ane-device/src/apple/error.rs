@@ -1,0 +1,192 @@
+//! What can go wrong between us and Apple's frameworks.
+
+use std::path::PathBuf;
+
+/// Apple's frameworks, or the stand-ins that take their place, refused or failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppleError {
+    /// A framework cannot be opened.
+    #[error(
+        "cannot open `{}`: {reason}; it is part of macOS, and {variable} names another file to open instead",
+        .library.display()
+    )]
+    LibraryMissing {
+        /// The file.
+        library: PathBuf,
+        /// The dynamic linker's words.
+        reason: String,
+        /// The environment variable that replaces the path.
+        variable: &'static str,
+    },
+    /// A framework lacks a function that a route calls.
+    #[error(
+        "`{}` has no function `{symbol}`; this version of macOS has changed it, try another --route",
+        .library.display()
+    )]
+    SymbolMissing {
+        /// The function.
+        symbol: &'static str,
+        /// The file.
+        library: PathBuf,
+    },
+    /// A framework lacks a class that a route uses.
+    #[error(
+        "`{}` has no class `{class}`; this version of macOS has changed it, try another --route",
+        .library.display()
+    )]
+    ClassMissing {
+        /// The class.
+        class: &'static str,
+        /// The file.
+        library: PathBuf,
+    },
+    /// A class lacks a method that a route calls.
+    #[error(
+        "class `{class}` has no method `{selector}`; this version of macOS has changed it, try another --route"
+    )]
+    SelectorMissing {
+        /// The class.
+        class: &'static str,
+        /// The method.
+        selector: &'static str,
+    },
+    /// A method takes or returns other types than it did; calling it could do anything, so nothing is called.
+    #[error(
+        "method `{selector}` of `{class}` has the encoding `{found}`, expected `{expected}`; this version of macOS has changed it, try another --route"
+    )]
+    EncodingChanged {
+        /// The class.
+        class: &'static str,
+        /// The method.
+        selector: &'static str,
+        /// Its encoding when this was written, without digits and qualifiers.
+        expected: &'static str,
+        /// Its encoding now, likewise.
+        found: String,
+    },
+    /// The compiler refused a program; its files are kept.
+    #[error(
+        "`{call}` refused `{}`: {reason}; replay it with: ane-trainer inspect {}",
+        .mil.display(),
+        .mil.display()
+    )]
+    CompileRefused {
+        /// The function or method.
+        call: &'static str,
+        /// Its code, and its own words where it has any.
+        reason: String,
+        /// The text, with its weights beside it.
+        mil: PathBuf,
+    },
+    /// A function returned an error code.
+    #[error("`{symbol}` failed with {code}{text} on `{}`; {advice}", .mil.display())]
+    Call {
+        /// The function.
+        symbol: &'static str,
+        /// Its code.
+        code: i32,
+        /// The framework's words with a leading `: `, or nothing.
+        text: String,
+        /// The program it was about.
+        mil: PathBuf,
+        /// What to try.
+        advice: &'static str,
+    },
+    /// A method returned an `NSError`.
+    #[error("`{call}` failed on `{}`: {domain} {code}: {text}; {advice}", .mil.display())]
+    Ns {
+        /// The method.
+        call: &'static str,
+        /// The error's domain.
+        domain: String,
+        /// The error's code.
+        code: i64,
+        /// Its description, with those of the errors below it.
+        text: String,
+        /// The program it was about.
+        mil: PathBuf,
+        /// What to try.
+        advice: &'static str,
+    },
+    /// A function said that all is well and gave nothing.
+    #[error(
+        "`{call}` succeeded and returned nothing; this version of macOS has changed it, try another --route"
+    )]
+    Nothing {
+        /// The function or method.
+        call: &'static str,
+    },
+    /// An execution succeeded, and an output still holds what was put there to notice it.
+    #[error(
+        "port `{port}` of `{}` was not written though the execution reported success; the step must not be used, try another --route",
+        .mil.display()
+    )]
+    OutputNotWritten {
+        /// The port.
+        port: String,
+        /// The program.
+        mil: PathBuf,
+    },
+    /// A buffer comes from elsewhere.
+    #[error(
+        "the buffer of port `{port}` was not allocated by this device; allocate it with `Device::allocate`"
+    )]
+    ForeignBuffer {
+        /// The port.
+        port: String,
+    },
+    /// A framework's buffer is smaller than what was asked for.
+    #[error("`{call}` made a buffer of {found} bytes, asked for {expected}")]
+    SmallBuffer {
+        /// The function.
+        call: &'static str,
+        /// Bytes asked for.
+        expected: usize,
+        /// Bytes there.
+        found: usize,
+    },
+    /// The directory of programs cannot be written.
+    #[error(
+        "cannot {what} `{}`: {source}; ANE_TRAINER_PROGRAMS names another directory for programs",
+        .path.display()
+    )]
+    Directory {
+        /// What was tried.
+        what: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// This build or this target cannot take the route.
+    #[error("route `{route}` cannot be taken: {reason}")]
+    Route {
+        /// The route.
+        route: ane_ir::Route,
+        /// Why not.
+        reason: String,
+    },
+}
+
+impl AppleError {
+    /// Whether the engine or its compiler failed, so that another attempt in a fresh process may succeed.
+    pub fn is_fault(&self) -> bool {
+        match self {
+            Self::LibraryMissing { .. }
+            | Self::SymbolMissing { .. }
+            | Self::ClassMissing { .. }
+            | Self::SelectorMissing { .. }
+            | Self::EncodingChanged { .. }
+            | Self::ForeignBuffer { .. }
+            | Self::Directory { .. }
+            | Self::Route { .. } => false,
+            Self::CompileRefused { .. }
+            | Self::Call { .. }
+            | Self::Ns { .. }
+            | Self::Nothing { .. }
+            | Self::OutputNotWritten { .. }
+            | Self::SmallBuffer { .. } => true,
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! One directory per program: `model.mil` and `weights.bin`, as Apple's compilers read them.
+
+use super::AppleError;
+use ane_mil::Program;
+use sha2::{Digest, Sha256};
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+/// The text, as the compilers look for it.
+const MODEL: &str = "model.mil";
+/// The weight file, as the text calls it.
+const WEIGHTS: &str = "weights.bin";
+/// Locked for as long as the directory's owner lives.
+const LOCK: &str = "lock";
+
+/// What a program is known by: the SHA-256 of its text and weights, in hexadecimal.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct ContentHash(String);
+
+impl ContentHash {
+    /// The hash of a program for a compiler that is given `options`.
+    pub(super) fn of(program: &Program, options: &str) -> Self {
+        let mut hash = Sha256::new();
+        for part in [
+            options.as_bytes(),
+            program.text.as_bytes(),
+            &program.weights,
+        ] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        Self(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
+    }
+
+    /// The hash in hexadecimal.
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A program's files. The directory is removed when this is dropped, unless [`ProgramDir::keep`] was called.
+#[derive(Debug)]
+pub(super) struct ProgramDir {
+    path: PathBuf,
+    /// Held open, and so locked, for as long as the directory is ours.
+    lock: Option<File>,
+}
+
+impl ProgramDir {
+    /// Writes the files of `program` into a directory of its own in `root`.
+    ///
+    /// The directory appears under its name only when it is whole. Names hold the process and a counter besides the hash, because
+    /// two processes may run the same program and each removes its own files.
+    ///
+    /// # Errors
+    /// [`AppleError::Directory`] when something cannot be written.
+    pub(super) fn create(
+        root: &Path,
+        hash: &ContentHash,
+        program: &Program,
+    ) -> Result<Self, AppleError> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{:.16}-{}-{number}", hash.as_str(), std::process::id());
+        let path = root.join(&name);
+        let unfinished = root.join(format!("{name}.new"));
+        make_root(root).map_err(failed("create", root))?;
+        // Left by an earlier process of the same number.
+        let _ = fs::remove_dir_all(&path);
+        let _ = fs::remove_dir_all(&unfinished);
+        let write = || {
+            fs::create_dir(&unfinished)?;
+            let lock = File::create(unfinished.join(LOCK))?;
+            lock.lock()?;
+            fs::write(unfinished.join(MODEL), &program.text)?;
+            fs::write(unfinished.join(WEIGHTS), &program.weights)?;
+            fs::rename(&unfinished, &path)?;
+            Ok(lock)
+        };
+        match write() {
+            Ok(lock) => Ok(Self {
+                path,
+                lock: Some(lock),
+            }),
+            Err(source) => {
+                let _ = fs::remove_dir_all(&unfinished);
+                Err(failed("write", &path)(source))
+            }
+        }
+    }
+
+    /// The directory.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The text.
+    pub(super) fn mil(&self) -> PathBuf {
+        self.path.join(MODEL)
+    }
+
+    /// Leaves the files where they are, for someone to look at, and says where the text is.
+    pub(super) fn keep(&mut self) -> PathBuf {
+        if self.lock.take().is_some() {
+            // Without its lock file the directory is nobody's, and `sweep` leaves it alone.
+            let _ = fs::remove_file(self.path.join(LOCK));
+        }
+        self.mil()
+    }
+}
+
+impl Drop for ProgramDir {
+    fn drop(&mut self) {
+        if self.lock.is_some() {
+            // What cannot be removed now is removed by a later `sweep`.
+            let _ = fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
+/// Removes the directories of processes that have ended without doing so. Many left-overs choke Apple's compiler
+/// service (ane-reference §2.1).
+pub(super) fn sweep(root: &Path) {
+    let Ok(entries) = fs::read_dir(root) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let Ok(lock) = File::open(entry.path().join(LOCK)) else {
+            continue;
+        };
+        if lock.try_lock().is_ok() {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+fn make_root(root: &Path) -> io::Result<()> {
+    fs::create_dir_all(root)
+}
+
+fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> AppleError {
+    let path = path.to_owned();
+    move |source| AppleError::Directory { what, path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn program(text: &str) -> Program {
+        Program {
+            text: text.into(),
+            weights: vec![1, 2, 3],
+        }
+    }
+
+    fn create(root: &Path, text: &str) -> ProgramDir {
+        let program = program(text);
+        ProgramDir::create(root, &ContentHash::of(&program, ""), &program).unwrap()
+    }
+
+    fn names(root: &Path) -> Vec<String> {
+        let entries = fs::read_dir(root).unwrap();
+        entries
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn directories_hold_the_program_and_go_with_their_owner() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path().join("made/when/needed");
+        let (a, b) = (create(&root, "program"), create(&root, "program"));
+        assert_ne!(a.path(), b.path());
+        assert_eq!(fs::read_to_string(a.mil()).unwrap(), "program");
+        assert_eq!(fs::read(a.path().join(WEIGHTS)).unwrap(), [1, 2, 3]);
+        sweep(&root);
+        assert_eq!(names(&root).len(), 2, "the owners live");
+        drop((a, b));
+        assert_eq!(names(&root), [""; 0]);
+    }
+
+    #[test]
+    fn kept_directories_stay() {
+        let root = tempfile::tempdir().unwrap();
+        let mut a = create(root.path(), "program");
+        let mil = a.keep();
+        drop(a);
+        sweep(root.path());
+        assert_eq!(fs::read_to_string(mil).unwrap(), "program");
+    }
+
+    #[test]
+    fn what_a_dead_process_left_is_swept() {
+        let root = tempfile::tempdir().unwrap();
+        let mut a = create(root.path(), "program");
+        // Closing the file unlocks it, as the end of a process does.
+        a.lock = None;
+        drop(a);
+        assert_eq!(names(root.path()).len(), 1);
+        sweep(root.path());
+        assert_eq!(names(root.path()), [""; 0]);
+    }
+
+    #[test]
+    fn a_root_that_cannot_be_written_is_an_error_that_says_what_to_set() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("file");
+        fs::write(&file, "").unwrap();
+        let program = program("");
+        let e = ProgramDir::create(&file, &ContentHash::of(&program, ""), &program).unwrap_err();
+        let e = e.to_string();
+        assert!(
+            e.contains("file`") && e.contains("ANE_TRAINER_PROGRAMS"),
+            "{e}"
+        );
+    }
+
+    #[test]
+    fn hashes_tell_text_weights_and_options_apart() {
+        let hash = |text: &str, weights: &[u8], options| {
+            let program = Program {
+                text: text.into(),
+                weights: weights.into(),
+            };
+            ContentHash::of(&program, options)
+        };
+        let a = hash("ab", b"c", "h16");
+        assert_eq!(a, hash("ab", b"c", "h16"));
+        for b in [
+            hash("a", b"bc", "h16"),
+            hash("ab", b"d", "h16"),
+            hash("ab", b"c", "h13"),
+        ] {
+            assert_ne!(a, b);
+        }
+        assert_eq!(a.as_str().len(), 64);
+    }
+}
