@@ -310,11 +310,11 @@ impl Context<'_> {
                         registers: self.scratch,
                         task,
                     };
-                    run.prepare(s);
-                    run.range(s, start, (*share).min(elements - start), std::ptr::null());
+                    run.prepare();
+                    run.range(start, (*share).min(elements - start), std::ptr::null());
                 }
                 Work::Pack(work) => matmul::pack(self, work, task),
-                Work::Matmul(work) => matmul::multiply(self, s, work, task),
+                Work::Matmul(work) => matmul::multiply(self, work, task),
                 Work::Reduce(work) => reduce::reduce(self, s, work, task),
                 Work::Join(work) => self.join(work, task),
                 Work::LargestOf {

@@ -4,7 +4,7 @@
 //! multiply-add per term, so that an element's bits depend on its row, its column and the depth alone: not on panels,
 //! tiles or threads. Operands are packed by the caller's tasks, fp16 ones converted on the way.
 
-use crate::simd::{Isa, Kernel, Lanes, dispatch, widen_lanes};
+use crate::simd::{Isa, Kernel, Lanes, SIDE, Square, dispatch, widen_lanes};
 
 /// The crate's microkernel: columns, rows, depth, result, packed columns, packed rows, strides of the result and of the
 /// packed operands, alpha, beta, alpha status, three conjugation flags, prefetch hint.
@@ -168,16 +168,16 @@ impl Kernel for Pack {
             }
             match self.source {
                 Source::F32(x) if self.stride == 1 => {
-                    self.copy_rows(x, |row, out| out.copy_from_slice(row))
+                    self.copy_rows(s, x, |x| s.load(x), |row, out| out.copy_from_slice(row));
                 }
                 Source::F16(x) if self.stride == 1 => {
-                    self.copy_rows(x, |row, out| widen_lanes(s, row, out));
+                    self.copy_rows(s, x, |x| s.load_f16(x), |row, out| widen_lanes(s, row, out));
                 }
                 Source::F32(x) if self.step == 1 => {
-                    self.transpose(x, |row, out| out.copy_from_slice(row))
+                    self.transpose(s, x, |row, out| out.copy_from_slice(row));
                 }
                 Source::F16(x) if self.step == 1 => {
-                    self.transpose(x, |row, out| widen_lanes(s, row, out))
+                    self.transpose(s, x, |row, out| widen_lanes(s, row, out));
                 }
                 Source::F32(x) => self.gather(|at| *x.add(at)),
                 Source::F16(x) => self.gather(|at| half::f16::from_bits(*x.add(at)).to_f32()),
@@ -189,52 +189,88 @@ impl Kernel for Pack {
 impl Pack {
     /// Elements of neighbouring vectors lie side by side: whole rows of the group are copied.
     ///
-    /// # Safety
-    /// As [`Pack::run`].
-    #[inline(always)]
-    unsafe fn copy_rows<T>(&self, x: *const T, convert: impl Fn(&[T], &mut [f32])) {
-        for p in 0..self.k {
-            // SAFETY: see `run`.
-            let (row, out) = unsafe {
-                (
-                    std::slice::from_raw_parts(x.add(p * self.step), self.count),
-                    std::slice::from_raw_parts_mut(self.out.add(p * self.width), self.count),
-                )
-            };
-            convert(row, out);
-        }
-    }
-
-    /// Elements of a vector lie side by side: squares of 16 × 16 go through a small buffer that stays in registers or
-    /// the nearest cache, so that the strided side of the copy touches each line once.
+    /// Rows narrower than a vector are written a vector at a time all the same, each over the surplus of the one
+    /// before, as long as source and group go on far enough.
     ///
     /// # Safety
     /// As [`Pack::run`].
     #[inline(always)]
-    unsafe fn transpose<T>(&self, x: *const T, convert: impl Fn(&[T], &mut [f32])) {
-        const SIDE: usize = 16;
-        let mut square = [[0.0_f32; SIDE]; SIDE];
-        for i0 in (0..self.count).step_by(SIDE) {
-            let vectors = SIDE.min(self.count - i0);
-            for p0 in (0..self.k).step_by(SIDE) {
-                let depth = SIDE.min(self.k - p0);
-                for (i, row) in square[..vectors].iter_mut().enumerate() {
+    unsafe fn copy_rows<S: Lanes, T>(
+        &self,
+        s: S,
+        x: *const T,
+        load: impl Fn(&[T]) -> S::V,
+        convert: impl Fn(&[T], &mut [f32]),
+    ) {
+        let readable = (self.k - 1) * self.step + self.count;
+        let narrow = self.count == self.width && self.width < S::N;
+        for p in 0..self.k {
+            let (from, to) = (p * self.step, p * self.width);
+            if narrow && from + S::N <= readable && to + S::N <= self.k * self.width {
+                // SAFETY: the condition keeps both within what `run` vouches for.
+                let (row, out) = unsafe {
+                    (
+                        std::slice::from_raw_parts(x.add(from), S::N),
+                        std::slice::from_raw_parts_mut(self.out.add(to), S::N),
+                    )
+                };
+                s.store(out, load(row));
+                continue;
+            }
+            // SAFETY: see `run`.
+            let (row, out) = unsafe {
+                (
+                    std::slice::from_raw_parts(x.add(from), self.count),
+                    std::slice::from_raw_parts_mut(self.out.add(to), self.count),
+                )
+            };
+            let whole = self.count / S::N * S::N;
+            let (row, row_rest) = row.split_at(whole);
+            let (out, out_rest) = out.split_at_mut(whole);
+            for (row, out) in row.chunks_exact(S::N).zip(out.chunks_exact_mut(S::N)) {
+                s.store(out, load(row));
+            }
+            if !row_rest.is_empty() {
+                convert(row_rest, out_rest);
+            }
+        }
+    }
+
+    /// Elements of a vector lie side by side: they go through squares that are transposed in registers, so that the
+    /// strided side of the copy touches each line once.
+    ///
+    /// # Safety
+    /// As [`Pack::run`].
+    #[inline(always)]
+    unsafe fn transpose<S: Lanes, T>(&self, s: S, x: *const T, convert: impl Fn(&[T], &mut [f32])) {
+        let mut square = Square([[0.0; SIDE]; SIDE]);
+        for p0 in (0..self.k).step_by(SIDE) {
+            let depth = SIDE.min(self.k - p0);
+            for i0 in (0..self.count).step_by(SIDE) {
+                let vectors = SIDE.min(self.count - i0);
+                for (i, row) in square.0[..vectors].iter_mut().enumerate() {
                     // SAFETY: see `run`.
                     let from = unsafe {
                         std::slice::from_raw_parts(x.add((i0 + i) * self.stride + p0), depth)
                     };
-                    convert(from, &mut row[..depth]);
+                    // A known length spares the loop over what is left of a vector.
+                    match <&[T; SIDE]>::try_from(from) {
+                        Ok(from) => convert(from, row),
+                        Err(_) => convert(from, &mut row[..depth]),
+                    }
                 }
-                for p in 0..depth {
-                    // SAFETY: see `run`.
-                    let to = unsafe {
-                        std::slice::from_raw_parts_mut(
-                            self.out.add((p0 + p) * self.width + i0),
-                            vectors,
-                        )
-                    };
-                    for (to, row) in to.iter_mut().zip(&square) {
-                        *to = row[p];
+                s.transpose(&mut square);
+                for (p, row) in square.0[..depth].iter().enumerate() {
+                    let at = (p0 + p) * self.width + i0;
+                    // A narrow group is one square wide: what is written past a row, the next row covers.
+                    let whole =
+                        vectors == SIDE || (self.width <= SIDE && at + SIDE <= self.k * self.width);
+                    let n = if whole { SIDE } else { vectors };
+                    // SAFETY: the group has k · width elements, and the row ends within them.
+                    let to = unsafe { std::slice::from_raw_parts_mut(self.out.add(at), n) };
+                    match <&mut [f32; SIDE]>::try_from(&mut *to) {
+                        Ok(to) => *to = *row,
+                        Err(_) => to.copy_from_slice(&row[..n]),
                     }
                 }
             }

@@ -6,7 +6,7 @@ use crate::{
         DType, Place,
         chain::{Chain, Ew, Instr, Load, Reg, Round, Src, Walk},
     },
-    simd::{Lanes, math, narrow_lanes, widen_lanes},
+    simd::{Kernel, Lanes, dispatch, math, narrow_lanes, widen_lanes},
 };
 use ane_ir::SILICON_INF_PRODUCT;
 use half::f16;
@@ -21,6 +21,33 @@ pub(super) struct Run<'a> {
     pub(super) task: usize,
 }
 
+/// Elements of a chain, made with the promise of [`Run::range`].
+struct Range<'a> {
+    run: Run<'a>,
+    start: usize,
+    len: usize,
+    head: *const f32,
+}
+
+impl Kernel for Range<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Lanes>(self, s: S) {
+        let tile = self.run.chain.tile();
+        let mut done = 0;
+        while done < self.len {
+            let n = tile.min(self.len - done);
+            let head = self.head.wrapping_add(done);
+            for instr in &self.run.chain.instrs {
+                // SAFETY: `n` is at most a tile; positions are those of this task.
+                unsafe { self.run.step(s, instr, self.start + done, n, head) };
+            }
+            done += n;
+        }
+    }
+}
+
 impl Run<'_> {
     #[inline(always)]
     fn register(&self, r: Reg) -> *mut f32 {
@@ -32,37 +59,38 @@ impl Run<'_> {
     ///
     /// # Safety
     /// The registers must be this thread's, the partial maxima this task's.
-    #[inline(always)]
-    pub(super) unsafe fn prepare<S: Lanes>(&self, _: S) {
+    pub(super) unsafe fn prepare(&self) {
         for &(r, value) in &self.chain.splats {
             // SAFETY: the scratch was sized for all registers.
             unsafe { std::slice::from_raw_parts_mut(self.register(r), self.chain.tile()) }
                 .fill(value);
         }
         for instr in &self.chain.instrs {
-            if let Instr::Largest { partial, .. } = instr {
-                // SAFETY: the slot has one element per task.
-                unsafe { *self.cx.slot(*partial).add(self.task) = f32::NEG_INFINITY };
-            }
+            let (partial, least) = match instr {
+                Instr::Largest { partial, .. } => (partial, f32::NEG_INFINITY),
+                Instr::LargestMagnitude { partial, .. } => (partial, 0.0),
+                _ => continue,
+            };
+            // SAFETY: the slot has one element per task.
+            unsafe { *self.cx.slot(*partial).add(self.task) = least };
         }
     }
 
     /// Computes elements `start..start + len`; `head` holds those of the matrix product, if there is one.
     ///
+    /// Enters the instruction set anew, so that the long list of instructions is compiled once for each of them and
+    /// not for every caller.
+    ///
     /// # Safety
     /// The elements must be this task's, and `head` readable for `len` elements where the chain reads it.
-    #[inline(always)]
-    pub(super) unsafe fn range<S: Lanes>(&self, s: S, start: usize, len: usize, head: *const f32) {
-        let tile = self.chain.tile();
-        let mut done = 0;
-        while done < len {
-            let n = tile.min(len - done);
-            for instr in &self.chain.instrs {
-                // SAFETY: `n` is at most a tile; positions are those of this task.
-                unsafe { self.step(s, instr, start + done, n, head.wrapping_add(done)) };
-            }
-            done += n;
-        }
+    pub(super) unsafe fn range(&self, start: usize, len: usize, head: *const f32) {
+        let range = Range {
+            run: *self,
+            start,
+            len,
+            head,
+        };
+        dispatch(self.cx.isa, range);
     }
 
     #[inline(always)]
@@ -101,6 +129,11 @@ impl Run<'_> {
                     let from = std::slice::from_raw_parts(self.source(from, at, head), n);
                     let so_far = self.cx.slot(partial).add(self.task);
                     *so_far = largest_lanes(s, from, *so_far);
+                }
+                Instr::LargestMagnitude { from, partial } => {
+                    let from = std::slice::from_raw_parts(self.source(from, at, head), n);
+                    let so_far = self.cx.slot(partial).add(self.task);
+                    *so_far = largest_magnitude(s, from, *so_far);
                 }
             }
         }
@@ -263,6 +296,18 @@ fn walk(
 }
 
 #[inline(always)]
+fn largest_magnitude<S: Lanes>(s: S, x: &[f32], so_far: f32) -> f32 {
+    let mut lanes = s.splat(so_far);
+    let mut chunks = x.chunks_exact(S::N);
+    for c in &mut chunks {
+        lanes = s.max_magnitude(lanes, s.load(c));
+    }
+    let mut rest = [0.0_f32; 16];
+    rest[..chunks.remainder().len()].copy_from_slice(chunks.remainder());
+    s.reduce_max(s.max_magnitude(lanes, s.load(&rest)))
+}
+
+#[inline(always)]
 fn largest_lanes<S: Lanes>(s: S, x: &[f32], so_far: f32) -> f32 {
     let mut chunks = x.chunks_exact(S::N);
     let mut lanes = s.splat(so_far);
@@ -295,57 +340,69 @@ unsafe fn compute<S: Lanes>(
     xs: [*const f32; 3],
     n: usize,
 ) {
-    /// Loops over whole vectors, and over the rest through a vector on the stack.
-    macro_rules! each {
-        (|$a:ident, $b:ident, $c:ident| $e:expr) => {
-            match round {
-                Round::Keep => each!(@ |$a, $b, $c| $e, |v| v),
-                Round::Fp16 => each!(@ |$a, $b, $c| $e, |v| s.round_f16(v)),
-                round => each!(@ |$a, $b, $c| $e, |v| round_by(s, round, v)),
-            }
-        };
-        (@ |$a:ident, $b:ident, $c:ident| $e:expr, |$v:ident| $r:expr) => {{
-            let whole = n / S::N * S::N;
+    /// Applies an expression to vectors of the operands; what is left at the end goes through a vector on the stack.
+    /// A macro and not a function of a closure: closures are not sure to be compiled for the instruction set at hand.
+    macro_rules! sweep {
+        ($xs:expr, |$a:ident, $b:ident, $c:ident| $e:expr, |$v:ident| $r:expr) => {{
+            let xs: [*const f32; 3] = $xs;
             let mut i = 0;
-            while i < whole {
-                // SAFETY: the caller vouches for `n` elements of every operand and of the result.
+            while i < n {
+                let rest = n - i;
+                let mut lanes = [[1.0_f32; 16]; 3];
+                // SAFETY: the caller vouches for `n` elements of every operand and of the result, `rest` are left.
                 unsafe {
-                    let $a = s.load(std::slice::from_raw_parts(xs[0].add(i), S::N));
-                    let $b = s.load(std::slice::from_raw_parts(xs[1].add(i), S::N));
-                    let $c = s.load(std::slice::from_raw_parts(xs[2].add(i), S::N));
+                    let at = if rest >= S::N {
+                        xs.map(|x| x.add(i))
+                    } else {
+                        for (l, x) in lanes.iter_mut().zip(xs) {
+                            std::ptr::copy_nonoverlapping(x.add(i), l.as_mut_ptr(), rest);
+                        }
+                        [lanes[0].as_ptr(), lanes[1].as_ptr(), lanes[2].as_ptr()]
+                    };
+                    let $a = s.load(std::slice::from_raw_parts(at[0], S::N));
+                    let $b = s.load(std::slice::from_raw_parts(at[1], S::N));
+                    let $c = s.load(std::slice::from_raw_parts(at[2], S::N));
                     let _ = ($b, $c);
                     let $v = $e;
-                    s.store(std::slice::from_raw_parts_mut(out.add(i), S::N), $r);
+                    let y = $r;
+                    if rest >= S::N {
+                        s.store(std::slice::from_raw_parts_mut(out.add(i), S::N), y);
+                    } else {
+                        s.store(&mut lanes[0], y);
+                        std::ptr::copy_nonoverlapping(lanes[0].as_ptr(), out.add(i), rest);
+                    }
                 }
                 i += S::N;
             }
-            if whole < n {
-                let rest = n - whole;
-                let mut lanes = [[1.0_f32; 16]; 3];
-                for (l, x) in lanes.iter_mut().zip(xs) {
-                    // SAFETY: as above.
-                    l[..rest].copy_from_slice(unsafe { std::slice::from_raw_parts(x.add(whole), rest) });
-                }
-                let $a = s.load(&lanes[0]);
-                let $b = s.load(&lanes[1]);
-                let $c = s.load(&lanes[2]);
-                let _ = ($b, $c);
-                let $v = $e;
-                let y = $r;
-                s.store(&mut lanes[0], y);
-                // SAFETY: as above.
-                unsafe { std::slice::from_raw_parts_mut(out.add(whole), rest) }.copy_from_slice(&lanes[0][..rest]);
+        }};
+    }
+    /// Rounds to fp16 in registers: for what training steps are made of. Gives whether rounding is left to do.
+    macro_rules! each {
+        (|$a:ident, $b:ident, $c:ident| $e:expr) => {
+            if round == Round::Fp16 {
+                sweep!(xs, |$a, $b, $c| $e, |v| s.round_f16(v));
+                false
+            } else {
+                sweep!(xs, |$a, $b, $c| $e, |v| v);
+                true
             }
+        };
+    }
+    /// Leaves rounding to a second pass: for what is rare, or long enough not to feel it.
+    macro_rules! unrounded {
+        (|$a:ident, $b:ident, $c:ident| $e:expr) => {{
+            sweep!(xs, |$a, $b, $c| $e, |v| v);
+            true
         }};
     }
     let zero = s.splat(0.0);
     let one = s.splat(1.0);
     let truth = |m: S::M| s.select(m, one, zero);
-    match f {
+    let round_yet = match f {
         Ew::Add => each!(|a, b, _c| s.add(a, b)),
         Ew::Sub => each!(|a, b, _c| s.sub(a, b)),
         Ew::Mul => each!(|a, b, _c| s.mul(a, b)),
-        Ew::MulSilicon => each!(|a, b, _c| {
+        Ew::MulSilicon => unrounded!(|a, b, _c| {
             let inf = s.splat(f32::INFINITY);
             let infinite = s.or(s.eq(s.abs(a), inf), s.eq(s.abs(b), inf));
             s.select(infinite, s.splat(SILICON_INF_PRODUCT), s.mul(a, b))
@@ -353,25 +410,25 @@ unsafe fn compute<S: Lanes>(
         Ew::Div => each!(|a, b, _c| s.div(a, b)),
         Ew::Max => each!(|a, b, _c| s.select(s.or(s.gt(a, b), s.is_nan(a)), a, b)),
         Ew::Min => each!(|a, b, _c| s.select(s.or(s.gt(b, a), s.is_nan(a)), a, b)),
-        Ew::Pow => each!(|a, b, _c| lane_by_lane(s, a, b, f32::powf)),
-        Ew::Sqrt => each!(|a, _b, _c| s.sqrt(a)),
-        Ew::Rsqrt(e) => each!(|a, _b, _c| s.div(one, s.sqrt(s.add(a, s.splat(e))))),
-        Ew::Exp => each!(|a, _b, _c| math::exp(s, a)),
-        Ew::Log(e) => each!(|a, _b, _c| math::log(s, s.add(a, s.splat(e)))),
-        Ew::LogSilicon(e) => each!(|a, _b, _c| {
+        Ew::Pow => unrounded!(|a, b, _c| lane_by_lane(s, a, b, f32::powf)),
+        Ew::Sqrt => unrounded!(|a, _b, _c| s.sqrt(a)),
+        Ew::Rsqrt(e) => unrounded!(|a, _b, _c| s.div(one, s.sqrt(s.add(a, s.splat(e))))),
+        Ew::Exp => unrounded!(|a, _b, _c| math::exp(s, a)),
+        Ew::Log(e) => unrounded!(|a, _b, _c| math::log(s, s.add(a, s.splat(e)))),
+        Ew::LogSilicon(e) => unrounded!(|a, _b, _c| {
             let x = s.add(a, s.splat(e));
             s.select(s.eq(x, s.splat(f32::INFINITY)), zero, math::log(s, x))
         }),
-        Ew::Tanh => each!(|a, _b, _c| math::tanh(s, a)),
-        Ew::Sigmoid => each!(|a, _b, _c| math::sigmoid(s, a)),
-        Ew::Silu => each!(|a, _b, _c| math::silu(s, a)),
+        Ew::Tanh => unrounded!(|a, _b, _c| math::tanh(s, a)),
+        Ew::Sigmoid => unrounded!(|a, _b, _c| math::sigmoid(s, a)),
+        Ew::Silu => unrounded!(|a, _b, _c| math::silu(s, a)),
         Ew::Relu => each!(|a, _b, _c| s.select(s.or(s.gt(a, zero), s.is_nan(a)), a, zero)),
-        Ew::Erf => each!(|a, _b, _c| math::erf(s, a)),
-        Ew::GeluExact => each!(|a, _b, _c| {
+        Ew::Erf => unrounded!(|a, _b, _c| math::erf(s, a)),
+        Ew::GeluExact => unrounded!(|a, _b, _c| {
             let e = math::erf(s, s.mul(a, s.splat(std::f32::consts::FRAC_1_SQRT_2)));
             s.mul(s.mul(s.splat(0.5), a), s.add(one, e))
         }),
-        Ew::GeluTanh => each!(|a, _b, _c| {
+        Ew::GeluTanh => unrounded!(|a, _b, _c| {
             let cubic = s.mul(
                 s.mul(s.mul(s.splat(ane_ir::ops::gelu::CUBIC as f32), a), a),
                 a,
@@ -379,24 +436,24 @@ unsafe fn compute<S: Lanes>(
             let inner = s.mul(s.splat(0.797_884_6), s.add(a, cubic));
             s.mul(s.mul(s.splat(0.5), a), s.add(one, math::tanh(s, inner)))
         }),
-        Ew::GeluSigmoid => each!(|a, _b, _c| {
+        Ew::GeluSigmoid => unrounded!(|a, _b, _c| {
             let slope = s.splat(-ane_ir::ops::gelu::SIGMOID_SLOPE as f32);
             s.div(a, s.add(one, math::exp(s, s.mul(slope, a))))
         }),
         Ew::Abs => each!(|a, _b, _c| s.abs(a)),
-        Ew::Sign => each!(|a, _b, _c| {
+        Ew::Sign => unrounded!(|a, _b, _c| {
             let signed = s.copysign(one, a);
             s.select(s.gt(s.abs(a), zero), signed, a)
         }),
-        Ew::Greater => each!(|a, b, _c| truth(s.gt(a, b))),
-        Ew::GreaterEqual => each!(|a, b, _c| truth(s.ge(a, b))),
-        Ew::Less => each!(|a, b, _c| truth(s.gt(b, a))),
-        Ew::Equal => each!(|a, b, _c| truth(s.eq(a, b))),
-        Ew::Not => each!(|a, _b, _c| truth(s.eq(a, zero))),
-        Ew::NonZero => each!(|a, _b, _c| s.select(s.eq(a, zero), zero, one)),
+        Ew::Greater => unrounded!(|a, b, _c| truth(s.gt(a, b))),
+        Ew::GreaterEqual => unrounded!(|a, b, _c| truth(s.ge(a, b))),
+        Ew::Less => unrounded!(|a, b, _c| truth(s.gt(b, a))),
+        Ew::Equal => unrounded!(|a, b, _c| truth(s.eq(a, b))),
+        Ew::Not => unrounded!(|a, _b, _c| truth(s.eq(a, zero))),
+        Ew::NonZero => unrounded!(|a, _b, _c| s.select(s.eq(a, zero), zero, one)),
         Ew::Select => each!(|a, b, c| s.select(s.eq(a, zero), c, b)),
         Ew::Copy => each!(|a, _b, _c| a),
-        Ew::Truncate(low, high) => each!(|a, _b, _c| lane_by_lane(s, a, a, |x, _| {
+        Ew::Truncate(low, high) => unrounded!(|a, _b, _c| lane_by_lane(s, a, a, |x, _| {
             if x.is_nan() {
                 0.0_f32.clamp(low, high)
             } else {
@@ -407,6 +464,9 @@ unsafe fn compute<S: Lanes>(
             let beyond = s.gt(s.abs(a), s.splat(limit));
             s.select(beyond, s.copysign(s.splat(f32::INFINITY), a), a)
         }),
+    };
+    if round_yet && round != Round::Keep {
+        sweep!([out; 3], |a, _b, _c| round_by(s, round, a), |v| v);
     }
 }
 

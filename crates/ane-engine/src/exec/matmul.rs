@@ -4,7 +4,6 @@ use super::{Context, chain};
 use crate::{
     gemm::{Gemm, Pack, Source},
     plan::{MatmulWork, PackWork},
-    simd::Lanes,
 };
 
 /// # Safety
@@ -36,8 +35,7 @@ pub(super) unsafe fn pack(cx: &Context<'_>, work: &PackWork, task: usize) {
 
 /// # Safety
 /// As [`Context::run`].
-#[inline(always)]
-pub(super) unsafe fn multiply<S: Lanes>(cx: &Context<'_>, s: S, work: &MatmulWork, task: usize) {
+pub(super) unsafe fn multiply(cx: &Context<'_>, work: &MatmulWork, task: usize) {
     let gemm = Gemm::of(cx.isa);
     let row_blocks = work.m.div_ceil(work.rows);
     let column_blocks = work.n.div_ceil(work.columns);
@@ -77,13 +75,13 @@ pub(super) unsafe fn multiply<S: Lanes>(cx: &Context<'_>, s: S, work: &MatmulWor
             registers,
             task,
         };
-        run.prepare(s);
+        run.prepare();
         let start = (batch * work.m + row) * work.n + column;
         if columns == work.n {
-            run.range(s, start, rows * columns, block);
+            run.range(start, rows * columns, block);
         } else {
             for r in 0..rows {
-                run.range(s, start + r * work.n, columns, block.add(r * columns));
+                run.range(start + r * work.n, columns, block.add(r * columns));
             }
         }
     }

@@ -196,7 +196,7 @@ impl Builder<'_> {
             };
             for &w in group.members.iter().filter(|w| read_by_largest(w)) {
                 let partial = self.new_slot(0);
-                c.chain.instrs.push(Instr::Largest { from: src, partial });
+                c.fold_largest(src, partial);
                 c.writes.push(partial);
                 maxima.push((w, Some(partial)));
             }
@@ -208,14 +208,12 @@ impl Builder<'_> {
                 let (node, _) = Groups::definition(self.graph, *w).expect("members are results");
                 let src = self.operand(&mut c, index, self.graph.nodes()[node].operands[0]);
                 let slot = self.new_slot(0);
-                c.chain.instrs.push(Instr::Largest {
-                    from: src,
-                    partial: slot,
-                });
+                c.fold_largest(src, slot);
                 c.writes.push(slot);
                 *partial = Some(slot);
             }
         }
+        c.drop_unread_magnitudes();
         match group.head {
             Some(head) => self.matmul(head, c),
             None => self.push_chain(c),
@@ -242,21 +240,16 @@ impl Builder<'_> {
         let dtype = self.graph.ty(v).dtype;
         match &n.op {
             Op::Matmul(_) => {
-                let mut src = Src::Head;
-                if let (Some(limit), DType::Fp16) = (numerics.matmul_limit, dtype) {
-                    let to = c.register();
-                    c.compute(Ew::Cliff(limit), Round::Keep, to, &[src]);
-                    src = Src::Reg(to);
-                }
-                let round = Round::of(dtype, true, numerics);
-                if round == Round::Keep {
-                    return src;
-                }
-                let to = match src {
-                    Src::Reg(r) => r,
-                    Src::Head | Src::Slot(_) => c.register(),
+                let f = match (numerics.matmul_limit, dtype) {
+                    (Some(limit), DType::Fp16) => Ew::Cliff(limit),
+                    _ => Ew::Copy,
                 };
-                c.compute(Ew::Copy, round, to, &[src]);
+                let round = Round::of(dtype, true, numerics);
+                if (f, round) == (Ew::Copy, Round::Keep) {
+                    return Src::Head;
+                }
+                let to = c.register();
+                c.compute(f, round, to, &[Src::Head]);
                 Src::Reg(to)
             }
             Op::Transpose(_) | Op::SliceBySize(_) | Op::Split(_) => {

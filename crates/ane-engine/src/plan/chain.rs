@@ -111,6 +111,8 @@ pub(crate) enum Instr {
     },
     /// Folds into the partial maximum of the task.
     Largest { from: Src, partial: Slot },
+    /// Folds magnitudes into the partial maximum of the task.
+    LargestMagnitude { from: Src, partial: Slot },
 }
 
 /// A strided read.

@@ -76,6 +76,53 @@ impl ChainBuilder {
         });
     }
 
+    /// Folds `from` into a partial maximum. Magnitudes that were made just for it are taken on the way.
+    pub(super) fn fold_largest(&mut self, from: Src, partial: Slot) {
+        let magnitude_of = match self.chain.instrs.last() {
+            Some(Instr::Compute {
+                f: Ew::Abs,
+                round: Round::Keep,
+                to,
+                xs,
+            }) if from == Src::Reg(*to) && xs[0] != from => Some(xs[0]),
+            _ => None,
+        };
+        let instr = match magnitude_of {
+            Some(from) => Instr::LargestMagnitude { from, partial },
+            None => Instr::Largest { from, partial },
+        };
+        self.chain.instrs.push(instr);
+    }
+
+    /// Removes magnitudes that nothing reads any more.
+    pub(super) fn drop_unread_magnitudes(&mut self) {
+        let reads = |instr: &Instr, reg: Reg| match instr {
+            Instr::Load { .. } => false,
+            Instr::Compute { xs, .. } => xs.contains(&Src::Reg(reg)),
+            Instr::Store { from, .. }
+            | Instr::Export { from, .. }
+            | Instr::Largest { from, .. }
+            | Instr::LargestMagnitude { from, .. } => *from == Src::Reg(reg),
+        };
+        let writes = |instr: &Instr, reg: Reg| match instr {
+            Instr::Load { to, .. } | Instr::Compute { to, .. } => *to == reg,
+            _ => false,
+        };
+        let mut i = 0;
+        while i < self.chain.instrs.len() {
+            let unread = matches!(self.chain.instrs[i], Instr::Compute { f: Ew::Abs, to, .. }
+                if !self.chain.instrs[i + 1..]
+                    .iter()
+                    .take_while(|next| !writes(next, to) || reads(next, to))
+                    .any(|next| reads(next, to)));
+            if unread {
+                self.chain.instrs.remove(i);
+            } else {
+                i += 1;
+            }
+        }
+    }
+
     /// Frees the registers that member `i` read last.
     pub(super) fn release(&mut self, i: usize) {
         let done: Vec<Value> = self

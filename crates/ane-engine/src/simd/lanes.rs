@@ -1,5 +1,13 @@
 //! The operations that kernels are written in.
 
+/// Rows and columns of a [`Square`]; a multiple of every number of lanes.
+pub const SIDE: usize = 16;
+
+/// A square of numbers that fits into the vector registers of the widest instruction set.
+#[derive(Debug, Clone)]
+#[repr(align(64))]
+pub struct Square(pub [[f32; SIDE]; SIDE]);
+
 /// A vector of [`Lanes::N`] f32 lanes and what can be done with it. The implementing token is proof that the machine
 /// has the instructions.
 ///
@@ -59,6 +67,19 @@ pub trait Lanes: Copy + Send + Sync + 'static {
     fn or(self, a: Self::M, b: Self::M) -> Self::M;
     /// `a` where `m`, else `b`.
     fn select(self, m: Self::M, a: Self::V, b: Self::V) -> Self::V;
+
+    /// The larger of `so_far`, which is not negative, and the magnitude of `a`; NaN if either is.
+    fn max_magnitude(self, so_far: Self::V, a: Self::V) -> Self::V;
+
+    /// Rows become columns.
+    #[inline(always)]
+    fn transpose(self, square: &mut Square) {
+        for i in 0..SIDE {
+            for j in 0..i {
+                (square.0[i][j], square.0[j][i]) = (square.0[j][i], square.0[i][j]);
+            }
+        }
+    }
 
     /// Largest lane, NaN if one is.
     #[inline(always)]

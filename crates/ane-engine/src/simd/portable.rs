@@ -124,6 +124,13 @@ impl Lanes for Portable {
         )
     }
     #[inline(always)]
+    fn max_magnitude(self, so_far: V, a: V) -> V {
+        // Magnitudes order like their bits, and NaN above infinity.
+        zip(so_far, a, |x, y| {
+            f32::from_bits(x.to_bits().max(y.abs().to_bits()))
+        })
+    }
+    #[inline(always)]
     fn gt(self, a: V, b: V) -> [bool; N] {
         std::array::from_fn(|i| a[i] > b[i])
     }

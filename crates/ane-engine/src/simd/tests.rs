@@ -133,3 +133,54 @@ fn all_instruction_sets_return_the_same_bits() {
         assert!(run(isa) == portable, "{isa}");
     }
 }
+
+struct Transpose<'a>(&'a mut Square);
+
+impl Kernel for Transpose<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Lanes>(self, s: S) {
+        s.transpose(self.0);
+    }
+}
+
+#[test]
+fn transposing_exchanges_rows_and_columns() {
+    for isa in available() {
+        let at = |i: usize, j: usize| (i * SIDE + j) as f32;
+        let mut square = Square(std::array::from_fn(|i| std::array::from_fn(|j| at(i, j))));
+        dispatch(isa, Transpose(&mut square));
+        for (i, row) in square.0.iter().enumerate() {
+            for (j, &x) in row.iter().enumerate() {
+                assert_eq!(x, at(j, i), "{isa}: row {i}, column {j}");
+            }
+        }
+    }
+}
+
+struct LargestMagnitude<'a>(&'a [f32]);
+
+impl Kernel for LargestMagnitude<'_> {
+    type Output = f32;
+    #[inline(always)]
+    fn run<S: Lanes>(self, s: S) -> f32 {
+        let mut so_far = s.splat(0.0);
+        for c in self.0.chunks_exact(S::N) {
+            so_far = s.max_magnitude(so_far, s.load(c));
+        }
+        s.reduce_max(so_far)
+    }
+}
+
+#[test]
+fn the_largest_magnitude_is_nan_when_anything_is() {
+    for isa in available() {
+        let mut x = [0.5_f32; 32];
+        x[7] = -3.0;
+        assert_eq!(dispatch(isa, LargestMagnitude(&x)), 3.0, "{isa}");
+        x[30] = f32::NEG_INFINITY;
+        assert_eq!(dispatch(isa, LargestMagnitude(&x)), f32::INFINITY, "{isa}");
+        x[1] = -f32::NAN;
+        assert!(dispatch(isa, LargestMagnitude(&x)).is_nan(), "{isa}");
+    }
+}

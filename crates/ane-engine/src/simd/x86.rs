@@ -1,6 +1,8 @@
 //! AVX2 and AVX-512 lanes. Only intrinsics: what is computed stands in the kernels.
 
-use super::{Kernel, Lanes};
+mod transpose;
+
+use super::{Kernel, Lanes, Square};
 use std::arch::x86_64::*;
 
 /// Proof that the machine has AVX2, FMA and F16C.
@@ -57,7 +59,7 @@ macro_rules! lanes {
         $($name:ident($($arg:ident: $ty:ident),*) -> $ret:ident = $e:expr;)*
     }, split($a:ident) = $mantissa:expr, $exponent:expr;
     load = $load:ident, store = $store:ident, load_h = $load_h:ident, store_h = $store_h:ident,
-    widen = $widen:ident, narrow = $narrow:ident) => {
+    widen = $widen:ident, narrow = $narrow:ident, transpose = $transpose:path) => {
         impl Lanes for $token {
             const N: usize = $n;
             type V = $v;
@@ -91,6 +93,11 @@ macro_rules! lanes {
             fn round_f16(self, v: $v) -> $v {
                 // SAFETY: the token proves the instructions.
                 unsafe { $widen($narrow::<NEAREST_HALF>(v)) }
+            }
+            #[inline(always)]
+            fn transpose(self, square: &mut Square) {
+                // SAFETY: the token proves the instructions.
+                unsafe { $transpose(square) }
             }
             #[inline(always)]
             fn split_exponent(self, $a: $v) -> ($v, $v) {
@@ -129,6 +136,14 @@ lanes!(Avx2, 8, __m256, __m256, __m128i, {
     gt(a: V, b: V) -> M = _mm256_cmp_ps::<_CMP_GT_OQ>(a, b);
     ge(a: V, b: V) -> M = _mm256_cmp_ps::<_CMP_GE_OQ>(a, b);
     eq(a: V, b: V) -> M = _mm256_cmp_ps::<_CMP_EQ_OQ>(a, b);
+    max_magnitude(so_far: V, a: V) -> V = {
+        // Magnitudes order like their bits, and NaN above infinity.
+        let magnitude = _mm256_andnot_ps(_mm256_set1_ps(-0.0), a);
+        _mm256_castsi256_ps(_mm256_max_epu32(
+            _mm256_castps_si256(so_far),
+            _mm256_castps_si256(magnitude),
+        ))
+    };
     is_nan(a: V) -> M = _mm256_cmp_ps::<_CMP_UNORD_Q>(a, a);
     or(a: M, b: M) -> M = _mm256_or_ps(a, b);
     select(m: M, a: V, b: V) -> V = _mm256_blendv_ps(b, a, m);
@@ -141,7 +156,7 @@ lanes!(Avx2, 8, __m256, __m256, __m128i, {
     ));
     load = _mm256_loadu_ps, store = _mm256_storeu_ps,
     load_h = _mm_loadu_si128, store_h = _mm_storeu_si128,
-    widen = _mm256_cvtph_ps, narrow = _mm256_cvtps_ph);
+    widen = _mm256_cvtph_ps, narrow = _mm256_cvtps_ph, transpose = transpose::by_eights);
 
 lanes!(Avx512, 16, __m512, __mmask16, __m256i, {
     splat(x: f32) -> V = _mm512_set1_ps(x);
@@ -163,6 +178,10 @@ lanes!(Avx512, 16, __m512, __mmask16, __m256i, {
     gt(a: V, b: V) -> M = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(a, b);
     ge(a: V, b: V) -> M = _mm512_cmp_ps_mask::<_CMP_GE_OQ>(a, b);
     eq(a: V, b: V) -> M = _mm512_cmp_ps_mask::<_CMP_EQ_OQ>(a, b);
+    max_magnitude(so_far: V, a: V) -> V = _mm512_castsi512_ps(_mm512_max_epu32(
+        _mm512_castps_si512(so_far),
+        _mm512_castps_si512(_mm512_abs_ps(a)),
+    ));
     is_nan(a: V) -> M = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(a, a);
     or(a: M, b: M) -> M = _kor_mask16(a, b);
     select(m: M, a: V, b: V) -> V = _mm512_mask_blend_ps(m, b, a);
@@ -175,4 +194,4 @@ lanes!(Avx512, 16, __m512, __mmask16, __m256i, {
     ));
     load = _mm512_loadu_ps, store = _mm512_storeu_ps,
     load_h = _mm256_loadu_si256, store_h = _mm256_storeu_si256,
-    widen = _mm512_cvtph_ps, narrow = _mm512_cvtps_ph);
+    widen = _mm512_cvtph_ps, narrow = _mm512_cvtps_ph, transpose = transpose::by_sixteens);
