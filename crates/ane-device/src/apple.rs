@@ -5,13 +5,18 @@
 //! looked up at run time, so that the device compiles everywhere and a missing or changed function is an error that
 //! names it. Files can take the place of the frameworks, which is how the device is tested where there are none.
 
+mod budget;
+mod e5rt;
 mod error;
+mod espresso;
 mod options;
 mod poison;
 mod program_dir;
+mod system;
 
 pub use error::AppleError;
 pub use options::AppleOptions;
+pub use system::{Detection, System, detect};
 
 use crate::{Device, DeviceError, Entry, Settings};
 use ane_ir::Route;
@@ -23,14 +28,17 @@ pub(super) const ENTRY: Entry = Entry {
 };
 
 fn open(settings: &Settings) -> Result<Box<dyn Device>, DeviceError> {
-    let route = settings.target.route;
-    let reason = match route {
-        Route::E5rt => "this build does not have it",
-        Route::Client | Route::Memory => "this build has no Objective-C",
-    };
-    Err(AppleError::Route {
-        route,
-        reason: reason.into(),
+    let mut settings = settings.clone();
+    if !settings.target.is_chip() {
+        settings.target.chip = detect().chip;
     }
-    .into())
+    let route = settings.target.route;
+    match route {
+        Route::E5rt => Ok(Box::new(e5rt::E5rt::open(&settings)?)),
+        Route::Client | Route::Memory => Err(AppleError::Route {
+            route,
+            reason: "this build has no Objective-C".into(),
+        }
+        .into()),
+    }
 }

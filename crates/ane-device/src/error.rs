@@ -3,6 +3,7 @@
 use crate::{apple::AppleError, supervised::SupervisedError};
 use ane_engine::{BindError, PlanError};
 use ane_ir::TensorType;
+use std::path::PathBuf;
 
 /// A device refused or failed.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +88,26 @@ pub enum DeviceError {
     /// The worker of a supervised device is gone, late, or says that its device failed.
     #[error(transparent)]
     Supervised(#[from] SupervisedError),
+    /// Another training has the engine.
+    #[error(
+        "another training{} uses this machine's engine: it holds the lock `{}`",
+        holder.map_or(String::new(), |pid| format!(" (process {pid})")),
+        path.display()
+    )]
+    EngineBusy {
+        /// Number of the other process, if it has written it.
+        holder: Option<u32>,
+        /// The lock.
+        path: PathBuf,
+    },
+    /// The lock of the engine cannot be taken.
+    #[error("cannot lock `{}`, which trainings take in turn", path.display())]
+    EngineLock {
+        /// The lock.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// Apple's frameworks, or their stand-ins, refused or failed.
     #[error(transparent)]
     Apple(Box<AppleError>),
@@ -107,6 +128,8 @@ impl DeviceError {
             | Self::Length { .. }
             | Self::Target { .. }
             | Self::Unsupported { .. }
+            | Self::EngineBusy { .. }
+            | Self::EngineLock { .. }
             | Self::Plan(_)
             | Self::Bind(_)
             | Self::Threads(_) => false,

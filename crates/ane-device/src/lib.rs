@@ -29,19 +29,21 @@
 mod apple;
 mod buffer;
 mod device;
+mod engine_lock;
 mod error;
 mod null;
 mod software;
 mod supervised;
 
-pub use apple::{AppleError, AppleOptions};
+pub use apple::{AppleError, AppleOptions, Detection, System, detect};
 pub use buffer::{Buffer, Layout};
 pub use device::{Bound, Counter, Counts, Device, Executable, Port};
+pub use engine_lock::EngineLock;
 pub use error::DeviceError;
 pub use supervised::{MEMORY_VARIABLE, Supervised, SupervisedError, Supervision, Worker, serve};
 
 use ane_engine::{Pool, simd::Isa};
-use ane_ir::{Numerics, Target};
+use ane_ir::{Numerics, Route, Target};
 use std::sync::Arc;
 
 /// What a device is opened with.
@@ -85,10 +87,23 @@ pub struct Entry {
 /// Every device, in alphabetical order.
 pub const DEVICES: &[Entry] = &[apple::ENTRY, null::ENTRY, software::ENTRY];
 
-/// The best device that can be opened here.
-pub const BEST: &str = "software";
+/// The name of the best device here: `apple` where there is a Neural Engine and its frameworks can be opened, `software`
+/// everywhere else.
+pub fn best() -> &'static str {
+    let found = detect();
+    let settings = Settings {
+        target: Target::new(found.chip, Route::E5rt),
+        ..Settings::default()
+    };
+    if found.engine && open(apple::ENTRY.name, &settings).is_ok() {
+        apple::ENTRY.name
+    } else {
+        software::ENTRY.name
+    }
+}
 
-/// Opens the device called `name`; `auto` is the best there is.
+/// Opens the device called `name`; `auto` is the best there is. A device that is a chip takes the target `software` for
+/// the chip of this machine.
 ///
 /// # Errors
 /// When there is none of that name, or it cannot be opened.
@@ -98,7 +113,7 @@ pub fn open(name: &str, settings: &Settings) -> Result<Box<dyn Device>, DeviceEr
 
 /// The device called `name`; `auto` is the best there is.
 fn find(name: &str) -> Result<&'static Entry, DeviceError> {
-    let name = if name == "auto" { BEST } else { name };
+    let name = if name == "auto" { best() } else { name };
     DEVICES
         .iter()
         .find(|e| e.name == name)

@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use ane_device::Settings;
 use ane_engine::{Pool, simd::Isa};
-use ane_ir::{Numerics, Target};
+use ane_ir::{Numerics, Route, Target};
 use ane_train::{
     TrainerConfig,
     loss::Loss,
@@ -65,7 +65,7 @@ impl Default for RunConfig {
             schedule: Schedule::COSINE,
             max_norm: None,
             seed: 0,
-            device: "software".into(),
+            device: "auto".into(),
             target: "software".into(),
             plan: PlanKind::Split,
             numerics: NumericsKind::Ieee,
@@ -73,6 +73,9 @@ impl Default for RunConfig {
         }
     }
 }
+
+/// The device that is Apple's engine.
+pub(crate) const APPLE: &str = "apple";
 
 /// Examples of the training set that choose `best`.
 pub(crate) const VALIDATION: usize = 5_000;
@@ -83,6 +86,29 @@ impl RunConfig {
         self.target.parse().map_err(|e: ane_ir::ParseTargetError| {
             Failure::usage(e.to_string(), "see `ane-trainer devices`")
         })
+    }
+
+    /// Settles the target: the chip of this machine for a device that is a chip and was given none, and `route` to it.
+    pub(crate) fn settle_target(&mut self, route: Option<Route>) -> Result<(), Failure> {
+        let mut target = self.target()?;
+        if self.device == APPLE && !target.is_chip() {
+            let found = ane_device::detect();
+            if let Some(warning) = &found.warning {
+                eprintln!("warning: {warning}");
+            }
+            target.chip = found.chip;
+        }
+        if let Some(route) = route {
+            if !target.is_chip() {
+                return Err(Failure::usage(
+                    format!("--route {route} leads to a chip, the target is {target}"),
+                    "add --target h16 or another chip, or --device apple",
+                ));
+            }
+            target.route = route;
+        }
+        self.target = target.to_string();
+        Ok(())
     }
 
     /// The model.

@@ -16,7 +16,7 @@ pub(super) const IO_SURFACE: &str = "ANE_TRAINER_IOSURFACE";
 pub(super) const PROGRAMS: &str = "ANE_TRAINER_PROGRAMS";
 
 /// Programs that may be loaded at once. Recent systems end at 127 a process, some reports at 96 to 118
-/// (ane-reference §5); the rest is left to other users of the engine in this process.
+///; the rest is left to other users of the engine in this process.
 const RESIDENT: usize = 100;
 
 /// Where the device `apple` finds its frameworks and keeps its files. The default is macOS's own places, or what the
@@ -42,6 +42,21 @@ impl Default for AppleOptions {
 }
 
 impl AppleOptions {
+    /// Files that are opened instead of Apple's frameworks, with the variables that name them. While there are any, what
+    /// runs may be something other than Apple's engine.
+    pub fn replaced(&self) -> Vec<(&'static str, &Path)> {
+        let apple = Self::from(|_| None);
+        [
+            (ESPRESSO, &self.espresso, &apple.espresso),
+            (IO_SURFACE, &self.io_surface, &apple.io_surface),
+            (NEURAL_ENGINE, &self.neural_engine, &apple.neural_engine),
+        ]
+        .into_iter()
+        .filter(|(_, ours, apples)| ours != apples)
+        .map(|(variable, ours, _)| (variable, ours.as_path()))
+        .collect()
+    }
+
     fn from(variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let path = |name: &str, default: &str| {
             let set = variable(name).filter(|value| !value.is_empty());
@@ -86,6 +101,8 @@ mod tests {
         assert_eq!(set.espresso, Path::new("/there/libespresso.so"));
         assert_eq!(set.programs, Path::new("/there/programs"));
         assert_eq!(set.io_surface, plain.io_surface);
+        assert!(plain.replaced().is_empty());
+        assert_eq!(set.replaced(), [(ESPRESSO, set.espresso.as_path())]);
         let them = AppleOptions::from(|name| (name == "USER").then(|| "../them".into()));
         assert!(them.programs.ends_with("ane-trainer-them"));
     }

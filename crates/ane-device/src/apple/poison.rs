@@ -1,6 +1,6 @@
 //! Whether an execution wrote its outputs.
 //!
-//! Engines have reported success and left outputs as they were (ane-reference §1.18). Before an execution, elements of
+//! Engines have reported success and left outputs as they were. Before an execution, elements of
 //! every floating-point output are set to a NaN that no arithmetic makes; one that is still there afterwards was not
 //! written. The first element, the last and a few hundred between are looked at, so that the cost does not grow with
 //! the tensor. Outputs of whole numbers have no such value and are not looked at.

@@ -123,7 +123,7 @@ impl Drop for ProgramDir {
 }
 
 /// Removes the directories of processes that have ended without doing so. Many left-overs choke Apple's compiler
-/// service (ane-reference §2.1).
+/// service (anemll).
 pub(super) fn sweep(root: &Path) {
     let Ok(entries) = fs::read_dir(root) else {
         return;

@@ -1,19 +1,21 @@
 //! `devices`: what there is to run on.
 
-use crate::failure::Failure;
+use crate::{config::APPLE, failure::Failure};
+use ane_device::{AppleOptions, Settings};
 use ane_engine::simd::Isa;
 use ane_ir::{Chip, Route, Target};
 use std::process::ExitCode;
 
 pub(crate) fn run() -> Result<ExitCode, Failure> {
     println!("devices");
+    let found = ane_device::detect();
+    let best = ane_device::best();
     for d in ane_device::DEVICES {
-        let best = if d.name == ane_device::BEST {
-            " (the default)"
-        } else {
-            ""
-        };
+        let best = if d.name == best { " (the default)" } else { "" };
         println!("  {:<10} {}{best}", d.name, d.summary);
+        if d.name == APPLE {
+            routes(found.chip);
+        }
     }
     println!("\ntargets, the limits and quirks a program is held to");
     println!("  {:<10} no hardware limits", Target::SOFTWARE.to_string());
@@ -39,6 +41,29 @@ pub(crate) fn run() -> Result<ExitCode, Failure> {
         isas.join(", "),
         Isa::detect()
     );
-    println!("no Apple Neural Engine is driven by this build");
+    println!("system: {found}");
+    if let Some(warning) = found.warning {
+        println!("warning: {warning}");
+    }
+    for (variable, path) in AppleOptions::default().replaced() {
+        println!(
+            "{variable} replaces Apple's framework by `{}`: what runs there may not be Apple's engine",
+            path.display()
+        );
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether each route to the engine can be taken, and why not.
+fn routes(chip: Chip) {
+    for route in Route::ALL {
+        let settings = Settings {
+            target: Target::new(chip, route),
+            ..Settings::default()
+        };
+        match ane_device::open(APPLE, &settings) {
+            Ok(_) => println!("    {:<8} can be opened", route.name()),
+            Err(e) => println!("    {:<8} {e}", route.name()),
+        }
+    }
 }

@@ -2,11 +2,13 @@
 
 use super::data::{Source, report};
 use crate::{
-    config::{NumericsKind, RunConfig, VALIDATION, machine},
+    config::{APPLE, NumericsKind, RunConfig, VALIDATION, machine},
     failure::Failure,
     progress::Progress,
     supervision::{Opened, SupervisionArgs},
 };
+use ane_device::AppleOptions;
+use ane_ir::Route;
 use ane_train::{
     Trainer,
     checkpoint::{Checkpoint, EpochSums},
@@ -102,13 +104,19 @@ pub(crate) struct ConfigArgs {
     /// Seed of weights, order and validation split [default: 0]
     #[arg(long)]
     seed: Option<u64>,
-    /// Device: software, null or auto [default: auto]
+    /// Device: apple, null, software or auto [default: auto]
     #[arg(long)]
     device: Option<String>,
-    /// Whose limits and quirks hold: software, or h13 (M1) to h17 (M5) [default: software]
+    /// Whose limits and quirks hold: software, or h13 (M1) to h17 (M5) [default: software; on apple this machine's chip]
     #[arg(long)]
     target: Option<String>,
-    /// Where the update runs [default: split]
+    /// How the chip is reached: e5rt, client or memory [default: what --target says, e5rt where it says nothing]
+    #[arg(long, value_parser = route)]
+    route: Option<Route>,
+    /// Fail unless everything differentiable runs on Apple's engine
+    #[arg(long)]
+    require_ane: bool,
+    /// Where the update runs [default: split; fused with --require-ane]
     #[arg(long)]
     plan: Option<PlanArg>,
     /// Numeric policy [default: ieee]
@@ -125,6 +133,13 @@ enum PlanArg {
     Split,
     /// The update runs on the engine too
     Fused,
+}
+
+fn route(text: &str) -> Result<Route, String> {
+    Route::ALL
+        .into_iter()
+        .find(|r| r.name() == text)
+        .ok_or_else(|| format!("no route is called `{text}`; there are e5rt, client and memory"))
 }
 
 fn number(text: &str) -> Result<f64, String> {
@@ -177,11 +192,20 @@ impl ConfigArgs {
         text(&self.target, &mut base.target);
         text(&self.device, &mut base.device);
         if base.device == "auto" {
-            base.device = ane_device::BEST.to_owned();
+            base.device = ane_device::best().to_owned();
+        }
+        if self.require_ane && base.device != APPLE {
+            return Err(Failure::usage(
+                format!(
+                    "--require-ane wants Apple's engine, the device is `{}`",
+                    base.device
+                ),
+                "`ane-trainer devices` says what can be opened here, and why not",
+            ));
         }
         // One spelling of every model and target, so that configurations compare.
         base.model = base.model()?.to_string();
-        base.target = base.target()?.to_string();
+        base.settle_target(self.route)?;
         base.epochs = self.epochs.unwrap_or(base.epochs);
         base.batch = self.batch.map_or(base.batch, |b| b as usize);
         base.lr = self.lr.unwrap_or(base.lr);
@@ -259,7 +283,13 @@ impl ConfigArgs {
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let resumed = args.resume.as_deref().map(read_checkpoint).transpose()?;
     let config = match &resumed {
-        None => args.config.over(RunConfig::default())?,
+        None => {
+            let mut base = RunConfig::default();
+            if args.config.require_ane {
+                base.plan = PlanKind::Fused;
+            }
+            args.config.over(base)?
+        }
         Some((path, checkpoint)) => {
             let stored: RunConfig = serde_json::from_value(checkpoint.record.config.clone())
                 .map_err(|e| {
@@ -367,6 +397,14 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         config.seed,
         out.display()
     );
+    if config.device == APPLE {
+        for (variable, path) in AppleOptions::default().replaced() {
+            println!(
+                "{variable} replaces Apple's framework by `{}`: this may not be Apple's engine",
+                path.display()
+            );
+        }
+    }
     let stop = catch_interrupts();
     let mut progress = Progress::new(total_steps, fit.trainer.progress().step, config.epochs);
     let since = Instant::now();

@@ -1,0 +1,342 @@
+//! The route `e5rt`: Espresso's C functions, dense buffers, ports by name.
+//!
+//! A program is a directory with its text and weights, compiled and loaded by the framework. A binding is an operation
+//! in a stream of its own, so that executing it again costs one call. Buffers are the framework's, and the same one can
+//! be an output of one binding and an input of another: that is how state stays on the engine.
+
+use super::{
+    AppleError,
+    budget::{Budget, Program},
+    espresso::{BufferObject, Espresso, Function, Library, Operation, Stream},
+    poison,
+    program_dir::{ContentHash, ProgramDir, sweep},
+};
+use crate::{
+    Settings,
+    buffer::{Buffer, Layout},
+    device::{Bound, Counter, Counts, Device, Executable, Port, in_port_order, same_target},
+    error::DeviceError,
+};
+use ane_engine::{Lent, SharedBuffer};
+use ane_ir::{Graph, Target, TensorType};
+use ane_mil::LegalGraph;
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+/// The function that the printer writes.
+const FUNCTION: &str = "main";
+
+#[derive(Debug)]
+pub(super) struct E5rt {
+    target: Target,
+    programs: PathBuf,
+    /// Whether something was compiled.
+    warm: AtomicBool,
+    engine: Engine,
+}
+
+/// What executables share with their device.
+#[derive(Debug, Clone)]
+struct Engine {
+    espresso: Arc<Espresso>,
+    budget: Arc<Budget<Resident>>,
+    counter: Counter,
+    target: Target,
+}
+
+/// A loaded program.
+#[derive(Debug)]
+struct Resident {
+    /// By binding.
+    streams: HashMap<u64, Stream>,
+    function: Function,
+    _library: Library,
+}
+
+impl E5rt {
+    pub(super) fn open(settings: &Settings) -> Result<Self, DeviceError> {
+        let options = &settings.apple;
+        let espresso = Espresso::open(&options.espresso)?;
+        sweep(&options.programs);
+        Ok(Self {
+            target: settings.target,
+            programs: options.programs.clone(),
+            warm: AtomicBool::new(false),
+            engine: Engine {
+                espresso,
+                budget: Arc::new(Budget::new(options.resident)),
+                counter: Counter::default(),
+                target: settings.target,
+            },
+        })
+    }
+}
+
+impl E5rt {
+    /// Compiles a program of one node if nothing was compiled yet, which brings the framework's allocator up. It is not
+    /// counted: nobody asked for it.
+    fn warm_up(&self) -> Result<(), DeviceError> {
+        if self.warm.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let legal = one_node(&self.target).map_err(|reason| AppleError::Route {
+            route: self.target.route,
+            reason,
+        })?;
+        let printed = ane_mil::print(&legal);
+        let hash = ContentHash::of(&printed, self.target.chip.name());
+        let mut files = ProgramDir::create(&self.programs, &hash, &printed)?;
+        let compiled = self.engine.compile(&files);
+        if compiled.is_err() {
+            files.keep();
+        }
+        drop(compiled?);
+        self.warm.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+/// A program that every chip takes.
+fn one_node(target: &Target) -> Result<LegalGraph, String> {
+    let mut g = Graph::new();
+    let built = g.input("x", TensorType::fp16([1, 32])).and_then(|x| {
+        let y = g.relu(x)?;
+        g.output("y", y)
+    });
+    built.map_err(|e| e.to_string())?;
+    ane_mil::check(g, target).map_err(|violations| violations[0].to_string())
+}
+
+impl Engine {
+    fn compile(&self, files: &ProgramDir) -> Result<Resident, DeviceError> {
+        let cache = files.path().join("cache");
+        std::fs::create_dir_all(&cache).map_err(|source| AppleError::Directory {
+            what: "create",
+            path: cache.clone(),
+            source,
+        })?;
+        let library = self
+            .espresso
+            .compile(&files.mil(), &cache, self.target.chip.name())?;
+        Ok(Resident {
+            streams: HashMap::new(),
+            function: library.function(FUNCTION)?,
+            _library: library,
+        })
+    }
+
+    fn load(&self, files: &ProgramDir) -> Result<Resident, DeviceError> {
+        let resident = self.compile(files)?;
+        self.counter.compiled();
+        Ok(resident)
+    }
+}
+
+impl Device for E5rt {
+    fn name(&self) -> &'static str {
+        super::ENTRY.name
+    }
+
+    fn target(&self) -> &Target {
+        &self.target
+    }
+
+    fn layout(&self, _: &TensorType) -> Layout {
+        Layout::Dense
+    }
+
+    fn counts(&self) -> Counts {
+        self.engine.counter.get()
+    }
+
+    fn compile(&self, graph: &LegalGraph) -> Result<Box<dyn Executable>, DeviceError> {
+        same_target(&self.target, graph)?;
+        let printed = ane_mil::print(graph);
+        let hash = ContentHash::of(&printed, self.target.chip.name());
+        let program = match self.engine.budget.find(&hash) {
+            Some(program) => program,
+            None => {
+                let files = ProgramDir::create(&self.programs, &hash, &printed)?;
+                let load = |files: &ProgramDir| self.engine.load(files);
+                let program = self.engine.budget.add(hash, files, load)?;
+                self.warm.store(true, Ordering::Relaxed);
+                program
+            }
+        };
+        let (inputs, outputs) = Port::of(graph.graph());
+        Ok(Box::new(Loaded {
+            program,
+            inputs,
+            outputs,
+            engine: self.engine.clone(),
+        }))
+    }
+
+    fn allocate(&self, ty: &TensorType) -> Result<Buffer, DeviceError> {
+        self.warm_up()?;
+        let layout = self.layout(ty);
+        let memory = BufferObject::new(&self.engine.espresso, layout.bytes(ty))?;
+        let memory = SharedBuffer::foreign(Box::new(memory));
+        Ok(Buffer::over(ty.clone(), layout, memory))
+    }
+}
+
+#[derive(Debug)]
+struct Loaded {
+    program: Arc<Program<Resident>>,
+    inputs: Vec<Port>,
+    outputs: Vec<Port>,
+    engine: Engine,
+}
+
+impl Executable for Loaded {
+    fn inputs(&self) -> &[Port] {
+        &self.inputs
+    }
+
+    fn outputs(&self) -> &[Port] {
+        &self.outputs
+    }
+
+    fn bind(&self, ports: &[(&str, &Buffer)]) -> Result<Box<dyn Bound>, DeviceError> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let (inputs, outputs) = in_port_order(&self.inputs, &self.outputs, ports)?;
+        let named = |ports: &[Port], buffers: Vec<Buffer>| -> Vec<(String, Buffer)> {
+            let names = ports.iter().map(|p| p.name.clone());
+            names.zip(buffers).collect()
+        };
+        let (inputs, outputs) = (named(&self.inputs, inputs), named(&self.outputs, outputs));
+        for (port, buffer) in inputs.iter().chain(&outputs) {
+            let ours =
+                object(buffer).is_some_and(|o| Arc::ptr_eq(o.espresso(), &self.engine.espresso));
+            if !ours {
+                let port = port.clone();
+                return Err(AppleError::ForeignBuffer { port }.into());
+            }
+        }
+        let mut held: Vec<SharedBuffer> = Vec::new();
+        for (_, buffer) in inputs.iter().chain(&outputs) {
+            if !held.iter().any(|h| h.same_as(buffer.memory())) {
+                held.push(buffer.memory().clone());
+            }
+        }
+        held.sort_by_key(SharedBuffer::address);
+        // Poisoning a buffer that is read as well would change what the program computes.
+        let poisoned = outputs
+            .iter()
+            .filter(|(_, o)| !inputs.iter().any(|(_, i)| i.memory().same_as(o.memory())))
+            .cloned()
+            .collect();
+        self.program.bind();
+        let mut running = Running {
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
+            program: self.program.clone(),
+            engine: self.engine.clone(),
+            inputs,
+            outputs,
+            held,
+            poisoned,
+        };
+        running.with_stream(|_| Ok(()))?;
+        Ok(Box::new(running))
+    }
+}
+
+/// A binding.
+#[derive(Debug)]
+struct Running {
+    number: u64,
+    program: Arc<Program<Resident>>,
+    engine: Engine,
+    inputs: Vec<(String, Buffer)>,
+    outputs: Vec<(String, Buffer)>,
+    /// Every buffer once, in the order in which threads wait for them.
+    held: Vec<SharedBuffer>,
+    /// Outputs that are watched.
+    poisoned: Vec<(String, Buffer)>,
+}
+
+impl Running {
+    fn make_stream(&self, resident: &Resident) -> Result<Stream, AppleError> {
+        let name = format!("ane_trainer_{}", self.number);
+        let (inputs, outputs) = (objects(&self.inputs), objects(&self.outputs));
+        Stream::new(Operation::new(&resident.function, &name, inputs, outputs)?)
+    }
+
+    /// Uses the binding's stream, after making it if the program was loaded without it.
+    fn with_stream(
+        &mut self,
+        run: impl FnOnce(&mut Stream) -> Result<(), DeviceError>,
+    ) -> Result<(), DeviceError> {
+        let load = |files: &ProgramDir| self.engine.load(files);
+        self.engine.budget.run(&self.program, load, |resident| {
+            let stream = match resident.streams.remove(&self.number) {
+                Some(stream) => stream,
+                None => match self.make_stream(resident) {
+                    // This is where the framework loads, and others may have taken the places.
+                    Err(_) if self.engine.budget.unload_idle() > 0 => self.make_stream(resident)?,
+                    made => made?,
+                },
+            };
+            run(resident.streams.entry(self.number).or_insert(stream))
+        })
+    }
+}
+
+impl Bound for Running {
+    fn execute(&mut self) -> Result<(), DeviceError> {
+        for (_, output) in &self.poisoned {
+            poison::put(output);
+        }
+        let held = std::mem::take(&mut self.held);
+        let ran = {
+            let _lent: Vec<Lent<'_>> = held.iter().map(SharedBuffer::lend).collect();
+            self.with_stream(|stream| Ok(stream.execute()?))
+        };
+        self.held = held;
+        ran?;
+        self.engine.counter.dispatched();
+        let unwritten = self.poisoned.iter().find(|(_, o)| poison::remains(o));
+        unwritten.map_or(Ok(()), |(port, _)| {
+            Err(AppleError::OutputNotWritten {
+                port: port.clone(),
+                mil: self.program.files().mil(),
+            }
+            .into())
+        })
+    }
+
+    fn submit(&mut self) -> Result<(), DeviceError> {
+        Err(DeviceError::Unsupported {
+            device: super::ENTRY.name,
+            what: "asynchronous execution",
+        })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let number = self.number;
+        self.program.unbind(|resident| {
+            resident.streams.remove(&number);
+        });
+    }
+}
+
+/// The framework's object behind a buffer of ours.
+fn object(buffer: &Buffer) -> Option<&BufferObject> {
+    buffer.memory().owner()
+}
+
+fn objects(ports: &[(String, Buffer)]) -> impl Iterator<Item = (&str, &BufferObject)> {
+    ports.iter().map(|(name, buffer)| {
+        let object = object(buffer).expect("`bind` looked at every buffer");
+        (name.as_str(), object)
+    })
+}
