@@ -83,6 +83,9 @@ mod tests {
         drop(first);
         EngineLock::acquire(&path).unwrap();
         let nowhere = EngineLock::acquire(&dir.path().join("no/lock")).unwrap_err();
-        assert!(matches!(nowhere, DeviceError::EngineLock { .. }), "{nowhere}");
+        assert!(
+            matches!(nowhere, DeviceError::EngineLock { .. }),
+            "{nowhere}"
+        );
     }
 }

@@ -101,9 +101,10 @@ impl Supervised {
         supervision: Supervision,
     ) -> Result<Self, DeviceError> {
         let device = crate::find(device)?.name;
+        let session = Session::open(device, settings, supervision)?;
         Ok(Self {
-            target: settings.target,
-            session: Session::open(device, settings, supervision)?,
+            target: session.target(),
+            session,
         })
     }
 

@@ -81,9 +81,13 @@ fn a_worker_that_is_killed_changes_no_result() {
         let dir = tempfile::tempdir().unwrap();
         let (plain, killed) = (dir.path().join("plain"), dir.path().join("killed"));
         succeed(train(&plain, plan, &[]));
-        let mut child = train(&killed, plan, &["--supervised", "true", "--verify-every", "5"])
-            .spawn()
-            .unwrap();
+        let mut child = train(
+            &killed,
+            plan,
+            &["--supervised", "true", "--verify-every", "5"],
+        )
+        .spawn()
+        .unwrap();
         wait_for_checkpoint(&mut child, &killed);
         let workers = children(child.id());
         let [worker] = &workers[..] else {
@@ -94,7 +98,10 @@ fn a_worker_that_is_killed_changes_no_result() {
         let errors = String::from_utf8_lossy(&done.stderr);
         assert!(done.status.success(), "{errors}");
         // On a fast machine the run may have ended before the signal came; nothing is to be told then.
-        assert!(errors.is_empty() || errors.contains("signal: 9"), "{errors}");
+        assert!(
+            errors.is_empty() || errors.contains("signal: 9"),
+            "{errors}"
+        );
         assert!(results(&killed) == results(&plain), "{plan}");
     }
 }
@@ -139,7 +146,10 @@ fn a_worker_ends_with_its_parent() {
     child.wait().unwrap();
     let mut rest = String::new();
     errors.read_to_string(&mut rest).unwrap();
-    assert_eq!(rest, "", "the worker's standard error is closed, so it has ended");
+    assert_eq!(
+        rest, "",
+        "the worker's standard error is closed, so it has ended"
+    );
 }
 
 #[test]

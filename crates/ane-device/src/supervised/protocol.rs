@@ -106,6 +106,11 @@ impl Request {
 pub(super) enum Response {
     /// It is done.
     Done,
+    /// The device is open, for this target.
+    Opened {
+        /// The target its programs must be checked for.
+        target: String,
+    },
     /// The device refused or failed.
     Failed {
         /// The error with its causes.

@@ -8,7 +8,7 @@ use super::{
     shared_memory::{Mapping, SharedMemory, Span},
 };
 use crate::{Settings, device::Counter};
-use ane_ir::TensorType;
+use ane_ir::{Target, TensorType};
 use ane_mil::Program;
 use std::{
     collections::BTreeMap,
@@ -35,6 +35,8 @@ pub(super) struct Session {
 
 #[derive(Debug)]
 struct State {
+    /// As the device itself says.
+    target: Target,
     memory: SharedMemory,
     child: Option<Child>,
     /// Why the device is lost, if it is.
@@ -76,6 +78,7 @@ impl Session {
             supervision,
             counter: Counter::default(),
             state: Mutex::new(State {
+                target: settings.target,
                 memory,
                 child: None,
                 reason: None,
@@ -95,6 +98,11 @@ impl Session {
     fn state(&self) -> MutexGuard<'_, State> {
         // What a panic left half done shows as a fault of the next request.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The target that the device has chosen.
+    pub(super) fn target(&self) -> Target {
+        self.state().target
     }
 
     /// `Ok` unless the device is lost.
@@ -125,6 +133,16 @@ impl Session {
         };
         let error = match child.call(request, deadline) {
             Ok(Response::Done) => return Ok(()),
+            Ok(Response::Opened { target }) => match target.parse() {
+                Ok(target) => {
+                    state.target = target;
+                    return Ok(());
+                }
+                Err(e) => SupervisedError::Protocol {
+                    device,
+                    reason: e.to_string(),
+                },
+            },
             Ok(Response::Failed { message, fault }) => SupervisedError::Failed {
                 device,
                 during: request.name(),

@@ -134,8 +134,14 @@ fn senseless(e: impl ToString) -> Refusal {
 impl Server<'_> {
     fn answer(&mut self, request: Request) -> Option<Response> {
         let silent = matches!(request, Request::Release(_));
+        let opens = matches!(request, Request::Open(_));
         let response = match self.carry_out(request) {
-            Ok(()) => Response::Done,
+            Ok(()) => match &self.device {
+                Some(device) if opens => Response::Opened {
+                    target: device.target().to_string(),
+                },
+                _ => Response::Done,
+            },
             Err(Refusal::Device(e)) => Response::failed(&e),
             Err(Refusal::Senseless(message)) => Response::Failed {
                 message,
