@@ -19,7 +19,10 @@ use rustix::{
 use std::{
     collections::BTreeMap,
     fs::File,
-    io,
+    io::{
+        self,
+        ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof},
+    },
     os::{
         fd::AsFd,
         unix::{net::UnixStream, process::parent_id},
@@ -52,20 +55,23 @@ pub fn serve(
         buffers: BTreeMap::new(),
         bounds: BTreeMap::new(),
     };
-    let broken = |e: io::Error| SupervisedError::Protocol {
-        device: "worker",
-        reason: e.to_string(),
-    };
-    while let Some(request) = receive(&mut channel.socket).map_err(broken)? {
-        let closing = request == Request::Close;
-        if let Some(response) = server.answer(request) {
-            send(&mut channel.socket, &response).map_err(broken)?;
-        }
-        if closing {
-            break;
+    loop {
+        match server.answer_next(&mut channel.socket) {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            // The parent has ended without closing, while something was under way.
+            Err(e) if matches!(e.kind(), BrokenPipe | ConnectionReset | UnexpectedEof) => {
+                return Ok(());
+            }
+            Err(e) => {
+                return Err(SupervisedError::Protocol {
+                    device: "worker",
+                    reason: e.to_string(),
+                }
+                .into());
+            }
         }
     }
-    Ok(())
 }
 
 struct Channel {
@@ -132,6 +138,18 @@ fn senseless(e: impl ToString) -> Refusal {
 }
 
 impl Server<'_> {
+    /// Waits for a request and answers it; `false` after the last.
+    fn answer_next(&mut self, socket: &mut UnixStream) -> io::Result<bool> {
+        let Some(request) = receive(socket)? else {
+            return Ok(false);
+        };
+        let closing = request == Request::Close;
+        if let Some(response) = self.answer(request) {
+            send(socket, &response)?;
+        }
+        Ok(!closing)
+    }
+
     fn answer(&mut self, request: Request) -> Option<Response> {
         let silent = matches!(request, Request::Release(_));
         let opens = matches!(request, Request::Open(_));
