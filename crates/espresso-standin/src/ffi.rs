@@ -19,7 +19,7 @@ pub use stream::*;
 use crate::{error::E5rtError, handles::Handle, runtime::Runtime};
 use std::{
     cell::RefCell,
-    ffi::{CStr, c_char, c_void},
+    ffi::{CStr, CString, c_char, c_void},
     panic::{AssertUnwindSafe, catch_unwind},
     ptr,
 };
@@ -28,12 +28,21 @@ use std::{
 const LIBRARY: &str = "espresso-standin";
 
 thread_local! {
-    static LAST_ERROR: RefCell<Option<String>> = const { RefCell::new(None) };
+    static LAST_ERROR: RefCell<CString> = RefCell::new(CString::default());
 }
 
 /// Why the last call of a C function on this thread that failed did so, for Rust programs that link this crate.
 pub fn last_error() -> Option<String> {
-    LAST_ERROR.with_borrow(Clone::clone)
+    LAST_ERROR.with_borrow(|text| match text.to_string_lossy() {
+        text if text.is_empty() => None,
+        text => Some(text.into_owned()),
+    })
+}
+
+/// Why the last call on this thread that failed did so; empty when none did. The text stays until the next call.
+#[unsafe(no_mangle)]
+pub extern "C" fn e5rt_get_last_error_message() -> *const c_char {
+    LAST_ERROR.with_borrow(|text| text.as_ptr())
 }
 
 /// Runs the body of a C function and makes a code of its outcome.
@@ -47,7 +56,7 @@ fn answer(function: &str, body: impl FnOnce(&'static Runtime) -> Result<(), E5rt
         Ok(runtime) => runtime.environment.log(LIBRARY, &line),
         Err(_) => eprintln!("{LIBRARY}: {line}"),
     }
-    LAST_ERROR.set(Some(line));
+    LAST_ERROR.set(CString::new(line.replace('\0', "")).unwrap_or_default());
     error.code()
 }
 

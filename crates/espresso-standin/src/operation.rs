@@ -4,8 +4,9 @@
 //! count as one loaded program. Creating an operation is the event that can fail to load, releasing one the event that
 //! can fail to unload.
 //!
-//! A port is bound to a buffer, and may be bound anew while the operation is in no stream. `prepare_op_for_encode` needs
-//! every port bound, and every change of a binding needs it again. A buffer may be bound to an output and to inputs of the
+//! A port is bound to a buffer, and may be bound anew while the operation is in no stream. Encoding needs every port bound.
+//! `prepare_op_for_encode` is for operations whose stream was reset, and refuses one that was never encoded, as the
+//! framework does ("Op has not been encoded and hence cannot be reset to 'ReadyForEncode'", aneforge). A buffer may be bound to an output and to inputs of the
 //! same operation: inputs are read before outputs are written.
 
 use crate::{
@@ -80,11 +81,21 @@ struct State {
     inputs: Vec<Option<SharedBuffer>>,
     outputs: Vec<Option<SharedBuffer>>,
     prepared: Option<Arc<Mutex<Execution>>>,
+    ready: Ready,
     completion: Option<Arc<AsyncEvent>>,
     dependents: Vec<Arc<AsyncEvent>>,
     /// How often it stands in streams.
     encoded: usize,
     released: bool,
+}
+
+/// Whether an operation can be put into a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ready {
+    /// It never was in one, or was prepared since.
+    ForEncode,
+    /// It has been in one and not been prepared since.
+    Encoded,
 }
 
 /// A named place for a buffer.
@@ -174,36 +185,57 @@ impl Operation {
         Ok(())
     }
 
-    fn prepare(&self, threads: usize) -> Result<(), E5rtError> {
-        let mut state = self.lock();
-        if state.prepared.is_some() {
-            return Ok(());
+    fn prepare(&self) -> Result<(), E5rtError> {
+        let call = "prepare an operation";
+        let mut state = self.unencoded(call)?;
+        if state.ready == Ready::ForEncode {
+            let reason = format!(
+                "operation `{}` has not been encoded and hence cannot be reset to ReadyForEncode",
+                self.name
+            );
+            return Err(E5rtError::order(call, reason));
+        }
+        state.ready = Ready::ForEncode;
+        Ok(())
+    }
+
+    /// What an execution needs, with the buffers that are bound now.
+    fn execution(
+        &self,
+        state: &mut State,
+        threads: usize,
+    ) -> Result<Arc<Mutex<Execution>>, E5rtError> {
+        if let Some(prepared) = &state.prepared {
+            return Ok(prepared.clone());
         }
         let bound = |is_input: bool, places: &[Option<SharedBuffer>]| {
             let all = self.ports(is_input).iter().zip(places);
             all.map(|(port, buffer)| {
                 buffer.clone().ok_or_else(|| {
                     let reason = format!("port `{}` is not bound to a buffer", port.name);
-                    E5rtError::order("prepare an operation", reason)
+                    E5rtError::order("encode an operation", reason)
                 })
             })
             .collect::<Result<Vec<_>, _>>()
         };
         let (inputs, outputs) = (bound(true, &state.inputs)?, bound(false, &state.outputs)?);
         let execution = self.function.function.bind(&inputs, &outputs, threads)?;
-        state.prepared = Some(Arc::new(Mutex::new(execution)));
-        Ok(())
+        let execution = Arc::new(Mutex::new(execution));
+        state.prepared = Some(execution.clone());
+        Ok(execution)
     }
 
-    pub(crate) fn encode(self: &Arc<Self>) -> Result<Encoded, E5rtError> {
+    pub(crate) fn encode(self: &Arc<Self>, threads: usize) -> Result<Encoded, E5rtError> {
         let mut state = self.lock();
-        let execution = state.prepared.clone().ok_or_else(|| {
+        if state.encoded == 0 && state.ready == Ready::Encoded {
             let reason = format!(
-                "operation `{}` is not prepared, or was bound anew since; call prepare_op_for_encode",
+                "operation `{}` was encoded before; call prepare_op_for_encode",
                 self.name
             );
-            E5rtError::order("encode an operation", reason)
-        })?;
+            return Err(E5rtError::order("encode an operation", reason));
+        }
+        let execution = self.execution(&mut state, threads)?;
+        state.ready = Ready::Encoded;
         state.encoded += 1;
         Ok(Encoded {
             operation: self.clone(),
@@ -280,6 +312,7 @@ impl Runtime {
             inputs: vec![None; function.function.inputs().len()],
             outputs: vec![None; function.function.outputs().len()],
             prepared: None,
+            ready: Ready::ForEncode,
             completion: None,
             dependents: Vec::new(),
             encoded: 0,
@@ -340,13 +373,12 @@ impl Runtime {
         self.release::<Port>(port)
     }
 
-    /// Makes an operation ready for streams, with the buffers that are bound now.
+    /// Makes an operation that was encoded ready to be encoded again.
     ///
     /// # Errors
-    /// When the handle is not an operation's, a port is not bound, or two outputs share a buffer.
+    /// When the handle is not an operation's, or the operation is encoded now or never was.
     pub fn operation_prepare(&self, operation: Handle) -> Result<(), E5rtError> {
-        let operation = self.handles.get::<Operation>(operation)?;
-        operation.prepare(self.pool.threads())
+        self.handles.get::<Operation>(operation)?.prepare()
     }
 
     /// The event that is signalled when an execution of the operation ends.

@@ -1,7 +1,8 @@
 //! Execution streams: operations in order, executed as a whole.
 //!
-//! A stream is encoded, executed once, synchronously or not, and reset before it is encoded again; that is the only
-//! sequence that sources show, so any other is an error. Operations of a stream run one after the other. The first that
+//! A stream is encoded and then executed, synchronously or not, as often as wanted; aneforge and Apple's own frameworks
+//! encode once and execute for ever. It is reset before it is encoded anew, and a stream that nothing was encoded into
+//! cannot be reset (aneforge). Operations of a stream run one after the other. The first that
 //! fails ends the execution, and those behind it do not run.
 
 use crate::{
@@ -29,6 +30,13 @@ enum Phase {
 struct State {
     phase: Phase,
     encoded: Vec<Arc<Encoded>>,
+}
+
+impl State {
+    fn clear(&mut self) {
+        self.encoded.clear();
+        self.phase = Phase::Open;
+    }
 }
 
 /// A sequence of operations.
@@ -67,10 +75,6 @@ impl Stream {
     fn start(&self) -> Result<Started, E5rtError> {
         let call = "execute a stream";
         let mut state = self.idle(call)?;
-        if state.phase == Phase::Executed {
-            let reason = "it has been executed; reset it and encode again";
-            return Err(E5rtError::order(call, reason));
-        }
         if state.encoded.is_empty() {
             return Err(E5rtError::order(call, "no operation is encoded"));
         }
@@ -153,10 +157,11 @@ impl Runtime {
         })))
     }
 
-    /// Puts a prepared operation behind those that the stream has.
+    /// Puts an operation behind those that the stream has.
     ///
     /// # Errors
-    /// When a handle is of another kind, the operation is not prepared, or the stream is executing or not reset.
+    /// When a handle is of another kind, a port of the operation is not bound, two outputs share a buffer, the operation
+    /// was encoded before and not prepared since, or the stream is executing or not reset.
     pub fn stream_encode(&self, stream: Handle, operation: Handle) -> Result<(), E5rtError> {
         let call = "encode an operation";
         let stream = self.handles.get::<Stream>(stream)?;
@@ -166,14 +171,16 @@ impl Runtime {
             let reason = "the stream has been executed; reset it";
             return Err(E5rtError::order(call, reason));
         }
-        state.encoded.push(Arc::new(operation.encode()?));
+        state
+            .encoded
+            .push(Arc::new(operation.encode(self.pool.threads())?));
         Ok(())
     }
 
     /// Executes the stream and returns when it is done.
     ///
     /// # Errors
-    /// When the handle is not a stream's, nothing is encoded, the stream was executed already, or an operation fails.
+    /// When the handle is not a stream's, nothing is encoded, the stream is executing, or an operation fails.
     pub fn stream_execute_sync(&self, stream: Handle) -> Result<(), E5rtError> {
         let stream = self.handles.get::<Stream>(stream)?;
         let started = stream.start()?;
@@ -217,12 +224,15 @@ impl Runtime {
     /// Empties the stream.
     ///
     /// # Errors
-    /// When the handle is not a stream's, or the stream is executing.
+    /// When the handle is not a stream's, nothing was encoded into it, or the stream is executing.
     pub fn stream_reset(&self, stream: Handle) -> Result<(), E5rtError> {
+        let call = "reset a stream";
         let stream = self.handles.get::<Stream>(stream)?;
-        let mut state = stream.idle("reset a stream")?;
-        state.encoded.clear();
-        state.phase = Phase::Open;
+        let mut state = stream.idle(call)?;
+        if state.encoded.is_empty() {
+            return Err(E5rtError::order(call, "nothing was encoded into it"));
+        }
+        state.clear();
         Ok(())
     }
 
@@ -259,7 +269,8 @@ impl Runtime {
     /// # Errors
     /// When the handle is not a stream's, or the stream is executing.
     pub fn stream_release(&self, stream: Handle) -> Result<(), E5rtError> {
-        self.stream_reset(stream)?;
+        let found = self.handles.get::<Stream>(stream)?;
+        found.idle("release a stream")?.clear();
         self.release::<Stream>(stream)
     }
 }

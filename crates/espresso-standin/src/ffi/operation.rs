@@ -156,7 +156,7 @@ pub unsafe extern "C" fn e5rt_execution_stream_operation_retain_output_port(
     )
 }
 
-/// Makes an operation ready for streams, with the buffers that are bound now.
+/// Makes an operation that was encoded ready to be encoded again.
 ///
 /// # Safety
 /// None beyond the types of the arguments.

@@ -48,7 +48,7 @@ pub unsafe extern "C" fn e5rt_execution_stream_create(out: *mut *mut c_void) -> 
     })
 }
 
-/// Puts a prepared operation behind those that the stream has.
+/// Puts an operation behind those that the stream has.
 ///
 /// # Safety
 /// None beyond the types of the arguments.

@@ -1,0 +1,183 @@
+//! Training through Apple's interfaces, which stand-ins provide here: the same bits as the software engine gives.
+
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+fn ane_trainer(arguments: &[&str]) -> Command {
+    let mut c = Command::new(env!("CARGO_BIN_EXE_ane-trainer"));
+    c.args(arguments)
+        .env(
+            "ANE_TRAINER_ESPRESSO",
+            espresso_standin::library_path().unwrap(),
+        )
+        .stdin(Stdio::null());
+    c
+}
+
+/// 28 steps on the real data, with an evaluation behind them.
+fn train(out: &Path, device: &[&str], plan: &str) -> Command {
+    let mut c = ane_trainer(&["train", "--model", "784-24-10", "--batch", "2000"]);
+    c.args(["--epochs", "1", "--seed", "3", "--plan", plan]);
+    c.args(device).arg("--out").arg(out);
+    c.env("ANE_TRAINER_PROGRAMS", out.with_extension("programs"));
+    c
+}
+
+fn said(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
+}
+
+/// Everything a run leaves that must not depend on the device.
+fn results(run: &Path) -> Vec<Vec<u8>> {
+    [
+        "checkpoints/last.safetensors",
+        "metrics.jsonl",
+        "result.json",
+    ]
+    .iter()
+    .map(|f| std::fs::read(run.join(f)).unwrap())
+    .collect()
+}
+
+#[test]
+fn both_plans_train_through_e5rt_to_the_bits_of_the_software_engine() {
+    let dir = tempfile::tempdir().unwrap();
+    for plan in ["split", "fused"] {
+        let (apple, software) = (dir.path().join("apple"), dir.path().join("software"));
+        let apples = ["--device", "apple", "--route", "e5rt", "--target", "h16"];
+        let softwares = ["--device", "software", "--target", "h16"];
+        for (out, device) in [(&apple, &apples[..]), (&software, &softwares[..])] {
+            let done = train(out, device, plan).output().unwrap();
+            assert!(done.status.success(), "{plan}: {}", said(&done));
+        }
+        assert_eq!(results(&apple), results(&software), "{plan}");
+        let programs = apple.with_extension("programs");
+        assert_eq!(std::fs::read_dir(programs).unwrap().count(), 0);
+    }
+}
+
+#[test]
+fn a_run_says_that_a_framework_was_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let done = train(&out, &["--device", "apple", "--target", "h16"], "split")
+        .output()
+        .unwrap();
+    let said = said(&done);
+    assert!(said.contains("ANE_TRAINER_ESPRESSO replaces"), "{said}");
+    assert!(said.contains("may not be Apple's engine"), "{said}");
+}
+
+#[test]
+fn devices_says_what_can_be_opened_and_why_the_rest_cannot() {
+    let listed = said(&ane_trainer(&["devices"]).output().unwrap());
+    assert!(listed.contains("e5rt     can be opened"), "{listed}");
+    assert!(listed.contains("ANE_TRAINER_ESPRESSO replaces"), "{listed}");
+    let plain = Command::new(env!("CARGO_BIN_EXE_ane-trainer"))
+        .arg("devices")
+        .env("ANE_TRAINER_ESPRESSO", "/nowhere/espresso")
+        .output()
+        .unwrap();
+    let listed = said(&plain);
+    assert!(
+        listed.contains("cannot open `/nowhere/espresso`"),
+        "{listed}"
+    );
+}
+
+#[test]
+fn requiring_the_engine_fails_without_it_and_fuses_the_update_with_it() {
+    let refused = ane_trainer(&[
+        "train",
+        "--require-ane",
+        "--device",
+        "software",
+        "--dry-run",
+    ])
+    .output()
+    .unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(
+        said(&refused).contains("--require-ane"),
+        "{}",
+        said(&refused)
+    );
+    let taken = ["train", "--require-ane", "--device", "apple", "--dry-run"];
+    let taken = ane_trainer(&taken).output().unwrap();
+    assert!(taken.status.success(), "{}", said(&taken));
+    assert!(
+        said(&taken).contains("\"plan\": \"fused\""),
+        "{}",
+        said(&taken)
+    );
+}
+
+#[test]
+fn routes_need_a_chip_and_go_over_the_target() {
+    let refused = [
+        "train",
+        "--device",
+        "software",
+        "--route",
+        "e5rt",
+        "--dry-run",
+    ];
+    let refused = ane_trainer(&refused).output().unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(
+        said(&refused).contains("--target h16"),
+        "{}",
+        said(&refused)
+    );
+    let taken = [
+        "train",
+        "--device",
+        "apple",
+        "--target",
+        "h14:client",
+        "--route",
+        "e5rt",
+        "--dry-run",
+    ];
+    let taken = ane_trainer(&taken).output().unwrap();
+    assert!(
+        said(&taken).contains("\"target\": \"h14\""),
+        "{}",
+        said(&taken)
+    );
+    let unknown = ["train", "--route", "gpu", "--dry-run"];
+    let unknown = said(&ane_trainer(&unknown).output().unwrap());
+    assert!(unknown.contains("e5rt, client and memory"), "{unknown}");
+}
+
+#[test]
+fn a_refused_program_is_kept_and_can_be_inspected() {
+    let dir = tempfile::tempdir().unwrap();
+    let faults = dir.path().join("faults");
+    std::fs::create_dir(&faults).unwrap();
+    std::fs::write(faults.join("plan"), "compile 1 fail").unwrap();
+    let out = dir.path().join("run");
+    let failed = train(&out, &["--device", "apple", "--target", "h16"], "split")
+        .env("ANE_STANDIN_FAULTS", &faults)
+        .output()
+        .unwrap();
+    assert!(!failed.status.success());
+    let programs = out.with_extension("programs");
+    let kept = std::fs::read_dir(programs)
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap();
+    let mil = kept.path().join("model.mil");
+    let inspected = ane_trainer(&["inspect"]).arg(&mil).output().unwrap();
+    assert!(inspected.status.success(), "{}", said(&inspected));
+    assert!(said(&inspected).contains("h16 over e5rt: legal"));
+}
