@@ -222,8 +222,13 @@ fn many_faults(rounds: u64) -> Vec<String> {
                 if !fault.fits(event) || (fault == Fault::Hang && event != Event::Execute) {
                     continue;
                 }
-                // Every execution is run twice, every snapshot is four steps from the last.
-                let apart = if event == Event::Execute { 13 } else { 2 };
+                // Every execution is run twice, every snapshot is four steps from the last, and a device that starts
+                // again compiles once and loads twice.
+                let apart = match event {
+                    Event::Execute => 13,
+                    Event::Compile => 3,
+                    Event::Load | Event::Unload => 7,
+                };
                 let number = at.entry(event.name()).or_insert(1);
                 *number += apart;
                 lines.push(format!("{} {number} {}", event.name(), fault.name()));
@@ -277,6 +282,8 @@ fn a_run_full_of_faults_ends_with_the_bits_of_an_undisturbed_one() {
         _ => {}
     });
     assert!(found == expected);
+    // The worker is asked to close, and waited for.
+    drop(worker);
     let fired: BTreeSet<String> = fired(dir.path()).iter().map(ToString::to_string).collect();
     let missing: Vec<&String> = lines.iter().filter(|l| !fired.contains(*l)).collect();
     assert!(
