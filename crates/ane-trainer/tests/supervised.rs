@@ -175,3 +175,65 @@ fn wrong_flags_and_a_worker_by_hand_are_refused() {
     let worker = lines.map(Result::unwrap).find(|l| l.contains("worker"));
     assert_eq!(worker, None, "the worker is nobody's command");
 }
+
+/// A small run on the stand-in for Apple's engine, which suffers the faults in `faults`.
+fn train_on_standin(out: &Path, plan: &str, flags: &[&str], faults: &Path) -> Command {
+    let mut c = train(out, plan, flags);
+    c.args(["--device", "apple", "--route", "e5rt", "--target", "h16"])
+        .args(["--share-engine", "--verify-every", "1"])
+        .env(
+            "ANE_TRAINER_ESPRESSO",
+            espresso_standin::library_path().unwrap(),
+        )
+        .env("ANE_TRAINER_PROGRAMS", out.with_extension("programs"))
+        .env("ANE_STANDIN_FAULTS", faults);
+    c
+}
+
+#[test]
+fn a_training_on_apples_interface_survives_every_kind_of_fault() {
+    let faults = [
+        "compile 1 fail",
+        "compile 3 crash",
+        "load 2 fail",
+        "load 4 leak",
+        "execute 5 fail",
+        "execute 40 crash",
+        "execute 77 geometry",
+        "execute 110 unwritten",
+        "execute 141 corrupt",
+        "execute 170 hang",
+        "execute 171 crash",
+        "execute 200 leak",
+        "unload 1 crash",
+    ];
+    for plan in ["split", "fused"] {
+        let dir = tempfile::tempdir().unwrap();
+        let (plain, faulty) = (dir.path().join("plain"), dir.path().join("faulty"));
+        succeed(train(
+            &plain,
+            plan,
+            &["--device", "software", "--target", "h16"],
+        ));
+        let events = dir.path().join("faults");
+        std::fs::create_dir(&events).unwrap();
+        std::fs::write(events.join("plan"), faults.join("\n")).unwrap();
+        let told = succeed(train_on_standin(
+            &faulty,
+            plan,
+            &["--deadline", "5"],
+            &events,
+        ));
+        let fired = std::fs::read_to_string(events.join("fired")).unwrap();
+        for fault in faults {
+            assert!(fired.contains(fault), "{plan}: {fault} of {fired}{told}");
+        }
+        // The configurations, which checkpoints hold, name the device; weights, metrics and the result do not.
+        assert!(
+            results(&faulty)[2..] == results(&plain)[2..],
+            "{plan}: {told}"
+        );
+        let left = std::fs::read_dir(faulty.with_extension("programs")).unwrap();
+        assert_eq!(left.count(), 0, "{plan}");
+    }
+}

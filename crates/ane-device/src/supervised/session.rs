@@ -20,7 +20,7 @@ use std::{
 };
 
 /// How often preparing something is tried again in a fresh worker, as long as the device holds nothing that only it has.
-const SET_UP_ATTEMPTS: u32 = 5;
+const SET_UP_ATTEMPTS: u32 = 3;
 
 /// A device in a worker, its programs, buffers and bindings.
 #[derive(Debug)]
