@@ -122,7 +122,7 @@ impl Environment {
     /// # Errors
     /// When one has a value that means nothing.
     pub fn read() -> Result<Self, EnvironmentError> {
-        Self::from_variables(|name| std::env::var_os(name))
+        Self::from_variables(std::env::var_os)
     }
 
     /// As [`Self::read`], from any source of variables.

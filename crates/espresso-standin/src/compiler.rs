@@ -58,7 +58,7 @@ impl Kind for Compiler {
 struct Options(Mutex<Choices>);
 
 impl Kind for Options {
-    const NAME: &'static str = "set of compiler options";
+    const NAME: &'static str = "compiler options";
 }
 
 #[derive(Debug, Clone)]
@@ -347,10 +347,13 @@ impl Runtime {
     ) -> Result<Program, ProgramError> {
         let mut refusal = None;
         for target in targets {
+            if let Some(error) = &refusal {
+                let line = format_args!("compiling for {target} instead: {error}");
+                self.environment.log("espresso-standin", line);
+            }
             match source.compile(target, self.environment.options(target)) {
                 Ok(program) => return Ok(program),
                 Err(error) => {
-                    self.environment.log("espresso-standin", &error);
                     refusal.get_or_insert(error);
                 }
             }

@@ -30,7 +30,7 @@ pub enum E5rtError {
         handle: usize,
     },
     /// A handle of another kind. Code 4.
-    #[error("{handle:#x} is a {found}, expected a {expected}")]
+    #[error("{handle:#x} is a handle of the kind `{found}`, expected `{expected}`")]
     Kind {
         /// The handle.
         handle: usize,

@@ -120,7 +120,7 @@ mod tests {
         let (cat, dog) = (handles.insert(Cat), handles.insert(Dog));
         assert!(handles.get::<Cat>(cat).is_ok());
         let error = handles.get::<Cat>(dog).unwrap_err().to_string();
-        assert_eq!(error, "0x20 is a dog, expected a cat");
+        assert_eq!(error, "0x20 is a handle of the kind `dog`, expected `cat`");
         assert!(handles.release::<Dog>(cat).is_err());
         assert!(handles.release::<Cat>(cat).is_ok());
         assert!(matches!(

@@ -33,10 +33,10 @@ pub use ffi::last_error;
 pub use handles::Handle;
 pub use runtime::Runtime;
 
-use std::path::PathBuf;
-
-/// File name of the library.
-pub const LIBRARY: &str = "libespresso_standin.so";
+use std::{
+    env::consts::{DLL_PREFIX, DLL_SUFFIX},
+    path::PathBuf,
+};
 
 /// Where the library was built, as seen by a test that depends on this crate: beside the test's program, or above it.
 ///
@@ -44,17 +44,18 @@ pub const LIBRARY: &str = "libespresso_standin.so";
 /// When it is in neither place; the text says where it was looked for.
 pub fn library_path() -> Result<PathBuf, String> {
     let program = std::env::current_exe().map_err(|e| format!("this program has no path: {e}"))?;
+    let library = format!("{DLL_PREFIX}espresso_standin{DLL_SUFFIX}");
     let places: Vec<PathBuf> = program
         .ancestors()
         .skip(1)
         .take(3)
-        .flat_map(|folder| [folder.join(LIBRARY), folder.join("deps").join(LIBRARY)])
+        .flat_map(|folder| [folder.join(&library), folder.join("deps").join(&library)])
         .collect();
     let found = places.iter().find(|path| path.is_file()).cloned();
     found.ok_or_else(|| {
         let places: Vec<String> = places.iter().map(|p| p.display().to_string()).collect();
         format!(
-            "{LIBRARY} is not built; run `cargo build -p espresso-standin`; looked for {}",
+            "{library} is not built; run `cargo build -p espresso-standin`; looked for {}",
             places.join(", ")
         )
     })

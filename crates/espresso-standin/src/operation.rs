@@ -60,7 +60,7 @@ struct OperationOptions {
 }
 
 impl Kind for OperationOptions {
-    const NAME: &'static str = "set of operation options";
+    const NAME: &'static str = "operation options";
 }
 
 /// A function that can be put into streams.

@@ -112,52 +112,52 @@ impl Espresso {
         let (path, cache) = (c_path(mil), c_path(cache));
         let segmenter = c"graph";
         let check = |(symbol, returned): (&'static str, i64)| self.check(symbol, returned, mil);
-        // SAFETY (of every call below): the prototypes are those that `symbols` documents; objects are live handles of
-        // the kind that the parameter wants, strings are terminated and outlive the call.
+        // Of every call below: the prototypes are those that `symbols` documents; objects are live handles of the kind that
+        // the parameter wants, strings are terminated and outlive the call.
         let config = self.make(
             Create("e5rt_e5_compiler_config_options_create"),
             s.config_release,
             mil,
-            // SAFETY: as above.
+            // SAFETY: as said above.
             |out| unsafe { (s.config_create)(out) },
         )?;
-        // SAFETY: as above.
         check((
             "e5rt_e5_compiler_config_options_set_cache_bundle_location",
+            // SAFETY: as said above.
             unsafe { (s.config_set_cache)(config.get(), cache.as_ptr()) },
         ))?;
         let compiler = self.make(
             Create("e5rt_e5_compiler_create_with_config"),
             s.compiler_release,
             mil,
-            // SAFETY: as above.
+            // SAFETY: as said above.
             |out| unsafe { (s.compiler_create)(out, config.get()) },
         )?;
         let options = self.make(
             Create("e5rt_e5_compiler_options_create"),
             s.options_release,
             mil,
-            // SAFETY: as above.
+            // SAFETY: as said above.
             |out| unsafe { (s.options_create)(out) },
         )?;
         let o = options.get();
-        // SAFETY: as above.
         check((
             "e5rt_e5_compiler_options_set_compute_device_types_mask",
+            // SAFETY: as said above.
             unsafe { (s.options_set_mask)(o, NEURAL_ENGINE) },
         ))?;
-        // SAFETY: as above.
+        // SAFETY: as said above.
         check(("e5rt_e5_compiler_options_set_segmenter", unsafe {
             (s.options_set_segmenter)(o, segmenter.as_ptr())
         }))?;
-        // SAFETY: as above.
         check((
             "e5rt_e5_compiler_options_set_custom_ane_compiler_options",
+            // SAFETY: as said above.
             unsafe { (s.options_set_custom)(o, architecture.as_ptr()) },
         ))?;
         const COMPILE: &str = "e5rt_e5_compiler_compile";
         let compiled = self.make(Create(COMPILE), s.library_release, mil, |out| {
-            // SAFETY: as above.
+            // SAFETY: as said above.
             unsafe { (s.compile)(compiler.get(), path.as_ptr(), o, out) }
         });
         drop((options, compiler, config));
