@@ -6,15 +6,15 @@
 
 use std::collections::BTreeSet;
 use std::env;
-use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
-use crate::process;
 use crate::tree::Tree;
+use crate::unavailable::Unavailable;
+use crate::{debian, process};
 
 /// The variable that tells build scripts where the libraries are.
 const VARIABLE: &str = "GNUSTEP_LIBS";
@@ -24,28 +24,12 @@ const LOADER_VARIABLE: &str = "LD_LIBRARY_PATH";
 
 const DEVELOPMENT: &str = "libgnustep-base-dev";
 const FOUNDATION: &str = "libgnustep-base.so";
-const TOOLS: [&str; 7] = [
-    "apt-cache",
-    "apt-get",
-    "cc",
-    "dpkg",
-    "nm",
-    "objcopy",
-    "readelf",
-];
 
-/// Why there can be no GNUstep here.
-#[derive(Debug)]
-pub(crate) struct Unavailable(String);
-
-impl fmt::Display for Unavailable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+/// What renames symbols and links.
+const TOOLS: [&str; 4] = ["cc", "nm", "objcopy", "readelf"];
 
 /// Sets both variables for a command.
-pub(crate) fn point_to(command: &mut Command, libraries: &Path) {
+fn point_to(command: &mut Command, libraries: &Path) {
     command.env(VARIABLE, libraries);
     let known = env::var_os(LOADER_VARIABLE).unwrap_or_default();
     let others = env::split_paths(&known).filter(|folder| !folder.as_os_str().is_empty());
@@ -57,25 +41,50 @@ pub(crate) fn point_to(command: &mut Command, libraries: &Path) {
 
 /// Prepares the libraries if they are not there, and prints the variables that point to them.
 pub(crate) fn run(root: &Path) -> Result<()> {
-    match prepare(root)? {
-        Ok(folder) => {
-            println!("{VARIABLE}={}", folder.display());
-            println!("{LOADER_VARIABLE}={}", folder.display());
+    let folder = prepare(root)?;
+    println!("{VARIABLE}={}", folder.display());
+    println!("{LOADER_VARIABLE}={}", folder.display());
+    Ok(())
+}
+
+/// Lints and tests everything that is written in Objective-C's terms; [`Unavailable`] where there can be no GNUstep.
+pub(crate) fn test(root: &Path) -> Result<()> {
+    let libraries = prepare(root)?;
+    for task in [&["clippy", "--all-targets"][..], &["test"]] {
+        let mut command = process::cargo(root, task);
+        point_to(&mut command, &libraries);
+        command.arg("--locked");
+        for package in packages(&Tree::load(root)?)? {
+            command.args(["-p", &package, "--features"]);
+            command.arg(format!("{package}/gnustep"));
         }
-        Err(reason) => bail!("no GNUstep here: {reason}"),
+        if task[0] == "clippy" {
+            command.args(["--", "-D", "warnings"]);
+        }
+        process::run(&mut command)?;
     }
     Ok(())
 }
 
-/// The folder of the libraries, made when it is missing; or why Debian's packages cannot be had.
-pub(crate) fn prepare(root: &Path) -> Result<Result<PathBuf, Unavailable>> {
+/// The folder of the libraries, made when it is missing.
+fn prepare(root: &Path) -> Result<PathBuf> {
     let folder = process::target_folder(root).join("gnustep");
     let libraries = folder.join("lib");
     if libraries.join(FOUNDATION).is_file() {
-        return Ok(Ok(libraries));
+        return Ok(libraries);
     }
-    if let Some(tool) = TOOLS.into_iter().find(|tool| !is_there(tool)) {
-        return Ok(Err(Unavailable(format!("`{tool}` is not installed"))));
+    debian::ensure_packages_can_be_had()?;
+    for tool in TOOLS {
+        if !process::succeeds(Command::new(tool).arg("--version")) {
+            return Err(Unavailable(format!("`{tool}` is not installed")).into());
+        }
+    }
+    if debian::candidate(DEVELOPMENT)?.is_none() {
+        debian::update_lists()?;
+        if debian::candidate(DEVELOPMENT)?.is_none() {
+            let reason = format!("apt has no package {DEVELOPMENT}; are its lists up to date?");
+            return Err(Unavailable(reason).into());
+        }
     }
     let unpacked = folder.join("unpacked");
     if unpacked.exists() {
@@ -83,32 +92,27 @@ pub(crate) fn prepare(root: &Path) -> Result<Result<PathBuf, Unavailable>> {
     }
     fs::create_dir_all(&unpacked).context("cannot make the folder for the packages")?;
     fs::create_dir_all(&libraries).context("cannot make the folder for the libraries")?;
-    let packages = match archives() {
-        Some(packages) => packages,
-        None => {
-            println!("apt does not know {DEVELOPMENT}: fetching its lists");
-            let updated = process::succeeds(Command::new("apt-get").args(["update", "-qq"]));
-            match archives().filter(|_| updated) {
-                Some(packages) => packages,
-                None => {
-                    let reason = format!(
-                        "apt has no package {DEVELOPMENT} (is this Debian, and are its lists up to date?)"
-                    );
-                    return Ok(Err(Unavailable(reason)));
-                }
-            }
-        }
-    };
-    if let Err(error) = fetch(&unpacked, &packages) {
-        return Ok(Err(Unavailable(format!("{error:#}"))));
-    }
+    println!("fetching {DEVELOPMENT} and what it needs");
+    debian::unpack(&[DEVELOPMENT], is_wanted, &unpacked)?;
     link(&folder, &unpacked, &libraries)?;
     fs::remove_dir_all(&unpacked).context("cannot clear the unpacked packages")?;
-    Ok(Ok(libraries))
+    Ok(libraries)
+}
+
+/// Whether a package that GNUstep depends on is unpacked with it: its own parts always, the rest where it is missing.
+fn is_wanted(package: &str) -> bool {
+    let is_numbered = |name: &str| {
+        package
+            .strip_prefix(name)
+            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    is_numbered("libgnustep-base")
+        || is_numbered("libobjc")
+        || !package.ends_with("-dev") && !debian::is_installed(package)
 }
 
 /// The packages of this workspace that have a feature `gnustep`.
-pub(crate) fn packages(tree: &Tree) -> Result<Vec<String>> {
+fn packages(tree: &Tree) -> Result<Vec<String>> {
     let mut packages = Vec::new();
     for file in tree
         .files()
@@ -124,68 +128,6 @@ pub(crate) fn packages(tree: &Tree) -> Result<Vec<String>> {
         packages.extend(name.filter(|_| has_feature).map(str::to_owned));
     }
     Ok(packages)
-}
-
-fn is_there(tool: &str) -> bool {
-    process::succeeds(Command::new(tool).arg("--version"))
-}
-
-/// The development package, the Foundation it belongs to, that one's runtime, and what else it needs and is not installed.
-fn archives() -> Option<BTreeSet<String>> {
-    let depends = |package| output(Command::new("apt-cache").args(["depends", package])).ok();
-    let foundation = numbered_dependency(&depends(DEVELOPMENT)?, "libgnustep-base")?;
-    let runtime = numbered_dependency(&depends(&foundation)?, "libobjc")?;
-    let plan = output(Command::new("apt-get").args([
-        "install",
-        "--simulate",
-        "--no-install-recommends",
-        &foundation,
-    ]));
-    let mut packages = newly_installed(&plan.ok()?);
-    packages.extend([DEVELOPMENT.to_owned(), foundation, runtime]);
-    Some(packages)
-}
-
-/// The package called `name` and a number among the dependencies that `apt-cache depends` lists.
-fn numbered_dependency(depends: &str, name: &str) -> Option<String> {
-    let packages = depends
-        .lines()
-        .filter_map(|line| line.trim().strip_prefix("Depends: "));
-    let is_numbered = |package: &&str| {
-        package
-            .strip_prefix(name)
-            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
-    };
-    packages.filter(is_numbered).map(str::to_owned).next()
-}
-
-/// The packages that a simulated installation would install.
-fn newly_installed(plan: &str) -> BTreeSet<String> {
-    plan.lines()
-        .filter_map(|line| line.strip_prefix("Inst ")?.split(' ').next())
-        .map(str::to_owned)
-        .collect()
-}
-
-fn fetch(folder: &Path, packages: &BTreeSet<String>) -> Result<()> {
-    println!(
-        "fetching {}",
-        Vec::from_iter(packages.iter().cloned()).join(", ")
-    );
-    output(
-        Command::new("apt-get")
-            .current_dir(folder)
-            .args(["download", "-qq"])
-            .args(packages),
-    )?;
-    for archive in files(folder)?
-        .into_iter()
-        .filter(|path| path.extension().is_some_and(|extension| extension == "deb"))
-    {
-        output(Command::new("dpkg").arg("-x").arg(&archive).arg(folder))?;
-        fs::remove_file(&archive).context("cannot remove an unpacked archive")?;
-    }
-    Ok(())
 }
 
 /// Links the private Foundation into `libraries`, beside the shared libraries that came with it.
@@ -307,18 +249,9 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// What a command prints; its error output when it fails.
+/// What a command prints, untranslated.
 fn output(command: &mut Command) -> Result<String> {
-    let line = process::describe(command);
-    let output = command
-        .env("LC_ALL", "C")
-        .output()
-        .with_context(|| format!("cannot start `{line}`"))?;
-    if !output.status.success() {
-        let text = String::from_utf8_lossy(&output.stderr);
-        bail!("`{line}` failed ({}): {}", output.status, text.trim());
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    process::stdout(command.env("LC_ALL", "C"))
 }
 
 #[cfg(test)]
@@ -337,20 +270,10 @@ mod tests {
     }
 
     #[test]
-    fn libraries_are_the_numbered_packages() {
-        let text = "libgnustep-base-dev\n  Depends: libobjc-12-dev\n  Depends: libgnustep-base1.28\n    |Depends: x\n";
-        let found = numbered_dependency(text, "libgnustep-base");
-        assert_eq!(found.as_deref(), Some("libgnustep-base1.28"));
-        assert_eq!(numbered_dependency(text, "libobjc"), None);
-    }
-
-    #[test]
-    fn a_simulation_names_what_is_not_installed() {
-        let text = "Reading package lists...\nInst libgc1 (1:8.2 Debian [amd64])\nInst libobjc4 (12 x)\nConf libgc1 (x)\n";
-        assert_eq!(
-            newly_installed(text),
-            BTreeSet::from(["libgc1", "libobjc4"].map(str::to_owned))
-        );
+    fn the_parts_of_gnustep_are_wanted_whatever_is_installed() {
+        assert!(is_wanted("libgnustep-base1.28"));
+        assert!(is_wanted("libobjc4"));
+        assert!(!is_wanted("libobjc-12-dev"));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The task runner of the workspace, started as `cargo xtask`.
 //!
-//! `test` is the whole gate, `tidy` checks the rules that compilers do not know, `soak` runs the long forms of the tests, and
-//! `bench` compares the trainer with its peers on this machine.
+//! `test` is the whole gate, `tidy` checks the rules that compilers do not know, `mac-check` compiles for macOS elsewhere,
+//! `gnustep` makes Objective-C for Linux, `soak` runs the long forms of the tests, and `bench` compares the trainer with
+//! its peers on this machine.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
@@ -10,14 +11,18 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod debian;
 mod gnustep;
+mod mac_check;
 mod process;
 mod python;
+mod python_tests;
 mod soak;
 mod table;
 mod test;
 mod tidy;
 mod tree;
+mod unavailable;
 
 /// The tasks of this workspace.
 #[derive(Debug, Parser)]
@@ -33,6 +38,8 @@ enum Task {
     Test(test::Options),
     /// Check the rules of this tree that compilers do not know.
     Tidy,
+    /// Compile, lint and link everything for macOS, on a machine that is none.
+    MacCheck,
     /// Run the tests in release mode in their long forms.
     Soak(soak::Options),
     /// Measure against peers on this machine.
@@ -56,6 +63,7 @@ fn run(arguments: Arguments) -> Result<()> {
     match arguments.task {
         Task::Test(options) => test::run(&root, &options),
         Task::Tidy => tidy::run(&root),
+        Task::MacCheck => mac_check::run(&root),
         Task::Soak(options) => soak::run(&root, &options),
         Task::Bench(options) => bench::run(&root, &options),
         Task::Gnustep => gnustep::run(&root),

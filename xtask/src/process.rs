@@ -6,6 +6,21 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+/// The variables by which a toolchain's programs find each other, or are told to compile in their way.
+const TOOLCHAIN_VARIABLES: &[&str] = &[
+    "CARGO",
+    "CARGO_BUILD_TARGET",
+    "CARGO_ENCODED_RUSTFLAGS",
+    "CARGO_TARGET_DIR",
+    "LD_LIBRARY_PATH",
+    "RUSTC",
+    "RUSTC_WORKSPACE_WRAPPER",
+    "RUSTC_WRAPPER",
+    "RUSTDOC",
+    "RUSTFLAGS",
+    "RUSTUP_TOOLCHAIN",
+];
+
 /// The folder that holds the workspace's `Cargo.toml`.
 pub(crate) fn workspace_root() -> Result<PathBuf> {
     let package = env::var_os("CARGO_MANIFEST_DIR")
@@ -31,6 +46,22 @@ pub(crate) fn target_folder(root: &Path) -> PathBuf {
 pub(crate) fn cargo(root: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root).args(arguments);
+    forget_package(&mut command);
+    command
+}
+
+/// A program of another Rust toolchain, with everything taken away that speaks of the one that started this program.
+pub(crate) fn of_another_toolchain(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    forget_package(&mut command);
+    for name in TOOLCHAIN_VARIABLES {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Takes away the variables that cargo set for this package alone.
+fn forget_package(command: &mut Command) {
     for (name, _) in env::vars_os() {
         if name.to_str().is_some_and(|name| {
             name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
@@ -38,7 +69,6 @@ pub(crate) fn cargo(root: &Path, arguments: &[&str]) -> Command {
             command.env_remove(name);
         }
     }
-    command
 }
 
 /// Runs a command with its output on the terminal; an exit code other than zero is an error that holds the command line.
@@ -52,6 +82,20 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
         bail!("`{line}` failed ({status})");
     }
     Ok(())
+}
+
+/// Runs a command and returns what it prints; an error holds what it wrote to its standard error.
+pub(crate) fn stdout(command: &mut Command) -> Result<String> {
+    let line = describe(command);
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("cannot start `{line}`"))?;
+    if !output.status.success() {
+        let told = String::from_utf8_lossy(&output.stderr);
+        bail!("`{line}` failed ({}): {}", output.status, told.trim());
+    }
+    String::from_utf8(output.stdout).with_context(|| format!("`{line}` printed no UTF-8"))
 }
 
 /// Whether a command can be started and ends well; what it prints is dropped.
@@ -117,6 +161,14 @@ mod tests {
             describe(&command),
             "RUSTDOCFLAGS='-D warnings' cargo clippy -- -D 'two words'"
         );
+    }
+
+    #[test]
+    fn reads_what_a_command_prints_and_why_it_fails() {
+        let shell = |script: &str| stdout(Command::new("sh").args(["-c", script]));
+        assert_eq!(shell("echo out; echo err >&2").unwrap(), "out\n");
+        let error = shell("echo reason >&2; exit 3").unwrap_err().to_string();
+        assert!(error.ends_with(": reason"), "{error}");
     }
 
     #[test]

@@ -1,14 +1,14 @@
 //! `cargo xtask test`: every check that a change has to pass, stage by stage, with the time each took.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 
-use crate::tree::Tree;
-use crate::{gnustep, process, python, table, tidy};
+use crate::unavailable::Unavailable;
+use crate::{gnustep, mac_check, process, python_tests, table, tidy};
 
 /// What the command line of `test` says.
 #[derive(Debug, Args)]
@@ -32,8 +32,10 @@ enum Stage {
     Clippy,
     /// `cargo test`, with the examples in the documentation.
     Test,
-    /// The tests of the Objective-C code, under GNUstep.
+    /// The tests of the Objective-C code, under GNUstep, where Debian's packages can be had.
     Objc,
+    /// The rules of `cargo xtask mac-check`, where its tools can be had.
+    MacCheck,
     /// `cargo doc`, warnings are errors.
     Doc,
     /// The Python tests, when the tree has some.
@@ -60,14 +62,12 @@ impl Options {
     }
 }
 
-/// What became of a stage.
-enum Outcome {
+/// What became of a stage that found nothing wrong.
+pub(crate) enum Outcome {
     /// It ran and found nothing.
     Passed,
     /// It has nothing to do in this tree, and is left out of the summary.
     Absent,
-    /// It could not run here, for the reason given.
-    Skipped(String),
 }
 
 /// Runs the stages in order up to the first that fails, then prints the time of each.
@@ -88,10 +88,10 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
         println!("\n== {name}");
         let start = Instant::now();
         let asked_for = options.only.contains(&stage);
-        let state = match run_stage(root, stage, asked_for) {
+        let state = match run_stage(root, stage) {
             Ok(Outcome::Absent) => continue,
             Ok(Outcome::Passed) => "ok".to_owned(),
-            Ok(Outcome::Skipped(reason)) => format!("skipped: {reason}"),
+            Err(error) if !asked_for && error.is::<Unavailable>() => format!("skipped: {error}"),
             Err(error) => {
                 failure = Some(error.context(format!("stage {name}")));
                 "FAILED".to_owned()
@@ -108,7 +108,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
     failure.map_or(Ok(()), Err)
 }
 
-fn run_stage(root: &Path, stage: Stage, asked_for: bool) -> Result<Outcome> {
+fn run_stage(root: &Path, stage: Stage) -> Result<Outcome> {
     match stage {
         Stage::Fmt => {
             ensure_component(root, "fmt", "rustfmt")?;
@@ -124,13 +124,14 @@ fn run_stage(root: &Path, stage: Stage, asked_for: bool) -> Result<Outcome> {
             root,
             &["test", "--workspace", "--locked"],
         ))?,
+        Stage::MacCheck => mac_check::run(root)?,
         Stage::Doc => {
             let mut command =
                 process::cargo(root, &["doc", "--workspace", "--no-deps", "--locked"]);
             process::run(command.env("RUSTDOCFLAGS", "-D warnings"))?;
         }
-        Stage::Objc => return run_objc(root, asked_for),
-        Stage::Python => return run_python(root, asked_for),
+        Stage::Objc => gnustep::test(root)?,
+        Stage::Python => return python_tests::run(root),
     }
     Ok(Outcome::Passed)
 }
@@ -154,63 +155,6 @@ fn ensure_component(root: &Path, subcommand: &str, component: &str) -> Result<()
     Ok(())
 }
 
-fn run_objc(root: &Path, asked_for: bool) -> Result<Outcome> {
-    let libraries = match gnustep::prepare(root)? {
-        Ok(libraries) => libraries,
-        Err(reason) if asked_for => bail!("no GNUstep here: {reason}"),
-        Err(reason) => return Ok(Outcome::Skipped(format!("no GNUstep: {reason}"))),
-    };
-    for task in [&["clippy", "--all-targets"][..], &["test"]] {
-        let mut command = process::cargo(root, task);
-        gnustep::point_to(&mut command, &libraries);
-        command.arg("--locked");
-        for package in gnustep::packages(&Tree::load(root)?)? {
-            command.args(["-p", &package, "--features"]);
-            command.arg(format!("{package}/gnustep"));
-        }
-        if task[0] == "clippy" {
-            command.args(["--", "-D", "warnings"]);
-        }
-        process::run(&mut command)?;
-    }
-    Ok(Outcome::Passed)
-}
-
-fn run_python(root: &Path, asked_for: bool) -> Result<Outcome> {
-    let tests = python_tests(&Tree::load(root)?);
-    if tests.is_empty() {
-        println!("there are no Python tests in this tree");
-        return Ok(Outcome::Absent);
-    }
-    let Some(python) = python::with_module(root, "pytest") else {
-        let reason = "no Python with pytest";
-        if asked_for {
-            bail!("{reason} was found: set {} to one", python::VARIABLE);
-        }
-        return Ok(Outcome::Skipped(reason.to_owned()));
-    };
-    let mut command = Command::new(python);
-    process::run(
-        command
-            .current_dir(root)
-            .args(["-m", "pytest", "-q"])
-            .args(tests),
-    )?;
-    Ok(Outcome::Passed)
-}
-
-/// The `test_*.py` files of the Python package and of the crates' test folders.
-fn python_tests(tree: &Tree) -> Vec<PathBuf> {
-    let is_test = |path: &&str| {
-        let parts: Vec<&str> = path.split('/').collect();
-        let name = parts.last().copied().unwrap_or_default();
-        let in_place =
-            parts[0] == "python" || (parts[0] == "crates" && parts.get(2) == Some(&"tests"));
-        in_place && name.starts_with("test_") && name.ends_with(".py")
-    };
-    tree.paths().filter(is_test).map(PathBuf::from).collect()
-}
-
 fn seconds(duration: Duration) -> String {
     format!("{:.1} s", duration.as_secs_f64())
 }
@@ -232,21 +176,5 @@ mod tests {
         }
         .stages();
         assert_eq!(all, Stage::value_variants());
-    }
-
-    #[test]
-    fn finds_python_tests_where_they_live_and_nowhere_else() {
-        let tree = Tree::fixture(&[
-            ("python/tests/test_fit.py", ""),
-            ("python/ane_trainer/fit.py", ""),
-            ("crates/ane-trainer/tests/export/test_export.py", ""),
-            ("crates/ane-trainer/src/test_data.py", ""),
-            ("xtask/peers/test_peer.py", ""),
-        ]);
-        let expected = [
-            "crates/ane-trainer/tests/export/test_export.py",
-            "python/tests/test_fit.py",
-        ];
-        assert_eq!(python_tests(&tree), expected.map(PathBuf::from));
     }
 }

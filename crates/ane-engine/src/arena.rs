@@ -1,7 +1,9 @@
 //! Aligned memory that devices, executions and the host share.
 
+mod huge_pages;
+
 use std::{
-    alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error},
+    alloc::{Layout, alloc, dealloc, handle_alloc_error},
     any::Any,
     ptr::NonNull,
     sync::{
@@ -64,7 +66,12 @@ unsafe impl Sync for Memory {}
 
 impl Memory {
     fn layout(bytes: usize) -> Layout {
-        Layout::from_size_align(bytes.next_multiple_of(ALIGN).max(ALIGN), ALIGN)
+        let align = if huge_pages::worth_it(bytes) {
+            huge_pages::SIZE
+        } else {
+            ALIGN
+        };
+        Layout::from_size_align(bytes.next_multiple_of(align).max(align), align)
             .expect("buffer sizes are far below isize::MAX")
     }
 }
@@ -103,10 +110,16 @@ impl SharedBuffer {
     pub fn new(bytes: usize) -> Self {
         let layout = Memory::layout(bytes);
         // SAFETY: the layout has a non-zero size.
-        let start = unsafe { alloc_zeroed(layout) };
+        let start = unsafe { alloc(layout) };
         let Some(start) = NonNull::new(start) else {
             handle_alloc_error(layout)
         };
+        if huge_pages::worth_it(bytes) {
+            // Before the first touch: pages that are there already stay small.
+            huge_pages::ask_for(start, layout.size());
+        }
+        // SAFETY: just allocated with this size.
+        unsafe { start.write_bytes(0, layout.size()) };
         Self(Arc::new(Memory {
             start,
             bytes,

@@ -5,3 +5,4 @@ pub(crate) mod devices;
 pub(crate) mod eval;
 pub(crate) mod inspect;
 pub(crate) mod train;
+pub(crate) mod worker;

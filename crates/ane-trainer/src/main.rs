@@ -8,6 +8,7 @@ mod commands;
 mod config;
 mod failure;
 mod progress;
+mod supervision;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -32,6 +33,9 @@ enum Command {
     Data(commands::data::Args),
     /// List devices and targets
     Devices,
+    /// Run a device for a training in another process
+    #[command(hide = true)]
+    Worker,
 }
 
 fn main() -> ExitCode {
@@ -42,6 +46,7 @@ fn main() -> ExitCode {
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Data(args) => commands::data::run(&args),
         Command::Devices => commands::devices::run(),
+        Command::Worker => commands::worker::run(),
     };
     match outcome {
         Ok(code) => code,

@@ -2,7 +2,7 @@
  * The e5rt functions of Espresso.framework, as far as public reports describe them, for programs that load
  * libespresso_standin.so. Apple publishes no header; parameter names and remarks are ours.
  *
- * Every function returns 0 on success. Handles are opaque. A create function writes the new handle through its first
+ * Every function but the one for messages returns 0 on success. Handles are opaque. A create function writes the new handle through its first
  * parameter; retain functions and e5rt_e5_compiler_compile write it through their last one. A release function takes the
  * address of the variable that holds the handle, and clears it.
  */
@@ -35,6 +35,9 @@ struct e5rt_block {
     void (*invoke)(struct e5rt_block *self, int64_t code);
 };
 
+/* Why the last call on this thread that failed did so; never null, and valid until another call fails. */
+const char *e5rt_get_last_error_message(void);
+
 /* Configuration of compilers: where bundles of compiled programs are kept. */
 int64_t e5rt_e5_compiler_config_options_create(void **out);
 int64_t e5rt_e5_compiler_config_options_set_cache_bundle_location(void *config, const char *location);
@@ -63,7 +66,8 @@ int64_t e5rt_program_library_retain_program_function(void *library, const char *
 int64_t e5rt_program_library_release(void **object);
 int64_t e5rt_program_function_release(void **object);
 
-/* Operations: a function with buffers at its ports. */
+/* Operations: a function with buffers at its ports. An operation that has been encoded is prepared, after the reset of
+ * its stream, before it is encoded again; one that never was cannot be prepared. */
 int64_t e5rt_precompiled_compute_op_create_options_create_with_program_function(void **out, void *function);
 int64_t e5rt_precompiled_compute_op_create_options_set_operation_name(void *options, const char *name);
 int64_t e5rt_precompiled_compute_op_create_options_set_allocate_intermediate_buffers(void *options, int allocate);
@@ -84,7 +88,7 @@ int64_t e5rt_buffer_object_get_data_ptr(void *buffer, void **out);
 int64_t e5rt_buffer_object_get_size(void *buffer, uint64_t *out);
 int64_t e5rt_buffer_object_release(void **object);
 
-/* Streams: encode, execute, reset. */
+/* Streams: encode, execute as often as wanted, reset. A stream that nothing was encoded into cannot be reset. */
 int64_t e5rt_execution_stream_create(void **out);
 int64_t e5rt_execution_stream_encode_operation(void *stream, void *operation);
 int64_t e5rt_execution_stream_execute_sync(void *stream);

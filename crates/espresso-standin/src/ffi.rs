@@ -31,7 +31,7 @@ thread_local! {
     static LAST_ERROR: RefCell<CString> = RefCell::new(CString::default());
 }
 
-/// Why the last call of a C function on this thread that failed did so, for Rust programs that link this crate.
+/// [`e5rt_get_last_error_message`] for Rust programs that link this crate.
 pub fn last_error() -> Option<String> {
     LAST_ERROR.with_borrow(|text| match text.to_string_lossy() {
         text if text.is_empty() => None,
@@ -39,7 +39,7 @@ pub fn last_error() -> Option<String> {
     })
 }
 
-/// Why the last call on this thread that failed did so; empty when none did. The text stays until the next call.
+/// Why the last call on this thread that failed did so; empty when none did. The text stays until another call fails.
 #[unsafe(no_mangle)]
 pub extern "C" fn e5rt_get_last_error_message() -> *const c_char {
     LAST_ERROR.with_borrow(|text| text.as_ptr())

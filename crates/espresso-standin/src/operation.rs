@@ -4,10 +4,11 @@
 //! count as one loaded program. Creating an operation is the event that can fail to load, releasing one the event that
 //! can fail to unload.
 //!
-//! A port is bound to a buffer, and may be bound anew while the operation is in no stream. Encoding needs every port bound.
-//! `prepare_op_for_encode` is for operations whose stream was reset, and refuses one that was never encoded, as the
-//! framework does ("Op has not been encoded and hence cannot be reset to 'ReadyForEncode'", aneforge). A buffer may be bound to an output and to inputs of the
-//! same operation: inputs are read before outputs are written.
+//! A port is bound to a buffer, and may be bound anew while the operation is in no stream. Encoding needs every port
+//! bound. An operation that was in a stream before must be prepared before it is encoded into another, or into the same
+//! one after a reset; `prepare_op_for_encode` refuses one that was never encoded ("Op has not been encoded and hence
+//! cannot be reset to 'ReadyForEncode'", aneforge). A buffer may be bound to an output and to inputs of the same
+//! operation: inputs are read before outputs are written.
 
 use crate::{
     buffer::Buffer,
@@ -80,7 +81,8 @@ impl Kind for Operation {
 struct State {
     inputs: Vec<Option<SharedBuffer>>,
     outputs: Vec<Option<SharedBuffer>>,
-    prepared: Option<Arc<Mutex<Execution>>>,
+    /// Made from the bound buffers when it is first encoded.
+    execution: Option<Arc<Mutex<Execution>>>,
     ready: Ready,
     completion: Option<Arc<AsyncEvent>>,
     dependents: Vec<Arc<AsyncEvent>>,
@@ -180,7 +182,7 @@ impl Operation {
         // Binding again what is bound changes nothing.
         if !place.as_ref().is_some_and(|b| b.same_as(&buffer.shared)) {
             *place = Some(buffer.shared.clone());
-            state.prepared = None;
+            state.execution = None;
         }
         Ok(())
     }
@@ -205,8 +207,8 @@ impl Operation {
         state: &mut State,
         threads: usize,
     ) -> Result<Arc<Mutex<Execution>>, E5rtError> {
-        if let Some(prepared) = &state.prepared {
-            return Ok(prepared.clone());
+        if let Some(execution) = &state.execution {
+            return Ok(execution.clone());
         }
         let bound = |is_input: bool, places: &[Option<SharedBuffer>]| {
             let all = self.ports(is_input).iter().zip(places);
@@ -221,7 +223,7 @@ impl Operation {
         let (inputs, outputs) = (bound(true, &state.inputs)?, bound(false, &state.outputs)?);
         let execution = self.function.function.bind(&inputs, &outputs, threads)?;
         let execution = Arc::new(Mutex::new(execution));
-        state.prepared = Some(execution.clone());
+        state.execution = Some(execution.clone());
         Ok(execution)
     }
 
@@ -311,7 +313,7 @@ impl Runtime {
         let state = State {
             inputs: vec![None; function.function.inputs().len()],
             outputs: vec![None; function.function.outputs().len()],
-            prepared: None,
+            execution: None,
             ready: Ready::ForEncode,
             completion: None,
             dependents: Vec::new(),

@@ -1,9 +1,9 @@
 //! Execution streams: operations in order, executed as a whole.
 //!
-//! A stream is encoded and then executed, synchronously or not, as often as wanted; aneforge and Apple's own frameworks
-//! encode once and execute for ever. It is reset before it is encoded anew, and a stream that nothing was encoded into
-//! cannot be reset (aneforge). Operations of a stream run one after the other. The first that
-//! fails ends the execution, and those behind it do not run.
+//! A stream is encoded and then executed, synchronously or not, as often as wanted; aneforge encodes once and executes
+//! for ever. It is reset before it is encoded anew, and a stream that nothing was encoded into cannot be reset (aneforge).
+//! Operations of a stream run one after the other. The first that fails ends the execution, and those behind it do not
+//! run.
 
 use crate::{
     error::E5rtError,

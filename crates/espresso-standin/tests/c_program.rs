@@ -88,6 +88,21 @@ fn initial(name: &str, seed: u32, ty: &TensorType) -> Vec<u16> {
     numbers(ty, seed, if name == "x" { 2.0 } else { 0.5 })
 }
 
+/// Compiles a C program against the header.
+fn compile(source: &Path, program: &Path) {
+    let compiled = Command::new("cc")
+        .args(["-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-I"])
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("include"))
+        .arg(source)
+        .arg("-o")
+        .arg(program)
+        .arg("-ldl")
+        .output()
+        .unwrap_or_else(|e| panic!("this test needs a C compiler called `cc`: {e}"));
+    let said = String::from_utf8_lossy(&compiled.stderr);
+    assert!(compiled.status.success(), "cc refused {source:?}:\n{said}");
+}
+
 /// The program, its tensors and the C program, in a directory.
 struct Bench {
     directory: tempfile::TempDir,
@@ -111,18 +126,8 @@ impl Bench {
                 .collect();
             fs::write(bench.path(&format!("{name}.bin")), bytes).unwrap();
         }
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let compiled = Command::new("cc")
-            .args(["-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-I"])
-            .arg(folder.join("include"))
-            .arg(folder.join("tests/support/train.c"))
-            .arg("-o")
-            .arg(bench.path("train"))
-            .arg("-ldl")
-            .output()
-            .unwrap_or_else(|e| panic!("this test needs a C compiler called `cc`: {e}"));
-        let said = String::from_utf8_lossy(&compiled.stderr);
-        assert!(compiled.status.success(), "cc refused train.c:\n{said}");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/train.c");
+        compile(&source, &bench.path("train"));
         bench
     }
 
@@ -237,7 +242,7 @@ fn faults_of_a_shared_plan_reach_every_process_once() {
     let bench = Bench::new();
     let compile = bench.suffer("compile 1 fail\n");
     assert_eq!(compile.status.code(), Some(1));
-    let expected = "e5rt_e5_compiler_compile returned 12\n";
+    let expected = "returned 12: e5rt_e5_compiler_compile: compile fails as planned\n";
     assert!(stderr(&compile).ends_with(expected), "{}", stderr(&compile));
     // The counters have passed the fault: the next process that shares them compiles, loads twice and executes.
     let again = bench
@@ -311,7 +316,54 @@ fn a_broken_environment_fails_every_call_and_says_why() {
         "{said}"
     );
     assert!(
-        said.ends_with("e5rt_e5_compiler_config_options_create returned 14\n"),
+        said.contains("e5rt_e5_compiler_config_options_create returned 14: "),
         "{said}"
     );
+}
+
+#[test]
+fn every_declared_function_is_exported() {
+    let header = include_str!("../include/e5rt.h");
+    let names: Vec<&str> = header
+        .match_indices("e5rt_")
+        .filter_map(|(at, _)| {
+            let (name, _) = header[at..].split_once('(')?;
+            let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            name.chars().all(is_name).then_some(name)
+        })
+        .collect();
+    assert_eq!(names.len(), 51);
+    let directory = tempfile::tempdir().unwrap();
+    let (source, program) = (
+        directory.path().join("find.c"),
+        directory.path().join("find"),
+    );
+    // The array only compiles when every name is declared.
+    let found: Vec<String> = names
+        .iter()
+        .map(|name| format!("{{\"{name}\", (void *)sizeof(__typeof__(&{name}))}},"))
+        .collect();
+    let text = format!(
+        "#include <dlfcn.h>
+#include <stdio.h>
+#include \"e5rt.h\"
+static const struct {{ const char *name; void *size; }} all[] = {{{}}};
+int main(int argc, char **argv) {{
+    void *library = argc > 1 ? dlopen(argv[1], RTLD_NOW) : 0;
+    for (unsigned i = 0; library && i < sizeof all / sizeof *all; i++)
+        if (!dlsym(library, all[i].name))
+            puts(all[i].name);
+    return !library;
+}}
+",
+        found.concat()
+    );
+    fs::write(&source, text).unwrap();
+    compile(&source, &program);
+    let output = Command::new(&program)
+        .arg(library_path().unwrap())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "the library does not load");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "", "not exported");
 }

@@ -76,7 +76,6 @@ fn product(w: &World, mask: u64) -> (f32, usize) {
     w.bind(operation, "x", true, buffers[0]);
     w.bind(operation, "y", true, buffers[1]);
     w.bind(operation, "z", false, buffers[2]);
-    r.operation_prepare(operation).unwrap();
     w.run(r.stream_create(), &[operation]).unwrap();
     let element = r.buffer_memory(buffers[2]).unwrap();
     let mut out = [0.0];
@@ -185,7 +184,6 @@ impl Weighted {
         let (x, y) = (w.buffer(0.0), w.buffer(0.0));
         w.bind(operation, "x", true, x);
         w.bind(operation, "y", false, y);
-        w.runtime.operation_prepare(operation).unwrap();
         w.run(w.runtime.stream_create(), &[operation]).unwrap();
         let memory = w.runtime.buffer_memory(y).unwrap();
         memory.read_u16(|y| (y[0], y[31]))

@@ -127,27 +127,25 @@ fn calls_out_of_order_are_refused_until_the_missing_one_is_made() {
     let operation = w.operation(SUM);
     let (a, b) = (w.buffer(1.0), w.buffer(2.0));
     let (sum, twice) = (w.buffer(0.0), w.buffer(0.0));
-    assert_eq!(code(r.stream_execute_sync(stream)), 6);
+    assert_eq!(code(r.stream_execute_sync(stream)), 6, "nothing is encoded");
+    assert_eq!(code(r.stream_reset(stream)), 6, "nothing was encoded");
+    assert_eq!(
+        code(r.operation_prepare(operation)),
+        6,
+        "it never was encoded"
+    );
     assert_eq!(code(r.stream_encode(stream, operation)), 6);
-    assert_eq!(code(r.operation_prepare(operation)), 6);
     w.bind(operation, "a", true, a);
-    w.bind(operation, "b", true, b);
-    w.bind(operation, "sum", false, sum);
-    let expected = "cannot prepare an operation: port `twice` is not bound to a buffer";
-    assert_eq!(reason(r.operation_prepare(operation)), expected);
-    assert_eq!(code(r.stream_encode(stream, operation)), 6);
-    w.bind(operation, "twice", false, twice);
-    assert_eq!(code(r.stream_encode(stream, operation)), 6, "not prepared");
-    r.operation_prepare(operation).unwrap();
-    // A new binding asks for a new preparation, the same one does not.
     w.bind(operation, "b", true, a);
-    assert_eq!(code(r.stream_encode(stream, operation)), 6, "bound anew");
-    w.bind(operation, "b", true, b);
-    r.operation_prepare(operation).unwrap();
+    w.bind(operation, "sum", false, sum);
+    let expected = "cannot encode an operation: port `twice` is not bound to a buffer";
+    assert_eq!(reason(r.stream_encode(stream, operation)), expected);
+    w.bind(operation, "twice", false, twice);
     w.bind(operation, "b", true, b);
     r.stream_encode(stream, operation).unwrap();
     // While it stands in a stream it stays as it is.
     assert_eq!(code(w.try_bind(operation, "b", true, a)), 6);
+    assert_eq!(code(r.operation_prepare(operation)), 6);
     assert_eq!(code(r.operation_release(operation)), 6);
     let event = r.event_create("e", 0);
     assert_eq!(code(r.operation_bind_completion_event(operation, event)), 6);
@@ -157,8 +155,10 @@ fn calls_out_of_order_are_refused_until_the_missing_one_is_made() {
     );
     r.stream_execute_sync(stream).unwrap();
     assert_eq!((w.value(sum), w.value(twice)), (3.0, 2.0));
-    // Executed is executed: neither again nor further before a reset.
-    assert_eq!(code(r.stream_execute_sync(stream)), 6);
+    // Executed as often as wanted, and encoded no further.
+    w.fill(a, 2.0);
+    r.stream_execute_sync(stream).unwrap();
+    assert_eq!((w.value(sum), w.value(twice)), (4.0, 4.0));
     assert_eq!(code(r.stream_encode(stream, operation)), 6);
     r.stream_reset(stream).unwrap();
     assert_eq!(
@@ -166,7 +166,17 @@ fn calls_out_of_order_are_refused_until_the_missing_one_is_made() {
         6,
         "reset empties the stream"
     );
+    assert_eq!(
+        code(r.stream_encode(stream, operation)),
+        6,
+        "it must be prepared"
+    );
+    r.operation_prepare(operation).unwrap();
+    assert_eq!(code(r.operation_prepare(operation)), 6, "it is prepared");
+    w.bind(operation, "b", true, a);
     r.stream_encode(stream, operation).unwrap();
+    r.stream_execute_sync(stream).unwrap();
+    assert_eq!(w.value(sum), 4.0);
     r.stream_reset(stream).unwrap();
     let port = r.operation_retain_port(operation, "b", true).unwrap();
     r.operation_release(operation).unwrap();
@@ -202,7 +212,6 @@ fn buffers_may_be_larger_than_their_port_and_not_smaller() {
     memory.write(|bytes| bytes.fill(0x3C));
     w.bind(operation, "x", true, w.buffer(4.0));
     w.bind(operation, "y", false, large);
-    r.operation_prepare(operation).unwrap();
     w.run(r.stream_create(), &[operation]).unwrap();
     assert_eq!(w.value(large), 8.0);
     memory.read(|bytes| assert_eq!(bytes[64..], [0x3C; 936]));
@@ -222,7 +231,7 @@ fn two_outputs_cannot_share_a_buffer() {
     ] {
         w.bind(operation, name, is_input, buffer);
     }
-    assert_eq!(code(r.operation_prepare(operation)), 7);
+    assert_eq!(code(r.stream_encode(r.stream_create(), operation)), 7);
 }
 
 #[test]

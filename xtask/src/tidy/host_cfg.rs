@@ -4,10 +4,13 @@ use crate::tidy::Violation;
 use crate::tree::Tree;
 use crate::tree::rust_code::has_word;
 
-/// Conditions on one operating system, and the only file that may state them.
+/// Conditions on one operating system, and the only files that may state them.
 const SYSTEM: (&[&str], &[&str]) = (
     &["target_os", "target_vendor"],
-    &["crates/ane-device/src/lib.rs"],
+    &[
+        "crates/ane-device/src/lib.rs",
+        "crates/ane-engine/src/arena/huge_pages.rs",
+    ],
 );
 
 /// Conditions on a family of systems, and the folders that may state them.

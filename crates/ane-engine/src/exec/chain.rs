@@ -114,7 +114,12 @@ impl Run<'_> {
                     self.load(s, &self.chain.loads[load], at, out);
                 }
                 Instr::Compute { f, round, to, xs } => {
-                    let xs = xs.map(|x| self.source(x, at, head));
+                    let [x, y, z] = xs;
+                    let xs = [
+                        self.source(x, at, head),
+                        self.source(y, at, head),
+                        self.source(z, at, head),
+                    ];
                     compute(s, f, round, self.register(to), xs, n);
                 }
                 Instr::Store { from, to } => {
@@ -340,39 +345,49 @@ unsafe fn compute<S: Lanes>(
     xs: [*const f32; 3],
     n: usize,
 ) {
-    /// Applies an expression to vectors of the operands; what is left at the end goes through a vector on the stack.
+    /// Applies an expression to vectors of the operands; what is left at the end has a second pass over a vector on
+    /// the stack, so that the expression stands in the program once.
     /// A macro and not a function of a closure: closures are not sure to be compiled for the instruction set at hand.
     macro_rules! sweep {
         ($xs:expr, |$a:ident, $b:ident, $c:ident| $e:expr, |$v:ident| $r:expr) => {{
-            let xs: [*const f32; 3] = $xs;
-            let mut i = 0;
-            while i < n {
-                let rest = n - i;
-                let mut lanes = [[1.0_f32; 16]; 3];
-                // SAFETY: the caller vouches for `n` elements of every operand and of the result, `rest` are left.
-                unsafe {
-                    let at = if rest >= S::N {
-                        xs.map(|x| x.add(i))
-                    } else {
-                        for (l, x) in lanes.iter_mut().zip(xs) {
-                            std::ptr::copy_nonoverlapping(x.add(i), l.as_mut_ptr(), rest);
-                        }
-                        [lanes[0].as_ptr(), lanes[1].as_ptr(), lanes[2].as_ptr()]
+            let [x, y, z]: [*const f32; 3] = $xs;
+            let whole = n / S::N * S::N;
+            let mut last = [[1.0_f32; 16]; 4];
+            let (mut from, mut to, mut len) = ([x, y, z], out, whole);
+            loop {
+                let mut i = 0;
+                while i < len {
+                    // SAFETY: the caller vouches for `n` elements of every operand and of the result.
+                    let r = unsafe {
+                        let $a = s.load(std::slice::from_raw_parts(from[0].add(i), S::N));
+                        let $b = s.load(std::slice::from_raw_parts(from[1].add(i), S::N));
+                        let $c = s.load(std::slice::from_raw_parts(from[2].add(i), S::N));
+                        let _ = ($b, $c);
+                        let $v = $e;
+                        $r
                     };
-                    let $a = s.load(std::slice::from_raw_parts(at[0], S::N));
-                    let $b = s.load(std::slice::from_raw_parts(at[1], S::N));
-                    let $c = s.load(std::slice::from_raw_parts(at[2], S::N));
-                    let _ = ($b, $c);
-                    let $v = $e;
-                    let y = $r;
-                    if rest >= S::N {
-                        s.store(std::slice::from_raw_parts_mut(out.add(i), S::N), y);
-                    } else {
-                        s.store(&mut lanes[0], y);
-                        std::ptr::copy_nonoverlapping(lanes[0].as_ptr(), out.add(i), rest);
+                    // SAFETY: as above.
+                    s.store(unsafe { std::slice::from_raw_parts_mut(to.add(i), S::N) }, r);
+                    i += S::N;
+                }
+                let rest = n - whole;
+                let result = last[3].as_mut_ptr();
+                if to == result {
+                    // SAFETY: as above.
+                    unsafe { std::ptr::copy_nonoverlapping(result, out.add(whole), rest) };
+                    break;
+                }
+                if rest == 0 {
+                    break;
+                }
+                for (x, lanes) in from.iter().zip(&mut last) {
+                    // SAFETY: as above.
+                    unsafe {
+                        std::ptr::copy_nonoverlapping(x.add(whole), lanes.as_mut_ptr(), rest);
                     }
                 }
-                i += S::N;
+                from = [last[0].as_ptr(), last[1].as_ptr(), last[2].as_ptr()];
+                (to, len) = (result, S::N);
             }
         }};
     }

@@ -5,6 +5,7 @@ use crate::{
     config::{APPLE, NumericsKind, RunConfig, VALIDATION, machine},
     failure::Failure,
     progress::Progress,
+    supervision::{Opened, SupervisionArgs},
 };
 use ane_device::AppleOptions;
 use ane_ir::Route;
@@ -16,6 +17,7 @@ use ane_train::{
     loss::Loss,
     optim::OptimizerConfig,
     placement::{Placement, Work},
+    recovery::Faults,
     run_dir::RunDir,
     schedule::Schedule,
     step::PlanKind,
@@ -38,6 +40,8 @@ pub(crate) struct Args {
     config: ConfigArgs,
     #[command(flatten)]
     source: Source,
+    #[command(flatten)]
+    supervision: SupervisionArgs,
     /// Threads; every core when left out
     #[arg(long)]
     threads: Option<usize>,
@@ -333,7 +337,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let total_steps = sampler.batches() as u64 * config.epochs;
     let (pool, isa) = machine(args.threads)?;
     let trainer_config = config.trainer(total_steps)?;
-    let device = config.open_device(&pool, isa)?;
+    let Opened {
+        device,
+        recovery,
+        lock: _lock,
+    } = args.supervision.open_device(&config, &pool, isa)?;
     let mut trainer = Trainer::new(trainer_config, device, pool.clone(), isa)?;
     if let Some((path, checkpoint)) = &resumed {
         trainer
@@ -376,6 +384,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         sums: record.map_or(EpochSums::default(), |r| r.epoch_sums),
         best: record.and_then(|r| r.best),
         checkpoint_every: args.checkpoint_every,
+        recovery,
     };
     println!(
         "{} on {}, {} plan on `{}` for {}, {} threads, seed {}; run directory {}",
@@ -417,17 +426,18 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
 fn finish(mut fit: Fit, test: &Arc<Dataset>, since: Instant) -> Result<ExitCode, Failure> {
     let seconds = since.elapsed().as_secs_f64();
     let steps = fit.trainer.progress().step;
+    let mut faults = Faults::new(fit.recovery);
     let mut chosen = "last".to_owned();
     if let Some((accuracy, epoch)) = fit.best {
         let best = Checkpoint::read(&fit.run.checkpoint("best"))?;
-        fit.trainer.restore(best.record.progress, &best.state)?;
+        faults.restore(&mut fit.trainer, best.record.progress, &best.state)?;
         chosen = format!(
             "best, epoch {epoch} with {:.2} % on validation",
             100.0 * accuracy
         );
     }
     let everything: Vec<u32> = (0..u32::try_from(test.len()).unwrap_or(u32::MAX)).collect();
-    let result = evaluate(&mut fit.trainer, test, &everything)?;
+    let result = evaluate(&mut fit.trainer, test, &everything, &mut faults)?;
     let placement = Placement::of(&fit.trainer, steps);
     fit.run.write_json("placement.json", &placement)?;
     fit.run.write_json("result.json", &result)?;

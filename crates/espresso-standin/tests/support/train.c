@@ -14,6 +14,7 @@
 #include "e5rt.h"
 
 #define FUNCTIONS(f) \
+    f(e5rt_get_last_error_message) \
     f(e5rt_e5_compiler_config_options_create) \
     f(e5rt_e5_compiler_config_options_set_cache_bundle_location) \
     f(e5rt_e5_compiler_config_options_release) \
@@ -76,7 +77,7 @@ static void load(const char *path) {
 
 static void check(int64_t code, const char *call) {
     if (code) {
-        fprintf(stderr, "%s returned %lld\n", call, (long long)code);
+        fprintf(stderr, "%s returned %lld: %s\n", call, (long long)code, p_e5rt_get_last_error_message());
         exit(1);
     }
 }
@@ -222,22 +223,23 @@ int main(int argc, char **argv) {
             bind(operation, state[i].next, 0, sides[!from][i]);
         }
         bind(operation, loss.name, 0, losses);
-        CALL(e5rt_execution_stream_operation_prepare_op_for_encode, operation);
         operations[from] = operation;
     }
 
     void *stream;
     CALL(e5rt_execution_stream_create, &stream);
-    for (long step = 0; step + 2 < steps; step += 2) {
-        CALL(e5rt_execution_stream_encode_operation, stream, operations[0]);
-        CALL(e5rt_execution_stream_encode_operation, stream, operations[1]);
+    for (int from = 0; from < 2; from++)
+        CALL(e5rt_execution_stream_encode_operation, stream, operations[from]);
+    for (long step = 0; step + 2 < steps; step += 2)
         CALL(e5rt_execution_stream_execute_sync, stream);
-        CALL(e5rt_execution_stream_reset, stream);
+
+    CALL(e5rt_execution_stream_reset, stream);
+    for (int from = 0; from < 2; from++) {
+        CALL(e5rt_execution_stream_operation_prepare_op_for_encode, operations[from]);
+        CALL(e5rt_execution_stream_encode_operation, stream, operations[from]);
     }
     struct completion completion = {{0, E5RT_BLOCK_IS_GLOBAL, 0, completed}, 0, -1};
     CALL(e5rt_async_event_create, &completion.event, "trained", 0);
-    CALL(e5rt_execution_stream_encode_operation, stream, operations[0]);
-    CALL(e5rt_execution_stream_encode_operation, stream, operations[1]);
     CALL(e5rt_execution_stream_submit_async, stream, &completion.block);
     CALL(e5rt_async_event_sync_wait, completion.event);
     check(completion.code, "the asynchronous execution");

@@ -140,12 +140,11 @@ impl World {
         bound
     }
 
-    /// A prepared operation that doubles `x` into `y`.
+    /// An operation that doubles `x` into `y`.
     pub(crate) fn doubling(&self, x: Handle, y: Handle) -> Handle {
         let operation = self.operation(DOUBLE);
         self.bind(operation, "x", true, x);
         self.bind(operation, "y", false, y);
-        self.runtime.operation_prepare(operation).unwrap();
         operation
     }
 
@@ -170,9 +169,11 @@ impl World {
         elements[0]
     }
 
-    /// Encodes, executes and resets.
+    /// Encodes, after preparing what was encoded before, executes and resets.
     pub(crate) fn run(&self, stream: Handle, operations: &[Handle]) -> Result<(), E5rtError> {
         for &operation in operations {
+            // Refused for one that never was encoded, or is now.
+            let _ = self.runtime.operation_prepare(operation);
             self.runtime.stream_encode(stream, operation)?;
         }
         let outcome = self.runtime.stream_execute_sync(stream);
