@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::{
     io::{BufRead, BufReader, Read},
     os::unix::process::CommandExt,
@@ -49,7 +50,7 @@ fn succeed(mut command: Command) -> String {
 }
 
 /// The processes that `parent` has started.
-fn children(parent: u32) -> Vec<String> {
+fn children(parent: u32) -> Vec<u32> {
     let all = Command::new("ps")
         .args(["-A", "-o", "pid=,ppid="])
         .output()
@@ -58,13 +59,13 @@ fn children(parent: u32) -> Vec<String> {
     let pairs = text.lines().filter_map(|line| line.trim().split_once(' '));
     pairs
         .filter(|(_, of)| of.trim() == parent.to_string())
-        .map(|(id, _)| id.to_owned())
+        .map(|(id, _)| id.parse().unwrap())
         .collect()
 }
 
-fn signal(name: &str, id: &str) {
-    let sent = Command::new("kill").args([name, id]).status().unwrap();
-    assert!(sent.success(), "kill {name} {id}");
+/// The number of a process that is there.
+fn pid(id: u32) -> Pid {
+    Pid::from_raw(id.cast_signed()).unwrap()
 }
 
 /// Waits until the run has its first checkpoint.
@@ -93,7 +94,7 @@ fn a_worker_that_is_killed_changes_no_result() {
         let [worker] = &workers[..] else {
             panic!("one worker, found {workers:?}")
         };
-        signal("-9", worker);
+        kill_process(pid(*worker), Signal::KILL).unwrap();
         let done = child.wait_with_output().unwrap();
         let errors = String::from_utf8_lossy(&done.stderr);
         assert!(done.status.success(), "{errors}");
@@ -116,7 +117,7 @@ fn an_interrupt_of_the_group_reaches_the_program_and_not_the_worker() {
         .spawn()
         .unwrap();
     wait_for_checkpoint(&mut child, &stopped);
-    signal("-INT", &format!("-{}", child.id()));
+    kill_process_group(pid(child.id()), Signal::INT).unwrap();
     let done = child.wait_with_output().unwrap();
     let errors = String::from_utf8_lossy(&done.stderr);
     assert!(!errors.contains("started again"), "{errors}");
@@ -180,7 +181,7 @@ fn wrong_flags_and_a_worker_by_hand_are_refused() {
 fn train_on_standin(out: &Path, plan: &str, flags: &[&str], faults: &Path) -> Command {
     let mut c = train(out, plan, flags);
     c.args(["--device", "apple", "--route", "e5rt", "--target", "h16"])
-        .args(["--share-engine", "--verify-every", "1"])
+        .args(["--verify-every", "1"])
         .env(
             "ANE_TRAINER_ESPRESSO",
             espresso_standin::library_path().unwrap(),
@@ -238,4 +239,28 @@ fn a_training_on_apples_interface_survives_every_kind_of_fault() {
         let left = std::fs::read_dir(faulty.with_extension("programs")).unwrap();
         assert_eq!(left.count(), 2, "{plan}");
     }
+}
+
+#[test]
+fn a_second_training_on_the_engine_is_refused_with_the_first_ones_number() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let dry = |flags: &[&str]| {
+        let mut c = train_on_standin(&run, "split", &["--dry-run"], dir.path());
+        c.args(flags).env("TMPDIR", dir.path());
+        c.output().unwrap()
+    };
+    let lock = dir.path().join("ane-trainer-engine.lock");
+    let held = ane_device::EngineLock::acquire(&lock).unwrap();
+    let refused = dry(&[]);
+    assert_eq!(refused.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        text.contains(&format!("process {}", std::process::id())),
+        "{text}"
+    );
+    assert!(text.contains("--share-engine"), "{text}");
+    assert!(dry(&["--share-engine"]).status.success());
+    drop(held);
+    assert!(dry(&[]).status.success());
 }
