@@ -32,6 +32,13 @@ mod device;
 mod engine_lock;
 mod error;
 mod null;
+mod power;
+#[cfg(target_os = "macos")]
+#[path = "power/macmon.rs"]
+mod power_source;
+#[cfg(not(target_os = "macos"))]
+#[path = "power/nowhere.rs"]
+mod power_source;
 mod software;
 mod supervised;
 
@@ -40,6 +47,7 @@ pub use buffer::{Buffer, Layout};
 pub use device::{Bound, Counter, Counts, Device, Executable, Port};
 pub use engine_lock::EngineLock;
 pub use error::DeviceError;
+pub use power::{Power, PowerError, PowerMeter, PowerSource};
 pub use supervised::{MEMORY_VARIABLE, Supervised, SupervisedError, Supervision, Worker, serve};
 
 use ane_engine::{Pool, simd::Isa};

@@ -7,7 +7,7 @@ use crate::{
     progress::Progress,
     supervision::{Opened, SupervisionArgs},
 };
-use ane_device::AppleOptions;
+use ane_device::{AppleOptions, Power, PowerMeter};
 use ane_ir::Route;
 use ane_train::{
     Trainer,
@@ -397,19 +397,28 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         config.seed,
         out.display()
     );
+    let options = AppleOptions::default();
     if config.device == APPLE {
-        for (variable, path) in AppleOptions::default().replaced() {
+        for (variable, path) in options.replaced() {
             println!(
                 "{variable} replaces Apple's framework by `{}`: this may not be Apple's engine",
                 path.display()
             );
         }
     }
+    // What stands in for Apple's engine draws nothing there; others may.
+    let is_apples = config.device == APPLE && options.replaced().is_empty();
+    let meter = is_apples.then(PowerMeter::start);
     let stop = catch_interrupts();
     let mut progress = Progress::new(total_steps, fit.trainer.progress().step, config.epochs);
     let since = Instant::now();
     let ending = fit.run(&stop, &mut |event| progress.show(event));
+    let power = meter.map_or(Ok(None), PowerMeter::stop);
     progress.finish();
+    let power = power.unwrap_or_else(|e| {
+        eprintln!("note: {e}");
+        None
+    });
     match ending? {
         Ending::Interrupted => {
             println!(
@@ -418,12 +427,17 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
             );
             Ok(ExitCode::from(130))
         }
-        Ending::Finished => finish(fit, &Arc::new(datasets.test), since),
+        Ending::Finished => finish(fit, &Arc::new(datasets.test), since, power),
     }
 }
 
 /// The one look at the test set, and the reports.
-fn finish(mut fit: Fit, test: &Arc<Dataset>, since: Instant) -> Result<ExitCode, Failure> {
+fn finish(
+    mut fit: Fit,
+    test: &Arc<Dataset>,
+    since: Instant,
+    power: Option<Power>,
+) -> Result<ExitCode, Failure> {
     let seconds = since.elapsed().as_secs_f64();
     let steps = fit.trainer.progress().step;
     let mut faults = Faults::new(fit.recovery);
@@ -438,7 +452,10 @@ fn finish(mut fit: Fit, test: &Arc<Dataset>, since: Instant) -> Result<ExitCode,
     }
     let everything: Vec<u32> = (0..u32::try_from(test.len()).unwrap_or(u32::MAX)).collect();
     let result = evaluate(&mut fit.trainer, test, &everything, &mut faults)?;
-    let placement = Placement::of(&fit.trainer, steps);
+    let placement = Placement {
+        power,
+        ..Placement::of(&fit.trainer, steps)
+    };
     fit.run.write_json("placement.json", &placement)?;
     fit.run.write_json("result.json", &result)?;
     println!("{}", test_line(&result, &chosen));
@@ -453,6 +470,9 @@ fn finish(mut fit: Fit, test: &Arc<Dataset>, since: Instant) -> Result<ExitCode,
         placement.compiles,
         if placement.compiles == 1 { "" } else { "s" }
     );
+    if let Some(power) = placement.power {
+        println!("power: {power}");
+    }
     Ok(ExitCode::SUCCESS)
 }
 
