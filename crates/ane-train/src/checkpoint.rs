@@ -5,7 +5,10 @@
 //! metadata. A file is written under a temporary name, flushed to disk and renamed, so that a name always points to a
 //! whole checkpoint.
 
-use crate::trainer::{Progress, State, StateTensor};
+use crate::{
+    machine::Machine,
+    trainer::{Progress, State, StateTensor},
+};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -35,6 +38,9 @@ pub struct Record {
     pub epoch_sums: EpochSums,
     /// Best validation accuracy so far, and the epoch that reached it.
     pub best: Option<(f64, u64)>,
+    /// What computed it; older checkpoints do not say.
+    #[serde(default)]
+    pub machine: Option<Machine>,
 }
 
 /// Running sums of an epoch's training metrics.
@@ -371,6 +377,7 @@ mod tests {
                 position: (1, 2),
                 epoch_sums: EpochSums::default(),
                 best: Some((0.5, 1)),
+                machine: None,
             },
             state: State::from([
                 (
@@ -394,6 +401,23 @@ mod tests {
         assert_eq!(back.record, checkpoint().record);
         assert_eq!(back.encode().unwrap(), checkpoint().encode().unwrap());
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_checkpoint_from_before_the_machine_was_recorded_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("last.ckpt");
+        let mut record = serde_json::to_value(checkpoint().record).unwrap();
+        record.as_object_mut().unwrap().remove("machine").unwrap();
+        assert_eq!(
+            serde_json::from_value::<Record>(record).unwrap(),
+            checkpoint().record
+        );
+        let machine = Some(Machine::this(ane_engine::simd::Isa::Portable));
+        let mut newer = checkpoint();
+        newer.record.machine = machine.clone();
+        newer.write(&path).unwrap();
+        assert_eq!(Checkpoint::read(&path).unwrap().record.machine, machine);
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod data;
 pub mod fit;
 pub mod loss;
 pub mod loss_scale;
+pub mod machine;
 pub mod nn;
 pub mod optim;
 pub mod placement;

@@ -15,6 +15,7 @@ use ane_train::{
     data::{self, Dataset, Sampler, catalog, sampler},
     fit::{Ending, Evaluation, Fit, evaluate},
     loss::Loss,
+    machine::Machine,
     optim::OptimizerConfig,
     placement::{Placement, Work},
     recovery::Faults,
@@ -336,6 +337,16 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let sampler = Sampler::new(train, config.batch, config.seed);
     let total_steps = sampler.batches() as u64 * config.epochs;
     let (pool, isa) = machine(args.threads)?;
+    if let Some((path, checkpoint)) = &resumed
+        && let Some(computed) = &checkpoint.record.machine
+    {
+        computed.goes_on_with(isa).map_err(|e| {
+            Failure::new(
+                format!("cannot continue `{}`: {e}", path.display()),
+                e.help(),
+            )
+        })?;
+    }
     let trainer_config = config.trainer(total_steps)?;
     let Opened {
         device,
@@ -380,6 +391,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         epochs: config.epochs,
         run,
         config: value,
+        machine: Machine::this(isa),
         position: record.map_or((0, 0), |r| r.position),
         sums: record.map_or(EpochSums::default(), |r| r.epoch_sums),
         best: record.and_then(|r| r.best),
