@@ -9,6 +9,12 @@ mod budget;
 mod e5rt;
 mod error;
 mod espresso;
+mod instead;
+#[cfg(objective_c)]
+mod objc;
+#[cfg(not(objective_c))]
+#[path = "apple/no_objc.rs"]
+mod objc;
 mod options;
 mod poison;
 mod program_dir;
@@ -27,18 +33,54 @@ pub(super) const ENTRY: Entry = Entry {
     open,
 };
 
+/// Routes from the one that is nearest to the engine to the one that asks least of the system.
+const ORDER: [Route; 3] = [Route::Client, Route::Memory, Route::E5rt];
+
 fn open(settings: &Settings) -> Result<Box<dyn Device>, DeviceError> {
     let mut settings = settings.clone();
     if !settings.target.is_chip() {
         settings.target.chip = detect().chip;
     }
-    let route = settings.target.route;
-    match route {
-        Route::E5rt => Ok(Box::new(e5rt::E5rt::open(&settings)?)),
-        Route::Client | Route::Memory => Err(AppleError::Route {
-            route,
-            reason: "this build has no Objective-C".into(),
+    let wished = settings.target.route;
+    let mut reasons = Vec::new();
+    for route in ORDER.into_iter().skip_while(|&r| r != wished) {
+        settings.target.route = route;
+        match open_route(&settings) {
+            Ok(device) if reasons.is_empty() => return Ok(device),
+            Ok(device) => {
+                let notes = reasons
+                    .iter()
+                    .map(|(r, why)| format!("route `{r}` cannot be taken, so `{route}` is: {why}"))
+                    .collect();
+                return Ok(Box::new(instead::Instead { device, notes }));
+            }
+            Err(e) if !another_route_helps(&e) || wished == Route::E5rt => return Err(e),
+            Err(e) => reasons.push((route, e.to_string())),
         }
-        .into()),
     }
+    Err(AppleError::NoRoute { reasons }.into())
+}
+
+fn open_route(settings: &Settings) -> Result<Box<dyn Device>, DeviceError> {
+    match settings.target.route {
+        Route::E5rt => Ok(Box::new(e5rt::E5rt::open(settings)?)),
+        Route::Client | Route::Memory => objc::open(settings),
+    }
+}
+
+/// Whether the system lacks what this route needs, so that another may still be there.
+fn another_route_helps(e: &DeviceError) -> bool {
+    let DeviceError::Apple(e) = e else {
+        return false;
+    };
+    matches!(
+        **e,
+        AppleError::LibraryMissing { .. }
+            | AppleError::SymbolMissing { .. }
+            | AppleError::ClassMissing { .. }
+            | AppleError::SelectorMissing { .. }
+            | AppleError::EncodingChanged { .. }
+            | AppleError::Nothing { .. }
+            | AppleError::Route { .. }
+    )
 }

@@ -1,8 +1,8 @@
 //! Device memory: a logical type over a physical layout.
 
 use crate::error::DeviceError;
-use ane_engine::{SharedBuffer, simd};
-use ane_ir::{DType, Literal, TensorType};
+use ane_engine::{SharedBuffer, Strided, simd};
+use ane_ir::{DType, Literal, Target, TensorType};
 
 /// How elements lie in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,15 @@ pub enum Layout {
 }
 
 impl Layout {
+    /// The layout of a target's buffers.
+    pub fn of(target: &Target, ty: &TensorType) -> Self {
+        if target.is_chip() && target.route.has_rows() {
+            Self::rows_of_64(ty)
+        } else {
+            Self::Dense
+        }
+    }
+
     /// Rows of 64 bytes, as engines with IOSurfaces read them.
     pub fn rows_of_64(ty: &TensorType) -> Self {
         Self::Rows {
@@ -67,6 +76,36 @@ impl Buffer {
     /// The memory itself, in the buffer's layout.
     pub fn memory(&self) -> &SharedBuffer {
         &self.memory
+    }
+
+    /// The memory and where its rows lie, for code that works on fp16 elements in place.
+    ///
+    /// # Panics
+    /// When the buffer is not fp16.
+    pub fn strided(&self) -> Strided {
+        assert_eq!(self.ty.dtype, DType::Fp16, "elements of {}", self.ty);
+        match self.layout {
+            Layout::Dense => Strided::dense(self.memory.clone(), self.ty.shape.numel()),
+            Layout::Rows { row_bytes } => Strided {
+                memory: self.memory.clone(),
+                row: self.ty.shape.last(),
+                pitch: row_bytes / 2,
+            },
+        }
+    }
+
+    /// Whether the bytes lie as a dense tensor of type `port` would: of the buffer's own type, or with its rows padded
+    /// to those of the port.
+    pub fn fits(&self, port: &TensorType) -> bool {
+        let rows = |ty: &TensorType| ty.shape.numel() / ty.shape.last();
+        match self.layout {
+            Layout::Dense => &self.ty == port,
+            Layout::Rows { row_bytes } => {
+                self.ty.dtype == port.dtype
+                    && rows(&self.ty) == rows(port)
+                    && port.shape.last() * port.dtype.bytes() == row_bytes
+            }
+        }
     }
 
     fn check(&self, found: usize) -> Result<(), DeviceError> {
@@ -185,6 +224,22 @@ mod tests {
         let rows = Layout::rows_of_64(&ty);
         assert_eq!(rows, Layout::Rows { row_bytes: 64 });
         assert_eq!(rows.bytes(&ty), 192);
+    }
+
+    #[test]
+    fn padded_rows_are_those_of_a_wider_tensor() {
+        let narrow = TensorType::fp16([3, 5]);
+        let b = Buffer::new(narrow.clone(), Layout::rows_of_64(&narrow));
+        assert!(b.fits(&TensorType::fp16([3, 32])));
+        assert!(b.fits(&TensorType::fp16([1, 3, 32])));
+        assert!(!b.fits(&narrow));
+        assert!(!b.fits(&TensorType::fp16([2, 32])));
+        assert!(!b.fits(&TensorType::new(DType::Int16, [3, 32])));
+        let dense = Buffer::new(narrow.clone(), Layout::Dense);
+        assert!(dense.fits(&narrow));
+        assert!(!dense.fits(&TensorType::fp16([5, 3])));
+        let strided = b.strided();
+        assert_eq!((strided.row, strided.pitch), (5, 32));
     }
 
     #[test]

@@ -12,11 +12,14 @@ use std::sync::{
 };
 
 /// A named tensor of a program.
+///
+/// Where a target pads narrow ports, the type is the padded one. A buffer for it may be allocated by the type that the
+/// graph had before: it fits as soon as its rows are padded alike ([`Buffer::fits`]).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Port {
     /// Its name.
     pub name: String,
-    /// Its type.
+    /// Its type in the compiled program.
     pub ty: TensorType,
 }
 
@@ -77,6 +80,10 @@ pub trait Device: Send + std::fmt::Debug {
     fn layout(&self, ty: &TensorType) -> Layout;
     /// What it has done so far.
     fn counts(&self) -> Counts;
+    /// What the user should know about how it was opened, in sentences.
+    fn notes(&self) -> &[String] {
+        &[]
+    }
     /// Compiles a program.
     ///
     /// # Errors
@@ -100,7 +107,7 @@ pub trait Executable: Send + std::fmt::Debug {
     /// Binds a buffer to every port.
     ///
     /// # Errors
-    /// When a port is missing, unknown, bound twice, or its buffer has another type.
+    /// When a port is missing, unknown, bound twice, or its buffer does not fit its type.
     fn bind(&self, ports: &[(&str, &Buffer)]) -> Result<Box<dyn Bound>, DeviceError>;
 }
 
@@ -146,7 +153,7 @@ pub(crate) fn in_port_order(
                 times: bound.len(),
             });
         };
-        if buffer.ty() != &p.ty {
+        if !buffer.fits(&p.ty) {
             return Err(DeviceError::PortType {
                 port: p.name.clone(),
                 expected: p.ty.clone(),

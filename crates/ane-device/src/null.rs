@@ -39,8 +39,8 @@ impl Device for Null {
         &self.target
     }
 
-    fn layout(&self, _: &TensorType) -> Layout {
-        Layout::Dense
+    fn layout(&self, ty: &TensorType) -> Layout {
+        Layout::of(&self.target, ty)
     }
 
     fn counts(&self) -> Counts {

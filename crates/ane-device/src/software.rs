@@ -55,8 +55,8 @@ impl Device for Software {
         &self.target
     }
 
-    fn layout(&self, _: &TensorType) -> Layout {
-        Layout::Dense
+    fn layout(&self, ty: &TensorType) -> Layout {
+        Layout::of(&self.target, ty)
     }
 
     fn counts(&self) -> Counts {

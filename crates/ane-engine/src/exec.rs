@@ -9,7 +9,7 @@ mod matmul;
 mod reduce;
 mod update;
 
-pub use update::{ForEach, MOST_STATE, Parameter, Update};
+pub use update::{ForEach, MOST_STATE, Parameter, Strided, Update};
 
 use crate::{
     arena::{Access, SharedBuffer},

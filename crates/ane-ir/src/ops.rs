@@ -29,6 +29,7 @@ pub mod matmul;
 pub mod maximum;
 pub mod minimum;
 pub mod mul;
+pub mod pad;
 pub mod pow;
 pub mod real_div;
 pub mod reduce_log_sum_exp;
@@ -82,6 +83,7 @@ macro_rules! for_each_op {
             maximum::Maximum,
             minimum::Minimum,
             mul::Mul,
+            pad::Pad,
             pow::Pow,
             real_div::RealDiv,
             reduce_log_sum_exp::ReduceLogSumExp,
@@ -435,6 +437,7 @@ impl Op {
                 | Self::Const(_)
                 | Self::ExpandDims(_)
                 | Self::Identity(_)
+                | Self::Pad(_)
                 | Self::Reshape(_)
                 | Self::SliceBySize(_)
                 | Self::Split(_)

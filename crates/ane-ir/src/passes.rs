@@ -11,6 +11,7 @@ pub mod cse;
 pub mod dce;
 pub mod fold;
 pub mod legalize;
+pub mod pad_rows;
 pub mod simplify;
 pub mod transpose_into_matmul;
 
@@ -47,6 +48,7 @@ pub const LEGALIZE: &[Pass] = &[
     pass!(fold),
     pass!(transpose_into_matmul),
     pass!(legalize),
+    pass!(pad_rows),
     pass!(cse),
     pass!(dce),
 ];

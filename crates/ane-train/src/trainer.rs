@@ -9,7 +9,7 @@ use crate::{
     schedule::Schedule,
     step::{self, PlanKind, StepConfig, StepError, TrainStep},
 };
-use ane_device::{Bound, Buffer, Device, DeviceError};
+use ane_device::{Bound, Buffer, Device, DeviceError, Port};
 use ane_engine::{Pool, SharedBuffer, simd::Isa};
 use ane_ir::{
     Graph, Target,
@@ -184,8 +184,8 @@ impl Trainer {
         let legal = legalize(&step.graph, device.target())?;
         let program = device.compile(&legal)?;
         let mut ports = BTreeMap::new();
-        for p in program.inputs().iter().chain(program.outputs()) {
-            ports.insert(p.name.clone(), device.allocate(&p.ty)?);
+        for Port { name, ty } in <[_; 2]>::from(Port::of(&step.graph)).concat() {
+            ports.insert(name, device.allocate(&ty)?);
         }
         let mut sets = Vec::new();
         let mut bound = Vec::new();
@@ -252,8 +252,8 @@ impl Trainer {
             state.push(buffers.clone());
             parameters.push(ane_engine::Parameter {
                 len,
-                gradient: self.ports[gradient].memory().clone(),
-                weight: self.ports[&step::weight_port(p)].memory().clone(),
+                gradient: self.ports[gradient].strided(),
+                weight: self.ports[&step::weight_port(p)].strided(),
                 state: buffers,
             });
         }

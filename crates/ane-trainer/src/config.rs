@@ -159,7 +159,11 @@ impl RunConfig {
             pool: Some(pool.clone()),
             ..Settings::default()
         };
-        Ok(ane_device::open(&self.device, &settings)?)
+        let device = ane_device::open(&self.device, &settings)?;
+        for note in device.notes() {
+            eprintln!("warning: {note}");
+        }
+        Ok(device)
     }
 
     /// What another configuration has otherwise, a line per field.

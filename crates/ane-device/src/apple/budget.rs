@@ -193,6 +193,17 @@ impl<R> Program<R> {
         self.bindings.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Lets go of what a resident holds of a binding that took no load of its own.
+    #[cfg_attr(
+        not(objective_c),
+        allow(dead_code, reason = "only requests are such bindings")
+    )]
+    pub(super) fn forget(&self, forget: impl FnOnce(&mut R)) {
+        if let Some(resident) = &mut locked(&self.slot).resident {
+            forget(resident);
+        }
+    }
+
     /// Takes a binding away; `forget` drops what the resident holds of it.
     pub(super) fn unbind(&self, forget: impl FnOnce(&mut R)) {
         self.bindings.fetch_sub(1, Ordering::Relaxed);

@@ -136,6 +136,36 @@ pub enum AppleError {
         /// The port.
         port: String,
     },
+    /// A loaded program lacks a port of its text.
+    #[error(
+        "the loaded program has no port `{port}`, only {found}; this version of macOS has changed it, try --route e5rt"
+    )]
+    PortMissing {
+        /// The port.
+        port: String,
+        /// Names that the program has, with commas.
+        found: String,
+    },
+    /// A loaded program expects a port to lie otherwise than our buffers do.
+    #[error(
+        "port `{port}` of the loaded program has {found}, expected {expected}; report it with this message, and try --route e5rt"
+    )]
+    PortLayout {
+        /// The port.
+        port: String,
+        /// How our buffers lie.
+        expected: String,
+        /// What the program says.
+        found: String,
+    },
+    /// A surface has other rows than were asked for.
+    #[error("IOSurfaceCreate made rows of {found} bytes, asked for {expected}")]
+    RowBytes {
+        /// Bytes asked for.
+        expected: usize,
+        /// Bytes there.
+        found: usize,
+    },
     /// A framework's buffer is smaller than what was asked for.
     #[error("`{call}` made a buffer of {found} bytes, asked for {expected}")]
     SmallBuffer {
@@ -159,6 +189,12 @@ pub enum AppleError {
         /// Why not.
         source: std::io::Error,
     },
+    /// None of the routes that were tried can be taken.
+    #[error("no route to the Neural Engine can be taken: {}", list(.reasons))]
+    NoRoute {
+        /// Every route that was tried, and why it cannot be taken.
+        reasons: Vec<(ane_ir::Route, String)>,
+    },
     /// This build or this target cannot take the route.
     #[error("route `{route}` cannot be taken: {reason}")]
     Route {
@@ -167,4 +203,12 @@ pub enum AppleError {
         /// Why not.
         reason: String,
     },
+}
+
+fn list(reasons: &[(ane_ir::Route, String)]) -> String {
+    let all: Vec<String> = reasons
+        .iter()
+        .map(|(r, why)| format!("{r}: {why}"))
+        .collect();
+    all.join("; ")
 }

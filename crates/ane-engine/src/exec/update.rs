@@ -24,15 +24,50 @@ pub trait Update: Copy + Send + Sync + 'static {
     fn step<S: Lanes>(&self, s: S, gradient: S::V, state: &mut [S::V; MOST_STATE]);
 }
 
+/// An fp16 tensor in memory whose rows may lie apart.
+#[derive(Debug, Clone)]
+pub struct Strided {
+    /// The memory.
+    pub memory: SharedBuffer,
+    /// Elements of a row.
+    pub row: usize,
+    /// Distance of rows in elements, at least `row`.
+    pub pitch: usize,
+}
+
+impl Strided {
+    /// A tensor of `len` elements without gaps.
+    pub fn dense(memory: SharedBuffer, len: usize) -> Self {
+        Self {
+            memory,
+            row: len,
+            pitch: len,
+        }
+    }
+
+    /// Whether `len` elements lie within the memory.
+    fn holds(&self, len: usize) -> bool {
+        let rows = len.div_ceil(self.row);
+        self.row <= self.pitch
+            && self.memory.len() >= 2 * (rows * self.pitch + self.row - self.pitch)
+    }
+
+    /// Where element `at` lies, and how many follow it in its row, itself included.
+    fn place(&self, at: usize) -> (usize, usize) {
+        let (row, column) = (at / self.row, at % self.row);
+        (row * self.pitch + column, self.row - column)
+    }
+}
+
 /// The buffers of one parameter.
 #[derive(Debug, Clone)]
 pub struct Parameter {
     /// Number of elements.
     pub len: usize,
-    /// fp16 gradient, read.
-    pub gradient: SharedBuffer,
-    /// fp16 weight, written.
-    pub weight: SharedBuffer,
+    /// Gradient, read.
+    pub gradient: Strided,
+    /// Weight, written.
+    pub weight: Strided,
     /// fp32 state, the master first.
     pub state: Vec<SharedBuffer>,
 }
@@ -62,7 +97,7 @@ impl<U: Update> ForEach<U> {
     /// When a buffer is too small for its parameter.
     pub fn new(isa: Isa, parameters: Vec<Parameter>) -> Self {
         for p in &parameters {
-            assert!(p.gradient.len() >= 2 * p.len && p.weight.len() >= 2 * p.len);
+            assert!(p.gradient.holds(p.len) && p.weight.holds(p.len));
             assert!(p.state.len() == U::STATE && p.state.iter().all(|b| b.len() >= 4 * p.len));
         }
         Self {
@@ -115,8 +150,8 @@ impl<U: Update> ForEach<U> {
         };
         let buffers = || {
             self.shared.parameters.iter().flat_map(move |p| {
-                let changed = std::iter::once(&p.weight).chain(&p.state);
-                std::iter::once((&p.gradient, Access::Read))
+                let changed = std::iter::once(&p.weight.memory).chain(&p.state);
+                std::iter::once((&p.gradient.memory, Access::Read))
                     .chain(changed.map(move |b| (b, writes)))
             })
         };
@@ -156,14 +191,24 @@ impl<U: Update> Job for Shared<U> {
                     },
                 ),
                 None => {
-                    // SAFETY: the buffers are held by `ForEach::run`; nobody writes gradients meanwhile.
-                    let g = unsafe {
-                        std::slice::from_raw_parts(p.gradient.start::<u16>().add(start), len)
-                    };
-                    let sum = g
-                        .iter()
-                        .map(|&b| f64::from(f16::from_bits(b).to_f32()).powi(2))
-                        .sum();
+                    let mut sum = 0.0;
+                    let mut at = start;
+                    while at < start + len {
+                        let (place, run) = p.gradient.place(at);
+                        let run = run.min(start + len - at);
+                        // SAFETY: the buffers are held by `ForEach::run` and long enough; nobody writes gradients
+                        // meanwhile.
+                        let g = unsafe {
+                            std::slice::from_raw_parts(
+                                p.gradient.memory.start::<u16>().add(place),
+                                run,
+                            )
+                        };
+                        for &b in g {
+                            sum += f64::from(f16::from_bits(b).to_f32()).powi(2);
+                        }
+                        at += run;
+                    }
                     self.squares.lock().unwrap_or_else(PoisonError::into_inner)[task] = sum;
                 }
             }
@@ -183,12 +228,28 @@ impl<U: Update> Kernel for Chunk<'_, U> {
 
     #[inline(always)]
     fn run<S: Lanes>(self, s: S) {
-        let (start, len) = (self.start, self.len);
+        let end = self.start + self.len;
+        let mut at = self.start;
+        while at < end {
+            let (from, run) = self.p.gradient.place(at);
+            let (to, also) = self.p.weight.place(at);
+            let run = run.min(also).min(end - at);
+            self.within_rows(s, at, from, to, run);
+            at += run;
+        }
+    }
+}
+
+impl<U: Update> Chunk<'_, U> {
+    /// Updates `len` elements from element `start` on, whose gradients lie at `from` and whose weights at `to`.
+    #[inline(always)]
+    fn within_rows<S: Lanes>(&self, s: S, start: usize, from: usize, to: usize, len: usize) {
+        let (gradient, weight) = (&self.p.gradient.memory, &self.p.weight.memory);
         // SAFETY: the buffers are held by `ForEach::run` and long enough; this range is this task's alone.
         let (gradient, weight) = unsafe {
             (
-                std::slice::from_raw_parts(self.p.gradient.start::<u16>().add(start), len),
-                std::slice::from_raw_parts_mut(self.p.weight.start::<u16>().add(start), len),
+                std::slice::from_raw_parts(gradient.start::<u16>().add(from), len),
+                std::slice::from_raw_parts_mut(weight.start::<u16>().add(to), len),
             )
         };
         let mut state: [&mut [f32]; MOST_STATE] = [&mut [], &mut [], &mut []];
@@ -255,11 +316,11 @@ mod tests {
             let len = 3 * SHARE + 5;
             let p = Parameter {
                 len,
-                gradient: SharedBuffer::new(2 * len),
-                weight: SharedBuffer::new(2 * len),
+                gradient: Strided::dense(SharedBuffer::new(2 * len), len),
+                weight: Strided::dense(SharedBuffer::new(2 * len), len),
                 state: vec![SharedBuffer::new(4 * len), SharedBuffer::new(4 * len)],
             };
-            p.gradient.write_u16(|g| {
+            p.gradient.memory.write_u16(|g| {
                 for (i, g) in g.iter_mut().enumerate() {
                     *g = f16::from_f32((i % 64) as f32 / 8.0).to_bits();
                 }
@@ -269,8 +330,8 @@ mod tests {
                 vec![p.clone(), {
                     Parameter {
                         len: 3,
-                        gradient: SharedBuffer::new(6),
-                        weight: SharedBuffer::new(6),
+                        gradient: Strided::dense(SharedBuffer::new(6), 3),
+                        weight: Strided::dense(SharedBuffer::new(6), 3),
                         state: vec![SharedBuffer::new(12), SharedBuffer::new(12)],
                     }
                 }],
@@ -279,7 +340,7 @@ mod tests {
             let squares = each.sum_of_squares(&pool);
             each.apply(&pool, Descend(0.5));
             each.apply(&pool, Descend(0.5));
-            p.weight.read_u16(|w| {
+            p.weight.memory.read_u16(|w| {
                 for (i, w) in w.iter().enumerate() {
                     assert_eq!(f16::from_bits(*w).to_f32(), -((i % 64) as f32) / 8.0);
                 }
@@ -287,5 +348,49 @@ mod tests {
             (squares, p.state[1].read(<[u8]>::to_vec))
         };
         assert_eq!(run(1), run(2));
+    }
+
+    #[test]
+    fn gaps_between_rows_change_no_bit() {
+        const ROWS: usize = 700;
+        const ROW: usize = 37;
+        let run = |pitch: [usize; 2]| {
+            let strided = |pitch: usize| Strided {
+                memory: SharedBuffer::new(2 * ROWS * pitch),
+                row: ROW,
+                pitch,
+            };
+            let len = ROWS * ROW;
+            let p = Parameter {
+                len,
+                gradient: strided(pitch[0]),
+                weight: strided(pitch[1]),
+                state: vec![SharedBuffer::new(4 * len), SharedBuffer::new(4 * len)],
+            };
+            p.gradient.memory.write_u16(|g| {
+                g.fill(0x7e00);
+                for i in 0..len {
+                    let g = &mut g[i / ROW * pitch[0] + i % ROW];
+                    *g = f16::from_f32((i % 91) as f32 / 7.0 - 5.0).to_bits();
+                }
+            });
+            p.weight.memory.write_u16(|w| w.fill(0x1234));
+            let each = ForEach::new(Isa::detect(), vec![p.clone()]);
+            let pool = Pool::new(2).unwrap();
+            let squares = each.sum_of_squares(&pool).to_bits();
+            each.apply(&pool, Descend(0.3));
+            let weight = p.weight.memory.read_u16(|w| {
+                for row in w.chunks_exact(pitch[1]) {
+                    assert!(row[ROW..].iter().all(|&gap| gap == 0x1234));
+                }
+                w.chunks_exact(pitch[1])
+                    .flat_map(|row| row[..ROW].to_vec())
+                    .collect::<Vec<_>>()
+            });
+            (squares, weight, p.state[1].read(<[u8]>::to_vec))
+        };
+        let dense = run([ROW, ROW]);
+        assert_eq!(run([64, 64]), dense);
+        assert_eq!(run([ROW, 96]), dense);
     }
 }

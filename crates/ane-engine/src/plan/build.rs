@@ -9,7 +9,7 @@ use super::{
     group::{Class, Groups},
 };
 use crate::gemm::Gemm;
-use ane_ir::{DType, Graph, Shape, Value, ops::Op};
+use ane_ir::{DType, Graph, Literal, Shape, TensorType, Value, ops::Op};
 use std::collections::HashMap;
 
 /// Elements of a task of an elementwise pass: large enough that taking a task costs nothing, small enough to share.
@@ -446,6 +446,7 @@ impl Builder<'_> {
                 let axis = self.graph.ty(y).shape.axis(op.axis);
                 return self.join(node, axis.expect("the node was typed when it was made"));
             }
+            Op::Pad(op) => return self.pad(node, op),
             _ => unreachable!("only these run alone"),
         };
         let (kind, axes) = reduction;
@@ -503,6 +504,67 @@ impl Builder<'_> {
             to,
         });
         self.push(work, tasks, reads, vec![to]);
+    }
+
+    /// Joins constants to the operand, axis after axis.
+    fn pad(&mut self, node: &ane_ir::Node, op: &ane_ir::ops::pad::Pad) {
+        let x = node.operands[0];
+        let ty = self.graph.ty(x).clone();
+        let around = op
+            .around(&ty.shape)
+            .expect("the node was typed when it was made");
+        let value = Literal::splat(TensorType::new(ty.dtype, []), op.constant_val);
+        let value = value.to_f64()[0] as f32;
+        let mut from = self.in_arena(self.groups.root[x.index()]);
+        let mut dims = ty.shape.dims().to_vec();
+        let last = around.iter().rposition(|&a| a != (0, 0));
+        for (axis, (before, after)) in around.into_iter().enumerate() {
+            if (before, after) == (0, 0) && last.is_some_and(|last| last != axis) {
+                continue;
+            }
+            let rows: usize = dims[..axis].iter().product();
+            let element: usize = dims[axis + 1..].iter().product();
+            let inner = dims[axis] * element;
+            let pitch = inner + (before + after) * element;
+            let mut parts = vec![JoinPart {
+                from,
+                run: inner,
+                offset: before * element,
+            }];
+            for (run, offset) in [
+                (before * element, 0),
+                (after * element, before * element + inner),
+            ] {
+                if run > 0 {
+                    let from = self.new_slot(rows * run);
+                    self.built.constants.push((from, vec![value; rows * run]));
+                    parts.push(JoinPart { from, run, offset });
+                }
+            }
+            dims[axis] += before + after;
+            let to = if last.is_none_or(|last| last == axis) {
+                self.slot(node.results[0])
+            } else {
+                self.new_slot(rows * pitch)
+            };
+            let reads = parts.iter().map(|p| p.from).collect();
+            let tasks = parts.len();
+            self.push(
+                Work::Join(JoinWork {
+                    parts,
+                    rows,
+                    pitch,
+                    to,
+                }),
+                tasks,
+                reads,
+                vec![to],
+            );
+            from = to;
+            if last.is_none() {
+                break;
+            }
+        }
     }
 
     /// Output ports whose values no chain computed: copies.

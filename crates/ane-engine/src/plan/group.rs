@@ -59,7 +59,8 @@ pub(super) fn classify(graph: &Graph, node: &ane_ir::Node) -> Class {
         | Op::ReduceMean(_)
         | Op::ReduceLogSumExp(_)
         | Op::Softmax(_)
-        | Op::Concat(_) => Class::Alone,
+        | Op::Concat(_)
+        | Op::Pad(_) => Class::Alone,
         Op::Abs(_)
         | Op::Add(_)
         | Op::Cast(_)

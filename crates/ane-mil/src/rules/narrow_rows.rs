@@ -28,7 +28,7 @@ pub(super) const RULE: Rule = Rule {
     title: "rows of ports",
     forbids: "on the client and memory routes, a port whose last axis is not a multiple of 64 bytes",
     otherwise: "evaluation fails with status 0x1d, or data is shifted or zero without an error",
-    fix: "pad the last axis (fp16: to a multiple of 32)",
+    fix: "pad the last axis (fp16: to a multiple of 32), as the pass `pad_rows` does",
     evidence: &[
         Evidence {
             source: "qwen-ane (width 131 fails, 160 works)",

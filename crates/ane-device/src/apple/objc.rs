@@ -1,0 +1,56 @@
+//! The routes `client` and `memory`: Objective-C classes of AppleNeuralEngine, and surfaces.
+//!
+//! | concern | file |
+//! |---|---|
+//! | which methods are called, and whether they are what they were | `classes` |
+//! | the messages | `messages` |
+//! | memory | `surface` |
+//! | which number a port has | `attributes` |
+//! | a program in a directory, through `_ANEClient` | `client` |
+//! | a program from memory, through `_ANEInMemoryModel` | `memory` |
+//! | what is common to both: device, executable, binding | `device` |
+
+mod attributes;
+mod classes;
+mod client;
+mod device;
+mod memory;
+mod messages;
+mod surface;
+
+use super::AppleError;
+use crate::{Device, DeviceError, Settings};
+use ane_ir::Route;
+use libloading::Library;
+use std::path::Path;
+
+/// Opens the route of the target.
+///
+/// # Errors
+/// When a framework cannot be opened, or a class or method is not what it was.
+pub(super) fn open(settings: &Settings) -> Result<Box<dyn Device>, DeviceError> {
+    let options = &settings.apple;
+    let path = &options.neural_engine;
+    load(path, super::options::NEURAL_ENGINE)?;
+    let methods = match settings.target.route {
+        Route::Client => classes::CLIENT,
+        Route::Memory | Route::E5rt => classes::MEMORY,
+    };
+    classes::check(methods, path)?;
+    let surfaces = surface::IoSurface::open(&options.io_surface)?;
+    Ok(Box::new(device::Objc::open(settings, surfaces)))
+}
+
+/// Loads a framework for as long as the process lives: a runtime cannot forget classes, and would call into nothing.
+fn load(path: &Path, variable: &'static str) -> Result<&'static Library, AppleError> {
+    // On Linux the runtime's gaps have to be filled before a class registers.
+    #[cfg(feature = "gnustep")]
+    gnustep_shim::link();
+    // SAFETY: the initialisers of the framework, or of the stand-in that was asked for, may run.
+    let library = unsafe { Library::new(path) }.map_err(|e| AppleError::LibraryMissing {
+        library: path.to_owned(),
+        reason: e.to_string(),
+        variable,
+    })?;
+    Ok(Box::leak(Box::new(library)))
+}

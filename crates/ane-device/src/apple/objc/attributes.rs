@@ -1,0 +1,249 @@
+//! What a loaded program says of itself: the symbols of its ports, and how they lie in memory.
+//!
+//! A request binds surfaces to numbers. Which number is which port is the compiler's choice, in no order that can be
+//! relied upon, so the numbers are looked up here by the ports' names.
+
+use super::messages::Object;
+use crate::{apple::AppleError, device::Port};
+use ane_ir::TensorType;
+use objc2_foundation::{NSArray, NSDictionary, NSNumber, NSString};
+
+/// What the compiler appends to names of outputs.
+const OUTPUT_SUFFIX: &str = "@output";
+/// Alignment of rows.
+const LINE: usize = 64;
+
+/// Which side of a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Input,
+    Output,
+}
+
+/// Symbols of ports, in the order of the ports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Symbols {
+    pub(super) inputs: Vec<usize>,
+    pub(super) outputs: Vec<usize>,
+}
+
+impl Symbols {
+    /// Looks up every port, and compares its layout where the program says how it is.
+    ///
+    /// # Errors
+    /// When a port has no symbol, or lies otherwise than our buffers do.
+    pub(super) fn of(
+        attributes: &NSDictionary,
+        inputs: &[Port],
+        outputs: &[Port],
+    ) -> Result<Self, AppleError> {
+        let side = |side: Side, ports: &[Port]| -> Result<Vec<usize>, AppleError> {
+            let symbols = symbols(attributes, side);
+            ports
+                .iter()
+                .map(|port| {
+                    check_layout(attributes, side, port)?;
+                    let found = symbols.iter().find(|(name, _)| *name == port.name);
+                    found.map(|(_, symbol)| *symbol).ok_or_else(|| {
+                        let known: Vec<&str> = symbols.iter().map(|(n, _)| n.as_str()).collect();
+                        AppleError::PortMissing {
+                            port: port.name.clone(),
+                            found: known.join(", "),
+                        }
+                    })
+                })
+                .collect()
+        };
+        Ok(Self {
+            inputs: side(Side::Input, inputs)?,
+            outputs: side(Side::Output, outputs)?,
+        })
+    }
+}
+
+/// Names and symbols of one side of procedure 0.
+fn symbols(attributes: &NSDictionary, side: Side) -> Vec<(String, usize)> {
+    let (names_key, indices_key) = match side {
+        Side::Input => (
+            "kANEFModelInputSymbolsArrayKey",
+            "ANEFModelInputSymbolIndexArray",
+        ),
+        Side::Output => (
+            "kANEFModelOutputSymbolsArrayKey",
+            "ANEFModelOutputSymbolIndexArray",
+        ),
+    };
+    let description = dictionary(attributes, "ANEFModelDescription");
+    let names: Vec<String> = description
+        .iter()
+        .flat_map(|d| list(d, names_key))
+        .filter_map(|name| Some(name.downcast_ref::<NSString>()?.to_string()))
+        .map(|name| {
+            name.strip_suffix(OUTPUT_SUFFIX)
+                .map(str::to_owned)
+                .unwrap_or(name)
+        })
+        .collect();
+    let procedures = description
+        .iter()
+        .flat_map(|d| list(d, "ANEFModelProcedures"));
+    let first = procedures
+        .filter_map(|p| p.downcast::<NSDictionary>().ok())
+        .find(|p| integer(p, "ANEFModelProcedureID") == Some(0));
+    let indices: Vec<usize> = first
+        .iter()
+        .flat_map(|p| list(p, indices_key))
+        .filter_map(|index| as_integer(&index))
+        .collect();
+    indices
+        .into_iter()
+        .filter_map(|index| Some((names.get(index)?.clone(), index)))
+        .collect()
+}
+
+/// Compares the strides of a port with rows of 64 bytes without further gaps, where the program states them.
+fn check_layout(attributes: &NSDictionary, side: Side, port: &Port) -> Result<(), AppleError> {
+    let Some(entry) = layout_entry(attributes, side, &port.name) else {
+        return Ok(());
+    };
+    let expected = Strides::of(&port.ty);
+    let found = Strides::stated(&entry, &expected);
+    if found == expected {
+        return Ok(());
+    }
+    Err(AppleError::PortLayout {
+        port: port.name.clone(),
+        expected: expected.to_string(),
+        found: found.to_string(),
+    })
+}
+
+/// The program's statement about a port. Builds of the framework differ in how they write its keys.
+fn layout_entry(
+    attributes: &NSDictionary,
+    side: Side,
+    name: &str,
+) -> Option<objc2::rc::Retained<NSDictionary>> {
+    let (upper, lower) = match side {
+        Side::Input => ("LiveInputList", "liveInputList"),
+        Side::Output => ("LiveOutputList", "liveOutputList"),
+    };
+    let statuses = list(attributes, "NetworkStatusList")
+        .into_iter()
+        .chain(list(attributes, "networkStatusList"));
+    for status in statuses {
+        let Ok(status) = status.downcast::<NSDictionary>() else {
+            continue;
+        };
+        for entry in list(&status, upper).into_iter().chain(list(&status, lower)) {
+            let Ok(entry) = entry.downcast::<NSDictionary>() else {
+                continue;
+            };
+            let stated = ["Name", "name"]
+                .into_iter()
+                .find_map(|key| Some(get(&entry, key)?.downcast_ref::<NSString>()?.to_string()));
+            let is_port =
+                stated.is_some_and(|s| s.strip_suffix(OUTPUT_SUFFIX).unwrap_or(&s) == name);
+            if is_port {
+                return Some(entry);
+            }
+        }
+    }
+    None
+}
+
+/// What says where a row begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Strides {
+    rows: usize,
+    row: usize,
+    /// Bytes of a plane more than its rows have, and so on outwards.
+    gaps: usize,
+    interleave: usize,
+}
+
+impl std::fmt::Display for Strides {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} rows of {} bytes", self.rows, self.row)?;
+        if self.gaps > 0 {
+            write!(f, " with {} bytes between planes", self.gaps)?;
+        }
+        if self.interleave != 1 {
+            write!(f, ", {} channels interleaved", self.interleave)?;
+        }
+        Ok(())
+    }
+}
+
+impl Strides {
+    fn of(ty: &TensorType) -> Self {
+        Self {
+            rows: ty.shape.numel() / ty.shape.last(),
+            row: (ty.shape.last() * ty.dtype.bytes()).next_multiple_of(LINE),
+            gaps: 0,
+            interleave: 1,
+        }
+    }
+
+    /// What an entry states; where it says nothing, what is expected.
+    fn stated(entry: &NSDictionary, expected: &Self) -> Self {
+        let value = |key: &str| {
+            let lower = key[..1].to_ascii_lowercase() + &key[1..];
+            integer(entry, key).or_else(|| integer(entry, &lower))
+        };
+        let axes = ["Batches", "Depth", "Channels", "Height"].map(|key| value(key).unwrap_or(1));
+        let row = value("RowStride").unwrap_or(expected.row);
+        let mut gaps = 0;
+        let mut inner = row;
+        // From the rows outwards: a plane is its rows, a depth its planes, a batch its depths.
+        for (key, count) in [
+            ("PlaneStride", axes[3]),
+            ("DepthStride", axes[2]),
+            ("BatchStride", axes[1]),
+        ] {
+            let dense = inner * count;
+            let stride = value(key).unwrap_or(dense);
+            gaps += stride.abs_diff(dense);
+            inner = stride;
+        }
+        let has_axes = ["Height", "height"]
+            .iter()
+            .any(|key| get(entry, key).is_some());
+        Self {
+            rows: if has_axes {
+                axes.iter().product()
+            } else {
+                expected.rows
+            },
+            row,
+            gaps,
+            interleave: value("Interleave").unwrap_or(1),
+        }
+    }
+}
+
+fn get(from: &NSDictionary, key: &str) -> Option<Object> {
+    from.objectForKey(&NSString::from_str(key))
+}
+
+fn dictionary(from: &NSDictionary, key: &str) -> Option<objc2::rc::Retained<NSDictionary>> {
+    get(from, key)?.downcast().ok()
+}
+
+fn list(from: &NSDictionary, key: &str) -> Vec<Object> {
+    get(from, key)
+        .and_then(|all| all.downcast::<NSArray>().ok())
+        .map(|all| all.to_vec())
+        .unwrap_or_default()
+}
+
+fn integer(from: &NSDictionary, key: &str) -> Option<usize> {
+    as_integer(&*get(from, key)?)
+}
+
+fn as_integer(object: &objc2::runtime::AnyObject) -> Option<usize> {
+    Some(object.downcast_ref::<NSNumber>()?.as_usize())
+}
+
+#[cfg(test)]
+mod tests;

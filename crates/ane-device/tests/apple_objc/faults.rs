@@ -1,0 +1,148 @@
+//! What the framework refuses arrives whole, and leaves nothing behind.
+
+use crate::{
+    alone,
+    standin::{ROUTES, apple, difference, entries, legal, run_difference, settings},
+};
+use ane_device::{AppleError, Device, DeviceError, open};
+use ane_ir::Route;
+use std::path::Path;
+
+/// Runs `test` in a process of its own for each route, with a directory for temporary files and a plan of faults.
+fn planned(name: &str, plan: &str, test: impl Fn(Route, &Path, &dyn Device)) {
+    for route in ROUTES {
+        // A process per route, because faults are counted over the process.
+        let marked = std::env::var("ANE_DEVICE_TEST_ROUTE").ok();
+        if !alone::is_alone(name) {
+            let dir = tempfile::tempdir().unwrap();
+            let path = |part: &str| {
+                let path = dir.path().join(part);
+                std::fs::create_dir(&path).unwrap();
+                path.to_str().unwrap().to_owned()
+            };
+            let (temporary, faults) = (path("temporary"), path("faults"));
+            std::fs::write(Path::new(&faults).join("plan"), plan).unwrap();
+            let variables = [
+                ("TMPDIR", &*temporary),
+                ("ANE_STANDIN_FAULTS", &*faults),
+                ("ANE_DEVICE_TEST_ROUTE", route.name()),
+            ];
+            alone::pass(name, &variables);
+            let fired = std::fs::read_to_string(Path::new(&faults).join("fired")).unwrap();
+            assert_eq!(
+                fired.lines().count(),
+                plan.lines().count(),
+                "{route}: {fired}"
+            );
+            assert_eq!(entries(Path::new(&temporary)), [""; 0], "{route}");
+        } else if marked.is_some_and(|m| m == route.name()) {
+            let programs = std::env::temp_dir().join("programs");
+            test(route, &programs, &*apple(route, &programs));
+            std::fs::remove_dir_all(&programs).unwrap();
+        }
+    }
+}
+
+fn apple_error(e: DeviceError) -> AppleError {
+    match e {
+        DeviceError::Apple(e) => *e,
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn a_refused_compilation_keeps_the_program_and_says_how_to_replay_it() {
+    let name = "faults::a_refused_compilation_keeps_the_program_and_says_how_to_replay_it";
+    planned(name, "compile 1 fail\n", |route, programs, device| {
+        let e = device.compile(&legal(&difference(1), route)).unwrap_err();
+        let text = e.to_string();
+        assert!(
+            text.contains("ANECCompile() FAILED") && text.contains("ane-trainer inspect"),
+            "{text}"
+        );
+        let AppleError::CompileRefused { mil, .. } = apple_error(e) else {
+            panic!("{text}")
+        };
+        let kept = std::fs::read_to_string(&mil).unwrap();
+        assert!(kept.contains("func main"), "{kept}");
+        assert_eq!(entries(programs).len(), 1);
+        run_difference(device, route, 1).unwrap();
+    });
+}
+
+#[test]
+fn a_failed_evaluation_carries_the_whole_error() {
+    let name = "faults::a_failed_evaluation_carries_the_whole_error";
+    planned(name, "execute 1 geometry\n", |route, programs, device| {
+        let e = run_difference(device, route, 2).unwrap_err();
+        let AppleError::Ns {
+            domain, code, text, ..
+        } = apple_error(e)
+        else {
+            panic!("no NSError")
+        };
+        assert_eq!((&*domain, code), ("com.apple.appleneuralengine", 8));
+        let expected = "ANEProgramProcessRequestDirect() Failed with status=0x1d : statusType=0x9: Program Inference error";
+        assert!(text.contains(expected), "{text}");
+        run_difference(device, route, 2).unwrap();
+        assert_eq!(entries(programs), [""; 0]);
+    });
+}
+
+#[test]
+fn outputs_that_were_not_written_are_noticed() {
+    let name = "faults::outputs_that_were_not_written_are_noticed";
+    planned(name, "execute 2 unwritten\n", |route, _, device| {
+        run_difference(device, route, 3).unwrap();
+        let e = run_difference(device, route, 3).unwrap_err();
+        assert!(matches!(
+            apple_error(e),
+            AppleError::OutputNotWritten { .. }
+        ));
+        run_difference(device, route, 3).unwrap();
+    });
+}
+
+#[test]
+fn a_load_that_fails_once_is_tried_again() {
+    let name = "faults::a_load_that_fails_once_is_tried_again";
+    planned(name, "load 2 fail\n", |route, _, device| {
+        run_difference(device, route, 4).unwrap();
+        // Cached on the route client: the second load is purged, compiled and loaded afresh.
+        let second = apple(route, &std::env::temp_dir().join("programs"));
+        let result = run_difference(&*second, route, 4);
+        match route {
+            Route::Memory => result.unwrap(),
+            Route::Client | Route::E5rt => {
+                let e = result.map(|()| "no fault").unwrap_err().to_string();
+                assert!(e.contains("0x50004"), "{e}");
+                run_difference(&*second, route, 4).unwrap();
+            }
+        }
+    });
+}
+
+#[test]
+fn the_limit_of_loaded_programs_is_met_by_unloading() {
+    let name = "faults::the_limit_of_loaded_programs_is_met_by_unloading";
+    if !alone::is_alone(name) {
+        alone::pass(name, &[("ANE_STANDIN_MAX_LOADED", "4")]);
+        return;
+    }
+    let programs = tempfile::tempdir().unwrap();
+    for route in ROUTES {
+        // The budget is larger than what the engine takes here, as when other programs of the process use it too.
+        let device = open("apple", &settings(route, programs.path())).unwrap();
+        let kept: Vec<_> = (0..7)
+            .map(|n| {
+                let graph = difference(50 + n);
+                device.compile(&legal(&graph, route)).unwrap()
+            })
+            .collect();
+        for n in 0..7 {
+            run_difference(&*device, route, 50 + n).unwrap();
+        }
+        drop(kept);
+        assert_eq!(entries(programs.path()), [""; 0]);
+    }
+}

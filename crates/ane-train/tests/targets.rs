@@ -1,0 +1,45 @@
+//! The training step of MNIST is legal on every chip by every route.
+
+#![allow(clippy::unwrap_used, reason = "a failure is the test's answer")]
+
+use ane_ir::{Chip, Route, Target};
+use ane_train::{
+    legalize,
+    loss::Loss,
+    optim::OptimizerConfig,
+    step::{PlanKind, StepConfig, TrainStep},
+};
+
+#[test]
+fn every_plan_and_optimizer_is_legal_on_every_chip_by_every_route() {
+    let model = "784-512-512-10".parse().unwrap();
+    for plan in [PlanKind::Split, PlanKind::Fused] {
+        for optimizer in OptimizerConfig::all() {
+            for max_norm in [None, Some(1.0)] {
+                let step = TrainStep::build(&StepConfig {
+                    model: &model,
+                    loss: Loss::CrossEntropy {
+                        label_smoothing: 0.1,
+                    },
+                    batch: 128,
+                    plan,
+                    optimizer: optimizer.as_dyn(),
+                    max_norm,
+                })
+                .unwrap();
+                for chip in Chip::HARDWARE {
+                    for route in Route::ALL {
+                        let legal = legalize(&step.graph, &Target::new(chip, route));
+                        let legal = legal.unwrap_or_else(|e| panic!("{plan:?} {e}"));
+                        // Ports keep their names and order, whatever becomes of their types.
+                        let names = |g: &ane_ir::Graph| -> Vec<String> {
+                            let ports = g.inputs().iter().chain(g.outputs());
+                            ports.map(|&v| g.port(v).to_owned()).collect()
+                        };
+                        assert_eq!(names(legal.graph()), names(&step.graph));
+                    }
+                }
+            }
+        }
+    }
+}
