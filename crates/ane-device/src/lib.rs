@@ -30,13 +30,17 @@ mod apple;
 mod buffer;
 mod device;
 mod error;
+mod hardware;
 mod null;
+pub mod probe;
 mod software;
+pub mod trial;
 
 pub use apple::{AppleError, AppleOptions, Detection, System, detect};
 pub use buffer::{Buffer, Layout};
 pub use device::{Bound, Counter, Counts, Device, Executable, Port};
 pub use error::DeviceError;
+pub use hardware::Hardware;
 
 use ane_engine::{Pool, simd::Isa};
 use ane_ir::{Numerics, Route, Target};

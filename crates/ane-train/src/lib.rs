@@ -12,6 +12,7 @@ pub mod optim;
 pub mod placement;
 pub mod run_dir;
 pub mod schedule;
+pub mod selftest;
 pub mod step;
 mod trainer;
 
