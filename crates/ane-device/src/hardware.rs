@@ -1,6 +1,6 @@
 //! Whether Apple's hardware is what computes.
 
-use crate::{apple, detect};
+use crate::{apple, detect, null};
 use std::{fmt, path::Path};
 
 /// What computes on a device, as far as can be known from outside.
@@ -8,7 +8,9 @@ use std::{fmt, path::Path};
 pub enum Hardware {
     /// A Neural Engine, through the frameworks of macOS.
     Apple,
-    /// Nothing of Apple's is called.
+    /// Nothing computes.
+    Nothing,
+    /// The software engine.
     Software,
     /// Files take the place of Apple's frameworks, or there is no Neural Engine under them.
     StandIn,
@@ -20,7 +22,9 @@ impl Hardware {
     /// The answer needs no word of the frameworks: a stand-in answers for itself as the framework does. A Neural Engine
     /// is believed in when the system says that this is a Mac with one and nothing is replaced.
     pub fn of(name: &str, replaced: &[(&'static str, &Path)]) -> Self {
-        if name != apple::ENTRY.name {
+        if name == null::ENTRY.name {
+            Self::Nothing
+        } else if name != apple::ENTRY.name {
             Self::Software
         } else if replaced.is_empty() && detect().engine {
             Self::Apple
@@ -39,6 +43,7 @@ impl fmt::Display for Hardware {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self {
             Self::Apple => return f.write_str("this is Apple's Neural Engine"),
+            Self::Nothing => "a device that computes nothing,",
             Self::Software => "the software engine",
             Self::StandIn => "a stand-in",
         };
@@ -57,9 +62,8 @@ mod tests {
     #[test]
     fn what_is_not_apples_says_so() {
         let replaced = [("ANE_TRAINER_ESPRESSO", Path::new("/there/libe.so"))];
-        for name in ["software", "null"] {
-            assert_eq!(Hardware::of(name, &[]), Hardware::Software);
-        }
+        assert_eq!(Hardware::of("software", &replaced), Hardware::Software);
+        assert_eq!(Hardware::of("null", &[]), Hardware::Nothing);
         let stand_in = Hardware::of("apple", &replaced);
         assert_eq!(stand_in, Hardware::StandIn);
         let said = stand_in.to_string();

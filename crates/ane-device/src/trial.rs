@@ -79,10 +79,7 @@ pub fn run(
         let since = Instant::now();
         bound.execute()?;
         latencies.push(since.elapsed());
-        let now: Vec<Vec<u8>> = outputs_of
-            .iter()
-            .map(|(_, b)| b.copy_out_bytes())
-            .collect();
+        let now: Vec<Vec<u8>> = outputs_of.iter().map(|(_, b)| b.copy_out_bytes()).collect();
         if before.is_some_and(|before| before != now) {
             unsteady = unsteady.or(Some(number));
         }

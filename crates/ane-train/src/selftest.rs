@@ -166,9 +166,13 @@ mod tests {
     use super::*;
 
     fn subject() -> Subject {
+        let pool = ane_engine::Pool::new(1).unwrap();
         Subject {
             device: SOFTWARE.into(),
-            settings: Settings::default(),
+            settings: Settings {
+                pool: Some(pool.into()),
+                ..Settings::default()
+            },
             steps: 1,
         }
     }
