@@ -46,8 +46,8 @@ pub(super) fn run(name: &str, subject: &Subject) -> Result<Row, DeviceError> {
     for (i, sample) in samples.iter().enumerate() {
         let program = match Program::of(sample, device.target()) {
             Ok(program) => program,
-            Err(why) => {
-                note(&mut row.refused, why);
+            Err(reasons) => {
+                reasons.into_iter().for_each(|r| note(&mut row.refused, r));
                 continue;
             }
         };
@@ -129,22 +129,23 @@ struct Program {
 }
 
 impl Program {
-    /// The program, or the rule that forbids it on `target`.
-    fn of(sample: &Sample<Op>, target: &Target) -> Result<Self, String> {
-        let graph = graph_of(sample).map_err(|e| e.to_string())?;
+    /// The program, or the rules that forbid it on `target`.
+    fn of(sample: &Sample<Op>, target: &Target) -> Result<Self, Vec<String>> {
+        let graph = graph_of(sample).map_err(|e| vec![e.to_string()])?;
         let but_rows: Vec<Pass> = LEGALIZE
             .iter()
             .filter(|p| p.name != "pad_rows")
             .copied()
             .collect();
         let run = |passes: &[Pass]| {
-            passes::run(&graph, target, passes).map_err(|e| format!("no form of it: {e}"))
+            passes::run(&graph, target, passes).map_err(|e| vec![format!("no form of it: {e}")])
         };
         let (legalized, whole) = (run(&but_rows)?, run(LEGALIZE)?);
         let legal = ane_mil::check(whole, target).map_err(|violations| {
-            let mut rules: Vec<&str> = violations.iter().map(|v| v.rule).collect();
-            rules.dedup();
-            format!("rule {}", rules.join(", "))
+            violations
+                .iter()
+                .map(|v| format!("rule {}", v.rule))
+                .collect::<Vec<_>>()
         })?;
         let inputs = testing::operands::<f32, Op>(sample)
             .into_iter()

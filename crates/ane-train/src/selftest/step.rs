@@ -85,6 +85,10 @@ pub(super) fn run(name: &str, plan: PlanKind, subject: &Subject) -> Result<Row, 
         off += distance * distance;
         size += f64::from(want - start).powi(2);
     }
+    if size == 0.0 {
+        row.problems
+            .push("the software engine learned nothing, so nothing was compared".into());
+    }
     let relative = (off / size.max(f64::MIN_POSITIVE)).sqrt();
     if relative.is_nan() || relative > UPDATE {
         row.problems.push(format!(

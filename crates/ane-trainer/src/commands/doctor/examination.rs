@@ -215,7 +215,10 @@ impl Opened {
     fn of(device: &'static str, route: Option<Route>, settings: &Settings) -> Self {
         let why = match ane_device::open(device, settings) {
             // Another route was taken instead.
-            Ok(d) if route.is_some_and(|r| d.target().route != r) => Some(d.notes().join("; ")),
+            Ok(d) if route.is_some_and(|r| d.target().route != r) => {
+                let notes = d.notes().iter();
+                Some(notes.take(1).cloned().collect())
+            }
             Ok(_) => None,
             Err(e) => Some(e.to_string()),
         };
