@@ -14,6 +14,7 @@ pub mod placement;
 pub mod recovery;
 pub mod run_dir;
 pub mod schedule;
+pub mod selftest;
 pub mod step;
 mod trainer;
 

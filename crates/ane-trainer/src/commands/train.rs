@@ -136,7 +136,7 @@ enum PlanArg {
     Fused,
 }
 
-fn route(text: &str) -> Result<Route, String> {
+pub(crate) fn route(text: &str) -> Result<Route, String> {
     Route::ALL
         .into_iter()
         .find(|r| r.name() == text)
