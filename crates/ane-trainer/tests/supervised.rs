@@ -247,7 +247,8 @@ fn a_second_training_on_the_engine_is_refused_with_the_first_ones_number() {
     let run = dir.path().join("run");
     let dry = |flags: &[&str]| {
         let mut c = train_on_standin(&run, "split", &["--dry-run"], dir.path());
-        c.args(flags).env("ANE_TRAINER_LOCK", dir.path().join("lock"));
+        c.args(flags)
+            .env("ANE_TRAINER_LOCK", dir.path().join("lock"));
         c.output().unwrap()
     };
     let lock = dir.path().join("lock");
