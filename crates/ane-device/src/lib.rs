@@ -104,6 +104,7 @@ pub const DEVICES: &[Entry] = &[apple::ENTRY, null::ENTRY, software::ENTRY];
 pub fn best() -> &'static str {
     let found = detect();
     let settings = Settings {
+        // The route only says which is tried first.
         target: Target::new(found.chip, Route::E5rt),
         ..Settings::default()
     };

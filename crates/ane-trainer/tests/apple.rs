@@ -81,7 +81,13 @@ fn a_run_says_that_a_framework_was_replaced() {
 #[test]
 fn devices_says_what_can_be_opened_and_why_the_rest_cannot() {
     let listed = said(&ane_trainer(&["devices"]).output().unwrap());
+    let opened = listed.matches("can be opened").count();
     assert!(listed.contains("e5rt     can be opened"), "{listed}");
+    assert_eq!(opened, 1, "another route was opened instead: {listed}");
+    assert!(
+        listed.contains("route `client` cannot be taken"),
+        "{listed}"
+    );
     assert!(listed.contains("ANE_TRAINER_ESPRESSO replaces"), "{listed}");
     let plain = Command::new(env!("CARGO_BIN_EXE_ane-trainer"))
         .arg("devices")

@@ -26,6 +26,7 @@ fn train(device: &str, route: &str, plan: &str, out: &Path, temporary: &Path) ->
         .env("ANE_TRAINER_NEURALENGINE", library())
         .env("ANE_TRAINER_IOSURFACE", library())
         .env("ANE_TRAINER_PROGRAMS", temporary.join("programs"))
+        .env("ANE_TRAINER_LOCK", temporary.join("lock"))
         .env("TMPDIR", temporary)
         .stdin(Stdio::null())
         .output()

@@ -124,8 +124,9 @@ impl<R> Budget<R> {
         }
         if slot.resident.is_none() {
             let loaded = match load(&program.files) {
-                // Others may use the engine too, and then the limit comes sooner than expected.
-                Err(e) if !refused(&e) && self.unload_idle() > 0 => load(&program.files),
+                // Others may use the engine too, and then the limit comes sooner than expected. A compiler that refuses
+                // without a reason may also mean that there are too many programs.
+                Err(_) if self.unload_idle() > 0 => load(&program.files),
                 loaded => loaded,
             };
             match loaded {
