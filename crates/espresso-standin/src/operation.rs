@@ -301,7 +301,7 @@ impl Runtime {
         let options = self.handles.get::<OperationOptions>(options)?;
         let function = options.function.clone();
         let fault = self.environment.faults.at(Event::Load).map(Fault::act);
-        if fault == Some(Fault::Fail) {
+        if matches!(fault, Some(Fault::Fail | Fault::Corrupt)) {
             return Err(E5rtError::Planned { event: Event::Load });
         }
         let slot = function.load.load(&self.loaded)?;

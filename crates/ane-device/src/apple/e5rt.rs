@@ -120,6 +120,7 @@ impl Engine {
             what: "create",
             path: cache.clone(),
             source,
+            variable: super::options::PROGRAMS,
         })?;
         let library = self
             .espresso
