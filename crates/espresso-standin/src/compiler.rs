@@ -336,6 +336,10 @@ impl Runtime {
             });
         }
         leak(fault);
+        let most = self.environment.max_compiles;
+        if most.is_some_and(|most| self.compiled() >= most as u64) {
+            return Err(E5rtError::Exhausted("compilations"));
+        }
         let program = self.compile_for_first(&source, &targets)?;
         self.count_compilation();
         self.warmed_up();

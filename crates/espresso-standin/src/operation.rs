@@ -312,7 +312,7 @@ impl Runtime {
             return Err(E5rtError::Architecture { chip, host });
         }
         let fault = self.environment.faults.at(Event::Load).map(Fault::act);
-        if fault == Some(Fault::Fail) {
+        if matches!(fault, Some(Fault::Fail | Fault::Corrupt)) {
             return Err(E5rtError::Planned { event: Event::Load });
         }
         let slot = function.load.load(&self.loaded)?;

@@ -129,6 +129,7 @@ impl Engine {
             what: "create",
             path: cache.clone(),
             source,
+            variable: super::options::PROGRAMS,
         })?;
         let chip = self.architecture.map(Chip::name);
         let library = self.espresso.compile(&files.mil(), &cache, chip)?;

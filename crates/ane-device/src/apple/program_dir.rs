@@ -1,6 +1,6 @@
 //! One directory per program: `model.mil` and `weights.bin`, as Apple's compilers read them.
 
-use super::AppleError;
+use super::{AppleError, options::PROGRAMS};
 use ane_mil::Program;
 use sha2::{Digest, Sha256};
 use std::{
@@ -173,7 +173,12 @@ fn make_root(root: &Path) -> io::Result<()> {
 
 fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> AppleError {
     let path = path.to_owned();
-    move |source| AppleError::Directory { what, path, source }
+    move |source| AppleError::Directory {
+        what,
+        path,
+        source,
+        variable: PROGRAMS,
+    }
 }
 
 #[cfg(test)]

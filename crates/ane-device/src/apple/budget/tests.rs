@@ -222,7 +222,7 @@ fn threads_share_a_budget() {
         .iter()
         .map(|n| add(&budget, &engine, root.path(), n).unwrap())
         .collect();
-    std::thread::scope(|s| {
+    thread::scope(|s| {
         for (name, p) in names.iter().zip(&all) {
             let (budget, engine) = (&budget, &engine);
             s.spawn(move || (0..200).for_each(|_| run(budget, engine, p, name)));
