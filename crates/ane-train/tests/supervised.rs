@@ -522,6 +522,50 @@ fn buffers_keep_what_the_host_wrote_when_the_device_starts_again() {
 }
 
 #[test]
+fn a_worker_that_opens_something_else_is_a_fault_with_both_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let note = dir.path().join(faulty::NOTE);
+    std::fs::write(&note, "by the first way").unwrap();
+    let supervision = faulty::supervision(dir.path(), "serves");
+    let device = Supervised::open("software", &settings(), supervision).unwrap();
+    assert_eq!(device.notes(), ["by the first way"]);
+    let (mut bound, y) = doubling(&device);
+    std::fs::write(&note, "by the second way").unwrap();
+    kill(&device);
+    let error = device.recover().unwrap_err();
+    assert!(error.is_fault());
+    let text = error.to_string();
+    assert!(
+        text.contains("by the first way") && text.contains("by the second way"),
+        "{text}"
+    );
+    assert!(bound.execute().is_err());
+    std::fs::write(&note, "by the first way").unwrap();
+    device.recover().unwrap();
+    bound.execute().unwrap();
+    assert_eq!(y.copy_out(), [2.0, 4.0, 6.0, 8.0]);
+}
+
+#[test]
+fn a_trainer_counts_what_it_had_done_and_what_it_did_again() {
+    let dir = tempfile::tempdir().unwrap();
+    // The eleventh and twelfth executions are a validation, so this is step 12, and the snapshot is one of step 10.
+    plan_of(dir.path(), &["execute 14 fail".to_owned()]);
+    let supervision = faulty::supervision(dir.path(), "serves");
+    let device = Supervised::open("software", &settings(), supervision).unwrap();
+    let run = dir.path().join("run");
+    let mut fit = run_of(Box::new(device), PlanKind::Fused, &run, Some(OFTEN));
+    fit.run(&AtomicBool::new(false), &mut |_| {}).unwrap();
+    let done = *fit.trainer.done();
+    assert_eq!(done.faults, 1);
+    assert_eq!(done.repeated_steps, 1);
+    assert_eq!(done.train_steps, EPOCHS * 10 + 1);
+    assert_eq!(done.evaluations, EPOCHS * 2);
+    let dispatches = fit.trainer.device().counts().dispatches;
+    assert_eq!(dispatches, done.train_steps + done.evaluations);
+}
+
+#[test]
 fn a_read_that_fails_shows_at_the_next_look_at_the_health() {
     let dir = tempfile::tempdir().unwrap();
     let supervision = faulty::supervision(dir.path(), "serves");

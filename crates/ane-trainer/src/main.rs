@@ -6,6 +6,7 @@
 
 mod commands;
 mod config;
+mod continuation;
 mod failure;
 mod progress;
 mod supervision;
