@@ -5,12 +5,12 @@
 //! metadata. A file is written under a temporary name, flushed to disk and renamed, so that a name always points to a
 //! whole checkpoint.
 
-use crate::trainer::{Progress, StateTensor};
+use crate::trainer::{Progress, State, StateTensor};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     fs::File,
     io::{self, Write},
     path::{Path, PathBuf},
@@ -54,7 +54,7 @@ pub struct Checkpoint {
     /// Counters and configuration.
     pub record: Record,
     /// State by name, in raw bits.
-    pub state: BTreeMap<String, StateTensor>,
+    pub state: State,
 }
 
 /// A checkpoint cannot be written or read.
@@ -252,7 +252,7 @@ fn decode(body: &[u8]) -> Result<Checkpoint, String> {
         .ok_or("no record in its metadata")?;
     let record = serde_json::from_str(record).map_err(|e| e.to_string())?;
     let tensors = SafeTensors::deserialize(body).map_err(|e| e.to_string())?;
-    let mut state = BTreeMap::new();
+    let mut state = State::new();
     for (name, view) in tensors.tensors() {
         let data = view.data();
         let tensor = match view.dtype() {
@@ -374,7 +374,7 @@ mod tests {
                 epoch_sums: EpochSums::default(),
                 best: Some((0.5, 1)),
             },
-            state: BTreeMap::from([
+            state: State::from([
                 (
                     "weight.0.weight".into(),
                     StateTensor::Fp32(vec![1.5, -0.0, f32::NAN]),

@@ -10,6 +10,7 @@ pub mod loss_scale;
 pub mod nn;
 pub mod optim;
 pub mod placement;
+pub mod recovery;
 pub mod run_dir;
 pub mod schedule;
 pub mod selftest;
@@ -17,5 +18,6 @@ pub mod step;
 mod trainer;
 
 pub use trainer::{
-    Progress, StateTensor, StepOutcome, Trainer, TrainerConfig, TrainerError, argmax, legalize,
+    NamedWeight, Progress, State, StateTensor, StepOutcome, Trainer, TrainerConfig, TrainerError,
+    argmax, legalize,
 };

@@ -7,3 +7,4 @@ pub(crate) mod eval;
 pub(crate) mod inspect;
 pub(crate) mod selftest;
 pub(crate) mod train;
+pub(crate) mod worker;

@@ -9,6 +9,7 @@ mod config;
 mod failure;
 mod isolated;
 mod progress;
+mod supervision;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -37,6 +38,9 @@ enum Command {
     Doctor(commands::doctor::Args),
     /// Compare every op and the training step on a device with the software engine
     Selftest(commands::selftest::Args),
+    /// Run a device for a training in another process
+    #[command(hide = true)]
+    Worker,
 }
 
 fn main() -> ExitCode {
@@ -49,6 +53,7 @@ fn main() -> ExitCode {
         Command::Devices => commands::devices::run(),
         Command::Doctor(args) => commands::doctor::run(&args),
         Command::Selftest(args) => commands::selftest::run(&args),
+        Command::Worker => commands::worker::run(),
     };
     match outcome {
         Ok(code) => code,

@@ -212,3 +212,29 @@ fn list(reasons: &[(ane_ir::Route, String)]) -> String {
         .collect();
     all.join("; ")
 }
+
+impl AppleError {
+    /// Whether the engine or its compiler failed, so that another attempt in a fresh process may succeed.
+    pub fn is_fault(&self) -> bool {
+        match self {
+            Self::LibraryMissing { .. }
+            | Self::SymbolMissing { .. }
+            | Self::ClassMissing { .. }
+            | Self::SelectorMissing { .. }
+            | Self::EncodingChanged { .. }
+            | Self::ForeignBuffer { .. }
+            | Self::Directory { .. }
+            | Self::NoRoute { .. }
+            | Self::PortLayout { .. }
+            | Self::PortMissing { .. }
+            | Self::Route { .. }
+            | Self::RowBytes { .. } => false,
+            Self::CompileRefused { .. }
+            | Self::Call { .. }
+            | Self::Ns { .. }
+            | Self::Nothing { .. }
+            | Self::OutputNotWritten { .. }
+            | Self::SmallBuffer { .. } => true,
+        }
+    }
+}

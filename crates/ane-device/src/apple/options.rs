@@ -1,5 +1,6 @@
 //! Where the device `apple` finds its frameworks and keeps its files.
 
+use serde::{Deserialize, Serialize};
 use std::{
     ffi::OsString,
     path::{Path, PathBuf},
@@ -20,7 +21,7 @@ const RESIDENT: usize = 100;
 
 /// Where the device `apple` finds its frameworks and keeps its files. The default is macOS's own places, or what the
 /// environment says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppleOptions {
     /// The Espresso framework, or `ANE_TRAINER_ESPRESSO`.
     pub espresso: PathBuf,

@@ -129,11 +129,13 @@ fn train(
         seed: 0,
     };
     let mut trainer = Trainer::new(config, device, pool.clone(), isa)?;
-    let weights = |t: &Trainer| t.weights().into_iter().flat_map(|(_, _, w)| w).collect();
+    let weights = |t: &Trainer| -> Result<Vec<f32>, TrainerError> {
+        Ok(t.weights()?.into_iter().flat_map(|(_, _, w)| w).collect())
+    };
     let mut trained = Trained {
         losses: Vec::new(),
         overflows: 0,
-        start: weights(&trainer),
+        start: weights(&trainer)?,
         weights: Vec::new(),
         latencies: Vec::new(),
     };
@@ -145,7 +147,7 @@ fn train(
         trained.losses.push(outcome.loss);
         trained.overflows += u64::from(outcome.overflow);
     }
-    trained.weights = weights(&trainer);
+    trained.weights = weights(&trainer)?;
     Ok(trained)
 }
 

@@ -10,7 +10,7 @@ use crate::apple::{
 };
 use objc2::rc::Retained;
 use objc2_foundation::NSDictionary;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A loaded program; dropping it unloads it.
 #[derive(Debug)]
@@ -56,6 +56,16 @@ impl ClientProgram {
             Ok(Self { client, model, mil })
         })
     }
+}
+
+/// Makes the daemon forget the program that was in `directory`: the directory is this process's own, so nobody will ask
+/// for the program again.
+pub(super) fn purge(directory: &Path, hash: &ContentHash) {
+    pooled(|| {
+        if let (Ok(client), Ok(model)) = (Client::shared(), Model::at(directory, hash.as_str())) {
+            client.purge(&model);
+        }
+    });
 }
 
 impl Native for ClientProgram {

@@ -5,7 +5,7 @@
 
 use super::{
     attributes::Symbols,
-    client::ClientProgram,
+    client::{self, ClientProgram},
     memory::MemoryProgram,
     messages::{Request, pooled},
     surface::{IoSurface, Surface},
@@ -31,7 +31,7 @@ use std::{
     collections::HashMap,
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex, OnceLock, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -57,6 +57,7 @@ struct Engine {
     target: Target,
     surfaces: Arc<IoSurface>,
     budget: Arc<Budget<Resident>>,
+    sources: Arc<Mutex<HashMap<ContentHash, Weak<Source>>>>,
     counter: Counter,
 }
 
@@ -69,13 +70,23 @@ struct Resident {
     native: Box<dyn Native>,
 }
 
-/// What a program is loaded from.
+/// What a program is loaded from. Whoever has it drops the program first.
 #[derive(Debug)]
 struct Source {
     printed: ane_mil::Program,
     hash: ContentHash,
+    /// Where the daemon compiled it, on the route `client`.
+    compiled_in: OnceLock<PathBuf>,
     inputs: Vec<Port>,
     outputs: Vec<Port>,
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        if let Some(directory) = self.compiled_in.get() {
+            client::purge(directory, &self.hash);
+        }
+    }
 }
 
 impl Objc {
@@ -88,6 +99,7 @@ impl Objc {
                 target: settings.target,
                 surfaces,
                 budget: Arc::new(Budget::new(options.resident)),
+                sources: Arc::default(),
                 counter: Counter::default(),
             },
         }
@@ -95,10 +107,37 @@ impl Objc {
 }
 
 impl Engine {
+    /// What the program of this content is loaded from, the same for all who have it.
+    fn source(
+        &self,
+        graph: &LegalGraph,
+        printed: ane_mil::Program,
+        hash: &ContentHash,
+    ) -> Arc<Source> {
+        let mut all = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, s| s.strong_count() > 0);
+        if let Some(source) = all.get(hash).and_then(Weak::upgrade) {
+            return source;
+        }
+        let (inputs, outputs) = Port::of(graph.graph());
+        let source = Arc::new(Source {
+            printed,
+            hash: hash.clone(),
+            compiled_in: OnceLock::new(),
+            inputs,
+            outputs,
+        });
+        all.insert(hash.clone(), Arc::downgrade(&source));
+        source
+    }
+
     fn load(&self, source: &Source, files: &ProgramDir) -> Result<Resident, DeviceError> {
         let compiled = || self.counter.compiled();
         let native: Box<dyn Native> = match self.target.route {
-            Route::Client => Box::new(ClientProgram::load(files, &source.hash, compiled)?),
+            Route::Client => {
+                source.compiled_in.get_or_init(|| files.path().to_owned());
+                Box::new(ClientProgram::load(files, &source.hash, compiled)?)
+            }
             Route::Memory | Route::E5rt => Box::new(MemoryProgram::load(
                 &source.printed,
                 &files.mil(),
@@ -138,13 +177,7 @@ impl Device for Objc {
         same_target(&self.engine.target, graph)?;
         let printed = ane_mil::print(graph);
         let hash = ContentHash::of(&printed, self.engine.target.route.name());
-        let (inputs, outputs) = Port::of(graph.graph());
-        let source = Arc::new(Source {
-            printed,
-            hash: hash.clone(),
-            inputs,
-            outputs,
-        });
+        let source = self.engine.source(graph, printed, &hash);
         let program = match self.engine.budget.find(&hash) {
             Some(program) => program,
             None => {
