@@ -2,11 +2,13 @@
 //!
 //! | variable | meaning | unset |
 //! |---|---|---|
+//! | `ANE_STANDIN_ANY_CHIP` | any value: programs for other chips run too | refused |
 //! | `ANE_STANDIN_CHIP` | the chip that the machine pretends to have, `h13` to `h17` | `h16` |
 //! | `ANE_STANDIN_FAULTS` | directory of planned [`Faults`] | no faults |
 //! | `ANE_STANDIN_LOG` | any value: reasons of errors go to standard error | silence |
 //! | `ANE_STANDIN_MAX_COMPILES` | programs that a process may compile | any number |
 //! | `ANE_STANDIN_MAX_LOADED` | programs that may be loaded at a time | 126 |
+//! | `ANE_STANDIN_MISALIGN` | any value: memory for the processor starts 16 bytes beside a multiple of 64 | at one |
 //! | `ANE_STANDIN_NUMERICS` | `ieee`, `pessimistic` or `silicon` | `ieee` |
 //! | `ANE_STANDIN_THREADS` | threads of the engine | one per processor |
 //! | `ANE_STANDIN_TMPDIR` | directory below which in-memory models have theirs | `TMPDIR` |
@@ -95,6 +97,10 @@ pub enum EnvironmentError {
 pub struct Environment {
     /// The chip that the machine pretends to have.
     pub chip: Chip,
+    /// Whether programs that were compiled for another chip run, which they do not on hardware.
+    pub any_chip: bool,
+    /// Whether memory for the processor starts at no multiple of 64 bytes.
+    pub misalign: bool,
     /// The numeric policy.
     pub numerics: NumericsKind,
     /// Threads of the engine.
@@ -119,6 +125,8 @@ impl Default for Environment {
     fn default() -> Self {
         Self {
             chip: Chip::H16,
+            any_chip: false,
+            misalign: false,
             numerics: NumericsKind::Ieee,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             max_compiles: None,
@@ -195,7 +203,9 @@ impl Environment {
         if let Some(directory) = get("ANE_STANDIN_FAULTS") {
             environment.faults = Faults::directory(Path::new(&PathBuf::from(directory)))?;
         }
+        environment.any_chip = get("ANE_STANDIN_ANY_CHIP").is_some();
         environment.log = get("ANE_STANDIN_LOG").is_some();
+        environment.misalign = get("ANE_STANDIN_MISALIGN").is_some();
         Ok(environment)
     }
 
@@ -246,16 +256,19 @@ mod tests {
         let e = of(&[]).unwrap();
         assert_eq!((e.chip, e.max_loaded, e.log), (Chip::H16, 126, false));
         assert_eq!(e.numerics, NumericsKind::Ieee);
+        assert!(!e.any_chip && !e.misalign);
         assert_eq!(e.isa, Isa::detect());
     }
 
     #[test]
     fn every_variable_is_obeyed() {
         let e = of(&[
+            ("ANE_STANDIN_ANY_CHIP", "1"),
             ("ANE_STANDIN_CHIP", "h13g"),
             ("ANE_STANDIN_LOG", ""),
             ("ANE_STANDIN_MAX_COMPILES", "5"),
             ("ANE_STANDIN_MAX_LOADED", "7"),
+            ("ANE_STANDIN_MISALIGN", "1"),
             ("ANE_STANDIN_NUMERICS", "pessimistic"),
             ("ANE_STANDIN_THREADS", "3"),
             ("ANE_STANDIN_TMPDIR", "/there"),
@@ -264,10 +277,10 @@ mod tests {
         ])
         .unwrap();
         assert_eq!((e.chip, e.max_loaded, e.threads), (Chip::H13, 7, 3));
+        assert!(e.log && e.any_chip && e.misalign);
         assert_eq!(e.max_compiles, Some(5));
         assert_eq!(e.temporary, Path::new("/there"));
         assert_eq!(e.weights_hash, WeightsHash::Offset);
-        assert!(e.log);
         let target = "h13".parse().unwrap();
         assert_eq!(
             e.options(&target),

@@ -7,16 +7,18 @@ pub mod data;
 pub mod fit;
 pub mod loss;
 pub mod loss_scale;
+pub mod machine;
 pub mod nn;
 pub mod optim;
 pub mod placement;
 pub mod recovery;
 pub mod run_dir;
 pub mod schedule;
+pub mod selftest;
 pub mod step;
 mod trainer;
 
 pub use trainer::{
-    NamedWeight, Progress, State, StateTensor, StepOutcome, Trainer, TrainerConfig, TrainerError,
-    argmax, legalize,
+    Done, NamedWeight, Progress, State, StateTensor, StepOutcome, Trainer, TrainerConfig,
+    TrainerError, argmax, legalize,
 };

@@ -135,7 +135,8 @@ impl<R> Budget<R> {
                     thread::sleep(RECLAIM);
                     load(&program.files)
                 }
-                Err(e) if !refused(&e) && self.unload_idle() > 0 => load(&program.files),
+                // A compiler that refuses without a reason may also mean that there are too many programs.
+                Err(_) if self.unload_idle() > 0 => load(&program.files),
                 loaded => loaded,
             };
             match loaded {
