@@ -17,8 +17,17 @@ fn library() -> PathBuf {
 
 /// Two epochs of 110 steps each, with narrow rows in every place: 784, 24 and 10 elements are no whole lines.
 fn train(device: &str, route: &str, plan: &str, out: &Path, temporary: &Path) -> Vec<Vec<u8>> {
-    let done = Command::new(env!("CARGO_BIN_EXE_ane-trainer"))
-        .args(["train", "--model", "784-24-10", "--batch", "500"])
+    // Without faults unless the test has planned some.
+    let faults = temporary.with_file_name("faults");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ane-trainer"));
+    if device == "apple" && faults.is_dir() {
+        command.env("ANE_STANDIN_FAULTS", faults);
+        command.args(["train", "--supervised", "true", "--deadline", "20"]);
+    } else {
+        command.arg("train");
+    }
+    let done = command
+        .args(["--model", "784-24-10", "--batch", "500"])
         .args(["--epochs", "2", "--seed", "3", "--threads", "2"])
         .args(["--target", "h16", "--route", route, "--device", device])
         // Tests run at the same time.
@@ -70,4 +79,27 @@ fn both_plans_and_both_routes_have_the_bits_of_the_software_device() {
         ["programs"],
         "nothing but the directory of programs is left"
     );
+}
+
+/// A worker that crashes, hangs, refuses and leaves outputs as they were is replaced, on both routes.
+#[test]
+fn faults_of_the_engine_change_no_bit() {
+    const PLAN: &str = "execute 20 crash\nexecute 50 hang\nexecute 80 geometry\nexecute 90 unwritten\nload 3 crash\nunload 1 fail\n";
+    for route in ["client", "memory"] {
+        let dir = tempfile::tempdir().unwrap();
+        let (temporary, faults) = (dir.path().join("temporary"), dir.path().join("faults"));
+        std::fs::create_dir(&temporary).unwrap();
+        let run =
+            |device: &str| train(device, route, "fused", &dir.path().join(device), &temporary);
+        let expected = run("software");
+        std::fs::create_dir(&faults).unwrap();
+        std::fs::write(faults.join("plan"), PLAN).unwrap();
+        assert!(run("apple") == expected, "{route}");
+        let fired = std::fs::read_to_string(faults.join("fired")).unwrap();
+        assert_eq!(
+            fired.lines().count(),
+            PLAN.lines().count(),
+            "{route}: {fired}"
+        );
+    }
 }
