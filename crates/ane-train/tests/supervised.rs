@@ -265,7 +265,7 @@ fn faults_of_every_kind_change_no_bit() {
 }
 
 /// Every kind of fault at every event that can suffer it, `rounds` times over, far enough apart that snapshots are reached.
-fn many_faults(rounds: u64) -> Vec<String> {
+fn many_faults(rounds: u64, apart: impl Fn(Event) -> u64) -> Vec<String> {
     let mut lines = Vec::new();
     let mut at = BTreeMap::from(Event::ALL.map(|e| (e.name(), 1)));
     for _ in 0..rounds {
@@ -275,15 +275,8 @@ fn many_faults(rounds: u64) -> Vec<String> {
                 if !fault.fits(event) || (fault == Fault::Hang && event != Event::Execute) {
                     continue;
                 }
-                // Every execution is run twice, every snapshot is four steps from the last, and a device that starts
-                // again compiles once and loads twice.
-                let apart = match event {
-                    Event::Execute => 13,
-                    Event::Compile => 3,
-                    Event::Load | Event::Unload => 7,
-                };
                 let number = at.entry(event.name()).or_insert(1);
-                *number += apart;
+                *number += apart(event);
                 lines.push(format!("{} {number} {}", event.name(), fault.name()));
             }
         }
@@ -292,29 +285,24 @@ fn many_faults(rounds: u64) -> Vec<String> {
     lines
 }
 
-#[test]
-fn a_run_full_of_faults_ends_with_the_bits_of_an_undisturbed_one() {
-    let (rounds, epochs) = match std::env::var_os("ANE_TRAINER_SOAK") {
+/// Rounds of faults and the epochs in which they find room, in the long form and in the short one.
+fn length() -> (u64, u64) {
+    match std::env::var_os("ANE_TRAINER_SOAK") {
         Some(_) => (50, 360),
         None => (1, 8),
-    };
-    let dir = tempfile::tempdir().unwrap();
+    }
+}
+
+/// A run of both devices to the same bits, the second full of faults.
+fn suffer_all(plan: PlanKind, undisturbed: Box<dyn Device>, worker: &Supervised, dir: &Path) {
+    let (_, epochs) = length();
     let expected = {
-        let mut fit = run_of(plain(), PlanKind::Fused, &dir.path().join("plain"), None);
+        let mut fit = run_of(undisturbed, plan, &dir.join("plain"), None);
         fit.epochs = epochs;
         finish(fit, &mut |_| {})
     };
-    let lines = many_faults(rounds);
-    plan_of(dir.path(), &lines);
-    let supervision = Supervision {
-        execute_deadline: Duration::from_millis(1500),
-        verify_every: Some(1),
-        ..faulty::supervision(dir.path(), "serves")
-    };
-    let device = Supervised::open("software", &settings(), supervision).unwrap();
-    let worker = device.clone();
-    let run = dir.path().join("run");
-    let mut fit = run_of(Box::new(device), PlanKind::Fused, &run, Some(OFTEN));
+    let run = dir.join("run");
+    let mut fit = run_of(Box::new(worker.clone()), plan, &run, Some(OFTEN));
     fit.epochs = epochs;
     let (mut killed, mut during) = (BTreeSet::new(), BTreeSet::new());
     let found = finish(fit, &mut |event| match event {
@@ -322,7 +310,7 @@ fn a_run_full_of_faults_ends_with_the_bits_of_an_undisturbed_one() {
             let step = epoch * 10 + *batch as u64 + 1;
             // Besides the plan, the worker dies before some reads of the state for checkpoints, which every seventh step has.
             if step.is_multiple_of(14) && killed.insert(step) {
-                kill(&worker);
+                kill(worker);
             }
         }
         fit::Event::Fault { message, .. } => {
@@ -334,17 +322,75 @@ fn a_run_full_of_faults_ends_with_the_bits_of_an_undisturbed_one() {
         }
         _ => {}
     });
-    assert!(found == expected);
-    // The worker is asked to close, and waited for.
-    drop(worker);
-    let fired: BTreeSet<String> = fired(dir.path()).iter().map(ToString::to_string).collect();
+    assert!(found == expected, "{plan:?}");
+    // In the split plan the host has the state, and no buffer is read for a checkpoint.
+    let kinds = if plan == PlanKind::Fused { 4 } else { 3 };
+    assert_eq!(during.len(), kinds, "{plan:?}: {during:?}");
+}
+
+fn assert_fired(lines: &[String], dir: &Path) {
+    let fired: BTreeSet<String> = fired(dir).iter().map(ToString::to_string).collect();
     let missing: Vec<&String> = lines.iter().filter(|l| !fired.contains(*l)).collect();
     assert!(
         missing.is_empty(),
         "{missing:?} of {} did not fire",
         lines.len()
     );
-    assert_eq!(during.len(), 4, "{during:?}");
+}
+
+#[test]
+fn a_run_full_of_faults_ends_with_the_bits_of_an_undisturbed_one() {
+    let dir = tempfile::tempdir().unwrap();
+    // Every execution is run twice, every snapshot is four steps from the last, and a device that starts again compiles once
+    // and loads twice.
+    let lines = many_faults(length().0, |event| match event {
+        Event::Execute => 13,
+        Event::Compile => 3,
+        Event::Load | Event::Unload => 7,
+    });
+    plan_of(dir.path(), &lines);
+    let supervision = Supervision {
+        execute_deadline: Duration::from_millis(1500),
+        verify_every: Some(1),
+        ..faulty::supervision(dir.path(), "serves")
+    };
+    let worker = Supervised::open("software", &settings(), supervision).unwrap();
+    suffer_all(PlanKind::Fused, plain(), &worker, dir.path());
+    // The worker is asked to close, and waited for.
+    drop(worker);
+    assert_fired(&lines, dir.path());
+}
+
+#[test]
+fn a_run_on_apples_interface_full_of_faults_ends_with_the_bits_of_the_software_device() {
+    for plan in [PlanKind::Split, PlanKind::Fused] {
+        let dir = tempfile::tempdir().unwrap();
+        // A device that starts again compiles twice, the first time to warm up, and loads once or twice.
+        let lines = many_faults(length().0, |event| match event {
+            Event::Execute => 13,
+            Event::Compile => 5,
+            Event::Load | Event::Unload => 3,
+        });
+        plan_of(dir.path(), &lines);
+        let target = "h16".parse().unwrap();
+        let mut settings = Settings {
+            target,
+            numerics: ane_ir::Numerics::of(&target),
+            ..settings()
+        };
+        settings.apple.espresso = espresso_standin::library_path().unwrap();
+        settings.apple.programs = dir.path().join("programs");
+        let supervision = Supervision {
+            execute_deadline: Duration::from_millis(1500),
+            verify_every: Some(1),
+            ..faulty::supervision_of_standin(dir.path(), "serves")
+        };
+        let software = ane_device::open("software", &settings).unwrap();
+        let worker = Supervised::open("apple", &settings, supervision).unwrap();
+        suffer_all(plan, software, &worker, dir.path());
+        drop(worker);
+        assert_fired(&lines, dir.path());
+    }
 }
 
 #[test]

@@ -15,6 +15,20 @@ pub(crate) const FAULTS: &str = "ANE_TRAINER_TEST_FAULTS";
 /// A file in the directory of faults that holds a note of the device.
 pub(crate) const NOTE: &str = "note";
 
+/// Makes this program a worker whose device is what it is.
+const AS_IT_IS: &str = "ANE_TRAINER_TEST_AS_IT_IS";
+
+/// This program again, serving devices as they are; the stand-in suffers the faults.
+pub(crate) fn supervision_of_standin(faults: &Path, name_of_serving_test: &str) -> Supervision {
+    let mut supervision = supervision(faults, name_of_serving_test);
+    supervision.worker.environment = vec![
+        (AS_IT_IS.into(), "1".into()),
+        ("ANE_STANDIN_FAULTS".into(), faults.into()),
+        ("ANE_STANDIN_THREADS".into(), "1".into()),
+    ];
+    supervision
+}
+
 /// This program again, running the one test that serves.
 pub(crate) fn supervision(faults: &Path, name_of_serving_test: &str) -> Supervision {
     Supervision {
@@ -30,6 +44,10 @@ pub(crate) fn supervision(faults: &Path, name_of_serving_test: &str) -> Supervis
 
 /// Serves the tests that started this program, if they did; does not return then.
 pub(crate) fn serve_if_started_as_worker() {
+    if std::env::var_os(AS_IT_IS).is_some() {
+        let served = ane_device::serve(ane_device::open);
+        std::process::exit(i32::from(served.is_err()));
+    }
     let Some(directory) = std::env::var_os(FAULTS) else {
         return;
     };
