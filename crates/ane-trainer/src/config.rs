@@ -1,7 +1,7 @@
 //! The configuration of a run: flags over defaults, or over a checkpoint's.
 
 use crate::failure::Failure;
-use ane_device::Settings;
+use ane_device::{AppleOptions, Settings};
 use ane_engine::{Pool, simd::Isa};
 use ane_ir::{Numerics, Route, Target};
 use ane_train::{
@@ -14,7 +14,7 @@ use ane_train::{
 };
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 /// Everything that decides a run's numbers. Stored in `config.json` and in every checkpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -159,6 +159,21 @@ impl RunConfig {
             pool: Some(pool.clone()),
             ..Settings::default()
         })
+    }
+
+    /// Warnings that the engine of a run is not Apple's.
+    pub(crate) fn replaced(&self) -> Vec<String> {
+        if self.device != APPLE {
+            return Vec::new();
+        }
+        let warning = |(variable, path): (&str, &Path)| {
+            format!(
+                "not Apple's engine: {variable} is set and replaces Apple's framework by `{}`",
+                path.display()
+            )
+        };
+        let options = AppleOptions::default();
+        options.replaced().into_iter().map(warning).collect()
     }
 
     /// What another configuration has otherwise, a line per field.

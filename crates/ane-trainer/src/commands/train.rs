@@ -8,7 +8,6 @@ use crate::{
     progress::Progress,
     supervision::{Opened, SupervisionArgs},
 };
-use ane_device::AppleOptions;
 use ane_ir::Route;
 use ane_train::{
     Trainer, TrainerError,
@@ -406,9 +405,6 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         config.seed,
         out.display()
     );
-    for warning in replaced(&config) {
-        eprintln!("warning: {warning}");
-    }
     let stop = catch_interrupts();
     let mut progress = Progress::new(total_steps, fit.trainer.progress().step, config.epochs);
     let since = Instant::now();
@@ -447,7 +443,7 @@ fn finish(
     let everything: Vec<u32> = (0..u32::try_from(test.len()).unwrap_or(u32::MAX)).collect();
     let result = evaluate(&mut fit.trainer, test, &everything, &mut faults)?;
     tell(&mut faults);
-    let placement = Placement::of(&fit.trainer, replaced(config));
+    let placement = Placement::of(&fit.trainer, config.replaced());
     fit.run.write_json("placement.json", &placement)?;
     fit.run.write_json("result.json", &result)?;
     println!("{}", test_line(&result, &chosen));
@@ -487,23 +483,6 @@ pub(crate) fn tell(faults: &mut Faults) {
     for message in faults.take_messages() {
         eprintln!("{message}; started again");
     }
-}
-
-/// Warnings that the engine of a run is not Apple's.
-fn replaced(config: &RunConfig) -> Vec<String> {
-    if config.device != APPLE {
-        return Vec::new();
-    }
-    let options = AppleOptions::default();
-    let replaced = options.replaced().into_iter();
-    replaced
-        .map(|(variable, path)| {
-            format!(
-                "not Apple's engine: {variable} is set and replaces Apple's framework by `{}`",
-                path.display()
-            )
-        })
-        .collect()
 }
 
 /// The line that a test result is shown as.
