@@ -10,6 +10,7 @@ mod contestants;
 mod machine;
 mod mnist;
 mod peer;
+mod replay;
 mod report;
 mod statistics;
 
@@ -24,6 +25,8 @@ pub(crate) struct Options {
 enum What {
     /// The whole training step of an MLP on MNIST, against PyTorch.
     Mnist(MnistOptions),
+    /// The final training loss of a run on MNIST, against fp32 PyTorch on the same batches.
+    Replay(replay::Options),
 }
 
 /// What the command line of `bench mnist` says.
@@ -56,6 +59,7 @@ struct MnistOptions {
 pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
     match &options.what {
         What::Mnist(options) => mnist::run(root, options),
+        What::Replay(options) => replay::run(root, options),
     }
 }
 

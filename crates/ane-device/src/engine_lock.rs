@@ -2,8 +2,9 @@
 
 use crate::DeviceError;
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, OpenOptions, Permissions, TryLockError},
     io::{self, Read, Seek, Write},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -17,9 +18,22 @@ pub struct EngineLock {
 }
 
 impl EngineLock {
-    /// The file that every training on this machine locks.
+    /// The file that every training on this machine locks, whoever started it: systems that give every user a temporary
+    /// directory have `/tmp` besides. `ANE_TRAINER_LOCK` names another.
     pub fn path() -> PathBuf {
-        std::env::temp_dir().join("ane-trainer-engine.lock")
+        let named = std::env::var_os("ANE_TRAINER_LOCK").filter(|path| !path.is_empty());
+        Self::path_from(named.map(PathBuf::from), Path::new("/tmp"))
+    }
+
+    fn path_from(named: Option<PathBuf>, shared: &Path) -> PathBuf {
+        named.unwrap_or_else(|| {
+            let directory = if shared.is_dir() {
+                shared.to_owned()
+            } else {
+                std::env::temp_dir()
+            };
+            directory.join("ane-trainer-engine.lock")
+        })
     }
 
     /// Locks the file at `path`, which is made if there is none and stays when the lock ends.
@@ -33,13 +47,19 @@ impl EngineLock {
             source,
         };
         let mut own = OpenOptions::new();
-        own.read(true).write(true).create(true).truncate(false);
+        own.read(true).write(true);
         let file = match own.open(path) {
+            // Asked for only now: in a directory that all may write, some systems refuse it for another user's file.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                own.create(true).truncate(false).open(path)
+            }
             // Another user's file can be locked, though not written.
             Err(e) if e.kind() == io::ErrorKind::PermissionDenied => File::open(path),
             other => other,
         };
         let mut file = file.map_err(failed)?;
+        // So that other users can write their numbers; only the owner may change this, and has done it then.
+        let _ = file.set_permissions(Permissions::from_mode(0o666));
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -87,5 +107,22 @@ mod tests {
             matches!(nowhere, DeviceError::EngineLock { .. }),
             "{nowhere}"
         );
+    }
+    #[test]
+    fn users_share_the_file_whatever_their_temporary_directories() {
+        let dir = tempfile::tempdir().unwrap();
+        let name = "ane-trainer-engine.lock";
+        assert_eq!(
+            EngineLock::path_from(None, dir.path()),
+            dir.path().join(name)
+        );
+        let nowhere = EngineLock::path_from(None, &dir.path().join("nowhere"));
+        assert_eq!(nowhere, std::env::temp_dir().join(name));
+        let named = EngineLock::path_from(Some("/there".into()), dir.path());
+        assert_eq!(named, Path::new("/there"));
+        let path = dir.path().join(name);
+        let _lock = EngineLock::acquire(&path).unwrap();
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o666);
     }
 }

@@ -31,15 +31,27 @@ mod buffer;
 mod device;
 mod engine_lock;
 mod error;
+mod hardware;
 mod null;
+mod power;
+#[cfg(target_os = "macos")]
+#[path = "power/macmon.rs"]
+mod power_source;
+#[cfg(not(target_os = "macos"))]
+#[path = "power/nowhere.rs"]
+mod power_source;
+pub mod probe;
 mod software;
 mod supervised;
+pub mod trial;
 
 pub use apple::{AppleError, AppleOptions, Detection, System, detect};
 pub use buffer::{Buffer, Layout};
 pub use device::{Bound, Counter, Counts, Device, Executable, Port};
 pub use engine_lock::EngineLock;
 pub use error::DeviceError;
+pub use hardware::Hardware;
+pub use power::{Power, PowerError, PowerMeter, PowerSource};
 pub use supervised::{MEMORY_VARIABLE, Supervised, SupervisedError, Supervision, Worker, serve};
 
 use ane_engine::{Pool, simd::Isa};
@@ -92,6 +104,7 @@ pub const DEVICES: &[Entry] = &[apple::ENTRY, null::ENTRY, software::ENTRY];
 pub fn best() -> &'static str {
     let found = detect();
     let settings = Settings {
+        // The route only says which is tried first.
         target: Target::new(found.chip, Route::E5rt),
         ..Settings::default()
     };

@@ -1,5 +1,9 @@
 //! Sample tensors, random graphs and comparisons for the test suites of every crate.
 
+mod soak;
+
+pub use soak::seeds;
+
 use crate::{
     graph::{Graph, Value},
     numerics::Numerics,

@@ -211,38 +211,51 @@ mod random {
     use ane_ir::{Chip, Route};
     use proptest::prelude::*;
 
-    proptest! {
-        #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, rng_seed: proptest::test_runner::RngSeed::Fixed(7), ..ProptestConfig::default() })]
-
-        #[test]
-        fn cleanup_changes_no_bit(choices in proptest::collection::vec(any::<u8>(), 3..60)) {
-            let g = testing::random_graph(&choices);
-            prop_assert!(verify(&g).is_empty());
-            let cleaned = passes::run(&g, &Target::SOFTWARE, passes::CLEANUP).unwrap();
-            let xs = inputs(&g);
-            let a = eval(&g, &xs, &Numerics::ieee()).unwrap();
-            let b = eval(&cleaned, &xs, &Numerics::ieee()).unwrap();
-            for (x, y) in a.iter().zip(&b) {
-                prop_assert_eq!(x.data.iter().map(|e| e.to_bits()).collect::<Vec<_>>(),
-                    y.data.iter().map(|e| e.to_bits()).collect::<Vec<_>>(), "{}\n{}", g, cleaned);
-            }
+    fn config(seed: u64) -> ProptestConfig {
+        ProptestConfig {
+            cases: 200,
+            failure_persistence: None,
+            rng_seed: proptest::test_runner::RngSeed::Fixed(seed),
+            ..ProptestConfig::default()
         }
+    }
 
-        #[test]
-        fn legalizing_keeps_the_meaning(choices in proptest::collection::vec(any::<u8>(), 3..60)) {
-            let g = testing::random_graph(&choices);
-            let target = Target::new(Chip::H16, Route::E5rt);
-            let legal = passes::run(&g, &target, passes::LEGALIZE).unwrap();
-            let xs: Vec<Tensor<f64>> = inputs(&g).iter().map(Tensor::convert).collect();
-            let a = eval(&g, &xs, &Numerics::exact()).unwrap();
-            let b = eval(&legal, &xs, &Numerics::exact()).unwrap();
-            for (x, y) in a.iter().zip(&b) {
-                for (x, y) in x.data.iter().zip(&y.data) {
-                    // Values that cancel to nothing amplify the order of the sums without bound.
-                    let close = (x - y).abs() <= 1e-6 * x.abs().max(1.0) || x.abs() > 1e6;
-                    prop_assert!(close || (x.is_nan() && y.is_nan()), "{} {}\n{}\n{}", x, y, g, legal);
+    #[test]
+    fn cleanup_changes_no_bit() {
+        for seed in testing::seeds() {
+            proptest!(config(seed), |(choices in proptest::collection::vec(any::<u8>(), 3..60))| {
+                let g = testing::random_graph(&choices);
+                prop_assert!(verify(&g).is_empty());
+                let cleaned = passes::run(&g, &Target::SOFTWARE, passes::CLEANUP).unwrap();
+                let xs = inputs(&g);
+                let a = eval(&g, &xs, &Numerics::ieee()).unwrap();
+                let b = eval(&cleaned, &xs, &Numerics::ieee()).unwrap();
+                for (x, y) in a.iter().zip(&b) {
+                    prop_assert_eq!(x.data.iter().map(|e| e.to_bits()).collect::<Vec<_>>(),
+                        y.data.iter().map(|e| e.to_bits()).collect::<Vec<_>>(), "{}\n{}", g, cleaned);
                 }
-            }
+            });
+        }
+    }
+
+    #[test]
+    fn legalizing_keeps_the_meaning() {
+        for (seed, chip) in testing::seeds().zip(Chip::HARDWARE.into_iter().rev().cycle()) {
+            let target = Target::new(chip, Route::E5rt);
+            proptest!(config(seed), |(choices in proptest::collection::vec(any::<u8>(), 3..60))| {
+                let g = testing::random_graph(&choices);
+                let legal = passes::run(&g, &target, passes::LEGALIZE).unwrap();
+                let xs: Vec<Tensor<f64>> = inputs(&g).iter().map(Tensor::convert).collect();
+                let a = eval(&g, &xs, &Numerics::exact()).unwrap();
+                let b = eval(&legal, &xs, &Numerics::exact()).unwrap();
+                for (x, y) in a.iter().zip(&b) {
+                    for (x, y) in x.data.iter().zip(&y.data) {
+                        // Values that cancel to nothing amplify the order of the sums without bound.
+                        let close = (x - y).abs() <= 1e-6 * x.abs().max(1.0) || x.abs() > 1e6;
+                        prop_assert!(close || (x.is_nan() && y.is_nan()), "{} {}\n{}\n{}", x, y, g, legal);
+                    }
+                }
+            });
         }
     }
 

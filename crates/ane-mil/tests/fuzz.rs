@@ -94,83 +94,108 @@ fn program(choices: &[u8]) -> Program {
     print_module(&Module::main(g))
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn random_text_is_refused(text in ".{0,200}") {
-        if let Err(e) = parse(&text, &NoBlobs) {
-            let _ = e.excerpt();
-        }
+fn config(seed: u64) -> ProptestConfig {
+    ProptestConfig {
+        cases: 400,
+        failure_persistence: None,
+        rng_seed: proptest::test_runner::RngSeed::Fixed(seed),
+        ..ProptestConfig::default()
     }
+}
 
-    #[test]
-    fn random_bytes_are_refused(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-        if let Err(e) = parse(&String::from_utf8_lossy(&bytes), &NoBlobs) {
-            let _ = e.excerpt();
-        }
-    }
-
-    #[test]
-    fn random_bodies_are_refused(pieces in proptest::collection::vec(0..PIECES.len(), 0..60)) {
-        let body: Vec<&str> = pieces.iter().map(|&i| PIECES[i]).collect();
-        let text = format!(
-            "program(1.3) {{ func main<ios18>(tensor<fp16, [4, 6]> x) {{ {} }} -> (y); }}",
-            body.join(" ")
-        );
-        for text in [text, body.join(" ")] {
+#[test]
+fn random_text_is_refused() {
+    for seed in testing::seeds() {
+        proptest!(config(seed), |(text in ".{0,200}")| {
             if let Err(e) = parse(&text, &NoBlobs) {
                 let _ = e.excerpt();
             }
-        }
+        });
     }
+}
 
-    #[test]
-    fn mutated_programs_are_read_or_refused(
-        choices in proptest::collection::vec(any::<u8>(), 3..60),
-        edits in proptest::collection::vec((any::<prop::sample::Index>(), 0..4_u8, 0..PIECES.len()), 1..6),
-        broken in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
-    ) {
-        let mut program = program(&choices);
-        let mut text: Vec<char> = program.text.chars().collect();
-        for (at, what, piece) in edits {
-            if text.is_empty() {
-                break;
+#[test]
+fn random_bytes_are_refused() {
+    for seed in testing::seeds() {
+        proptest!(config(seed), |(bytes in proptest::collection::vec(any::<u8>(), 0..300))| {
+            if let Err(e) = parse(&String::from_utf8_lossy(&bytes), &NoBlobs) {
+                let _ = e.excerpt();
             }
-            let i = at.index(text.len());
-            match what {
-                0 => { text.remove(i); }
-                1 => { text.splice(i..i, PIECES[piece].chars()); }
-                2 => { text.truncate(i.max(1)); }
-                _ => { let j = (i + 7 * piece) % text.len(); text.swap(i, j); }
-            }
-        }
-        for (at, byte) in broken {
-            if !program.weights.is_empty() {
-                let i = at.index(program.weights.len());
-                program.weights[i] = byte;
-            }
-        }
-        let text: String = text.into_iter().collect();
-        let blobs = MemoryBlobs::new().with(WEIGHTS_PATH, program.weights.as_slice());
-        if let Err(e) = parse(&text, &blobs) {
-            let _ = e.excerpt();
-        }
+        });
     }
+}
 
-    #[test]
-    fn mutated_numbers_are_read_or_refused(
-        choices in proptest::collection::vec(any::<u8>(), 3..40),
-        at in any::<prop::sample::Index>(),
-        number in prop_oneof![any::<i64>().prop_map(|i| i.to_string()), any::<i32>().prop_map(|i| i.to_string()),
-            Just("0".to_owned()), Just("18446744073709551615".to_owned())],
-    ) {
-        let program = program(&choices);
-        let digits: Vec<usize> = program.text.match_indices(|c: char| c.is_ascii_digit()).map(|(i, _)| i).collect();
-        let i = digits[at.index(digits.len())];
-        let mut text = program.text.clone();
-        text.replace_range(i..=i, &number);
-        let _ = parse(&text, &program.blobs());
+#[test]
+fn random_bodies_are_refused() {
+    for seed in testing::seeds() {
+        proptest!(config(seed), |(pieces in proptest::collection::vec(0..PIECES.len(), 0..60))| {
+            let body: Vec<&str> = pieces.iter().map(|&i| PIECES[i]).collect();
+            let text = format!(
+                "program(1.3) {{ func main<ios18>(tensor<fp16, [4, 6]> x) {{ {} }} -> (y); }}",
+                body.join(" ")
+            );
+            for text in [text, body.join(" ")] {
+                if let Err(e) = parse(&text, &NoBlobs) {
+                    let _ = e.excerpt();
+                }
+            }
+        });
+    }
+}
+
+#[test]
+fn mutated_programs_are_read_or_refused() {
+    for seed in testing::seeds() {
+        proptest!(config(seed), |(
+            choices in proptest::collection::vec(any::<u8>(), 3..60),
+            edits in proptest::collection::vec((any::<prop::sample::Index>(), 0..4_u8, 0..PIECES.len()), 1..6),
+            broken in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        )| {
+            let mut program = program(&choices);
+            let mut text: Vec<char> = program.text.chars().collect();
+            for (at, what, piece) in edits {
+                if text.is_empty() {
+                    break;
+                }
+                let i = at.index(text.len());
+                match what {
+                    0 => { text.remove(i); }
+                    1 => { text.splice(i..i, PIECES[piece].chars()); }
+                    2 => { text.truncate(i.max(1)); }
+                    _ => { let j = (i + 7 * piece) % text.len(); text.swap(i, j); }
+                }
+            }
+            for (at, byte) in broken {
+                if !program.weights.is_empty() {
+                    let i = at.index(program.weights.len());
+                    program.weights[i] = byte;
+                }
+            }
+            let text: String = text.into_iter().collect();
+            let blobs = MemoryBlobs::new().with(WEIGHTS_PATH, program.weights.as_slice());
+            if let Err(e) = parse(&text, &blobs) {
+                let _ = e.excerpt();
+            }
+        });
+    }
+}
+
+#[test]
+fn mutated_numbers_are_read_or_refused() {
+    for seed in testing::seeds() {
+        proptest!(config(seed), |(
+            choices in proptest::collection::vec(any::<u8>(), 3..40),
+            at in any::<prop::sample::Index>(),
+            number in prop_oneof![any::<i64>().prop_map(|i| i.to_string()), any::<i32>().prop_map(|i| i.to_string()),
+                Just("0".to_owned()), Just("18446744073709551615".to_owned())],
+        )| {
+            let program = program(&choices);
+            let digits: Vec<usize> = program.text.match_indices(|c: char| c.is_ascii_digit()).map(|(i, _)| i).collect();
+            let i = digits[at.index(digits.len())];
+            let mut text = program.text.clone();
+            text.replace_range(i..=i, &number);
+            let _ = parse(&text, &program.blobs());
+        });
     }
 }
 

@@ -5,7 +5,10 @@
 //! metadata. A file is written under a temporary name, flushed to disk and renamed, so that a name always points to a
 //! whole checkpoint.
 
-use crate::trainer::{Progress, State, StateTensor, StepOutcome};
+use crate::{
+    machine::Machine,
+    trainer::{Progress, State, StateTensor, StepOutcome},
+};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -35,6 +38,9 @@ pub struct Record {
     pub epoch_sums: EpochSums,
     /// Best validation accuracy so far, and the epoch that reached it.
     pub best: Option<(f64, u64)>,
+    /// What computed it; older checkpoints do not say.
+    #[serde(default)]
+    pub machine: Option<Machine>,
 }
 
 /// Running sums of an epoch's training metrics.
@@ -342,7 +348,9 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
             source,
         }
     };
-    let folder = path.parent().unwrap_or(Path::new("."));
+    // A bare name has an empty parent, which is no folder.
+    let folder = path.parent().filter(|f| !f.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
     builder.prefix(UNFINISHED);
     // As any other file of the user's: what the umask leaves of it.
@@ -423,6 +431,7 @@ mod tests {
                 position: (1, 2),
                 epoch_sums: EpochSums::default(),
                 best: Some((0.5, 1)),
+                machine: None,
             },
             state: State::from([
                 (
@@ -446,6 +455,23 @@ mod tests {
         assert_eq!(back.record, checkpoint().record);
         assert_eq!(back.encode().unwrap(), checkpoint().encode().unwrap());
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_checkpoint_from_before_the_machine_was_recorded_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("last.ckpt");
+        let mut record = serde_json::to_value(checkpoint().record).unwrap();
+        record.as_object_mut().unwrap().remove("machine").unwrap();
+        assert_eq!(
+            serde_json::from_value::<Record>(record).unwrap(),
+            checkpoint().record
+        );
+        let machine = Some(Machine::this(ane_engine::simd::Isa::Portable));
+        let mut newer = checkpoint();
+        newer.record.machine = machine.clone();
+        newer.write(&path).unwrap();
+        assert_eq!(Checkpoint::read(&path).unwrap().record.machine, machine);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::{
     checkpoint::{Checkpoint, CheckpointError, EpochSums, Record, write_weights},
     data::{Batch, Collator, Dataset, Loader, Sampler},
+    machine::Machine,
     recovery::{Faults, Recovery},
     run_dir::RunDir,
     trainer::{State, StepOutcome, Trainer, TrainerError},
@@ -152,6 +153,8 @@ pub struct Fit {
     pub run: RunDir,
     /// The resolved configuration, stored in checkpoints.
     pub config: serde_json::Value,
+    /// What computes it, stored in checkpoints.
+    pub machine: Machine,
     /// The next batch: epoch and number.
     pub position: (u64, usize),
     /// Sums of the epoch so far.
@@ -378,6 +381,7 @@ impl Fit {
             position: self.position,
             epoch_sums: self.sums,
             best: self.best,
+            machine: Some(self.machine.clone()),
         }
     }
 

@@ -7,12 +7,14 @@ pub mod data;
 pub mod fit;
 pub mod loss;
 pub mod loss_scale;
+pub mod machine;
 pub mod nn;
 pub mod optim;
 pub mod placement;
 pub mod recovery;
 pub mod run_dir;
 pub mod schedule;
+pub mod selftest;
 pub mod step;
 mod trainer;
 

@@ -1,7 +1,7 @@
 //! What ran where: nodes, floating-point operations and bytes of a program, dispatches and compiles of its device.
 
 use crate::trainer::Done;
-use ane_device::Counts;
+use ane_device::{Counts, Power};
 use ane_ir::{Graph, ops::Op};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -79,12 +79,15 @@ pub struct Placement {
     /// results are dispatches besides.
     #[serde(flatten)]
     pub done: Done,
+    /// What Apple's engine drew during training, where that was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub power: Option<Power>,
     /// Warnings that what ran may not be what the device's name says.
     pub warnings: Vec<String>,
 }
 
 impl Placement {
-    /// The report of a trainer, with `warnings` of whoever opened its device.
+    /// The report of a trainer, with `warnings` of whoever opened its device and without a measurement of power.
     pub fn of(trainer: &crate::Trainer, warnings: Vec<String>) -> Self {
         let Counts {
             compiles,
@@ -105,6 +108,7 @@ impl Placement {
             compiles,
             dispatches,
             done: *trainer.done(),
+            power: None,
             warnings,
         }
     }

@@ -96,6 +96,7 @@ fn run_of(device: Box<dyn Device>, plan: PlanKind, out: &Path, recovery: Option<
         best: None,
         checkpoint_every: Some(7),
         recovery,
+        machine: ane_train::machine::Machine::this(Isa::detect()),
     }
 }
 

@@ -8,6 +8,7 @@ mod commands;
 mod config;
 mod continuation;
 mod failure;
+mod isolated;
 mod progress;
 mod supervision;
 
@@ -34,6 +35,10 @@ enum Command {
     Data(commands::data::Args),
     /// List devices and targets
     Devices,
+    /// Say what there is to run on, what is missing, and what a chip does that is only assumed
+    Doctor(commands::doctor::Args),
+    /// Compare every op and the training step on a device with the software engine
+    Selftest(commands::selftest::Args),
     /// Run a device for a training in another process
     #[command(hide = true)]
     Worker,
@@ -47,6 +52,8 @@ fn main() -> ExitCode {
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Data(args) => commands::data::run(&args),
         Command::Devices => commands::devices::run(),
+        Command::Doctor(args) => commands::doctor::run(&args),
+        Command::Selftest(args) => commands::selftest::run(&args),
         Command::Worker => commands::worker::run(),
     };
     match outcome {

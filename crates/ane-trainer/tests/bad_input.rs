@@ -144,6 +144,85 @@ fn an_output_directory_that_is_a_file_is_refused() {
 }
 
 #[test]
+fn an_output_directory_that_cannot_be_written_is_refused() {
+    // Not even root may make directories here; each system has one of the two.
+    let place = ["/sys", "/System"]
+        .into_iter()
+        .find(|place| Path::new(place).exists())
+        .unwrap();
+    let out = format!("{place}/ane-trainer-run");
+    fails(
+        &["train", "--model", "784-10", "--epochs", "1", "--out", &out],
+        1,
+        &["cannot make the directory", &out, "writable"],
+    );
+}
+
+#[test]
+fn a_data_directory_that_lacks_files_is_refused_with_their_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, out) = (dir.path().join("data"), dir.path().join("run"));
+    std::fs::create_dir(&data).unwrap();
+    std::fs::write(data.join("train-labels-idx1-ubyte"), "").unwrap();
+    let args = [
+        "train",
+        "--data-dir",
+        data.to_str().unwrap(),
+        "--out",
+        out.to_str().unwrap(),
+    ];
+    let parts = [
+        "train-images-idx3-ubyte",
+        "t10k-labels-idx1-ubyte",
+        "leave out `--data-dir`",
+    ];
+    fails(&args, 1, &parts);
+    assert!(!out.exists());
+}
+
+/// A run of which nothing is left but a checkpoint with these bytes.
+fn run_with_checkpoint(dir: &Path, bytes: &[u8]) -> String {
+    let checkpoints = dir.join("checkpoints");
+    std::fs::create_dir_all(&checkpoints).unwrap();
+    std::fs::write(checkpoints.join("last.ckpt"), bytes).unwrap();
+    dir.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn broken_checkpoints_are_refused_and_left_as_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let crashed = Command::new(env!("CARGO_BIN_EXE_ane-trainer"))
+        .args(["train", "--model", "784-10", "--batch", "1000"])
+        .args(["--epochs", "1", "--checkpoint-every", "10", "--out"])
+        .arg(&run)
+        .env("ANE_TRAINER_CRASH", "write:7")
+        .output()
+        .unwrap();
+    assert!(!crashed.status.success());
+    let good = std::fs::read(run.join("checkpoints/last.ckpt")).unwrap();
+    let mut flipped = good.clone();
+    flipped[good.len() / 2] ^= 1;
+    let mut newer = good.clone();
+    newer[8] = 99;
+    for (bytes, parts) in [
+        (&good[..good.len() - 100], ["is cut off", "--resume"]),
+        (&flipped[..], ["is damaged", "--resume"]),
+        (&newer[..], ["format 99", "the program that wrote it"]),
+        (&b"PK\x03\x04"[..], ["is not a checkpoint", "run directory"]),
+    ] {
+        let broken = dir.path().join("broken");
+        let path = run_with_checkpoint(&broken, bytes);
+        fails(&["train", "--resume", &path], 1, &parts);
+        fails(&["eval", &path], 1, &parts[..1]);
+        let left: Vec<_> = std::fs::read_dir(&broken).unwrap().collect();
+        assert_eq!(left.len(), 1, "{left:?}");
+        let after = std::fs::read(broken.join("checkpoints/last.ckpt")).unwrap();
+        assert_eq!(after, bytes);
+    }
+}
+
+#[test]
 fn a_directory_that_holds_a_run_is_refused_to_another_one() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");

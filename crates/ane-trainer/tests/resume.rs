@@ -2,10 +2,15 @@
 
 #![allow(clippy::unwrap_used)]
 
+use ane_engine::simd::Isa;
+use ane_ir::testing;
+use ane_train::{checkpoint::Checkpoint, machine::Machine};
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read},
     path::Path,
     process::{Command, Stdio},
+    sync::{OnceLock, mpsc::channel},
+    time::{Duration, Instant},
 };
 
 /// A small run on the real data: two epochs of 110 steps each.
@@ -46,7 +51,8 @@ fn resume(run: &Path, threads: &str) -> Command {
         "17",
         "--resume",
     ])
-    .arg(run);
+    .arg(run)
+    .stdin(Stdio::null());
     c
 }
 
@@ -64,6 +70,23 @@ fn results(run: &Path) -> Vec<Vec<u8>> {
     .collect()
 }
 
+/// What an uninterrupted run leaves and how long it takes; it runs once for all tests.
+fn whole(plan: &str) -> &'static (Vec<Vec<u8>>, Duration) {
+    static WHOLE: [OnceLock<(Vec<Vec<u8>>, Duration)>; 2] = [const { OnceLock::new() }; 2];
+    WHOLE[usize::from(plan == "fused")].get_or_init(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let run = dir.path().join("whole");
+        let since = Instant::now();
+        let done = train(&run, plan).output().unwrap();
+        assert!(
+            done.status.success(),
+            "{}",
+            String::from_utf8_lossy(&done.stderr)
+        );
+        (results(&run), since.elapsed())
+    })
+}
+
 fn finish(run: &Path, threads: &str) -> Vec<Vec<u8>> {
     let done = resume(run, threads).output().unwrap();
     assert!(
@@ -78,14 +101,7 @@ fn finish(run: &Path, threads: &str) -> Vec<Vec<u8>> {
 fn crashes_while_writing_lose_nothing_in_either_plan() {
     for plan in ["split", "fused"] {
         let dir = tempfile::tempdir().unwrap();
-        let whole = dir.path().join("whole");
-        let done = train(&whole, plan).output().unwrap();
-        assert!(
-            done.status.success(),
-            "{}",
-            String::from_utf8_lossy(&done.stderr)
-        );
-        let expected = results(&whole);
+        let (expected, _) = whole(plan);
         // The third and later writes are checkpoints: configuration, environment and metrics come first.
         for crash in ["write:8", "rename:9", "rename:15", "write:20"] {
             let run = dir.path().join(crash.replace(':', "-"));
@@ -96,7 +112,7 @@ fn crashes_while_writing_lose_nothing_in_either_plan() {
             assert!(!crashed.status.success(), "{plan} {crash} did not crash");
             assert!(!run.join("result.json").exists());
             // One thread instead of two: the bits must not care.
-            assert!(finish(&run, "1") == expected, "{plan} {crash}");
+            assert!(finish(&run, "1") == *expected, "{plan} {crash}");
         }
     }
 }
@@ -167,34 +183,90 @@ fn a_run_goes_on_elsewhere_and_mixes_with_no_other() {
 }
 
 #[test]
-fn a_kill_in_the_middle_of_an_epoch_loses_nothing() {
+fn a_kill_in_the_middle_of_an_epoch_loses_nothing_in_either_plan() {
+    for plan in ["split", "fused"] {
+        let dir = tempfile::tempdir().unwrap();
+        let killed = dir.path().join("killed");
+        let mut child = train(&killed, plan).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        for line in lines {
+            if line.unwrap().starts_with("epoch") {
+                break;
+            }
+        }
+        // SIGKILL, some way into the second epoch.
+        while !killed.join("checkpoints/last.ckpt").exists() {
+            std::thread::yield_now();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(finish(&killed, "2") == whole(plan).0, "{plan}");
+    }
+}
+
+/// Runs the command until it ends or `patience` is over, and kills it then; whether it ended well by itself.
+fn killed_after(mut command: Command, patience: Duration) -> bool {
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut output = child.stdout.take().unwrap();
+    let (send, ended) = channel();
+    std::thread::scope(|s| {
+        // The output ends with the process.
+        s.spawn(move || send.send(output.read_to_end(&mut Vec::new())));
+        let over = ended.recv_timeout(patience).is_err();
+        if over {
+            child.kill().unwrap();
+        }
+        let status = child.wait().unwrap();
+        assert!(over || status.success(), "{status}");
+        status.success()
+    })
+}
+
+/// A number from 0 up to 1 that looks random (Steele, Lea and Flood's SplitMix64).
+fn share(seed: u64) -> f64 {
+    let mut z = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    (z ^ (z >> 31)) as f64 / u64::MAX as f64
+}
+
+#[test]
+fn kills_at_random_moments_lose_nothing_in_either_plan() {
     let dir = tempfile::tempdir().unwrap();
-    let (whole, killed) = (dir.path().join("whole"), dir.path().join("killed"));
-    assert!(train(&whole, "split").status().unwrap().success());
-    let mut child = train(&killed, "split")
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    for line in lines {
-        if line.unwrap().starts_with("epoch") {
-            break;
+    let mut kills = 0;
+    for seed in testing::seeds() {
+        for plan in ["split", "fused"] {
+            let (expected, time) = whole(plan);
+            let run = dir.path().join("killed");
+            let mut done = false;
+            for attempt in 0..3 {
+                // A run that was killed before its first checkpoint begins anew.
+                let command = match run.join("checkpoints/last.ckpt").exists() {
+                    true => resume(&run, if attempt % 2 == 0 { "1" } else { "2" }),
+                    false => train(&run, plan),
+                };
+                done = killed_after(command, time.mul_f64(share(3 * seed + attempt)));
+                if done {
+                    break;
+                }
+                kills += 1;
+            }
+            let found = if done {
+                results(&run)
+            } else {
+                finish(&run, "2")
+            };
+            assert!(found == *expected, "{plan}, seed {seed}");
+            std::fs::remove_dir_all(&run).unwrap();
         }
     }
-    // SIGKILL, some way into the second epoch.
-    while !killed.join("checkpoints/last.ckpt").exists() {
-        std::thread::yield_now();
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert!(finish(&killed, "2") == results(&whole));
+    println!("{kills} kills");
 }
 
 #[test]
 fn an_interrupt_finishes_the_step_and_exits_130() {
     let dir = tempfile::tempdir().unwrap();
-    let (whole, stopped) = (dir.path().join("whole"), dir.path().join("stopped"));
-    assert!(train(&whole, "split").status().unwrap().success());
+    let stopped = dir.path().join("stopped");
     let mut child = train(&stopped, "split")
         .stdout(Stdio::piped())
         .spawn()
@@ -221,7 +293,7 @@ fn an_interrupt_finishes_the_step_and_exits_130() {
         assert_eq!(status.code(), Some(130));
         assert!(rest.iter().any(|l| l.contains("--resume")), "{rest:?}");
     }
-    assert!(finish(&stopped, "2") == results(&whole));
+    assert!(finish(&stopped, "2") == whole("split").0);
 }
 
 #[test]
@@ -248,4 +320,67 @@ fn another_model_or_data_set_is_refused_with_a_diff() {
     ] {
         assert!(text.contains(part), "{part} in {text}");
     }
+}
+
+/// Lets the last checkpoint of a run say that `machine` computed it.
+fn computed_by(run: &Path, machine: Option<Machine>) {
+    let path = run.join("checkpoints/last.ckpt");
+    let mut checkpoint = Checkpoint::read(&path).unwrap();
+    checkpoint.record.machine = machine;
+    checkpoint.write(&path).unwrap();
+}
+
+#[test]
+fn a_run_computed_with_another_instruction_set_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let crashed = train(&run, "split")
+        .env("ANE_TRAINER_CRASH", "write:10")
+        .env("ANE_TRAINER_ISA", "portable")
+        .status()
+        .unwrap();
+    assert!(!crashed.success());
+    let last = run.join("checkpoints/last.ckpt");
+    let refusal = |isa: &str| {
+        let before = std::fs::read(&last).unwrap();
+        let refused = resume(&run, "2")
+            .env("ANE_TRAINER_ISA", isa)
+            .output()
+            .unwrap();
+        assert_eq!(refused.status.code(), Some(1));
+        assert_eq!(std::fs::read(&last).unwrap(), before);
+        let words = String::from_utf8_lossy(&refused.stderr).replace('│', " ");
+        words.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let portable = Machine::this(Isa::Portable);
+    for other in Isa::ALL.into_iter().filter(|isa| isa.available()).skip(1) {
+        let text = refusal(other.name());
+        for part in [
+            "instruction set portable",
+            &format!("instruction set {other}"),
+            "set ANE_TRAINER_ISA=portable",
+        ] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+    }
+    computed_by(
+        &run,
+        Some(Machine {
+            instruction_set: "avx9".to_owned(),
+            ..portable.clone()
+        }),
+    );
+    let text = refusal("portable");
+    for part in ["instruction set avx9", "this machine lacks it"] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    // A checkpoint that does not say goes on anywhere, and says it from then on.
+    computed_by(&run, None);
+    let done = resume(&run, "2")
+        .env("ANE_TRAINER_ISA", "portable")
+        .status()
+        .unwrap();
+    assert!(done.success());
+    let machine = Checkpoint::read(&last).unwrap().record.machine;
+    assert_eq!(machine, Some(portable));
 }

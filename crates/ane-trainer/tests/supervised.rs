@@ -247,10 +247,11 @@ fn a_second_training_on_the_engine_is_refused_with_the_first_ones_number() {
     let run = dir.path().join("run");
     let dry = |flags: &[&str]| {
         let mut c = train_on_standin(&run, "split", &["--dry-run"], dir.path());
-        c.args(flags).env("TMPDIR", dir.path());
+        c.args(flags)
+            .env("ANE_TRAINER_LOCK", dir.path().join("lock"));
         c.output().unwrap()
     };
-    let lock = dir.path().join("ane-trainer-engine.lock");
+    let lock = dir.path().join("lock");
     let held = ane_device::EngineLock::acquire(&lock).unwrap();
     let refused = dry(&[]);
     assert_eq!(refused.status.code(), Some(1));

@@ -92,6 +92,9 @@ fn values_that_mean_nothing_are_refused() {
     let w = World::quiet();
     let r = &w.runtime;
     let (config, options, stream) = (r.config_create(), r.options_create(), r.stream_create());
+    let refused = reason(r.buffer_alloc(BYTES, 0));
+    assert!(refused.contains("nothing was compiled yet"), "{refused}");
+    w.warm_up();
     for refused in [
         r.buffer_alloc(BYTES, 3).map(drop),
         r.buffer_alloc(BYTES, u32::MAX).map(drop),

@@ -36,7 +36,7 @@ struct Torch {
 impl Programs {
     /// Builds our program and looks for PyTorch; says what is missing.
     pub(crate) fn find(root: &Path, python: Option<&Path>) -> Result<Programs> {
-        let ours = build(root)?;
+        let ours = build(root, "mnist")?;
         let torch = find_torch(root, python)?;
         Ok(Programs { ours, torch })
     }
@@ -85,8 +85,8 @@ impl Programs {
     }
 }
 
-/// Builds the benchmark of `ane-train` in release mode; gives the program.
-fn build(root: &Path) -> Result<PathBuf> {
+/// Builds a benchmark of `ane-train` in release mode; gives the program.
+pub(crate) fn build(root: &Path, bench: &str) -> Result<PathBuf> {
     let mut command = process::cargo(
         root,
         &[
@@ -94,7 +94,7 @@ fn build(root: &Path) -> Result<PathBuf> {
             "-p",
             "ane-train",
             "--bench",
-            "mnist",
+            bench,
             "--no-run",
             "--message-format=json-render-diagnostics",
         ],
@@ -108,18 +108,18 @@ fn build(root: &Path) -> Result<PathBuf> {
     if !output.status.success() {
         bail!("`{line}` failed ({})", output.status);
     }
-    executable(&String::from_utf8_lossy(&output.stdout))
+    executable(&String::from_utf8_lossy(&output.stdout), bench)
         .with_context(|| format!("`{line}` names no program"))
 }
 
-/// The program of the benchmark `mnist` in cargo's messages, one JSON value per line.
-fn executable(messages: &str) -> Option<PathBuf> {
+/// The program of a benchmark in cargo's messages, one JSON value per line.
+fn executable(messages: &str, bench: &str) -> Option<PathBuf> {
     messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .find_map(|message| {
             let target = message.get("target")?;
-            let is_bench = target["name"] == "mnist"
+            let is_bench = target["name"] == bench
                 && target["kind"]
                     .as_array()?
                     .iter()
@@ -212,8 +212,12 @@ not json
 {"reason":"compiler-artifact","target":{"name":"ane_train","kind":["lib"]},"executable":null}
 {"reason":"compiler-artifact","target":{"name":"mnist","kind":["bench"]},"executable":"b/mnist-1"}
 {"reason":"build-finished","success":true}"#;
-        assert_eq!(executable(messages), Some(PathBuf::from("b/mnist-1")));
-        assert_eq!(executable("{}"), None);
+        assert_eq!(
+            executable(messages, "mnist"),
+            Some(PathBuf::from("b/mnist-1"))
+        );
+        assert_eq!(executable(messages, "replay"), None);
+        assert_eq!(executable("{}", "mnist"), None);
     }
 
     #[test]

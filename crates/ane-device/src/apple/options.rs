@@ -31,6 +31,9 @@ pub struct AppleOptions {
     pub io_surface: PathBuf,
     /// The directory in which every program has a directory, or `ANE_TRAINER_PROGRAMS`.
     pub programs: PathBuf,
+    /// Whether the user has named the chip of the target, so that compilers are told it although the system does not say
+    /// that it is this machine's.
+    pub chip_is_named: bool,
     /// Most programs that are loaded at once; the least recently used one makes room.
     pub resident: usize,
 }
@@ -78,6 +81,7 @@ impl AppleOptions {
             programs: variable(PROGRAMS)
                 .filter(|value| !value.is_empty())
                 .map_or(own, PathBuf::from),
+            chip_is_named: false,
             resident: RESIDENT,
         }
     }

@@ -38,7 +38,8 @@ fn files() -> usize {
 fn cycles(name: &str, route: Route) {
     if !alone::is_alone(name) {
         let dir = tempfile::tempdir().unwrap();
-        alone::pass(name, &[("TMPDIR", dir.path().to_str().unwrap())]);
+        let output = alone::pass(name, &[("TMPDIR", dir.path().to_str().unwrap())]);
+        println!("{}", String::from_utf8_lossy(&output.stdout));
         assert_eq!(entries(dir.path()), [""; 0]);
         return;
     }

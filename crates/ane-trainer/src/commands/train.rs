@@ -8,6 +8,7 @@ use crate::{
     progress::Progress,
     supervision::{Opened, SupervisionArgs},
 };
+use ane_device::{Power, PowerMeter};
 use ane_ir::Route;
 use ane_train::{
     Trainer, TrainerError,
@@ -15,6 +16,7 @@ use ane_train::{
     data::{self, Dataset, Sampler, catalog, sampler},
     fit::{Ending, Evaluation, Fit, evaluate},
     loss::Loss,
+    machine::Machine,
     optim::OptimizerConfig,
     placement::{Placement, Work},
     recovery::Faults,
@@ -135,7 +137,7 @@ enum PlanArg {
     Fused,
 }
 
-fn route(text: &str) -> Result<Route, String> {
+pub(crate) fn route(text: &str) -> Result<Route, String> {
     Route::ALL
         .into_iter()
         .find(|r| r.name() == text)
@@ -206,6 +208,8 @@ impl ConfigArgs {
         }
         // One spelling of every model and target, so that configurations compare.
         base.model = base.model()?.to_string();
+        let names_chip = self.target.is_some() && base.target()?.is_chip();
+        base.chip_is_named |= names_chip && base.device == APPLE;
         base.settle_target(self.route)?;
         base.epochs = self.epochs.unwrap_or(base.epochs);
         base.batch = self.batch.map_or(base.batch, |b| b as usize);
@@ -340,6 +344,16 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let sampler = Sampler::new(train, config.batch, config.seed);
     let total_steps = sampler.batches() as u64 * config.epochs;
     let (pool, isa) = machine(args.threads)?;
+    if let Some((path, checkpoint)) = &resumed
+        && let Some(computed) = &checkpoint.record.machine
+    {
+        computed.goes_on_with(isa).map_err(|e| {
+            Failure::new(
+                format!("cannot continue `{}`: {e}", path.display()),
+                e.help(),
+            )
+        })?;
+    }
     let trainer_config = config.trainer(total_steps)?;
     let Opened {
         device,
@@ -388,6 +402,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         epochs: config.epochs,
         run,
         config: value,
+        machine: Machine::this(isa),
         position: record.map_or((0, 0), |r| r.position),
         sums: record.map_or(EpochSums::default(), |r| r.epoch_sums),
         best: record.and_then(|r| r.best),
@@ -405,11 +420,19 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         config.seed,
         out.display()
     );
+    // What stands in for Apple's engine draws nothing there; others may.
+    let is_apples = config.device == APPLE && config.replaced().is_empty();
+    let meter = is_apples.then(PowerMeter::start);
     let stop = catch_interrupts();
     let mut progress = Progress::new(total_steps, fit.trainer.progress().step, config.epochs);
     let since = Instant::now();
     let ending = fit.run(&stop, &mut |event| progress.show(event));
+    let power = meter.map_or(Ok(None), PowerMeter::stop);
     progress.finish();
+    let power = power.unwrap_or_else(|e| {
+        eprintln!("note: {e}");
+        None
+    });
     match ending? {
         Ending::Interrupted => {
             println!(
@@ -418,7 +441,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
             );
             Ok(ExitCode::from(130))
         }
-        Ending::Finished => finish(fit, &config, &Arc::new(datasets.test), since),
+        Ending::Finished => finish(fit, &config, &Arc::new(datasets.test), since, power),
     }
 }
 
@@ -428,6 +451,7 @@ fn finish(
     config: &RunConfig,
     test: &Arc<Dataset>,
     since: Instant,
+    power: Option<Power>,
 ) -> Result<ExitCode, Failure> {
     let seconds = since.elapsed().as_secs_f64();
     let mut faults = Faults::new(fit.recovery);
@@ -443,12 +467,18 @@ fn finish(
     let everything: Vec<u32> = (0..u32::try_from(test.len()).unwrap_or(u32::MAX)).collect();
     let result = evaluate(&mut fit.trainer, test, &everything, &mut faults)?;
     tell(&mut faults);
-    let placement = Placement::of(&fit.trainer, config.replaced());
+    let placement = Placement {
+        power,
+        ..Placement::of(&fit.trainer, config.replaced())
+    };
     fit.run.write_json("placement.json", &placement)?;
     fit.run.write_json("result.json", &result)?;
     println!("{}", test_line(&result, &chosen));
     println!("trained for {seconds:.1} s");
     println!("{}", placement_line(&placement));
+    if let Some(power) = placement.power {
+        println!("power: {power}");
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -6,7 +6,7 @@
 use super::{
     attributes::Symbols,
     client::{self, ClientProgram},
-    memory::MemoryProgram,
+    memory::{self, MemoryProgram},
     messages::{Request, pooled},
     surface::{IoSurface, Surface},
 };
@@ -31,7 +31,7 @@ use std::{
     collections::HashMap,
     path::PathBuf,
     sync::{
-        Arc, Mutex, OnceLock, PoisonError, Weak,
+        Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -75,16 +75,21 @@ struct Resident {
 struct Source {
     printed: ane_mil::Program,
     hash: ContentHash,
-    /// Where the daemon compiled it, on the route `client`.
-    compiled_in: OnceLock<PathBuf>,
+    route: Route,
+    /// Texts that the daemon may have compiled; more than one when the program was given up and taken up again.
+    texts: Mutex<Vec<PathBuf>>,
     inputs: Vec<Port>,
     outputs: Vec<Port>,
 }
 
 impl Drop for Source {
     fn drop(&mut self) {
-        if let Some(directory) = self.compiled_in.get() {
-            client::purge(directory, &self.hash);
+        let texts = self.texts.get_mut();
+        for mil in texts.unwrap_or_else(PoisonError::into_inner) {
+            match self.route {
+                Route::Client => client::purge(mil, &self.hash),
+                Route::Memory | Route::E5rt => memory::purge(&self.printed, &self.hash, mil),
+            }
         }
     }
 }
@@ -123,7 +128,8 @@ impl Engine {
         let source = Arc::new(Source {
             printed,
             hash: hash.clone(),
-            compiled_in: OnceLock::new(),
+            route: self.target.route,
+            texts: Mutex::default(),
             inputs,
             outputs,
         });
@@ -132,15 +138,19 @@ impl Engine {
     }
 
     fn load(&self, source: &Source, files: &ProgramDir) -> Result<Resident, DeviceError> {
+        let mil = files.mil();
+        let mut known = source.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        if !known.contains(&mil) {
+            known.push(mil.clone());
+        }
+        drop(known);
         let compiled = || self.counter.compiled();
         let native: Box<dyn Native> = match self.target.route {
-            Route::Client => {
-                source.compiled_in.get_or_init(|| files.path().to_owned());
-                Box::new(ClientProgram::load(files, &source.hash, compiled)?)
-            }
+            Route::Client => Box::new(ClientProgram::load(&mil, &source.hash, compiled)?),
             Route::Memory | Route::E5rt => Box::new(MemoryProgram::load(
                 &source.printed,
-                &files.mil(),
+                &source.hash,
+                &mil,
                 compiled,
             )?),
         };
@@ -301,6 +311,7 @@ impl Running {
 
 impl Bound for Running {
     fn execute(&mut self) -> Result<(), DeviceError> {
+        self.engine.surfaces.health()?;
         for output in &self.outputs {
             poison::put(output);
         }
@@ -314,13 +325,14 @@ impl Bound for Running {
         self.engine.counter.dispatched();
         let ports = self.source.outputs.iter().zip(&self.outputs);
         let mut unwritten = ports.filter(|(_, buffer)| poison::remains(buffer));
-        unwritten.next().map_or(Ok(()), |(port, _)| {
-            Err(AppleError::OutputNotWritten {
+        if let Some((port, _)) = unwritten.next() {
+            return Err(AppleError::OutputNotWritten {
                 port: port.name.clone(),
                 mil: self.program.files().mil(),
             }
-            .into())
-        })
+            .into());
+        }
+        Ok(self.engine.surfaces.health()?)
     }
 
     fn submit(&mut self) -> Result<(), DeviceError> {

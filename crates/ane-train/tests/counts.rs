@@ -1,0 +1,164 @@
+//! One compile a run and one dispatch a step, counted by the device, in both plans and on every device that computes.
+
+#![allow(clippy::unwrap_used)]
+
+use ane_device::{AppleOptions, Counts, Settings, open};
+use ane_engine::{Pool, simd::Isa};
+use ane_ir::{Chip, Numerics, Route, Target};
+use ane_train::{
+    Trainer, TrainerConfig,
+    checkpoint::EpochSums,
+    data::{Batch, Collator, Dataset, Sampler, Split},
+    fit::{Ending, Fit},
+    loss::Loss,
+    machine::Machine,
+    optim::{AdamW, OptimizerConfig},
+    run_dir::RunDir,
+    schedule::Schedule,
+    step::PlanKind,
+};
+use std::{
+    path::Path,
+    sync::{Arc, atomic::AtomicBool},
+};
+
+const BATCH: usize = 16;
+const LOSS: Loss = Loss::CrossEntropy {
+    label_smoothing: 0.0,
+};
+
+/// Sixty images that are nothing in particular, of ten classes.
+fn dataset() -> Arc<Dataset> {
+    let (examples, pixels) = (60, 64);
+    Arc::new(Dataset {
+        name: "sixty",
+        split: Split::Train,
+        class_names: &[],
+        classes: 10,
+        example_shape: [1, 8, 8],
+        example_len: pixels,
+        images: (0..examples * pixels)
+            .map(|i| (i * 73 % 251) as u8)
+            .collect(),
+        labels: (0..examples).map(|i| (i % 10) as u8).collect(),
+        mean: 0.5,
+        std: 0.25,
+    })
+}
+
+/// A trainer on `device`, which keeps its files in `programs`.
+fn trainer(device: &str, plan: PlanKind, programs: &Path) -> Trainer {
+    let pool = Arc::new(Pool::new(2).unwrap());
+    let target = Target::new(Chip::H16, Route::E5rt);
+    let settings = Settings {
+        target,
+        numerics: Numerics::of(&target),
+        pool: Some(pool.clone()),
+        apple: AppleOptions {
+            espresso: espresso_standin::library_path().unwrap(),
+            programs: programs.to_owned(),
+            ..AppleOptions::default()
+        },
+        ..Settings::default()
+    };
+    let config = TrainerConfig {
+        model: "64-32-10".parse().unwrap(),
+        loss: LOSS,
+        batch: BATCH,
+        plan,
+        optimizer: OptimizerConfig::AdamW(AdamW::default()),
+        lr: 1e-3,
+        schedule: Schedule::Constant,
+        total_steps: 100,
+        max_norm: None,
+        seed: 0,
+    };
+    let device = open(device, &settings).unwrap();
+    Trainer::new(config, device, pool, settings.isa).unwrap()
+}
+
+/// Every device that computes with every plan.
+fn everywhere(mut test: impl FnMut(Trainer, &str)) {
+    let programs = tempfile::tempdir().unwrap();
+    for device in ["apple", "software"] {
+        for plan in [PlanKind::Split, PlanKind::Fused] {
+            let name = format!("{} plan on {device}", plan.name());
+            test(trainer(device, plan, programs.path()), &name);
+        }
+    }
+}
+
+fn counts(dispatches: u64) -> Counts {
+    Counts {
+        compiles: 1,
+        dispatches,
+    }
+}
+
+#[test]
+fn a_step_is_one_dispatch_and_so_is_the_evaluation_of_a_batch() {
+    let mut batch = Batch::default();
+    Collator::new(dataset(), BATCH, LOSS).fill(&[3, 1, 4], &mut batch);
+    everywhere(|mut trainer, name| {
+        assert_eq!(trainer.device().counts(), counts(0), "{name}");
+        for step in 1..=7 {
+            trainer.train_step(&batch).unwrap();
+            assert_eq!(trainer.device().counts(), counts(step), "{name}");
+        }
+        trainer.evaluate(&batch).unwrap();
+        trainer.evaluate(&batch).unwrap();
+        trainer.train_step(&batch).unwrap();
+        assert_eq!(trainer.device().counts(), counts(10), "{name}");
+    });
+}
+
+#[test]
+fn a_skipped_step_and_a_restored_state_cost_no_dispatch_of_their_own() {
+    let mut batch = Batch::default();
+    Collator::new(dataset(), BATCH, LOSS).fill(&[3, 1, 4], &mut batch);
+    everywhere(|mut trainer, name| {
+        let (progress, state) = (*trainer.progress(), trainer.state().unwrap());
+        let good = batch.x.clone();
+        // fp16 60,000: its products overflow.
+        batch.x.fill(0x7B53);
+        assert!(trainer.train_step(&batch).unwrap().overflow, "{name}");
+        batch.x = good;
+        trainer.restore(progress, &state).unwrap();
+        trainer.weights().unwrap();
+        trainer.train_step(&batch).unwrap();
+        assert_eq!(trainer.device().counts(), counts(2), "{name}");
+    });
+}
+
+#[test]
+fn a_run_dispatches_its_steps_and_its_evaluations_and_compiles_once() {
+    // 50 examples are three batches and a partial one; ten of validation are another.
+    let (train, validation): (Vec<u32>, Vec<u32>) = (0..60).partition(|i| i % 6 > 0);
+    let (steps, evaluations) = (4, 1);
+    everywhere(|trainer, name| {
+        let dir = tempfile::tempdir().unwrap();
+        let mut fit = Fit {
+            trainer,
+            data: dataset(),
+            sampler: Sampler::new(train.clone(), BATCH, 0),
+            validation: validation.clone(),
+            epochs: 3,
+            run: RunDir::create(dir.path()).unwrap(),
+            config: serde_json::Value::Null,
+            machine: Machine::this(Isa::detect()),
+            position: (0, 0),
+            sums: EpochSums::default(),
+            best: None,
+            checkpoint_every: Some(3),
+            recovery: None,
+        };
+        let ending = fit.run(&AtomicBool::new(false), &mut |_| {}).unwrap();
+        assert_eq!(ending, Ending::Finished);
+        assert_eq!(fit.trainer.progress().step, 3 * steps);
+        assert_eq!(
+            fit.trainer.device().counts(),
+            counts(3 * (steps + evaluations)),
+            "{name}"
+        );
+    });
+}
