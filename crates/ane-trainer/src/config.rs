@@ -14,7 +14,7 @@ use ane_train::{
 };
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 /// Everything that decides a run's numbers. Stored in `config.json` and in every checkpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -166,6 +166,21 @@ impl RunConfig {
                 ..AppleOptions::default()
             },
         })
+    }
+
+    /// Warnings that the engine of a run is not Apple's.
+    pub(crate) fn replaced(&self) -> Vec<String> {
+        if self.device != APPLE {
+            return Vec::new();
+        }
+        let warning = |(variable, path): (&str, &Path)| {
+            format!(
+                "not Apple's engine: {variable} is set and replaces Apple's framework by `{}`",
+                path.display()
+            )
+        };
+        let options = AppleOptions::default();
+        options.replaced().into_iter().map(warning).collect()
     }
 
     /// What another configuration has otherwise, a line per field.

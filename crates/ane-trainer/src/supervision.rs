@@ -84,8 +84,8 @@ impl SupervisionArgs {
         } else {
             (ane_device::open(&config.device, &settings)?, None)
         };
-        for note in device.notes() {
-            eprintln!("warning: {note}");
+        for warning in device.notes().iter().chain(&config.replaced()) {
+            eprintln!("warning: {warning}");
         }
         Ok(Opened {
             device,

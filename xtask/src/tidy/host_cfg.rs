@@ -94,9 +94,9 @@ mod tests {
             ),
         ];
         let expected = [
-            "crates/ane-device/src/apple.rs:1: a condition on `target_os` may stand only in crates/ane-device/src/lib.rs",
+            "crates/ane-device/src/apple.rs:1: a condition on `target_os` may stand only in crates/ane-device/src/lib.rs, crates/ane-engine/src/arena/huge_pages.rs",
             "crates/ane-engine/src/lib.rs:1: a condition on `windows` may stand only in crates/ane-device/, crates/ane-train/, crates/ane-trainer/",
-            "crates/ane-engine/src/lib.rs:2: a condition on `target_os` may stand only in crates/ane-device/src/lib.rs",
+            "crates/ane-engine/src/lib.rs:2: a condition on `target_os` may stand only in crates/ane-device/src/lib.rs, crates/ane-engine/src/arena/huge_pages.rs",
         ];
         assert_eq!(findings(super::check, &files), expected);
     }

@@ -8,7 +8,7 @@ use crate::{
     progress::Progress,
     supervision::{Opened, SupervisionArgs},
 };
-use ane_device::{AppleOptions, Power, PowerMeter};
+use ane_device::{Power, PowerMeter};
 use ane_ir::Route;
 use ane_train::{
     Trainer, TrainerError,
@@ -420,11 +420,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         config.seed,
         out.display()
     );
-    for warning in replaced(&config) {
-        eprintln!("warning: {warning}");
-    }
     // What stands in for Apple's engine draws nothing there; others may.
-    let is_apples = config.device == APPLE && replaced(&config).is_empty();
+    let is_apples = config.device == APPLE && config.replaced().is_empty();
     let meter = is_apples.then(PowerMeter::start);
     let stop = catch_interrupts();
     let mut progress = Progress::new(total_steps, fit.trainer.progress().step, config.epochs);
@@ -472,7 +469,7 @@ fn finish(
     tell(&mut faults);
     let placement = Placement {
         power,
-        ..Placement::of(&fit.trainer, replaced(config))
+        ..Placement::of(&fit.trainer, config.replaced())
     };
     fit.run.write_json("placement.json", &placement)?;
     fit.run.write_json("result.json", &result)?;
@@ -516,23 +513,6 @@ pub(crate) fn tell(faults: &mut Faults) {
     for message in faults.take_messages() {
         eprintln!("{message}; started again");
     }
-}
-
-/// Warnings that the engine of a run is not Apple's.
-fn replaced(config: &RunConfig) -> Vec<String> {
-    if config.device != APPLE {
-        return Vec::new();
-    }
-    let options = AppleOptions::default();
-    let replaced = options.replaced().into_iter();
-    replaced
-        .map(|(variable, path)| {
-            format!(
-                "not Apple's engine: {variable} is set and replaces Apple's framework by `{}`",
-                path.display()
-            )
-        })
-        .collect()
 }
 
 /// The line that a test result is shown as.
