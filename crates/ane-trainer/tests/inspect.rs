@@ -70,12 +70,8 @@ fn the_printed_step_is_the_graph_and_legal_on_every_chip_in_both_plans() {
             let expected = legalize(&step.graph, &target).unwrap();
             assert!(function.graph.same_as(expected.graph()), "{place}");
             assert!(check(function.graph.clone(), &target).is_ok(), "{place}");
-            for line in [
-                "1 dispatch a step, 1 compile a run",
-                &format!("{name} over e5rt: legal"),
-            ] {
-                assert!(printed.contains(line), "{place} does not say `{line}`");
-            }
+            let line = format!("{name} over e5rt: legal");
+            assert!(printed.contains(&line), "{place} does not say `{line}`");
         }
     }
 }
