@@ -15,3 +15,17 @@ impl fmt::Display for Unavailable {
 }
 
 impl std::error::Error for Unavailable {}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn is_told_from_other_errors_whatever_was_added_to_it() {
+        let lack = anyhow::Error::from(Unavailable("no network".to_owned()));
+        assert!(lack.context("while preparing").is::<Unavailable>());
+        assert!(!anyhow!("no network").is::<Unavailable>());
+    }
+}

@@ -36,14 +36,21 @@ pub(super) const ENTRY: Entry = Entry {
 /// Routes from the one that is nearest to the engine to the one that asks least of the system.
 const ORDER: [Route; 3] = [Route::Client, Route::Memory, Route::E5rt];
 
+/// The wished route first, then the others.
+fn order(wished: Route) -> impl Iterator<Item = Route> {
+    let others = ORDER.into_iter().filter(move |&r| r != wished);
+    std::iter::once(wished).chain(others)
+}
+
+/// Opens the target's route, or the first other one for which the system has what it needs. This holds for every route,
+/// however it was asked for; the device's target and its notes say which was taken and why.
 fn open(settings: &Settings) -> Result<Box<dyn Device>, DeviceError> {
     let mut settings = settings.clone();
     if !settings.target.is_chip() {
         settings.target.chip = detect().chip;
     }
-    let wished = settings.target.route;
     let mut reasons = Vec::new();
-    for route in ORDER.into_iter().skip_while(|&r| r != wished) {
+    for route in order(settings.target.route) {
         settings.target.route = route;
         match open_route(&settings) {
             Ok(device) if reasons.is_empty() => return Ok(device),
@@ -54,7 +61,7 @@ fn open(settings: &Settings) -> Result<Box<dyn Device>, DeviceError> {
                     .collect();
                 return Ok(Box::new(instead::Instead { device, notes }));
             }
-            Err(e) if !another_route_helps(&e) || wished == Route::E5rt => return Err(e),
+            Err(e) if !another_route_helps(&e) => return Err(e),
             Err(e) => reasons.push((route, e.to_string())),
         }
     }
@@ -83,4 +90,19 @@ fn another_route_helps(e: &DeviceError) -> bool {
             | AppleError::Nothing { .. }
             | AppleError::Route { .. }
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_is_tried_the_wished_one_first() {
+        for wished in Route::ALL {
+            let tried: Vec<Route> = order(wished).collect();
+            assert_eq!(tried[0], wished);
+            assert!(Route::ALL.iter().all(|r| tried.contains(r)));
+            assert_eq!(tried.len(), Route::ALL.len());
+        }
+    }
 }

@@ -96,6 +96,31 @@ pub trait Device: Send + std::fmt::Debug {
     fn allocate(&self, ty: &TensorType) -> Result<Buffer, DeviceError> {
         Ok(Buffer::new(ty.clone(), self.layout(ty)))
     }
+
+    /// `Ok` unless something failed where no error could be returned, such as a read of a buffer. What was read since the
+    /// last successful call cannot be trusted otherwise. Cheap.
+    ///
+    /// # Errors
+    /// The failure, at every call until the device has recovered.
+    fn health(&self) -> Result<(), DeviceError> {
+        Ok(())
+    }
+
+    /// Starts the device again after a fault. Executables, bindings and buffers stay valid; what programs had computed is
+    /// gone from the buffers.
+    ///
+    /// # Errors
+    /// `Unsupported` where the device cannot; what else may be a fault again.
+    fn recover(&self) -> Result<(), DeviceError> {
+        Err(DeviceError::Unsupported {
+            device: self.name(),
+            what: "starting again after a fault",
+        })
+    }
+
+    /// Says that the results of the next execution matter more than others: a device that verifies some of its executions
+    /// verifies this one.
+    fn verify_next(&self) {}
 }
 
 /// A compiled program.

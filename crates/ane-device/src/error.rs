@@ -1,8 +1,9 @@
 //! What can go wrong on a device.
 
-use crate::apple::AppleError;
+use crate::{apple::AppleError, supervised::SupervisedError};
 use ane_engine::{BindError, PlanError};
 use ane_ir::TensorType;
+use std::path::PathBuf;
 
 /// A device refused or failed.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +43,16 @@ pub enum DeviceError {
         /// The buffer's type.
         found: TensorType,
     },
+    /// The caller bound a buffer that another device allocated.
+    #[error(
+        "the buffer of port `{port}` belongs to another device; allocate it on this `{device}`"
+    )]
+    ForeignBuffer {
+        /// The port.
+        port: String,
+        /// The device.
+        device: &'static str,
+    },
     /// The caller copied the wrong number of elements.
     #[error("the buffer holds {expected} elements ({ty}), {found} were given")]
     Length {
@@ -74,12 +85,58 @@ pub enum DeviceError {
     /// The engine cannot bind the buffers.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The worker of a supervised device is gone, late, or says that its device failed.
+    #[error(transparent)]
+    Supervised(#[from] SupervisedError),
+    /// Another training has the engine.
+    #[error(
+        "another training{} uses this machine's engine: it holds the lock `{}`",
+        holder.map_or(String::new(), |pid| format!(" (process {pid})")),
+        path.display()
+    )]
+    EngineBusy {
+        /// Number of the other process, if it has written it.
+        holder: Option<u32>,
+        /// The lock.
+        path: PathBuf,
+    },
+    /// The lock of the engine cannot be taken.
+    #[error("cannot lock `{}`, which trainings take in turn", path.display())]
+    EngineLock {
+        /// The lock.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
     /// Apple's frameworks, or their stand-ins, refused or failed.
     #[error(transparent)]
     Apple(Box<AppleError>),
     /// The system cannot start the device's threads.
     #[error("cannot start threads")]
     Threads(#[source] std::io::Error),
+}
+
+impl DeviceError {
+    /// Whether the device itself failed, so that starting it again may help, and not its caller or the system.
+    pub fn is_fault(&self) -> bool {
+        match self {
+            Self::Unknown { .. }
+            | Self::NoSuchPort { .. }
+            | Self::PortBinding { .. }
+            | Self::PortType { .. }
+            | Self::ForeignBuffer { .. }
+            | Self::Length { .. }
+            | Self::Target { .. }
+            | Self::Unsupported { .. }
+            | Self::EngineBusy { .. }
+            | Self::EngineLock { .. }
+            | Self::Plan(_)
+            | Self::Bind(_)
+            | Self::Threads(_) => false,
+            Self::Apple(e) => e.is_fault(),
+            Self::Supervised(e) => e.is_fault(),
+        }
+    }
 }
 
 impl From<AppleError> for DeviceError {

@@ -29,14 +29,30 @@
 mod apple;
 mod buffer;
 mod device;
+mod engine_lock;
 mod error;
+mod hardware;
 mod null;
+mod power;
+#[cfg(target_os = "macos")]
+#[path = "power/macmon.rs"]
+mod power_source;
+#[cfg(not(target_os = "macos"))]
+#[path = "power/nowhere.rs"]
+mod power_source;
+pub mod probe;
 mod software;
+mod supervised;
+pub mod trial;
 
 pub use apple::{AppleError, AppleOptions, Detection, System, detect};
 pub use buffer::{Buffer, Layout};
 pub use device::{Bound, Counter, Counts, Device, Executable, Port};
+pub use engine_lock::EngineLock;
 pub use error::DeviceError;
+pub use hardware::Hardware;
+pub use power::{Power, PowerError, PowerMeter, PowerSource};
+pub use supervised::{MEMORY_VARIABLE, Supervised, SupervisedError, Supervision, Worker, serve};
 
 use ane_engine::{Pool, simd::Isa};
 use ane_ir::{Numerics, Route, Target};
@@ -88,6 +104,7 @@ pub const DEVICES: &[Entry] = &[apple::ENTRY, null::ENTRY, software::ENTRY];
 pub fn best() -> &'static str {
     let found = detect();
     let settings = Settings {
+        // The route only says which is tried first.
         target: Target::new(found.chip, Route::E5rt),
         ..Settings::default()
     };
@@ -104,13 +121,17 @@ pub fn best() -> &'static str {
 /// # Errors
 /// When there is none of that name, or it cannot be opened.
 pub fn open(name: &str, settings: &Settings) -> Result<Box<dyn Device>, DeviceError> {
+    (find(name)?.open)(settings)
+}
+
+/// The device called `name`; `auto` is the best there is.
+fn find(name: &str) -> Result<&'static Entry, DeviceError> {
     let name = if name == "auto" { best() } else { name };
-    let entry = DEVICES
+    DEVICES
         .iter()
         .find(|e| e.name == name)
         .ok_or_else(|| DeviceError::Unknown {
             name: name.to_owned(),
             known: DEVICES.iter().map(|e| e.name).collect(),
-        })?;
-    (entry.open)(settings)
+        })
 }

@@ -10,6 +10,7 @@ mod faults;
 mod ops;
 
 use ane_device::{AppleOptions, Device, DeviceError, Settings, open};
+use ane_engine::BindError;
 use ane_ir::{Chip, Graph, Route, Target, TensorType};
 use ane_mil::LegalGraph;
 use devices::{H16, allocate, apple, legal, scale, settings, software};
@@ -34,15 +35,38 @@ fn state_goes_back_and_forth_between_two_bindings_of_a_program() {
 }
 
 #[test]
-fn a_buffer_may_be_both_input_and_output() {
+fn outputs_in_place_of_inputs_are_refused_as_everywhere() {
     let programs = tempfile::tempdir().unwrap();
-    let device = apple(programs.path());
-    let program = device.compile(&scale(H16, 2)).unwrap();
-    let (a, _) = allocate(&*device, &TensorType::fp16([2, 32]));
-    let mut bound = program.bind(&[("x", &a), ("y", &a)]).unwrap();
-    a.copy_in(&[1.0; 64]).unwrap();
-    (0..4).for_each(|_| bound.execute().unwrap());
-    assert_eq!(a.copy_out(), [16.0; 64]);
+    for device in [apple(programs.path()), software(H16)] {
+        let program = device.compile(&scale(H16, 2)).unwrap();
+        let (a, _) = allocate(&*device, &TensorType::fp16([2, 32]));
+        let e = program.bind(&[("x", &a), ("y", &a)]).unwrap_err();
+        let DeviceError::Bind(BindError::Shared { output, other }) = e else {
+            panic!("{e}")
+        };
+        assert_eq!((&*output, &*other), ("y", "x"));
+    }
+}
+
+#[test]
+fn code_for_another_chip_is_made_only_when_that_was_named() {
+    let programs = tempfile::tempdir().unwrap();
+    // The stand-in has an H16; nothing here knows that, as with a chip that is newer than this program.
+    let h13 = Target::new(Chip::H13, Route::E5rt);
+    let mut settings = settings(h13, programs.path());
+    let run = |settings: &Settings| {
+        let device = open("apple", settings).unwrap();
+        let program = device.compile(&scale(h13, 2)).unwrap();
+        let (x, y) = allocate(&*device, &TensorType::fp16([2, 32]));
+        x.copy_in(&[1.5; 64]).unwrap();
+        let mut bound = program.bind(&[("x", &x), ("y", &y)])?;
+        bound.execute()?;
+        Ok::<_, DeviceError>(y.copy_out())
+    };
+    assert_eq!(run(&settings).unwrap(), [3.0; 64]);
+    settings.apple.chip_is_named = true;
+    let e = run(&settings).unwrap_err().to_string();
+    assert!(e.contains("compiled for h13, this machine has h16"), "{e}");
 }
 
 #[test]

@@ -5,6 +5,8 @@
 
 #[path = "apple_objc/alone.rs"]
 mod alone;
+#[path = "apple_objc/cycles.rs"]
+mod cycles;
 #[path = "apple_objc/faults.rs"]
 mod faults;
 #[path = "apple_objc/opening.rs"]

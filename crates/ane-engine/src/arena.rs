@@ -260,6 +260,48 @@ impl SharedBuffer {
     }
 }
 
+/// Buffers that one piece of work needs at the same time.
+#[derive(Debug)]
+pub(crate) struct Holds(Vec<(SharedBuffer, Access)>);
+
+impl Holds {
+    /// Every buffer once, for writing if anyone writes it.
+    ///
+    /// In one order for everybody, so that two that share buffers cannot wait for each other in a circle.
+    pub(crate) fn of<'a>(all: impl IntoIterator<Item = (&'a SharedBuffer, Access)>) -> Self {
+        let mut holds: Vec<(SharedBuffer, Access)> = Vec::new();
+        for (buffer, access) in all {
+            match holds.iter_mut().find(|(held, _)| held.same_as(buffer)) {
+                Some((_, held)) if access == Access::Write => *held = access,
+                Some(_) => {}
+                None => holds.push((buffer.clone(), access)),
+            }
+        }
+        holds.sort_by_key(|(buffer, _)| buffer.address());
+        Self(holds)
+    }
+
+    /// Waits for exclusive access to all of them.
+    pub(crate) fn take(&self) -> Held<'_> {
+        for (buffer, access) in &self.0 {
+            buffer.take(*access);
+        }
+        Held(self)
+    }
+}
+
+/// Exclusive access to several buffers until dropped.
+#[derive(Debug)]
+pub(crate) struct Held<'a>(&'a Holds);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        for (buffer, access) in &self.0.0 {
+            buffer.give_back(*access);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -322,6 +364,16 @@ mod tests {
         assert_eq!(*calls.lock().unwrap(), expected, "a loan is silent");
         assert!(a.owner::<Borrowed>().is_some());
         assert!(SharedBuffer::new(64).owner::<Borrowed>().is_none());
+    }
+
+    #[test]
+    fn a_buffer_that_work_needs_twice_is_taken_once_and_given_back() {
+        let (a, b) = (SharedBuffer::new(8), SharedBuffer::new(8));
+        let holds = Holds::of([(&a, Access::Read), (&b, Access::Read), (&a, Access::Write)]);
+        assert_eq!(holds.0.len(), 2);
+        drop(holds.take());
+        a.write(|bytes| bytes.fill(1));
+        b.write(|bytes| bytes.fill(1));
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod update;
 pub use update::{ForEach, MOST_STATE, Parameter, Strided, Update};
 
 use crate::{
-    arena::{Access, SharedBuffer},
+    arena::{Access, Holds, SharedBuffer},
     plan::{DType, JoinWork, Place, Plan, Port, Slot, Unit, Work},
     pool::{Job, Pool, Team},
     simd::{Isa, Kernel, Lanes, dispatch},
@@ -65,7 +65,7 @@ pub enum BindError {
 pub struct Bound {
     job: Arc<Execution>,
     as_job: AsJob,
-    holds: Vec<(SharedBuffer, Access)>,
+    holds: Holds,
 }
 
 struct AsJob(Arc<dyn Job>);
@@ -125,15 +125,8 @@ impl Plan {
                 a[at..at + elements.len()].copy_from_slice(elements);
             }
         });
-        let mut holds: Vec<(SharedBuffer, Access)> = Vec::new();
         let reads = inputs.iter().map(|b| (b, Access::Read));
-        for (b, access) in reads.chain(outputs.iter().map(|b| (b, Access::Write))) {
-            if !holds.iter().any(|(h, _)| h.same_as(b)) {
-                holds.push((b.clone(), access));
-            }
-        }
-        // One order for all executions, so that two that share buffers cannot wait for each other in a circle.
-        holds.sort_by_key(|(b, _)| b.start::<u8>() as usize);
+        let holds = Holds::of(reads.chain(outputs.iter().map(|b| (b, Access::Write))));
         let job = Arc::new(Execution {
             plan: self.clone(),
             arena,
@@ -189,13 +182,8 @@ impl Bound {
         for next in &self.job.next_task {
             next.store(0, Ordering::Relaxed);
         }
-        for (b, access) in &self.holds {
-            b.take(*access);
-        }
+        let _held = self.holds.take();
         pool.run(&self.as_job.0);
-        for (b, access) in &self.holds {
-            b.give_back(*access);
-        }
     }
 
     /// How many tasks each thread has run since binding.

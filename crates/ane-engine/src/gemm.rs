@@ -125,7 +125,8 @@ pub(crate) enum Source {
     F16(*const u16),
 }
 
-/// Packs `count` vectors of length `k` into one group `[k][width]`, the rest of the width zero.
+/// Packs `count` vectors of length `k` into one group `[k][width]`; the rest of the width is finite and means nothing,
+/// since the kernel stores no result of it.
 ///
 /// Vector `i`, element `p` is read at `i · stride + p · step`.
 pub(crate) struct Pack {

@@ -365,3 +365,23 @@ fn passes_that_feed_each_other_are_not_merged_into_one() {
         );
     }
 }
+
+#[test]
+fn a_largest_element_is_not_read_by_the_pass_that_finds_it() {
+    // With one element every shape is the same, so that the reader of the maximum looks elementwise.
+    let mut g = Graph::new();
+    let x = g.input("x", TensorType::fp16([1, 1])).unwrap();
+    let v = g.relu(x).unwrap();
+    let w = g.reduce_max(v, &[0, 1], true).unwrap();
+    let z = g.add(v, w).unwrap();
+    g.output("z", z).unwrap();
+    let options = Options {
+        numerics: Numerics::ieee(),
+        isa: Isa::detect(),
+    };
+    let x = Tensor {
+        ty: TensorType::fp16([1, 1]),
+        data: vec![1.5],
+    };
+    assert_eq!(run(&g, &[x], options, 1)[0].data, [3.0]);
+}

@@ -2,7 +2,8 @@
 //!
 //! Three boundaries of a program. [`print()`] writes a graph as MIL text beside a weight blob, [`parse()`] reads both back, and
 //! [`check`] decides whether a [`ane_ir::Target`] takes the graph at all, by [`RULES`] that each carry their evidence.
-//! Only `check` makes a [`LegalGraph`], and only a `LegalGraph` can be printed for a device.
+//! Only `check` makes a [`LegalGraph`] (and, for probes, [`check_except`]), and only a `LegalGraph` can be printed for a
+//! device.
 //!
 //! What this crate deliberately does not: change graphs (that is [`ane_ir::passes`]), run or compile anything, know any
 //! op (printer and parser work from names, operands and attributes; rules look for patterns).
@@ -36,7 +37,7 @@ pub mod rules;
 pub use blob::{
     BlobError, BlobReader, BlobSource, BlobWriter, DirectoryBlobs, MemoryBlobs, NoBlobs,
 };
-pub use legal::{LegalGraph, check};
+pub use legal::{LegalGraph, check, check_except};
 pub use parse::{ParseError, ParseErrorKind, Span, parse};
 pub use print::{Program, WEIGHTS_PATH, print, print_module};
 pub use rules::{Evidence, RULES, Rule, Violation};

@@ -2,12 +2,17 @@
 //!
 //! | variable | meaning | unset |
 //! |---|---|---|
+//! | `ANE_STANDIN_ANY_CHIP` | any value: programs for other chips run too | refused |
 //! | `ANE_STANDIN_CHIP` | the chip that the machine pretends to have, `h13` to `h17` | `h16` |
 //! | `ANE_STANDIN_FAULTS` | directory of planned [`Faults`] | no faults |
 //! | `ANE_STANDIN_LOG` | any value: reasons of errors go to standard error | silence |
+//! | `ANE_STANDIN_MAX_COMPILES` | programs that a process may compile | any number |
 //! | `ANE_STANDIN_MAX_LOADED` | programs that may be loaded at a time | 126 |
+//! | `ANE_STANDIN_MISALIGN` | any value: memory for the processor starts 16 bytes beside a multiple of 64 | at one |
 //! | `ANE_STANDIN_NUMERICS` | `ieee`, `pessimistic` or `silicon` | `ieee` |
 //! | `ANE_STANDIN_THREADS` | threads of the engine | one per processor |
+//! | `ANE_STANDIN_TMPDIR` | directory below which in-memory models have theirs | `TMPDIR` |
+//! | `ANE_STANDIN_WEIGHTS_HASH` | `data` or `offset`: what of a weight file names an in-memory model | `data` |
 //! | `ANE_TRAINER_ISA` | instruction set of the engine, as for the software device | the fastest |
 
 use crate::faults::{Faults, FaultsError};
@@ -55,6 +60,16 @@ impl NumericsKind {
     }
 }
 
+/// What of a weight file goes into the identifier of an in-memory model. The real framework takes the first value of a
+/// dictionary without order, which holds both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WeightsHash {
+    /// The bytes of the file.
+    Data,
+    /// The offset alone, so that other weights make no other model.
+    Offset,
+}
+
 /// A variable has a value that means nothing.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -82,12 +97,22 @@ pub enum EnvironmentError {
 pub struct Environment {
     /// The chip that the machine pretends to have.
     pub chip: Chip,
+    /// Whether programs that were compiled for another chip run, which they do not on hardware.
+    pub any_chip: bool,
+    /// Whether memory for the processor starts at no multiple of 64 bytes.
+    pub misalign: bool,
     /// The numeric policy.
     pub numerics: NumericsKind,
     /// Threads of the engine.
     pub threads: usize,
+    /// Programs that a process may compile.
+    pub max_compiles: Option<usize>,
     /// Programs that may be loaded at a time.
     pub max_loaded: usize,
+    /// Directory below which in-memory models have theirs.
+    pub temporary: PathBuf,
+    /// What of a weight file names an in-memory model.
+    pub weights_hash: WeightsHash,
     /// Instruction set of the engine.
     pub isa: Isa,
     /// What goes wrong, and when.
@@ -100,9 +125,14 @@ impl Default for Environment {
     fn default() -> Self {
         Self {
             chip: Chip::H16,
+            any_chip: false,
+            misalign: false,
             numerics: NumericsKind::Ieee,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
+            max_compiles: None,
             max_loaded: MAX_LOADED,
+            temporary: std::env::temp_dir(),
+            weights_hash: WeightsHash::Data,
             isa: Isa::detect(),
             faults: Faults::none(),
             log: false,
@@ -154,13 +184,28 @@ impl Environment {
         if let Some(number) = text("ANE_STANDIN_MAX_LOADED") {
             environment.max_loaded = positive("ANE_STANDIN_MAX_LOADED", &number)?;
         }
+        if let Some(number) = text("ANE_STANDIN_MAX_COMPILES") {
+            environment.max_compiles = Some(positive("ANE_STANDIN_MAX_COMPILES", &number)?);
+        }
+        if let Some(directory) = get("ANE_STANDIN_TMPDIR") {
+            environment.temporary = directory.into();
+        }
+        if let Some(name) = text("ANE_STANDIN_WEIGHTS_HASH") {
+            environment.weights_hash = match &*name {
+                "data" => WeightsHash::Data,
+                "offset" => WeightsHash::Offset,
+                _ => return Err(value("ANE_STANDIN_WEIGHTS_HASH", &name, "data or offset")),
+            };
+        }
         if let Some(name) = text("ANE_TRAINER_ISA") {
             environment.isa = Isa::from_str(&name)?;
         }
         if let Some(directory) = get("ANE_STANDIN_FAULTS") {
             environment.faults = Faults::directory(Path::new(&PathBuf::from(directory)))?;
         }
+        environment.any_chip = get("ANE_STANDIN_ANY_CHIP").is_some();
         environment.log = get("ANE_STANDIN_LOG").is_some();
+        environment.misalign = get("ANE_STANDIN_MISALIGN").is_some();
         Ok(environment)
     }
 
@@ -211,22 +256,31 @@ mod tests {
         let e = of(&[]).unwrap();
         assert_eq!((e.chip, e.max_loaded, e.log), (Chip::H16, 126, false));
         assert_eq!(e.numerics, NumericsKind::Ieee);
+        assert!(!e.any_chip && !e.misalign);
         assert_eq!(e.isa, Isa::detect());
     }
 
     #[test]
     fn every_variable_is_obeyed() {
         let e = of(&[
+            ("ANE_STANDIN_ANY_CHIP", "1"),
             ("ANE_STANDIN_CHIP", "h13g"),
             ("ANE_STANDIN_LOG", ""),
+            ("ANE_STANDIN_MAX_COMPILES", "5"),
             ("ANE_STANDIN_MAX_LOADED", "7"),
+            ("ANE_STANDIN_MISALIGN", "1"),
             ("ANE_STANDIN_NUMERICS", "pessimistic"),
             ("ANE_STANDIN_THREADS", "3"),
+            ("ANE_STANDIN_TMPDIR", "/there"),
+            ("ANE_STANDIN_WEIGHTS_HASH", "offset"),
             ("ANE_TRAINER_ISA", "portable"),
         ])
         .unwrap();
         assert_eq!((e.chip, e.max_loaded, e.threads), (Chip::H13, 7, 3));
-        assert!(e.log);
+        assert!(e.log && e.any_chip && e.misalign);
+        assert_eq!(e.max_compiles, Some(5));
+        assert_eq!(e.temporary, Path::new("/there"));
+        assert_eq!(e.weights_hash, WeightsHash::Offset);
         let target = "h13".parse().unwrap();
         assert_eq!(
             e.options(&target),
@@ -243,9 +297,11 @@ mod tests {
             ("ANE_STANDIN_CHIP", "m4"),
             ("ANE_STANDIN_CHIP", "software"),
             ("ANE_STANDIN_FAULTS", "/nowhere/at/all"),
+            ("ANE_STANDIN_MAX_COMPILES", "none"),
             ("ANE_STANDIN_MAX_LOADED", "0"),
             ("ANE_STANDIN_NUMERICS", "exact"),
             ("ANE_STANDIN_THREADS", "two"),
+            ("ANE_STANDIN_WEIGHTS_HASH", "both"),
             ("ANE_TRAINER_ISA", "mmx"),
         ] {
             let error = of(&[(variable, found)]).unwrap_err().to_string();

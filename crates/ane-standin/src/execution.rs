@@ -1,7 +1,13 @@
-//! A function with its buffers: executing, also in place, and damaging what came out.
+//! A function with its buffers: executing, and damaging what came out.
+//!
+//! What an engine does when an output is written to the buffer of an input is not known: the documented way to keep state
+//! is an output of one execution that is an input of the next. Binding such buffers is taken, as frameworks take it, and
+//! every execution then writes not-a-numbers, so that nobody relies on one reading.
 
 use ane_engine::{BindError, Bound, Plan, Pool, SharedBuffer};
 
+/// Byte of which outputs in place are full: every element of every floating-point type is not a number.
+const POISON: u8 = 0xff;
 /// Distance of the elements that [`Execution::corrupt`] damages.
 const DAMAGE_STRIDE: usize = 61;
 
@@ -9,8 +15,8 @@ const DAMAGE_STRIDE: usize = 61;
 #[derive(Debug)]
 pub struct Execution {
     bound: Bound,
-    /// Inputs whose buffer an output is written to: the buffer, the copy that the plan reads, and its size.
-    aside: Vec<(SharedBuffer, SharedBuffer, usize)>,
+    /// Buffers of inputs that outputs are written to, and the bytes of the inputs.
+    in_place: Vec<(SharedBuffer, usize)>,
     /// Output buffers and the bytes of their ports.
     outputs: Vec<(SharedBuffer, usize)>,
 }
@@ -22,19 +28,19 @@ impl Execution {
         outputs: &[SharedBuffer],
         threads: usize,
     ) -> Result<Self, BindError> {
-        let mut aside = Vec::new();
+        let mut in_place = Vec::new();
         let mut read = inputs.to_vec();
         for (port, input) in plan.inputs().iter().zip(&mut read) {
             let bytes = port.ty.bytes();
             // A buffer that is too small stays as it is: binding refuses it under its own name.
             if input.len() >= bytes && outputs.iter().any(|o| o.same_as(input)) {
-                let copy = SharedBuffer::new(bytes);
-                aside.push((std::mem::replace(input, copy.clone()), copy, bytes));
+                in_place.push((input.clone(), bytes));
+                *input = SharedBuffer::new(bytes);
             }
         }
         Ok(Self {
             bound: plan.bind(&read, outputs, threads)?,
-            aside,
+            in_place,
             outputs: plan
                 .outputs()
                 .iter()
@@ -44,15 +50,19 @@ impl Execution {
         })
     }
 
-    /// Computes the outputs from the inputs; an input whose buffer is an output's too is read before it is written.
+    /// Computes the outputs from the inputs. A buffer that is bound to both is full of not-a-numbers afterwards.
     ///
     /// # Panics
     /// When the pool has more threads than were said at binding.
     pub fn execute(&mut self, pool: &Pool) {
-        for (shared, copy, bytes) in &self.aside {
-            shared.read(|from| copy.write(|to| to.copy_from_slice(&from[..*bytes])));
-        }
         self.bound.execute(pool);
+        if self.in_place.is_empty() {
+            return;
+        }
+        let outputs = self.outputs.iter().chain(&self.in_place);
+        for (buffer, bytes) in outputs {
+            buffer.write(|to| to[..*bytes].fill(POISON));
+        }
     }
 
     /// Flips the highest bit of the exponent in every 61st fp16 element of every output.
@@ -103,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_may_be_input_and_output_of_one_execution() {
+    fn outputs_in_place_of_inputs_are_full_of_what_nobody_can_use() {
         let pool = Pool::new(2).unwrap();
         let swap = holding(8, [0.0, 1.0, 1.0, 0.0]);
         let (apart, z) = (holding(8, [0.0; 4]), holding(8, [0.0; 4]));
@@ -116,10 +126,10 @@ mod tests {
         )
         .unwrap();
         execution.execute(&pool);
-        assert_eq!(held(&state), [2.0, 1.0, 4.0, 3.0]);
-        assert_eq!(held(&z), [2.0, 4.0, 6.0, 8.0]);
-        execution.execute(&pool);
-        assert_eq!(held(&state), [1.0, 2.0, 3.0, 4.0]);
+        for output in [&state, &z] {
+            assert!(held(output).iter().all(|x| x.is_nan()));
+        }
+        assert_eq!(held(&swap), [0.0, 1.0, 1.0, 0.0]);
         let both = [apart.clone(), apart];
         assert!(matches!(
             Execution::new(&plan(), &[state, swap], &both, 2),

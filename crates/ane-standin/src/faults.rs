@@ -55,7 +55,8 @@ pub enum Fault {
     Geometry,
     /// Outputs keep what they held, and success is reported.
     Unwritten,
-    /// Some bits of the outputs are wrong, and success is reported.
+    /// Some bits of the outputs are wrong, and success is reported; at a load, what was compiled is found damaged from then
+    /// on.
     Corrupt,
     /// What the event takes or should give back is never given back.
     Leak,
@@ -89,7 +90,8 @@ impl Fault {
     /// Whether `event` can suffer it.
     pub fn fits(self, event: Event) -> bool {
         match self {
-            Self::Geometry | Self::Unwritten | Self::Corrupt => event == Event::Execute,
+            Self::Geometry | Self::Unwritten => event == Event::Execute,
+            Self::Corrupt => [Event::Load, Event::Execute].contains(&event),
             Self::Fail | Self::Crash | Self::Hang | Self::Leak => true,
         }
     }
@@ -151,7 +153,7 @@ impl FromStr for PlannedFault {
             .ok_or_else(|| format!("expected a number from 1, found `{number}`"))?;
         if !fault.fits(event) {
             return Err(format!(
-                "`{}` cannot happen at `{}`, only at `execute`",
+                "`{}` cannot happen at `{}`; at `execute` it can",
                 fault.name(),
                 event.name()
             ));

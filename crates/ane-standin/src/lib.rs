@@ -39,7 +39,7 @@ mod loaded;
 mod program;
 mod source;
 
-pub use environment::{Environment, EnvironmentError, NumericsKind, host_chip_of};
+pub use environment::{Environment, EnvironmentError, NumericsKind, WeightsHash, host_chip_of};
 pub use execution::Execution;
 pub use faults::{Event, Fault, FaultCounts, Faults, FaultsError, PlannedFault};
 pub use loaded::{Loaded, LoadedSlot, TooManyLoaded};

@@ -74,7 +74,8 @@ impl Function {
 
     /// Binds dense buffers to the ports, in port order, for a pool of up to `threads` threads.
     ///
-    /// A buffer may be larger than its port, be bound to several inputs, and be bound to one output besides.
+    /// A buffer may be larger than its port and be bound to several inputs. One that is bound to an output besides makes
+    /// every execution write not-a-numbers.
     ///
     /// # Errors
     /// When a buffer is missing or too small, or two outputs share one.

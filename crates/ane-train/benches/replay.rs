@@ -15,6 +15,7 @@ use ane_train::{
     fit::evaluate,
     loss::Loss,
     optim::{AdamW, OptimizerConfig},
+    recovery::Faults,
     schedule::Schedule,
     step::PlanKind,
 };
@@ -175,7 +176,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let last = &losses[losses.len().saturating_sub(LAST)..];
     let test = Arc::new(datasets.test);
     let everything: Vec<u32> = (0..u32::try_from(test.len())?).collect();
-    let result = evaluate(&mut trainer, &test, &everything)?;
+    let result = evaluate(&mut trainer, &test, &everything, &mut Faults::new(None))?;
     let report = serde_json::json!({
         "steps": losses.len(),
         "skipped": trainer.progress().skipped,

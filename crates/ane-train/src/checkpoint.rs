@@ -7,13 +7,13 @@
 
 use crate::{
     machine::Machine,
-    trainer::{Progress, StateTensor},
+    trainer::{Progress, State, StateTensor},
 };
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     fs::File,
     io::{self, Write},
     path::{Path, PathBuf},
@@ -60,7 +60,7 @@ pub struct Checkpoint {
     /// Counters and configuration.
     pub record: Record,
     /// State by name, in raw bits.
-    pub state: BTreeMap<String, StateTensor>,
+    pub state: State,
 }
 
 /// A checkpoint cannot be written or read.
@@ -258,7 +258,7 @@ fn decode(body: &[u8]) -> Result<Checkpoint, String> {
         .ok_or("no record in its metadata")?;
     let record = serde_json::from_str(record).map_err(|e| e.to_string())?;
     let tensors = SafeTensors::deserialize(body).map_err(|e| e.to_string())?;
-    let mut state = BTreeMap::new();
+    let mut state = State::new();
     for (name, view) in tensors.tensors() {
         let data = view.data();
         let tensor = match view.dtype() {
@@ -300,7 +300,9 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
             source,
         }
     };
-    let folder = path.parent().unwrap_or(Path::new("."));
+    // A bare name has an empty parent, which is no folder.
+    let folder = path.parent().filter(|f| !f.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new()
         .prefix(".writing-")
         .tempfile_in(folder)
@@ -379,7 +381,7 @@ mod tests {
                 best: Some((0.5, 1)),
                 machine: None,
             },
-            state: BTreeMap::from([
+            state: State::from([
                 (
                     "weight.0.weight".into(),
                     StateTensor::Fp32(vec![1.5, -0.0, f32::NAN]),

@@ -24,7 +24,7 @@ mod verify;
 use std::io;
 use std::path::PathBuf;
 
-pub use cache::CACHE_VARIABLE;
+pub use cache::{CACHE_VARIABLE, default_root};
 pub use catalog::{DatasetSpec, FileSpec, Normalisation, SplitSpec};
 pub use dataset::{Dataset, Datasets, Split, load};
 pub use event::FetchEvent;

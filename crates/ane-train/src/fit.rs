@@ -1,14 +1,16 @@
-//! The loop: epochs, validation, metrics, checkpoints, and stopping in good order.
+//! The loop: epochs, validation, metrics, checkpoints, stopping in good order, and going on after faults.
 
 use crate::{
     checkpoint::{Checkpoint, CheckpointError, EpochSums, Record, write_weights},
     data::{Batch, Collator, Dataset, Loader, Sampler},
     machine::Machine,
+    recovery::{Faults, Recovery},
     run_dir::RunDir,
-    trainer::{StepOutcome, Trainer, TrainerError},
+    trainer::{State, StepOutcome, Trainer, TrainerError},
 };
 use serde::Serialize;
 use std::{
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -33,6 +35,13 @@ pub enum Event {
     },
     /// An epoch ended.
     Epoch(EpochMetrics),
+    /// The device failed and was started again; steps after this one are repeated.
+    Fault {
+        /// The step of the snapshot from which the run goes on.
+        step: u64,
+        /// What happened.
+        message: String,
+    },
 }
 
 /// Metrics of an epoch; one line of `metrics.jsonl`.
@@ -83,6 +92,18 @@ pub enum FitError {
     /// The loader's thread could not be started.
     #[error("cannot start the loader's thread")]
     Loader(#[source] std::io::Error),
+    /// The device failed again and again.
+    #[error("gave up at step {step}; `{}` holds the run up to step {saved}", checkpoint.display())]
+    GaveUp {
+        /// The step that could not be passed.
+        step: u64,
+        /// Step of the last good checkpoint.
+        saved: u64,
+        /// The checkpoint.
+        checkpoint: PathBuf,
+        /// How often the device failed, and with what.
+        source: Box<TrainerError>,
+    },
     /// Gradients overflow at every loss scale, or the loss is not a number.
     #[error(
         "training diverged at step {step}: the loss is {loss}, and gradients overflow even at loss scale 1"
@@ -130,16 +151,61 @@ pub struct Fit {
     pub best: Option<(f64, u64)>,
     /// Steps between checkpoints within an epoch, if wanted.
     pub checkpoint_every: Option<u64>,
+    /// How faults of the device are survived; `None` where it cannot start again.
+    pub recovery: Option<Recovery>,
+}
+
+/// What a run goes back to after a fault, and how many there were.
+struct Safety {
+    faults: Faults,
+    snapshot: Option<Checkpoint>,
 }
 
 impl Fit {
     /// Trains to the end, or until `stop` is set, which is looked at between steps.
+    ///
+    /// Where the device can start again, a fault leads back to the last snapshot in memory; the repeated steps have the
+    /// same bits, and their events come again.
     ///
     /// # Errors
     /// When the device, a file or the optimisation itself fails; the last checkpoint is a good one.
     pub fn run(
         &mut self,
         stop: &AtomicBool,
+        report: &mut dyn FnMut(&Event),
+    ) -> Result<Ending, FitError> {
+        let mut safety = Safety {
+            faults: Faults::new(self.recovery),
+            snapshot: None,
+        };
+        if self.recovery.is_some() {
+            safety.snapshot = Some(self.snapshot()?);
+        }
+        loop {
+            let error = match self.steps(stop, &mut safety, report) {
+                Err(FitError::Trainer(e)) => e,
+                other => return other,
+            };
+            let Some(good) = &safety.snapshot else {
+                return Err(error.into());
+            };
+            let failed_at = self.trainer.progress().step;
+            let survived = safety.faults.survive(error, &mut self.trainer);
+            if let Err(e) = survived.and_then(|()| self.go_back(good, &mut safety.faults)) {
+                return Err(self.give_up(e, good, failed_at));
+            }
+            for message in safety.faults.take_messages() {
+                let step = good.record.progress.step;
+                report(&Event::Fault { step, message });
+            }
+        }
+    }
+
+    /// Takes steps until the end, a stop or an error.
+    fn steps(
+        &mut self,
+        stop: &AtomicBool,
+        safety: &mut Safety,
         report: &mut dyn FnMut(&Event),
     ) -> Result<Ending, FitError> {
         let loss = self.trainer.config().loss;
@@ -155,7 +221,8 @@ impl Fit {
         let mut clock = Clock::start(self.sums.examples);
         while self.position.0 < self.epochs {
             if stop.load(Ordering::Relaxed) {
-                self.checkpoint("last")?;
+                let snapshot = self.snapshot()?;
+                self.write("last", &snapshot)?;
                 return Ok(Ending::Interrupted);
             }
             let Some(batch) = loader.next_batch() else {
@@ -164,8 +231,17 @@ impl Fit {
                     expected: batches,
                 });
             };
-            let outcome = self.trainer.train_step(&batch)?;
             let (epoch, number) = batch.position;
+            let due = |every: Option<u64>| {
+                every.is_some_and(|n| (self.trainer.progress().step + 1).is_multiple_of(n))
+            };
+            let ends_epoch = number + 1 == batches;
+            let writes = due(self.checkpoint_every);
+            let snaps = due(self.recovery.map(|r| r.snapshot_every));
+            if ends_epoch || writes || snaps {
+                self.trainer.device().verify_next();
+            }
+            let outcome = self.trainer.train_step(&batch)?;
             let examples = batch.labels.len();
             if self.trainer.progress().loss_scale.has_diverged() {
                 return Err(FitError::Diverged {
@@ -173,6 +249,7 @@ impl Fit {
                     loss: outcome.loss,
                 });
             }
+            safety.faults.took_step(self.trainer.progress().step);
             if outcome.loss.is_finite() {
                 self.sums.loss += f64::from(outcome.loss) * examples as f64;
                 self.sums.correct += outcome.correct as u64;
@@ -185,19 +262,20 @@ impl Fit {
                 outcome,
                 examples,
             });
-            self.position = if number + 1 < batches {
-                (epoch, number + 1)
-            } else {
-                (epoch + 1, 0)
-            };
-            if self.position.1 == 0 {
+            if ends_epoch {
+                self.position = (epoch + 1, 0);
                 let speed = clock.speed(self.sums.examples);
-                self.end_epoch(outcome, speed, report)?;
+                self.end_epoch(outcome, speed, safety, report)?;
                 clock = Clock::start(0);
-            } else if let Some(every) = self.checkpoint_every
-                && self.trainer.progress().step.is_multiple_of(every)
-            {
-                self.checkpoint("last")?;
+                continue;
+            }
+            self.position = (epoch, number + 1);
+            if writes || snaps {
+                let snapshot = self.snapshot()?;
+                if writes {
+                    self.write("last", &snapshot)?;
+                }
+                safety.keep(snapshot);
             }
         }
         Ok(Ending::Finished)
@@ -207,13 +285,22 @@ impl Fit {
         &mut self,
         outcome: StepOutcome,
         images_per_second: f64,
+        safety: &mut Safety,
         report: &mut dyn FnMut(&Event),
     ) -> Result<(), FitError> {
         let n = self.sums.examples.max(1) as f64;
+        // All that is needed of the device comes before the first file is written, so that no line is written twice.
+        let mut snapshot = self.snapshot()?;
         let validation = if self.validation.is_empty() {
             None
         } else {
-            Some(evaluate(&mut self.trainer, &self.data, &self.validation)?)
+            let faults = &mut safety.faults;
+            let result = evaluate(&mut self.trainer, &self.data, &self.validation, faults)?;
+            for message in faults.take_messages() {
+                let step = self.trainer.progress().step;
+                report(&Event::Fault { step, message });
+            }
+            Some(result)
         };
         let progress = *self.trainer.progress();
         let metrics = EpochMetrics {
@@ -234,31 +321,74 @@ impl Fit {
             validation.is_some_and(|v| self.best.is_none_or(|(best, _)| v.accuracy > best));
         if let (true, Some(v)) = (better, validation) {
             self.best = Some((v.accuracy, metrics.epoch));
-            self.checkpoint("best")?;
         }
-        self.checkpoint("last")?;
+        snapshot.record = self.record();
+        if better {
+            self.write("best", &snapshot)?;
+        }
+        self.write("last", &snapshot)?;
+        safety.keep(snapshot);
         report(&Event::Epoch(metrics));
         Ok(())
     }
 
-    /// Writes the checkpoint `name` and the weights derived from it.
-    ///
-    /// # Errors
-    /// When a file cannot be written.
-    pub fn checkpoint(&self, name: &str) -> Result<(), CheckpointError> {
-        let checkpoint = Checkpoint {
-            record: Record {
-                config: self.config.clone(),
-                progress: *self.trainer.progress(),
-                position: self.position,
-                epoch_sums: self.sums,
-                best: self.best,
-                machine: Some(self.machine.clone()),
+    fn record(&self) -> Record {
+        Record {
+            config: self.config.clone(),
+            progress: *self.trainer.progress(),
+            position: self.position,
+            epoch_sums: self.sums,
+            best: self.best,
+            machine: Some(self.machine.clone()),
+        }
+    }
+
+    fn snapshot(&self) -> Result<Checkpoint, TrainerError> {
+        Ok(Checkpoint {
+            record: self.record(),
+            state: self.trainer.state()?,
+        })
+    }
+
+    /// Puts everything back to a snapshot.
+    fn go_back(&mut self, to: &Checkpoint, faults: &mut Faults) -> Result<(), TrainerError> {
+        faults.restore(&mut self.trainer, to.record.progress, &to.state)?;
+        self.position = to.record.position;
+        self.sums = to.record.epoch_sums;
+        self.best = to.record.best;
+        Ok(())
+    }
+
+    /// The end of a run whose device does not come back: what is in memory is saved.
+    fn give_up(&self, error: TrainerError, good: &Checkpoint, step: u64) -> FitError {
+        if let Err(e) = self.write("last", good) {
+            return e.into();
+        }
+        match error {
+            TrainerError::Device(_) | TrainerError::GaveUp { .. } => FitError::GaveUp {
+                step,
+                saved: good.record.progress.step,
+                checkpoint: self.run.checkpoint("last"),
+                source: Box::new(error),
             },
-            state: self.trainer.state(),
-        };
+            other => other.into(),
+        }
+    }
+
+    /// Writes the checkpoint `name` and the weights derived from it.
+    fn write(&self, name: &str, checkpoint: &Checkpoint) -> Result<(), CheckpointError> {
         checkpoint.write(&self.run.checkpoint(name))?;
-        write_weights(&self.run.weights(name), &self.trainer.weights())
+        let weights = self.trainer.weights_of(&checkpoint.state);
+        write_weights(&self.run.weights(name), &weights)
+    }
+}
+
+impl Safety {
+    /// Goes back to `snapshot` from now on.
+    fn keep(&mut self, snapshot: Checkpoint) {
+        if self.snapshot.is_some() {
+            self.snapshot = Some(snapshot);
+        }
     }
 }
 
@@ -297,22 +427,37 @@ pub struct Evaluation {
     pub examples: usize,
 }
 
-/// Evaluates `examples` of `data`, changing nothing.
+/// Evaluates `examples` of `data`, changing nothing; after a fault that is survived it goes on with the same batch.
 ///
 /// # Errors
-/// When the device fails.
+/// When the device fails for good.
 pub fn evaluate(
     trainer: &mut Trainer,
     data: &Arc<Dataset>,
     examples: &[u32],
+    faults: &mut Faults,
 ) -> Result<Evaluation, TrainerError> {
     let (loss_kind, size) = (trainer.config().loss, trainer.config().batch);
     let collator = Collator::new(data.clone(), size, loss_kind);
+    let progress = *trainer.progress();
+    let state = match faults.recovery() {
+        Some(_) => trainer.state()?,
+        None => State::new(),
+    };
     let mut batch = Batch::default();
     let (mut loss, mut correct) = (0.0, 0);
     for chunk in examples.chunks(size) {
         collator.fill(chunk, &mut batch);
-        let (l, c) = trainer.evaluate(&batch)?;
+        let (l, c) = loop {
+            match trainer.evaluate(&batch) {
+                Ok(result) => break result,
+                Err(e) => {
+                    faults.survive(e, trainer)?;
+                    faults.restore(trainer, progress, &state)?;
+                }
+            }
+        };
+        faults.got_further();
         loss += f64::from(l) * chunk.len() as f64;
         correct += c;
     }

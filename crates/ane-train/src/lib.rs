@@ -11,11 +11,14 @@ pub mod machine;
 pub mod nn;
 pub mod optim;
 pub mod placement;
+pub mod recovery;
 pub mod run_dir;
 pub mod schedule;
+pub mod selftest;
 pub mod step;
 mod trainer;
 
 pub use trainer::{
-    Progress, StateTensor, StepOutcome, Trainer, TrainerConfig, TrainerError, argmax, legalize,
+    NamedWeight, Progress, State, StateTensor, StepOutcome, Trainer, TrainerConfig, TrainerError,
+    argmax, legalize,
 };

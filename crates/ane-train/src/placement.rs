@@ -1,6 +1,6 @@
 //! What ran where: nodes, floating-point operations and bytes of a program, dispatches and compiles of its device.
 
-use ane_device::Counts;
+use ane_device::{Counts, Power};
 use ane_ir::{Graph, ops::Op};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -76,10 +76,13 @@ pub struct Placement {
     pub dispatches: u64,
     /// Training steps among them.
     pub train_steps: u64,
+    /// What Apple's engine drew during training, where that was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub power: Option<Power>,
 }
 
 impl Placement {
-    /// The report of a trainer.
+    /// The report of a trainer, without a measurement of power.
     pub fn of(trainer: &crate::Trainer, train_steps: u64) -> Self {
         let Counts {
             compiles,
@@ -100,6 +103,7 @@ impl Placement {
             compiles,
             dispatches,
             train_steps,
+            power: None,
         }
     }
 }

@@ -1,5 +1,9 @@
 //! A model in training on a device: buffers, bindings, the step and its state.
 
+mod state;
+
+pub use state::{NamedWeight, State, StateTensor};
+
 use crate::{
     data::Batch,
     loss::Loss,
@@ -65,6 +69,16 @@ pub enum TrainerError {
     /// The device failed.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// The device failed again and again.
+    #[error(
+        "the device failed {faults} times in a row without getting further, though it was started again each time"
+    )]
+    GaveUp {
+        /// How often.
+        faults: u32,
+        /// What it failed with at last.
+        source: DeviceError,
+    },
     /// Stored state does not fit the model.
     #[error(
         "the stored state has no tensor `{name}` of {expected} values, found {found}; it belongs to another model or plan"
@@ -124,15 +138,6 @@ pub struct Progress {
     pub skipped: u64,
     /// The loss scale.
     pub loss_scale: LossScale,
-}
-
-/// A tensor of state, as stored: raw bits.
-#[derive(Debug, Clone, PartialEq)]
-pub enum StateTensor {
-    /// fp16 bit patterns.
-    Fp16(Vec<u16>),
-    /// f32 numbers.
-    Fp32(Vec<f32>),
 }
 
 /// A model in training.
@@ -293,68 +298,6 @@ impl Trainer {
         self.progress.loss_scale = scale;
     }
 
-    /// Sets the weights, in PyTorch's layout; optimizer state stays as it is.
-    ///
-    /// # Errors
-    /// When a weight has another number of values.
-    pub fn set_weights(&mut self, weights: &[Vec<f32>]) -> Result<(), TrainerError> {
-        for (i, w) in weights.iter().enumerate() {
-            let p = &self.step.parameters[i];
-            if w.len() != p.shape.numel() {
-                return Err(TrainerError::State {
-                    name: p.name.clone(),
-                    expected: p.shape.numel(),
-                    found: w.len().to_string(),
-                });
-            }
-            if let Some(host) = &self.host {
-                host.state[i][0].write_f32(|m| m.copy_from_slice(w));
-                self.ports[&step::weight_port(p)].copy_in(w)?;
-                continue;
-            }
-            let (hi, lo): (Vec<f32>, Vec<f32>) = w.iter().map(|&x| pair::split(x)).unzip();
-            for (s, buffer) in self.step.state.iter().zip(&self.sets[self.current]) {
-                if s.parameter == i && s.role == "weight" {
-                    buffer.copy_in(if s.low { &lo } else { &hi })?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The weights in fp32, named as PyTorch does.
-    pub fn weights(&self) -> Vec<(String, Vec<usize>, Vec<f32>)> {
-        self.step
-            .parameters
-            .iter()
-            .enumerate()
-            .map(|(i, p)| {
-                let values = match &self.host {
-                    Some(host) => host.state[i][0].read_f32(<[f32]>::to_vec),
-                    None => self.pair_of(i),
-                };
-                (p.name.clone(), p.shape.dims().to_vec(), values)
-            })
-            .collect()
-    }
-
-    fn pair_of(&self, parameter: usize) -> Vec<f32> {
-        let part = |low: bool| {
-            self.step
-                .state
-                .iter()
-                .zip(&self.sets[self.current])
-                .find(|(s, _)| s.parameter == parameter && s.role == "weight" && s.low == low)
-                .map(|(_, b)| b.copy_out())
-                .expect("every weight is a pair")
-        };
-        part(false)
-            .into_iter()
-            .zip(part(true))
-            .map(|(hi, lo)| pair::join(hi, lo))
-            .collect()
-    }
-
     /// Writes a batch and its scalars to the device.
     fn upload(&self, batch: &Batch) -> Result<(), TrainerError> {
         self.ports[step::INPUT].copy_in_bits(&batch.x)?;
@@ -400,10 +343,18 @@ impl Trainer {
         }
     }
 
+    /// Starts the device again after a fault. State and counters must be restored before the next step.
+    ///
+    /// # Errors
+    /// When the device cannot do that, or fails again.
+    pub fn recover(&mut self) -> Result<(), TrainerError> {
+        Ok(self.device.recover()?)
+    }
+
     /// One training step: one dispatch.
     ///
     /// # Errors
-    /// When the device fails.
+    /// When the device fails; state and counters are not to be relied on then.
     pub fn train_step(&mut self, batch: &Batch) -> Result<StepOutcome, TrainerError> {
         let mut at = self.step_info();
         self.upload(batch)?;
@@ -412,6 +363,11 @@ impl Trainer {
         }
         self.bound[self.current].execute()?;
         let mut overflow = !LossScale::accepts(self.scalar(step::LARGEST_GRADIENT));
+        if self.host.is_none() {
+            overflow |= !self.scalar(step::LARGEST_STATE).is_finite();
+        }
+        let loss = self.scalar(step::LOSS);
+        let correct = self.correct(batch);
         let mut grad_norm = None;
         match &self.host {
             Some(host) if !overflow => {
@@ -423,17 +379,14 @@ impl Trainer {
                 }
                 host.update.apply(&self.pool, &at);
             }
-            Some(_) => {}
-            None => {
-                overflow |= !self.scalar(step::LARGEST_STATE).is_finite();
-                if !overflow {
-                    self.current = 1 - self.current;
-                }
-            }
+            None if !overflow => self.current = 1 - self.current,
+            _ => {}
         }
+        // What was read above, gradients included, may have come from a device that is lost.
+        self.device.health()?;
         let outcome = StepOutcome {
-            loss: self.scalar(step::LOSS),
-            correct: self.correct(batch),
+            loss,
+            correct,
             overflow,
             lr: at.lr,
             loss_scale: self.progress.loss_scale.get(),
@@ -459,7 +412,9 @@ impl Trainer {
             self.upload_fused_scalars(&self.step_info())?;
         }
         self.bound[self.current].execute()?;
-        Ok((self.scalar(step::LOSS), self.correct(batch)))
+        let result = (self.scalar(step::LOSS), self.correct(batch));
+        self.device.health()?;
+        Ok(result)
     }
 
     /// Logits [B, K] of the last batch.
@@ -491,98 +446,6 @@ impl Trainer {
             .filter(|(label, row)| argmax(row) == usize::from(**label))
             .count()
     }
-
-    /// Everything a resumed run needs besides [`Progress`], by name, in raw bits.
-    pub fn state(&self) -> BTreeMap<String, StateTensor> {
-        let mut all = BTreeMap::new();
-        if let Some(host) = &self.host {
-            let names = self.config.optimizer.as_dyn().state();
-            for (p, buffers) in self.step.parameters.iter().zip(&host.state) {
-                for (role, b) in std::iter::once("weight")
-                    .chain(names.iter().copied())
-                    .zip(buffers)
-                {
-                    let values = b.read_f32(|x| x[..p.shape.numel()].to_vec());
-                    all.insert(state_name(role, &p.name), StateTensor::Fp32(values));
-                }
-            }
-            return all;
-        }
-        for (s, b) in self.step.state.iter().zip(&self.sets[self.current]) {
-            let p = &self.step.parameters[s.parameter];
-            let bits = b
-                .copy_out_bytes()
-                .as_chunks::<2>()
-                .0
-                .iter()
-                .map(|c| u16::from_le_bytes(*c))
-                .collect();
-            let part = if s.low { "lo" } else { "hi" };
-            all.insert(
-                format!("{}.{part}", state_name(s.role, &p.name)),
-                StateTensor::Fp16(bits),
-            );
-        }
-        all
-    }
-
-    /// Continues from stored state.
-    ///
-    /// # Errors
-    /// When a tensor is missing or has another size; nothing is changed then.
-    pub fn restore(
-        &mut self,
-        progress: Progress,
-        state: &BTreeMap<String, StateTensor>,
-    ) -> Result<(), TrainerError> {
-        let own = self.state();
-        for (name, tensor) in &own {
-            let (expected, found) = match (tensor, state.get(name)) {
-                (StateTensor::Fp16(a), Some(StateTensor::Fp16(b))) => (a.len(), Some(b.len())),
-                (StateTensor::Fp32(a), Some(StateTensor::Fp32(b))) => (a.len(), Some(b.len())),
-                (StateTensor::Fp16(a), _) => (a.len(), None),
-                (StateTensor::Fp32(a), _) => (a.len(), None),
-            };
-            if found != Some(expected) {
-                return Err(TrainerError::State {
-                    name: name.clone(),
-                    expected,
-                    found: found.map_or("none".into(), |n| n.to_string()),
-                });
-            }
-        }
-        if let Some(host) = &self.host {
-            let names = self.config.optimizer.as_dyn().state();
-            for (p, buffers) in self.step.parameters.iter().zip(&host.state) {
-                for (role, b) in std::iter::once("weight")
-                    .chain(names.iter().copied())
-                    .zip(buffers)
-                {
-                    if let Some(StateTensor::Fp32(x)) = state.get(&state_name(role, &p.name)) {
-                        b.write_f32(|out| out[..x.len()].copy_from_slice(x));
-                        if role == "weight" {
-                            self.ports[&step::weight_port(p)].copy_in(x)?;
-                        }
-                    }
-                }
-            }
-        } else {
-            for (s, b) in self.step.state.iter().zip(&self.sets[self.current]) {
-                let p = &self.step.parameters[s.parameter];
-                let part = if s.low { "lo" } else { "hi" };
-                let name = format!("{}.{part}", state_name(s.role, &p.name));
-                if let Some(StateTensor::Fp16(x)) = state.get(&name) {
-                    b.copy_in_bits(x)?;
-                }
-            }
-        }
-        self.progress = progress;
-        Ok(())
-    }
-}
-
-fn state_name(role: &str, parameter: &str) -> String {
-    format!("{role}.{parameter}")
 }
 
 fn pairs(ports: &BTreeMap<String, Buffer>) -> Vec<(&str, &Buffer)> {

@@ -117,14 +117,14 @@ fn a_skipped_step_and_a_restored_state_cost_no_dispatch_of_their_own() {
     let mut batch = Batch::default();
     Collator::new(dataset(), BATCH, LOSS).fill(&[3, 1, 4], &mut batch);
     everywhere(|mut trainer, name| {
-        let (progress, state) = (*trainer.progress(), trainer.state());
+        let (progress, state) = (*trainer.progress(), trainer.state().unwrap());
         let good = batch.x.clone();
         // fp16 60,000: its products overflow.
         batch.x.fill(0x7B53);
         assert!(trainer.train_step(&batch).unwrap().overflow, "{name}");
         batch.x = good;
         trainer.restore(progress, &state).unwrap();
-        trainer.weights();
+        trainer.weights().unwrap();
         trainer.train_step(&batch).unwrap();
         assert_eq!(trainer.device().counts(), counts(2), "{name}");
     });
@@ -150,6 +150,7 @@ fn a_run_dispatches_its_steps_and_its_evaluations_and_compiles_once() {
             sums: EpochSums::default(),
             best: None,
             checkpoint_every: Some(3),
+            recovery: None,
         };
         let ending = fit.run(&AtomicBool::new(false), &mut |_| {}).unwrap();
         assert_eq!(ending, Ending::Finished);

@@ -2,6 +2,9 @@
 
 pub(crate) mod data;
 pub(crate) mod devices;
+pub(crate) mod doctor;
 pub(crate) mod eval;
 pub(crate) mod inspect;
+pub(crate) mod selftest;
 pub(crate) mod train;
+pub(crate) mod worker;

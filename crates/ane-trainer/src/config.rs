@@ -1,7 +1,7 @@
 //! The configuration of a run: flags over defaults, or over a checkpoint's.
 
 use crate::failure::Failure;
-use ane_device::{Device, Settings};
+use ane_device::Settings;
 use ane_engine::{Pool, simd::Isa};
 use ane_ir::{Numerics, Route, Target};
 use ane_train::{
@@ -146,24 +146,15 @@ impl RunConfig {
         })
     }
 
-    /// Opens the device.
-    pub(crate) fn open_device(
-        &self,
-        pool: &Arc<Pool>,
-        isa: Isa,
-    ) -> Result<Box<dyn Device>, Failure> {
-        let settings = Settings {
+    /// What the device is opened with.
+    pub(crate) fn settings(&self, pool: &Arc<Pool>, isa: Isa) -> Result<Settings, Failure> {
+        Ok(Settings {
             target: self.target()?,
             numerics: self.numerics()?,
             isa,
             pool: Some(pool.clone()),
             ..Settings::default()
-        };
-        let device = ane_device::open(&self.device, &settings)?;
-        for note in device.notes() {
-            eprintln!("warning: {note}");
-        }
-        Ok(device)
+        })
     }
 
     /// What another configuration has otherwise, a line per field.

@@ -1,6 +1,6 @@
 //! Errors at the edge: what went wrong, why, and what to do.
 
-use ane_device::DeviceError;
+use ane_device::{DeviceError, SupervisedError};
 use ane_train::{TrainerError, checkpoint::CheckpointError, data::DataError, fit::FitError};
 use miette::Diagnostic;
 use std::{error::Error, process::ExitCode};
@@ -86,12 +86,28 @@ impl From<DataError> for Failure {
 
 impl From<DeviceError> for Failure {
     fn from(e: DeviceError) -> Self {
-        Self::of(e, Some("`ane-trainer devices` lists what there is".into()))
+        let help = match &e {
+            DeviceError::EngineBusy { .. } => {
+                "wait for it, or pass --share-engine if both may run at once"
+            }
+            DeviceError::Supervised(SupervisedError::Deadline { .. }) => {
+                "pass a longer --deadline if the device is only slow"
+            }
+            DeviceError::Supervised(SupervisedError::Differs { .. }) => {
+                "try another --route, and report it"
+            }
+            _ => "`ane-trainer devices` lists what there is",
+        };
+        Self::of(e, Some(help.into()))
     }
 }
 
 impl From<TrainerError> for Failure {
     fn from(e: TrainerError) -> Self {
+        let e = match e {
+            TrainerError::Device(e) => return e.into(),
+            other => other,
+        };
         let help = match &e {
             TrainerError::Illegal { violations, .. } => {
                 violations.first().map(|v| v.help.to_string())
@@ -107,6 +123,10 @@ impl From<FitError> for Failure {
         match e {
             FitError::Trainer(e) => e.into(),
             FitError::Checkpoint(e) => e.into(),
+            FitError::GaveUp { .. } => Self::of(
+                e,
+                Some("`ane-trainer train --resume RUN` goes on from there, when the device works again".into()),
+            ),
             FitError::Diverged { .. } => Self::of(
                 e,
                 Some("lower --lr, add --max-norm 1, or use --schedule cosine; the last good checkpoint is kept".into()),

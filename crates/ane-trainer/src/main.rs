@@ -7,7 +7,9 @@
 mod commands;
 mod config;
 mod failure;
+mod isolated;
 mod progress;
+mod supervision;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -32,6 +34,13 @@ enum Command {
     Data(commands::data::Args),
     /// List devices and targets
     Devices,
+    /// Say what there is to run on, what is missing, and what a chip does that is only assumed
+    Doctor(commands::doctor::Args),
+    /// Compare every op and the training step on a device with the software engine
+    Selftest(commands::selftest::Args),
+    /// Run a device for a training in another process
+    #[command(hide = true)]
+    Worker,
 }
 
 fn main() -> ExitCode {
@@ -42,6 +51,9 @@ fn main() -> ExitCode {
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Data(args) => commands::data::run(&args),
         Command::Devices => commands::devices::run(),
+        Command::Doctor(args) => commands::doctor::run(&args),
+        Command::Selftest(args) => commands::selftest::run(&args),
+        Command::Worker => commands::worker::run(),
     };
     match outcome {
         Ok(code) => code,

@@ -74,6 +74,16 @@ impl Progress {
                     ));
                 }
             }
+            Event::Fault { step, message } => {
+                let line = format!("{message}; started again, going on from step {step}");
+                match &self.bar {
+                    Some(bar) => {
+                        bar.println(line);
+                        bar.set_position(*step);
+                    }
+                    None => eprintln!("{line}"),
+                }
+            }
             Event::Epoch(m) => {
                 let line = epoch_line(m, self.epochs);
                 match &self.bar {

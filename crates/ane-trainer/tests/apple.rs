@@ -22,6 +22,8 @@ fn ane_trainer(arguments: &[&str]) -> Command {
 fn train(out: &Path, device: &[&str], plan: &str) -> Command {
     let mut c = ane_trainer(&["train", "--model", "784-24-10", "--batch", "2000"]);
     c.args(["--epochs", "1", "--seed", "3", "--plan", plan]);
+    // Tests run at the same time.
+    c.arg("--share-engine");
     c.args(device).arg("--out").arg(out);
     c.env("ANE_TRAINER_PROGRAMS", out.with_extension("programs"));
     c
@@ -79,7 +81,13 @@ fn a_run_says_that_a_framework_was_replaced() {
 #[test]
 fn devices_says_what_can_be_opened_and_why_the_rest_cannot() {
     let listed = said(&ane_trainer(&["devices"]).output().unwrap());
+    let opened = listed.matches("can be opened").count();
     assert!(listed.contains("e5rt     can be opened"), "{listed}");
+    assert_eq!(opened, 1, "another route was opened instead: {listed}");
+    assert!(
+        listed.contains("route `client` cannot be taken"),
+        "{listed}"
+    );
     assert!(listed.contains("ANE_TRAINER_ESPRESSO replaces"), "{listed}");
     let plain = Command::new(env!("CARGO_BIN_EXE_ane-trainer"))
         .arg("devices")
@@ -163,7 +171,9 @@ fn a_refused_program_is_kept_and_can_be_inspected() {
     let dir = tempfile::tempdir().unwrap();
     let faults = dir.path().join("faults");
     std::fs::create_dir(&faults).unwrap();
-    std::fs::write(faults.join("plan"), "compile 1 fail").unwrap();
+    // A worker is started twice more before the refusal is believed.
+    let refusals = "compile 1 fail\ncompile 2 fail\ncompile 3 fail";
+    std::fs::write(faults.join("plan"), refusals).unwrap();
     let out = dir.path().join("run");
     let failed = train(&out, &["--device", "apple", "--target", "h16"], "split")
         .env("ANE_STANDIN_FAULTS", &faults)

@@ -26,12 +26,15 @@ fn train(device: &str, route: &str, plan: &str, out: &Path, temporary: &Path) ->
         .env("ANE_TRAINER_NEURALENGINE", library())
         .env("ANE_TRAINER_IOSURFACE", library())
         .env("ANE_TRAINER_PROGRAMS", temporary.join("programs"))
+        .env("ANE_TRAINER_LOCK", temporary.join("lock"))
         .env("TMPDIR", temporary)
         .stdin(Stdio::null())
         .output()
         .unwrap();
     let errors = String::from_utf8_lossy(&done.stderr);
     assert!(done.status.success(), "{device} {route} {plan}: {errors}");
+    let is_silent = !errors.contains("cannot be taken");
+    assert!(is_silent, "another route was taken: {errors}");
     [
         "checkpoints/best.safetensors",
         "checkpoints/last.safetensors",

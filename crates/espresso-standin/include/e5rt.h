@@ -82,7 +82,7 @@ int64_t e5rt_execution_stream_operation_release(void **object);
 int64_t e5rt_io_port_bind_buffer_object(void *port, void *buffer);
 int64_t e5rt_io_port_release(void **object);
 
-/* Buffers: dense memory. */
+/* Buffers: dense memory. There is none before something was compiled, and its address need not be a multiple of anything. */
 int64_t e5rt_buffer_object_alloc(void **out, uint64_t size, uint32_t type);
 int64_t e5rt_buffer_object_get_data_ptr(void *buffer, void **out);
 int64_t e5rt_buffer_object_get_size(void *buffer, uint64_t *out);

@@ -1,7 +1,8 @@
 //! Buffer objects: memory that ports are bound to and that the caller reads and writes through its address.
 //!
 //! Types are 0 (processor), 1 (not known) and 2 (IOSurface); all are ordinary memory here. An IOSurface starts and ends
-//! at a multiple of 16 KiB, the others at one of 64 bytes. Memory is zero at first. It stays while the handle lives or a
+//! at a multiple of 16 KiB, the others at one of 64 bytes, which nothing promises: the environment can move memory of type
+//! 0 beside it. In a process that has compiled nothing the framework's allocator is said to crash; here it refuses. Memory is zero at first. It stays while the handle lives or a
 //! port is bound to it; the caller must not touch it while an execution that it is bound to runs.
 
 use crate::{
@@ -9,7 +10,7 @@ use crate::{
     handles::{Handle, Kind},
     runtime::Runtime,
 };
-use ane_engine::{Foreign, SharedBuffer};
+use ane_engine::{Access, Foreign, SharedBuffer};
 use std::{
     alloc::{Layout, alloc_zeroed, dealloc},
     ptr::NonNull,
@@ -17,8 +18,12 @@ use std::{
 
 /// Alignment of processor memory.
 const LINE: usize = 64;
+/// Distance from it when memory is to be misaligned.
+const BESIDE: usize = 16;
 /// Alignment of surfaces.
 const PAGE: usize = 16 * 1024;
+/// Number of the type that is memory of the processor.
+const PROCESSOR: u32 = 0;
 /// Number of the first type that does not exist.
 const TYPES: u32 = 3;
 /// Number of the type that is an IOSurface.
@@ -51,6 +56,8 @@ struct Memory {
     start: Address,
     layout: Layout,
     size: usize,
+    /// Where callers see the memory when that is beside a multiple of 64 bytes; the engine works on the memory at `start`.
+    beside: Option<Box<Self>>,
 }
 
 impl Memory {
@@ -67,7 +74,27 @@ impl Memory {
             start: Address(start),
             layout,
             size,
+            beside: None,
         })
+    }
+
+    /// Memory that callers see beside a multiple of 64 bytes.
+    fn misaligned(size: usize) -> Result<Self, E5rtError> {
+        let mut memory = Self::new(size, LINE)?;
+        let larger = size.checked_add(BESIDE);
+        let larger =
+            larger.ok_or_else(|| E5rtError::value("size", size, "1 to what memory there is"))?;
+        memory.beside = Some(Box::new(Self::new(larger, LINE)?));
+        Ok(memory)
+    }
+
+    /// Where callers see the memory.
+    fn seen(&self) -> Address {
+        match &self.beside {
+            // SAFETY: that memory is larger by so many bytes.
+            Some(beside) => Address(unsafe { beside.start.0.add(BESIDE) }),
+            None => self.start,
+        }
     }
 }
 
@@ -88,21 +115,54 @@ unsafe impl Foreign for Memory {
     fn bytes(&self) -> usize {
         self.size
     }
+
+    fn begin(&self, _: Access) {
+        if self.beside.is_some() {
+            // SAFETY: both have `size` bytes and do not overlap; access is exclusive.
+            unsafe {
+                self.start
+                    .0
+                    .copy_from_nonoverlapping(self.seen().0, self.size);
+            }
+        }
+    }
+
+    fn end(&self, access: Access) {
+        if self.beside.is_some() && access == Access::Write {
+            // SAFETY: as above.
+            unsafe {
+                self.seen()
+                    .0
+                    .copy_from_nonoverlapping(self.start.0, self.size);
+            }
+        }
+    }
 }
 
 impl Runtime {
     /// Memory of `size` bytes.
     ///
     /// # Errors
-    /// When there is no such type, the size is 0, or there is no memory left.
+    /// When there is no such type, the size is 0, nothing was compiled yet, or there is no memory left.
     pub fn buffer_alloc(&self, size: u64, kind: u32) -> Result<Handle, E5rtError> {
         if kind >= TYPES {
             return Err(E5rtError::value("type", kind, "0, 1 or 2"));
         }
         let bytes = usize::try_from(size)
             .map_err(|_| E5rtError::value("size", size, "a size of this machine"))?;
-        let memory = Memory::new(bytes, if kind == IOSURFACE { PAGE } else { LINE })?;
-        let start = memory.start;
+        if bytes == 0 {
+            return Err(E5rtError::value("size", size, "1 to what memory there is"));
+        }
+        if !self.is_warm() {
+            let reason = "nothing was compiled yet, and the framework's allocator crashes then";
+            return Err(E5rtError::order("allocate a buffer", reason));
+        }
+        let memory = match kind {
+            IOSURFACE => Memory::new(bytes, PAGE)?,
+            PROCESSOR if self.environment.misalign => Memory::misaligned(bytes)?,
+            _ => Memory::new(bytes, LINE)?,
+        };
+        let start = memory.seen();
         Ok(self.handles.insert(Buffer {
             shared: SharedBuffer::foreign(Box::new(memory)),
             start,

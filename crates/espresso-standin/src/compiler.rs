@@ -6,7 +6,7 @@
 //! for the processor too. A program that the chip refuses is compiled for the processor when the mask has another bit
 //! beside 4, as reported of the framework, and is an error when it has not. The mask is 7 when nothing is said.
 //!
-//! `TargetArchitecture=hNN` chooses the chip. An unknown architecture is silently the machine's own, as reported.
+//! `TargetArchitecture=hNN` chooses the chip, whose code another chip does not run. An unknown architecture is silently the machine's own, as reported.
 //!
 //! With a cache location, a compiled program is kept in a bundle there and taken from it while text, weights and target
 //! are the same, unless recompilation is forced. Only real compilations are counted, and can be made to fail.
@@ -109,6 +109,8 @@ impl Kind for Library {
 #[derive(Debug)]
 pub(crate) struct ProgramFunction {
     pub(crate) function: Function,
+    /// The chip that it was compiled for; none when it runs on the processor.
+    pub(crate) chip: Option<Chip>,
     pub(crate) load: LoadState,
 }
 
@@ -122,7 +124,8 @@ impl Kind for RetainedFunction {
 
 impl Library {
     fn new(program: &Program) -> Self {
-        let counted = program.target().is_chip();
+        let target = program.target();
+        let chip = target.is_chip().then_some(target.chip);
         let functions = program.functions().iter();
         Self {
             names: functions
@@ -133,7 +136,8 @@ impl Library {
                 .map(|f| {
                     Arc::new(ProgramFunction {
                         function: f.clone(),
-                        load: LoadState::new(counted),
+                        chip,
+                        load: LoadState::new(chip.is_some()),
                     })
                 })
                 .collect(),
@@ -320,6 +324,7 @@ impl Runtime {
             for target in &targets {
                 let bundle = bundle::path(cache, &source, target);
                 if let Ok(program) = bundle::open(&bundle, &self.environment) {
+                    self.warmed_up();
                     return Ok(self.handles.insert(Library::new(&program)));
                 }
             }
@@ -331,8 +336,13 @@ impl Runtime {
             });
         }
         leak(fault);
+        let most = self.environment.max_compiles;
+        if most.is_some_and(|most| self.compiled() >= most as u64) {
+            return Err(E5rtError::Exhausted("compilations"));
+        }
         let program = self.compile_for_first(&source, &targets)?;
         self.count_compilation();
+        self.warmed_up();
         if let Some(cache) = &compiler.cache {
             bundle::write(cache, &source, program.target())?;
         }

@@ -105,6 +105,14 @@ pub enum E5rtError {
     /// The system has no threads or memory left. Code 15.
     #[error("the system has no {0} left")]
     Exhausted(&'static str),
+    /// A program for another chip. Code 17.
+    #[error("the program was compiled for {chip}, this machine has {host}")]
+    Architecture {
+        /// What it was compiled for.
+        chip: ane_ir::Chip,
+        /// What there is.
+        host: ane_ir::Chip,
+    },
     /// A bug of the stand-in. Code 16.
     #[error("the stand-in panicked, which is a bug in it")]
     Panic,
@@ -130,6 +138,7 @@ impl E5rtError {
             Self::Environment(_) => 14,
             Self::Exhausted(_) => 15,
             Self::Panic => 16,
+            Self::Architecture { .. } => 17,
         }
     }
 

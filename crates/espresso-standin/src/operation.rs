@@ -7,8 +7,12 @@
 //! A port is bound to a buffer, and may be bound anew while the operation is in no stream. Encoding needs every port
 //! bound. An operation that was in a stream before must be prepared before it is encoded into another, or into the same
 //! one after a reset; `prepare_op_for_encode` refuses one that was never encoded ("Op has not been encoded and hence
-//! cannot be reset to 'ReadyForEncode'", aneforge). A buffer may be bound to an output and to inputs of the same
-//! operation: inputs are read before outputs are written.
+//! cannot be reset to 'ReadyForEncode'", aneforge). A buffer that is bound to an output and to an input of the same
+//! operation is full of not-a-numbers after an execution, and so are the other outputs: only an output that is the input
+//! of another operation is documented.
+//!
+//! A program that was compiled for another chip is refused when an operation is made of it, unless the environment lets
+//! every chip's programs run.
 
 use crate::{
     buffer::Buffer,
@@ -296,12 +300,19 @@ impl Runtime {
     /// An operation, which loads its function if that is not loaded.
     ///
     /// # Errors
-    /// When the handle is not that of operation options, or no more programs can be loaded.
+    /// When the handle is not that of operation options, the program is for another chip, or no more programs can be
+    /// loaded.
     pub fn operation_create(&self, options: Handle) -> Result<Handle, E5rtError> {
         let options = self.handles.get::<OperationOptions>(options)?;
         let function = options.function.clone();
+        let host = self.environment.chip;
+        if let Some(chip) = function.chip.filter(|&chip| chip != host)
+            && !self.environment.any_chip
+        {
+            return Err(E5rtError::Architecture { chip, host });
+        }
         let fault = self.environment.faults.at(Event::Load).map(Fault::act);
-        if fault == Some(Fault::Fail) {
+        if matches!(fault, Some(Fault::Fail | Fault::Corrupt)) {
             return Err(E5rtError::Planned { event: Event::Load });
         }
         let slot = function.load.load(&self.loaded)?;

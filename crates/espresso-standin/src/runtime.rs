@@ -8,7 +8,7 @@ use ane_engine::Pool;
 use ane_standin::{Environment, EnvironmentError, Fault, Loaded};
 use std::sync::{
     Arc, OnceLock,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 /// What a leak takes, so that it can be measured.
@@ -22,6 +22,8 @@ pub struct Runtime {
     pub(crate) loaded: Loaded,
     pub(crate) handles: Handles,
     compiled: AtomicU64,
+    /// Whether a compiler has returned a library.
+    warm: AtomicBool,
 }
 
 impl Runtime {
@@ -36,6 +38,7 @@ impl Runtime {
             loaded: Loaded::new(environment.max_loaded),
             handles: Handles::default(),
             compiled: AtomicU64::new(0),
+            warm: AtomicBool::new(false),
             environment,
         })
     }
@@ -76,6 +79,15 @@ impl Runtime {
 
     pub(crate) fn count_compilation(&self) {
         self.compiled.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether a compiler has returned a library, without which there is no memory.
+    pub fn is_warm(&self) -> bool {
+        self.warm.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn warmed_up(&self) {
+        self.warm.store(true, Ordering::Relaxed);
     }
 
     /// Takes back a handle of kind `T`.

@@ -192,8 +192,24 @@ fn a_block_that_would_not_outlive_the_call_is_refused() {
     }
 }
 
+/// Without which there is no memory.
+fn compile_something() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("model.mil");
+    let text = "program(1.3) {
+        func main<ios18>(tensor<fp16, [1, 32]> x) {
+            tensor<fp16, [1, 32]> y = abs(x = x);
+        } -> (y);
+    }";
+    std::fs::write(&path, text).unwrap();
+    let r = espresso_standin::Runtime::global().unwrap();
+    let (compiler, options) = (r.compiler_create(None).unwrap(), r.options_create());
+    r.compile(compiler, &path, options).unwrap();
+}
+
 #[test]
 fn memory_is_where_its_address_says_and_zero_at_first() {
+    compile_something();
     let (mut buffer, mut start, mut size) = (null_mut(), null_mut(), 0);
     // SAFETY: the variables are locals; the memory has the size that was asked for.
     unsafe {

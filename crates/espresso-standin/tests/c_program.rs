@@ -148,7 +148,7 @@ impl Bench {
             .args([self.path("model.mil"), self.path("cache")])
             .arg(self.directory.path())
             .arg(steps.to_string())
-            .env("ANE_STANDIN_CHIP", "h13")
+            .env("ANE_STANDIN_CHIP", TARGET)
             .env("ANE_STANDIN_THREADS", "1")
             .env_remove("ANE_STANDIN_FAULTS");
         command

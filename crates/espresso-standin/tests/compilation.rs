@@ -110,7 +110,12 @@ fn the_architecture_is_the_one_that_is_named_or_silently_the_hosts() {
         })
     };
     assert_eq!(code(with("")), 8);
-    assert_eq!(code(with("TargetArchitecture=h16")), 0);
+    let foreign = with("TargetArchitecture=h16").unwrap();
+    let said = reason(w.try_operation(foreign, "main"));
+    assert_eq!(
+        said,
+        "the program was compiled for h16, this machine has h13"
+    );
     assert_eq!(code(with("TargetArchitecture=h17g")), 0);
     let said = reason(with("TargetArchitecture=h99"));
     assert!(said.contains("h13 does not take function"), "{said}");

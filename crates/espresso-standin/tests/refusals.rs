@@ -14,6 +14,9 @@ fn a_handle_serves_only_what_it_stands_for_and_only_until_it_is_released() {
     let w = World::quiet();
     let r = &w.runtime;
     let (config, options, stream) = (r.config_create(), r.options_create(), r.stream_create());
+    let refused = reason(r.buffer_alloc(BYTES, 0));
+    assert!(refused.contains("nothing was compiled yet"), "{refused}");
+    w.warm_up();
     let compiler = r.compiler_create(None).unwrap();
     let library = w.library(DOUBLE);
     let function = r.library_retain_program_function(library, "main").unwrap();

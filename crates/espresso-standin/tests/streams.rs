@@ -36,25 +36,42 @@ fn state_stays_in_its_buffers_from_one_execution_to_the_next() {
 }
 
 #[test]
-fn a_buffer_may_be_input_and_output_of_the_same_operation() {
+fn outputs_in_place_of_inputs_are_full_of_what_nobody_can_use() {
     let w = World::quiet();
-    let r = &w.runtime;
-    let stream = r.stream_create();
-    let state = w.buffer(1.0);
-    let doubling = w.doubling(state, state);
-    for _ in 0..5 {
-        w.run(stream, &[doubling, doubling]).unwrap();
-    }
-    assert_eq!(w.value(state), 1024.0);
-    // Another output that reads the same input sees it as it was.
+    let stream = w.runtime.stream_create();
+    let (state, b, twice) = (w.buffer(1.0), w.buffer(1.0), w.buffer(0.0));
     let sum = w.operation(SUM);
-    let (b, twice) = (w.buffer(1.0), w.buffer(0.0));
     w.bind(sum, "a", true, state);
     w.bind(sum, "b", true, b);
     w.bind(sum, "sum", false, state);
     w.bind(sum, "twice", false, twice);
     w.run(stream, &[sum]).unwrap();
-    assert_eq!((w.value(state), w.value(twice)), (1025.0, 2048.0));
+    for output in [state, twice] {
+        let memory = w.runtime.buffer_memory(output).unwrap();
+        memory.read_u16(|elements| assert_eq!(elements[..32], [0xffff; 32]));
+    }
+    assert_eq!(w.value(b), 1.0);
+}
+
+#[test]
+fn memory_beside_a_line_is_computed_on_all_the_same() {
+    let w = World::new(ane_standin::Environment {
+        misalign: true,
+        threads: 1,
+        ..ane_standin::Environment::default()
+    });
+    let r = &w.runtime;
+    w.warm_up();
+    let [x, y] = [(); 2].map(|()| r.buffer_alloc(world::BYTES, 0).unwrap());
+    for buffer in [x, y] {
+        assert_eq!(r.buffer_data_ptr(buffer).unwrap().addr().get() % 64, 16);
+    }
+    w.fill(x, 3.0);
+    let stream = r.stream_create();
+    w.run(stream, &[w.doubling(x, y)]).unwrap();
+    assert_eq!(w.value(y), 6.0);
+    w.run(stream, &[w.doubling(y, x)]).unwrap();
+    assert_eq!((w.value(x), w.value(y)), (12.0, 6.0));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `modelAttributes`: symbols and layouts of a loaded program.
 
+use crate::geometry::PAGE;
 use crate::plist::{Object, array, dictionary, number, string};
 use crate::resident::Resident;
 use crate::symbols::{Symbol, Symbols};
@@ -72,8 +73,13 @@ fn in_port_order(symbols: &[Symbol]) -> Object {
 fn layout(symbol: &Symbol) -> Object {
     let g = &symbol.geometry;
     let count = |n: usize| number(n as u64);
+    // The stride of an axis with one element leads nowhere, and compilers have rounded it.
+    let batch_stride = match g.batches {
+        1 => g.batch_stride.next_multiple_of(PAGE),
+        _ => g.batch_stride,
+    };
     dictionary(&[
-        ("BatchStride", count(g.batch_stride)),
+        ("BatchStride", count(batch_stride)),
         ("Batches", count(g.batches)),
         ("Channels", count(g.channels)),
         ("Depth", count(g.depth)),

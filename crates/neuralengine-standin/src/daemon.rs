@@ -14,6 +14,7 @@ use ane_ir::{Route, Target};
 use ane_standin::{Environment, Event, Fault, Loaded, MODEL_FILE, Program, ProgramError, Source};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
 /// Rules that the compiler answers with an empty list of reasons.
@@ -47,6 +48,8 @@ impl Identity {
 struct Cached {
     program: Arc<Program>,
     resident: Weak<Resident>,
+    /// It cannot be loaded until it is compiled again.
+    is_damaged: bool,
     /// Grows with every program that is cached.
     age: u64,
 }
@@ -58,6 +61,8 @@ pub(crate) struct Daemon {
     pool: Arc<Pool>,
     loaded: Loaded,
     cache: Mutex<HashMap<Identity, Cached>>,
+    /// Programs that were compiled, and not found in the cache.
+    compiled: AtomicUsize,
 }
 
 static CURRENT: RwLock<Option<Arc<Daemon>>> = RwLock::new(None);
@@ -92,6 +97,7 @@ impl Daemon {
             pool: Arc::new(Pool::new(environment.threads)?),
             loaded: Loaded::new(environment.max_loaded),
             cache: Mutex::default(),
+            compiled: AtomicUsize::new(0),
             environment,
         }))
     }
@@ -137,7 +143,9 @@ impl Daemon {
 
     /// Forgets a program; those who have it loaded keep it.
     pub(crate) fn purge(&self, identity: &Identity) {
-        self.cache().remove(identity);
+        if self.cache().remove(identity).is_some() {
+            log("a program is forgotten");
+        }
     }
 
     /// Compiles the files in `directory` unless the identity is known.
@@ -150,6 +158,11 @@ impl Daemon {
         if self.is_compiled(identity) {
             return Ok(());
         }
+        let most = self.environment.max_compiles.unwrap_or(usize::MAX);
+        if self.compiled.fetch_add(1, Ordering::Relaxed) >= most {
+            log("the process has compiled as many programs as it may");
+            return Err(Failure::compiler(""));
+        }
         let program = Arc::new(self.build(identity.route(), directory)?);
         let mut cache = self.cache();
         let age = cache
@@ -160,6 +173,7 @@ impl Daemon {
         cache.entry(identity.clone()).or_insert(Cached {
             program,
             resident: Weak::new(),
+            is_damaged: false,
             age,
         });
         let unloaded = cache
@@ -192,7 +206,7 @@ impl Daemon {
     /// Loads a compiled program; the one that is loaded already, if it is.
     pub(crate) fn load(&self, identity: &Identity) -> Result<Arc<Resident>, Failure> {
         let fault = self.fault(Event::Load);
-        if fault.is_some_and(|fault| fault != Fault::Leak) {
+        if fault.is_some_and(|fault| ![Fault::Corrupt, Fault::Leak].contains(&fault)) {
             return Err(no_place());
         }
         let mut cache = self.cache();
@@ -200,6 +214,11 @@ impl Daemon {
             let text = "the model is not compiled";
             return Err(Failure::new(Code::ProgramNotFound, text));
         };
+        cached.is_damaged |= fault == Some(Fault::Corrupt);
+        if cached.is_damaged {
+            let text = "createProgramInstanceForModel: Program load failure (0x50001)";
+            return Err(Failure::new(Code::Load, text));
+        }
         let resident = match cached.resident.upgrade() {
             Some(resident) => resident,
             None => {
@@ -209,7 +228,7 @@ impl Daemon {
                 new
             }
         };
-        if fault.is_some() {
+        if fault == Some(Fault::Leak) {
             std::mem::forget(resident.clone());
         }
         Ok(resident)

@@ -6,8 +6,9 @@
 use crate::classes;
 use crate::surface::functions;
 use objc2::ffi;
+use objc2::rc::Retained;
 use objc2::rc::autoreleasepool;
-use objc2::runtime::{AnyClass, AnyObject, Imp, Sel};
+use objc2::runtime::{AnyClass, AnyObject, Imp, NSObject, Sel};
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -60,6 +61,8 @@ impl Live {
 impl Drop for Live {
     fn drop(&mut self) {
         LIVE.fetch_sub(1, Ordering::Relaxed);
+        // As real objects do while they are released, so that releasing without a pool leaks, and is logged.
+        let _ = Retained::autorelease_ptr(NSObject::new());
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! An `IOSurfaceRef` is an object of the class `IOSurface`, as on a Mac. The real functions let a careless program read
 //! without a lock and evaluate a locked surface, and the result is stale data at times. Here the first gets no address
-//! and the second is refused, both with a line in the log.
+//! and the second is refused, both with a line in the log. Nor does a program get away with undoing another lock than it
+//! took, or with writing under a lock for reading alone, whose changes may be lost on a Mac.
 
 pub mod functions;
 
@@ -14,6 +15,7 @@ use objc2::rc::Retained;
 use objc2::runtime::NSObject;
 use objc2::{AnyThread, ClassType, DefinedClass, define_class, msg_send};
 use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::hash::{DefaultHasher, Hasher};
 use std::ptr::NonNull;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -39,10 +41,32 @@ pub(crate) struct Memory {
 
 #[derive(Debug, Default)]
 struct Users {
-    /// Locks of the processor that are not undone.
-    locks: u32,
+    /// Locks of the processor that are not undone, in the order in which they were taken.
+    locks: Vec<Lock>,
     /// Evaluations that are under way.
     evaluations: u32,
+}
+
+/// A lock of the processor.
+#[derive(Debug)]
+struct Lock {
+    options: u32,
+    /// What the bytes were when a lock for reading was taken, unless somebody may write.
+    seen: Option<u64>,
+}
+
+/// Set in the options of a lock for reading alone.
+const READ_ONLY: u32 = 1;
+
+/// What is wrong with undoing a lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BadUnlock {
+    /// There is no lock.
+    NotLocked,
+    /// There are locks, of other options.
+    OtherOptions,
+    /// The bytes were changed under a lock for reading alone.
+    Changed,
 }
 
 // SAFETY: the memory is plain bytes. What the processor does to it between locking and unlocking is its program's
@@ -82,7 +106,7 @@ impl Memory {
     }
 
     /// Locks for the processor, waiting for evaluations.
-    fn lock(&self) {
+    fn lock(&self, options: u32) {
         let mut users = self.users();
         while users.evaluations > 0 {
             users = self
@@ -90,26 +114,51 @@ impl Memory {
                 .wait(users)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-        users.locks += 1;
+        let reads = |options: u32| options & READ_ONLY != 0;
+        if !reads(options) {
+            users.locks.iter_mut().for_each(|lock| lock.seen = None);
+        }
+        let is_still = reads(options) && users.locks.iter().all(|lock| reads(lock.options));
+        let seen = is_still.then(|| self.digest());
+        users.locks.push(Lock { options, seen });
     }
 
-    /// Undoes a lock; whether there was one.
-    fn unlock(&self) -> bool {
+    /// Undoes a lock of these options.
+    ///
+    /// # Errors
+    /// When there is none, or the bytes were changed under one for reading, which is undone then, too.
+    fn unlock(&self, options: u32) -> Result<(), BadUnlock> {
         let mut users = self.users();
-        let was_locked = users.locks > 0;
-        users.locks -= u32::from(was_locked);
-        was_locked
+        let place = users.locks.iter().rposition(|l| l.options == options);
+        let Some(place) = place else {
+            return Err(match users.locks.is_empty() {
+                true => BadUnlock::NotLocked,
+                false => BadUnlock::OtherOptions,
+            });
+        };
+        let lock = users.locks.remove(place);
+        match lock.seen {
+            Some(seen) if seen != self.digest() => Err(BadUnlock::Changed),
+            _ => Ok(()),
+        }
+    }
+
+    fn digest(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.read(|bytes| hasher.write(bytes));
+        hasher.finish()
     }
 
     /// Where the memory starts, while it is locked.
     fn base_address(&self) -> Option<NonNull<u8>> {
-        (self.users().locks > 0).then_some(self.start)
+        (!self.users().locks.is_empty()).then_some(self.start)
     }
 
-    /// Reads the bytes, during an [`EngineUse`].
+    /// Reads the bytes, during an [`EngineUse`] or a lock.
     pub(crate) fn read<R>(&self, f: impl FnOnce(&[u8]) -> R) -> R {
-        // SAFETY: the memory is initialised and lives as long as `self`; while the engine uses it, nobody has it locked,
-        // and evaluations that share a surface as an output are the program's own race, on bytes that any value suits.
+        // SAFETY: the memory is initialised and lives as long as `self`; while the engine uses it, nobody has it locked;
+        // whoever writes without a lock for it, and evaluations that share a surface as an output, are the program's own race, on
+        // bytes that any value suits.
         f(unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.shape.bytes) })
     }
 
@@ -142,7 +191,7 @@ impl<'a> EngineUse<'a> {
         let mut taken = Self(Vec::new());
         for memory in surfaces {
             let mut users = memory.users();
-            if users.locks > 0 {
+            if !users.locks.is_empty() {
                 crate::daemon::log("a surface is evaluated while it is locked");
                 return Err(refuse_mapping());
             }

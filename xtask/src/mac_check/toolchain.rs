@@ -28,7 +28,7 @@ const PACKAGES: &[&str] = &[
 const COMPILER: &str = "rustc-web";
 
 /// The manifest of an empty package, which draws the standard library in.
-const EMPTY_MANIFEST: &str = "[package]\nname = \"empty\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[lib]\npath = \"empty.rs\"\n";
+const EMPTY_MANIFEST: &str = "[package]\nname = \"empty\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[workspace]\n\n[lib]\npath = \"empty.rs\"\n";
 
 /// A version of Rust, without the patch level.
 pub(crate) type Version = (u32, u32);

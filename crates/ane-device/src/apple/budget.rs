@@ -16,7 +16,12 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
+    thread,
+    time::Duration,
 };
+
+/// How long the daemon takes to notice that a program was unloaded (maderix).
+const RECLAIM: Duration = Duration::from_millis(100);
 
 /// The programs of a device. `R` is what the route holds of a loaded one, bindings included.
 #[derive(Debug)]
@@ -125,7 +130,13 @@ impl<R> Budget<R> {
         if slot.resident.is_none() {
             let loaded = match load(&program.files) {
                 // Others may use the engine too, and then the limit comes sooner than expected.
-                Err(e) if !refused(&e) && self.unload_idle() > 0 => load(&program.files),
+                Err(e) if is_full(&e) => {
+                    self.unload_idle();
+                    thread::sleep(RECLAIM);
+                    load(&program.files)
+                }
+                // A compiler that refuses without a reason may also mean that there are too many programs.
+                Err(_) if self.unload_idle() > 0 => load(&program.files),
                 loaded => loaded,
             };
             match loaded {
@@ -238,6 +249,11 @@ impl<R> Drop for Program<R> {
 /// Whether the program itself is at fault, so that room would not help.
 fn refused(e: &DeviceError) -> bool {
     matches!(e, DeviceError::Apple(e) if matches!(**e, AppleError::CompileRefused { .. }))
+}
+
+/// Whether there was no place for the program, which may be there a little later.
+fn is_full(e: &DeviceError) -> bool {
+    matches!(e, DeviceError::Apple(e) if e.is_full())
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

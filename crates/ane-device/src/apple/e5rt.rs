@@ -10,6 +10,7 @@ use super::{
     espresso::{BufferObject, Espresso, Function, Library, Operation, Stream},
     poison,
     program_dir::{ContentHash, ProgramDir, sweep},
+    system::{Detection, detect},
 };
 use crate::{
     Settings,
@@ -17,8 +18,8 @@ use crate::{
     device::{Bound, Counter, Counts, Device, Executable, Port, in_port_order, same_target},
     error::DeviceError,
 };
-use ane_engine::{Lent, SharedBuffer};
-use ane_ir::{Graph, Target, TensorType};
+use ane_engine::{BindError, Lent, SharedBuffer};
+use ane_ir::{Chip, Graph, Target, TensorType};
 use ane_mil::LegalGraph;
 use std::{
     collections::HashMap,
@@ -47,7 +48,8 @@ struct Engine {
     espresso: Arc<Espresso>,
     budget: Arc<Budget<Resident>>,
     counter: Counter,
-    target: Target,
+    /// What the compiler is told to compile for; its own machine when nothing.
+    architecture: Option<Chip>,
 }
 
 /// A loaded program.
@@ -72,10 +74,17 @@ impl E5rt {
                 espresso,
                 budget: Arc::new(Budget::new(options.resident)),
                 counter: Counter::default(),
-                target: settings.target,
+                architecture: architecture(settings, &detect()),
             },
         })
     }
+}
+
+/// The chip that the compiler is told: the target's, when it is known to be this machine's or the user has named it. The
+/// target of a chip that is not known here is only a bound on programs, and code for it would not run.
+fn architecture(settings: &Settings, found: &Detection) -> Option<Chip> {
+    let chip = settings.target.chip;
+    (settings.apple.chip_is_named || found.known == Some(chip)).then_some(chip)
 }
 
 impl E5rt {
@@ -120,10 +129,10 @@ impl Engine {
             what: "create",
             path: cache.clone(),
             source,
+            variable: super::options::PROGRAMS,
         })?;
-        let library = self
-            .espresso
-            .compile(&files.mil(), &cache, self.target.chip.name())?;
+        let chip = self.architecture.map(Chip::name);
+        let library = self.espresso.compile(&files.mil(), &cache, chip)?;
         Ok(Resident {
             streams: HashMap::new(),
             function: library.function(FUNCTION)?,
@@ -227,12 +236,17 @@ impl Executable for Loaded {
             }
         }
         held.sort_by_key(SharedBuffer::address);
-        // Poisoning a buffer that is read as well would change what the program computes.
-        let poisoned = outputs
-            .iter()
-            .filter(|(_, o)| !inputs.iter().any(|(_, i)| i.memory().same_as(o.memory())))
-            .cloned()
-            .collect();
+        // What the engine does in place is not known; state goes from the output of one binding to the input of another.
+        for (i, (output, buffer)) in outputs.iter().enumerate() {
+            let mut others = inputs.iter().chain(&outputs[..i]);
+            if let Some((other, _)) = others.find(|(_, b)| b.memory().same_as(buffer.memory())) {
+                return Err(BindError::Shared {
+                    output: output.clone(),
+                    other: other.clone(),
+                }
+                .into());
+            }
+        }
         self.program.bind();
         let mut running = Running {
             number: NEXT.fetch_add(1, Ordering::Relaxed),
@@ -241,7 +255,6 @@ impl Executable for Loaded {
             inputs,
             outputs,
             held,
-            poisoned,
         };
         running.with_stream(|_| Ok(()))?;
         Ok(Box::new(running))
@@ -258,8 +271,6 @@ struct Running {
     outputs: Vec<(String, Buffer)>,
     /// Every buffer once, in the order in which threads wait for them.
     held: Vec<SharedBuffer>,
-    /// Outputs that are watched.
-    poisoned: Vec<(String, Buffer)>,
 }
 
 impl Running {
@@ -291,7 +302,7 @@ impl Running {
 
 impl Bound for Running {
     fn execute(&mut self) -> Result<(), DeviceError> {
-        for (_, output) in &self.poisoned {
+        for (_, output) in &self.outputs {
             poison::put(output);
         }
         let held = std::mem::take(&mut self.held);
@@ -302,7 +313,7 @@ impl Bound for Running {
         self.held = held;
         ran?;
         self.engine.counter.dispatched();
-        let unwritten = self.poisoned.iter().find(|(_, o)| poison::remains(o));
+        let unwritten = self.outputs.iter().find(|(_, o)| poison::remains(o));
         unwritten.map_or(Ok(()), |(port, _)| {
             Err(AppleError::OutputNotWritten {
                 port: port.clone(),
@@ -339,4 +350,31 @@ fn objects(ports: &[(String, Buffer)]) -> impl Iterator<Item = (&str, &BufferObj
         let object = object(buffer).expect("`bind` looked at every buffer");
         (name.as_str(), object)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::System;
+    use ane_ir::Route;
+
+    #[test]
+    fn the_compiler_is_told_a_chip_only_when_that_is_known_or_named() {
+        let told = |brand: &str, chip: Chip, is_named: bool| {
+            let mut settings = Settings {
+                target: Target::new(chip, Route::E5rt),
+                ..Settings::default()
+            };
+            settings.apple.chip_is_named = is_named;
+            let system = System {
+                brand: Some(brand.into()),
+                ..System::default()
+            };
+            architecture(&settings, &system.detection())
+        };
+        assert_eq!(told("Apple M4", Chip::H16, false), Some(Chip::H16));
+        assert_eq!(told("Apple M4", Chip::H13, false), None);
+        assert_eq!(told("Apple M6", Chip::H13, false), None);
+        assert_eq!(told("Apple M6", Chip::H13, true), Some(Chip::H13));
+    }
 }

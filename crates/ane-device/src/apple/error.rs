@@ -108,6 +108,8 @@ pub enum AppleError {
         mil: PathBuf,
         /// What to try.
         advice: &'static str,
+        /// Whether there was no place for another program.
+        is_full: bool,
     },
     /// A function said that all is well and gave nothing.
     #[error(
@@ -176,9 +178,19 @@ pub enum AppleError {
         /// Bytes there.
         found: usize,
     },
-    /// The directory of programs cannot be written.
+    /// A surface cannot be locked or unlocked, so that its bytes may not be what the engine wrote.
     #[error(
-        "cannot {what} `{}`: {source}; ANE_TRAINER_PROGRAMS names another directory for programs",
+        "`{call}` failed with {code:#010x}; the step must not be used, report it with this message"
+    )]
+    Surface {
+        /// The function.
+        call: &'static str,
+        /// Its code.
+        code: i32,
+    },
+    /// A directory of programs cannot be written.
+    #[error(
+        "cannot {what} `{}`: {source}; {variable} names another directory for programs",
         .path.display()
     )]
     Directory {
@@ -188,6 +200,8 @@ pub enum AppleError {
         path: PathBuf,
         /// Why not.
         source: std::io::Error,
+        /// The environment variable that replaces the directory in which it is.
+        variable: &'static str,
     },
     /// None of the routes that were tried can be taken.
     #[error("no route to the Neural Engine can be taken: {}", list(.reasons))]
@@ -211,4 +225,36 @@ fn list(reasons: &[(ane_ir::Route, String)]) -> String {
         .map(|(r, why)| format!("{r}: {why}"))
         .collect();
     all.join("; ")
+}
+
+impl AppleError {
+    /// Whether the engine or its compiler failed, so that another attempt in a fresh process may succeed.
+    pub fn is_fault(&self) -> bool {
+        match self {
+            Self::LibraryMissing { .. }
+            | Self::SymbolMissing { .. }
+            | Self::ClassMissing { .. }
+            | Self::SelectorMissing { .. }
+            | Self::EncodingChanged { .. }
+            | Self::ForeignBuffer { .. }
+            | Self::Directory { .. }
+            | Self::NoRoute { .. }
+            | Self::PortLayout { .. }
+            | Self::PortMissing { .. }
+            | Self::Route { .. }
+            | Self::RowBytes { .. } => false,
+            Self::CompileRefused { .. }
+            | Self::Call { .. }
+            | Self::Ns { .. }
+            | Self::Nothing { .. }
+            | Self::OutputNotWritten { .. }
+            | Self::SmallBuffer { .. }
+            | Self::Surface { .. } => true,
+        }
+    }
+
+    /// Whether there was no place for another program.
+    pub(super) fn is_full(&self) -> bool {
+        matches!(self, Self::Ns { is_full: true, .. })
+    }
 }

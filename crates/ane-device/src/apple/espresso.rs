@@ -96,7 +96,7 @@ impl Espresso {
         })
     }
 
-    /// Compiles the text at `mil` for the engine of `chip`, with the compiler's own files in `cache`.
+    /// Compiles the text at `mil` for the engine of `chip`, or of this machine when none is said, with the compiler's own files in `cache`.
     ///
     /// # Errors
     /// [`AppleError::CompileRefused`] when the compiler does not take the program, [`AppleError::Call`] when something
@@ -105,10 +105,10 @@ impl Espresso {
         self: &Arc<Self>,
         mil: &Path,
         cache: &Path,
-        chip: &str,
+        chip: Option<&str>,
     ) -> Result<Library, AppleError> {
         let s = &self.symbols;
-        let architecture = c_string(format!("TargetArchitecture={chip}").as_bytes());
+        let architecture = chip.map(|c| c_string(format!("TargetArchitecture={c}").as_bytes()));
         let (path, cache) = (c_path(mil), c_path(cache));
         let segmenter = c"graph";
         let check = |(symbol, returned): (&'static str, i64)| self.check(symbol, returned, mil);
@@ -150,11 +150,13 @@ impl Espresso {
         check(("e5rt_e5_compiler_options_set_segmenter", unsafe {
             (s.options_set_segmenter)(o, segmenter.as_ptr())
         }))?;
-        check((
-            "e5rt_e5_compiler_options_set_custom_ane_compiler_options",
-            // SAFETY: as said above.
-            unsafe { (s.options_set_custom)(o, architecture.as_ptr()) },
-        ))?;
+        if let Some(architecture) = architecture {
+            check((
+                "e5rt_e5_compiler_options_set_custom_ane_compiler_options",
+                // SAFETY: as said above.
+                unsafe { (s.options_set_custom)(o, architecture.as_ptr()) },
+            ))?;
+        }
         const COMPILE: &str = "e5rt_e5_compiler_compile";
         let compiled = self.make(Create(COMPILE), s.library_release, mil, |out| {
             // SAFETY: as said above.

@@ -9,6 +9,7 @@
 //! | a program in a directory, through `_ANEClient` | `client` |
 //! | a program from memory, through `_ANEInMemoryModel` | `memory` |
 //! | what is common to both: device, executable, binding | `device` |
+//! | who may compile, load and unload | `turn` |
 
 mod attributes;
 mod classes;
@@ -17,6 +18,7 @@ mod device;
 mod memory;
 mod messages;
 mod surface;
+mod turn;
 
 use super::AppleError;
 use crate::{Device, DeviceError, Settings};
@@ -44,7 +46,7 @@ pub(super) fn open(settings: &Settings) -> Result<Box<dyn Device>, DeviceError> 
 /// Loads a framework for as long as the process lives: a runtime cannot forget classes, and would call into nothing.
 fn load(path: &Path, variable: &'static str) -> Result<&'static Library, AppleError> {
     // On Linux the runtime's gaps have to be filled before a class registers.
-    #[cfg(feature = "gnustep")]
+    #[cfg(gnustep)]
     gnustep_shim::link();
     // SAFETY: the initialisers of the framework, or of the stand-in that was asked for, may run.
     let library = unsafe { Library::new(path) }.map_err(|e| AppleError::LibraryMissing {

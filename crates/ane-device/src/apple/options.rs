@@ -1,5 +1,6 @@
 //! Where the device `apple` finds its frameworks and keeps its files.
 
+use serde::{Deserialize, Serialize};
 use std::{
     ffi::OsString,
     path::{Path, PathBuf},
@@ -20,7 +21,7 @@ const RESIDENT: usize = 100;
 
 /// Where the device `apple` finds its frameworks and keeps its files. The default is macOS's own places, or what the
 /// environment says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AppleOptions {
     /// The Espresso framework, or `ANE_TRAINER_ESPRESSO`.
     pub espresso: PathBuf,
@@ -30,6 +31,9 @@ pub struct AppleOptions {
     pub io_surface: PathBuf,
     /// The directory in which every program has a directory, or `ANE_TRAINER_PROGRAMS`.
     pub programs: PathBuf,
+    /// Whether the user has named the chip of the target, so that compilers are told it although the system does not say
+    /// that it is this machine's.
+    pub chip_is_named: bool,
     /// Most programs that are loaded at once; the least recently used one makes room.
     pub resident: usize,
 }
@@ -77,6 +81,7 @@ impl AppleOptions {
             programs: variable(PROGRAMS)
                 .filter(|value| !value.is_empty())
                 .map_or(own, PathBuf::from),
+            chip_is_named: false,
             resident: RESIDENT,
         }
     }

@@ -1,6 +1,6 @@
 //! One directory per program: `model.mil` and `weights.bin`, as Apple's compilers read them.
 
-use super::AppleError;
+use super::{AppleError, options::PROGRAMS};
 use ane_mil::Program;
 use sha2::{Digest, Sha256};
 use std::{
@@ -16,6 +16,12 @@ const MODEL: &str = "model.mil";
 const WEIGHTS: &str = "weights.bin";
 /// Locked for as long as the directory's owner lives.
 const LOCK: &str = "lock";
+/// Marks a directory that its owner has left for someone to look at.
+const KEPT: &str = "kept";
+/// Kept directories that stay; older ones are swept.
+const MOST_KEPT: usize = 20;
+/// How often a directory is written again because it was swept before it was locked.
+const MOST_SWEPT: usize = 16;
 
 /// What a program is known by: the SHA-256 of its text and weights, in hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -81,7 +87,17 @@ impl ProgramDir {
             fs::rename(&unfinished, &path)?;
             Ok(lock)
         };
-        match write() {
+        let mut written = write();
+        // Another process that starts may sweep the directory before it is locked.
+        for _ in 0..MOST_SWEPT {
+            let is_swept = |e: &io::Error| e.kind() == io::ErrorKind::NotFound;
+            if !written.as_ref().is_err_and(is_swept) {
+                break;
+            }
+            let _ = fs::remove_dir_all(&unfinished);
+            written = write();
+        }
+        match written {
             Ok(lock) => Ok(Self {
                 path,
                 lock: Some(lock),
@@ -105,9 +121,10 @@ impl ProgramDir {
 
     /// Leaves the files where they are, for someone to look at, and says where the text is.
     pub(super) fn keep(&mut self) -> PathBuf {
-        if self.lock.take().is_some() {
-            // Without its lock file the directory is nobody's, and `sweep` leaves it alone.
-            let _ = fs::remove_file(self.path.join(LOCK));
+        if let Some(lock) = self.lock.take() {
+            // The mark comes before the lock goes, since a directory without either is swept.
+            let _ = fs::write(self.path.join(KEPT), "");
+            drop(lock);
         }
         self.mil()
     }
@@ -122,19 +139,31 @@ impl Drop for ProgramDir {
     }
 }
 
-/// Removes the directories of processes that have ended without doing so. Many left-overs choke Apple's compiler
-/// service (anemll).
+/// Removes the directories of processes that have ended without doing so, and of those that were kept all but the newest
+/// [`MOST_KEPT`]. Many left-overs choke Apple's compiler service (anemll).
 pub(super) fn sweep(root: &Path) {
     let Ok(entries) = fs::read_dir(root) else {
         return;
     };
+    let mut kept = Vec::new();
     for entry in entries.flatten() {
-        let Ok(lock) = File::open(entry.path().join(LOCK)) else {
+        let path = entry.path();
+        let Ok(lock) = File::open(path.join(LOCK)) else {
             continue;
         };
-        if lock.try_lock().is_ok() {
-            let _ = fs::remove_dir_all(entry.path());
+        if lock.try_lock().is_err() {
+            continue;
         }
+        // Looked at under the lock: before its owner lets go of that, the mark is there.
+        match fs::metadata(path.join(KEPT)).and_then(|mark| mark.modified()) {
+            Ok(since) => kept.push((since, path)),
+            Err(_) => drop(fs::remove_dir_all(path)),
+        }
+    }
+    kept.sort();
+    let surplus = kept.len().saturating_sub(MOST_KEPT);
+    for (_, path) in &kept[..surplus] {
+        let _ = fs::remove_dir_all(path);
     }
 }
 
@@ -144,7 +173,12 @@ fn make_root(root: &Path) -> io::Result<()> {
 
 fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> AppleError {
     let path = path.to_owned();
-    move |source| AppleError::Directory { what, path, source }
+    move |source| AppleError::Directory {
+        what,
+        path,
+        source,
+        variable: PROGRAMS,
+    }
 }
 
 #[cfg(test)]
@@ -192,6 +226,57 @@ mod tests {
         drop(a);
         sweep(root.path());
         assert_eq!(fs::read_to_string(mil).unwrap(), "program");
+    }
+
+    #[test]
+    fn of_kept_directories_the_newest_stay() {
+        let root = tempfile::tempdir().unwrap();
+        let start = std::time::SystemTime::UNIX_EPOCH;
+        let all: Vec<PathBuf> = (0..MOST_KEPT as u64 + 3)
+            .map(|age| {
+                let mut program = create(root.path(), "program");
+                program.keep();
+                let mark = File::options().write(true).open(program.path().join(KEPT));
+                let when = start + std::time::Duration::from_secs(age);
+                mark.unwrap().set_modified(when).unwrap();
+                program.path().to_owned()
+            })
+            .collect();
+        sweep(root.path());
+        let left: Vec<bool> = all.iter().map(|path| path.exists()).collect();
+        assert_eq!(left[..3], [false; 3]);
+        assert_eq!(left[3..], [true; MOST_KEPT]);
+    }
+
+    #[test]
+    fn programs_are_written_while_another_process_sweeps() {
+        let root = tempfile::tempdir().unwrap();
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|s| {
+            s.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    sweep(root.path());
+                }
+            });
+            let content = program("program");
+            let hash = ContentHash::of(&content, "");
+            let whole: Vec<bool> = (0..300)
+                .map(|_| {
+                    let made = ProgramDir::create(root.path(), &hash, &content);
+                    made.is_ok_and(|p| p.mil().exists() && p.path().join(WEIGHTS).exists())
+                })
+                .collect();
+            let kept: Vec<bool> = (0..MOST_KEPT)
+                .map(|_| {
+                    let made = ProgramDir::create(root.path(), &hash, &content);
+                    made.is_ok_and(|mut p| p.keep().exists())
+                })
+                .collect();
+            done.store(true, Ordering::Relaxed);
+            assert_eq!(whole, [true; 300]);
+            assert_eq!(kept, [true; MOST_KEPT]);
+        });
+        assert_eq!(names(root.path()).len(), MOST_KEPT);
     }
 
     #[test]

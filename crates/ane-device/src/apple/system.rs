@@ -27,7 +27,9 @@ pub struct Detection {
     pub system: System,
     /// Whether there is a Neural Engine.
     pub engine: bool,
-    /// Its generation; the oldest when it is not known.
+    /// Its generation, when it is known.
+    pub known: Option<Chip>,
+    /// The generation whose limits programs keep to: its own, or the oldest when it is not known.
     pub chip: Chip,
     /// Why the generation may be wrong.
     pub warning: Option<String>,
@@ -60,6 +62,7 @@ impl System {
             )
         });
         Detection {
+            known: known.filter(|_| engine),
             chip: known.unwrap_or(Chip::H13),
             engine,
             warning,
@@ -180,7 +183,7 @@ mod tests {
     #[test]
     fn an_unknown_chip_is_taken_for_the_oldest_with_a_warning() {
         let d = detect("Apple M9 Max", "Mac40,1");
-        assert_eq!((d.chip, d.engine), (Chip::H13, true));
+        assert_eq!((d.chip, d.known, d.engine), (Chip::H13, None, true));
         let warning = d.warning.unwrap();
         assert!(
             warning.contains("M9 Max") && warning.contains("--target"),

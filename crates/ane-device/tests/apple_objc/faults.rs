@@ -2,7 +2,10 @@
 
 use crate::{
     alone,
-    standin::{ROUTES, apple, difference, entries, legal, run_difference, settings},
+    standin::{
+        ROUTES, apple, bind, buffers, check_difference, difference, entries, legal, run_difference,
+        settings,
+    },
 };
 use ane_device::{AppleError, Device, DeviceError, open};
 use ane_ir::Route;
@@ -106,18 +109,67 @@ fn outputs_that_were_not_written_are_noticed() {
 #[test]
 fn a_load_that_fails_once_is_tried_again() {
     let name = "faults::a_load_that_fails_once_is_tried_again";
-    planned(name, "load 2 fail\n", |route, _, device| {
+    planned(name, "load 2 fail\n", |route, programs, device| {
         run_difference(device, route, 4).unwrap();
-        // Cached on the route client: the second load is purged, compiled and loaded afresh.
-        let second = apple(route, &std::env::temp_dir().join("programs"));
-        let result = run_difference(&*second, route, 4);
-        match route {
-            Route::Memory => result.unwrap(),
-            Route::Client | Route::E5rt => {
-                let e = result.map(|()| "no fault").unwrap_err().to_string();
-                assert!(e.contains("0x50004"), "{e}");
-                run_difference(&*second, route, 4).unwrap();
+        // There is no place for it, and there is one a little later: nothing is compiled for that.
+        let second = apple(route, programs);
+        run_difference(&*second, route, 4).unwrap();
+        assert_eq!(second.counts().compiles, 1);
+    });
+}
+
+#[test]
+fn a_compiled_program_that_is_damaged_is_compiled_again() {
+    let name = "faults::a_compiled_program_that_is_damaged_is_compiled_again";
+    planned(name, "load 3 corrupt\n", |route, programs, _| {
+        let mut settings = settings(route, programs);
+        settings.apple.resident = 1;
+        let device = open("apple", &settings).unwrap();
+        let mut all: Vec<_> = [5, 6]
+            .map(|n| {
+                let graph = difference(n);
+                let program = device.compile(&legal(&graph, route)).unwrap();
+                let buffers = buffers(&*device, &graph);
+                (bind(&*program, &buffers).unwrap(), buffers, n)
+            })
+            .into();
+        assert_eq!(device.counts().compiles, 2);
+        // The first was evicted for the second, and is damaged when it comes back.
+        for compiles in [3, 3] {
+            for (bound, buffers, n) in &mut all {
+                check_difference(&mut **bound, buffers, *n).unwrap();
             }
+            assert_eq!(device.counts().compiles, compiles);
+        }
+    });
+}
+
+#[test]
+fn outputs_that_are_corrupted_differ() {
+    let name = "faults::outputs_that_are_corrupted_differ";
+    planned(name, "execute 2 corrupt\n", |route, _, device| {
+        let graph = difference(3);
+        let program = device.compile(&legal(&graph, route)).unwrap();
+        let buffers = buffers(device, &graph);
+        let mut bound = bind(&*program, &buffers).unwrap();
+        check_difference(&mut *bound, &buffers, 3).unwrap();
+        let bytes = || -> Vec<_> { buffers.iter().map(|(_, b)| b.copy_out_bytes()).collect() };
+        let good = bytes();
+        bound.execute().unwrap();
+        assert_ne!(bytes(), good);
+        bound.execute().unwrap();
+        assert_eq!(bytes(), good);
+    });
+}
+
+#[test]
+fn leaks_and_failures_to_unload_hold_nothing_up() {
+    let name = "faults::leaks_and_failures_to_unload_hold_nothing_up";
+    let plan = "compile 1 leak\nload 2 leak\nexecute 3 leak\nunload 1 leak\nunload 2 fail\n";
+    planned(name, plan, |route, programs, device| {
+        for n in 0..5 {
+            run_difference(device, route, n).unwrap();
+            assert_eq!(entries(programs), [""; 0]);
         }
     });
 }

@@ -5,8 +5,10 @@ use crate::{
     standin::{ROUTES, library, run_difference, settings},
 };
 use ane_device::open;
-use ane_ir::Route;
+use ane_ir::{Route, TensorType};
 use std::{
+    ffi::OsStr,
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -160,4 +162,78 @@ fn a_changed_encoding_on_the_last_route_is_an_error_with_every_reason() {
         "{e}"
     );
     assert!(e.contains("/nowhere/Espresso"), "{e}");
+}
+
+/// The surfaces of the stand-in, whose locks fail from the one numbered FROM on.
+const BROKEN_LOCKS: &str = r#"
+#include <dlfcn.h>
+#include <stddef.h>
+static void *standin;
+#define KEY(name) void *name;
+#define KEYS(DO) DO(kIOSurfaceAllocSize) DO(kIOSurfaceBytesPerElement) DO(kIOSurfaceBytesPerRow) \
+    DO(kIOSurfaceHeight) DO(kIOSurfacePixelFormat) DO(kIOSurfaceWidth)
+KEYS(KEY)
+#define FILL(name) name = *(void **)dlsym(standin, #name);
+__attribute__((constructor)) static void fill(void) { standin = dlopen(STANDIN, RTLD_NOW); KEYS(FILL) }
+void *IOSurfaceCreate(void *p) { return ((void *(*)(void *))dlsym(standin, "IOSurfaceCreate"))(p); }
+void *IOSurfaceGetBaseAddress(void *s) { return ((void *(*)(void *))dlsym(standin, "IOSurfaceGetBaseAddress"))(s); }
+size_t IOSurfaceGetAllocSize(void *s) { return ((size_t (*)(void *))dlsym(standin, "IOSurfaceGetAllocSize"))(s); }
+size_t IOSurfaceGetBytesPerRow(void *s) { return ((size_t (*)(void *))dlsym(standin, "IOSurfaceGetBytesPerRow"))(s); }
+int IOSurfaceUnlock(void *s, unsigned o, unsigned *n) {
+    return ((int (*)(void *, unsigned, unsigned *))dlsym(standin, "IOSurfaceUnlock"))(s, o, n);
+}
+int IOSurfaceLock(void *s, unsigned o, unsigned *n) {
+    static int count;
+    int code = ((int (*)(void *, unsigned, unsigned *))dlsym(standin, "IOSurfaceLock"))(s, o, n);
+    return ++count < FROM[0] - '0' ? code : (int)0xE00002CC;
+}
+"#;
+
+#[test]
+fn surfaces_that_cannot_be_locked_are_no_buffers_and_no_results() {
+    const NAME: &str = "opening::surfaces_that_cannot_be_locked_are_no_buffers_and_no_results";
+    if !alone::is_alone(NAME) {
+        alone::pass(NAME, &[]);
+        return;
+    }
+    let standin = library();
+    // The first lock is that of a new buffer; the fifth is the first that copies, when there are four.
+    for from in ["1", "5"] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut settings = settings(Route::Memory, dir.path());
+        let defines = [("STANDIN", standin.to_str().unwrap()), ("FROM", from)];
+        settings.apple.io_surface = build(dir.path(), BROKEN_LOCKS, &defines);
+        let device = open("apple", &settings).unwrap();
+        let e = match from {
+            "1" => device.allocate(&TensorType::fp16([3, 10])).map(drop),
+            _ => run_difference(&*device, Route::Memory, 1),
+        };
+        let e = e.unwrap_err().to_string();
+        assert!(e.contains("`IOSurfaceLock` failed with 0xe00002cc"), "{e}");
+    }
+}
+
+#[test]
+fn a_directory_that_cannot_be_named_or_written_is_an_error_that_says_what_to_set() {
+    const NAME: &str =
+        "opening::a_directory_that_cannot_be_named_or_written_is_an_error_that_says_what_to_set";
+    let dir = tempfile::tempdir().unwrap();
+    if !alone::is_alone(NAME) {
+        let file = dir.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        alone::pass(NAME, &[("ANE_STANDIN_TMPDIR", file.to_str().unwrap())]);
+        return;
+    }
+    let refused = |route, programs: &Path| {
+        let device = open("apple", &settings(route, programs)).unwrap();
+        run_difference(&*device, route, 1).unwrap_err().to_string()
+    };
+    let unnamable = dir.path().join(OsStr::from_bytes(b"not \xFF text"));
+    let e = refused(Route::Client, &unnamable);
+    assert!(
+        e.contains("no UTF-8") && e.contains("ANE_TRAINER_PROGRAMS"),
+        "{e}"
+    );
+    let e = refused(Route::Memory, dir.path());
+    assert!(e.contains("TMPDIR names another directory"), "{e}");
 }

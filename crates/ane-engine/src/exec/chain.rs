@@ -352,7 +352,8 @@ unsafe fn compute<S: Lanes>(
         ($xs:expr, |$a:ident, $b:ident, $c:ident| $e:expr, |$v:ident| $r:expr) => {{
             let [x, y, z]: [*const f32; 3] = $xs;
             let whole = n / S::N * S::N;
-            let mut last = [[1.0_f32; 16]; 4];
+            let (mut last, mut last_out) = ([[1.0_f32; 16]; 3], [0.0_f32; 16]);
+            let result = last_out.as_mut_ptr();
             let (mut from, mut to, mut len) = ([x, y, z], out, whole);
             loop {
                 let mut i = 0;
@@ -371,7 +372,6 @@ unsafe fn compute<S: Lanes>(
                     i += S::N;
                 }
                 let rest = n - whole;
-                let result = last[3].as_mut_ptr();
                 if to == result {
                     // SAFETY: as above.
                     unsafe { std::ptr::copy_nonoverlapping(result, out.add(whole), rest) };

@@ -1,7 +1,7 @@
 //! An update of many tensors, element by element: what a host optimizer does to its masters.
 
 use crate::{
-    arena::{Access, SharedBuffer},
+    arena::{Access, Holds, SharedBuffer},
     pool::{Job, Pool, Team},
     simd::{Isa, Kernel, Lanes, dispatch},
 };
@@ -79,6 +79,8 @@ const SHARE: usize = 8 * 1024;
 #[derive(Debug)]
 pub struct ForEach<U> {
     shared: Arc<Shared<U>>,
+    to_update: Holds,
+    to_read: Holds,
 }
 
 #[derive(Debug)]
@@ -100,7 +102,20 @@ impl<U: Update> ForEach<U> {
             assert!(p.gradient.holds(p.len) && p.weight.holds(p.len));
             assert!(p.state.len() == U::STATE && p.state.iter().all(|b| b.len() >= 4 * p.len));
         }
+        let gradients = || {
+            parameters
+                .iter()
+                .map(|p| (&p.gradient.memory, Access::Read))
+        };
+        let changed = parameters.iter().flat_map(|p| {
+            let state = p.state.iter().map(|b| (b, Access::Write));
+            std::iter::once((&p.weight.memory, Access::Write)).chain(state)
+        });
+        let to_update = Holds::of(gradients().chain(changed));
+        let to_read = Holds::of(gradients());
         Self {
+            to_update,
+            to_read,
             shared: Arc::new(Shared {
                 isa,
                 parameters,
@@ -143,22 +158,14 @@ impl<U: Update> ForEach<U> {
             .write()
             .unwrap_or_else(PoisonError::into_inner) = update;
         self.shared.next.store(0, Ordering::Relaxed);
-        let writes = if update.is_some() {
-            Access::Write
+        let holds = if update.is_some() {
+            &self.to_update
         } else {
-            Access::Read
+            &self.to_read
         };
-        let buffers = || {
-            self.shared.parameters.iter().flat_map(move |p| {
-                let changed = std::iter::once(&p.weight.memory).chain(&p.state);
-                std::iter::once((&p.gradient.memory, Access::Read))
-                    .chain(changed.map(move |b| (b, writes)))
-            })
-        };
-        buffers().for_each(|(b, access)| b.take(access));
+        let _held = holds.take();
         let job: Arc<dyn Job> = self.shared.clone();
         pool.run(&job);
-        buffers().for_each(|(b, access)| b.give_back(access));
     }
 }
 

@@ -213,8 +213,12 @@ impl Groups {
         let mut seen = vec![false; graph.nodes().len()];
         let mut open = Vec::new();
         for &v in ga.members.iter().chain(&gb.members) {
+            // A largest element is known only when the whole pass is over, also to readers of its own shape.
+            let known_while_running = Self::definition(graph, v)
+                .is_none_or(|(node, _)| self.class[node] != Class::Largest);
             for &(node, operand) in &self.uses[v.index()] {
-                let elementwise = self.elementwise_reader(graph, node, operand, v).is_some();
+                let elementwise = known_while_running
+                    && self.elementwise_reader(graph, node, operand, v).is_some();
                 if inside(node) {
                     if !elementwise {
                         return false;

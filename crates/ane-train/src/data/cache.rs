@@ -98,7 +98,10 @@ impl Cache {
 }
 
 /// `$ANE_TRAINER_CACHE`, or `$XDG_CACHE_HOME/ane-trainer` on every unix.
-fn default_root() -> Result<PathBuf, DataError> {
+///
+/// # Errors
+/// When neither is set and there is no home directory.
+pub fn default_root() -> Result<PathBuf, DataError> {
     match std::env::var_os(CACHE_VARIABLE) {
         Some(root) if !root.is_empty() => Ok(root.into()),
         _ => {

@@ -62,7 +62,10 @@ fn routes(chip: Chip) {
             ..Settings::default()
         };
         match ane_device::open(APPLE, &settings) {
-            Ok(_) => println!("    {:<8} can be opened", route.name()),
+            Ok(d) if d.target().route == route => {
+                println!("    {:<8} can be opened", route.name());
+            }
+            Ok(d) => println!("    {:<8} {}", route.name(), d.notes().join("; ")),
             Err(e) => println!("    {:<8} {e}", route.name()),
         }
     }

@@ -7,6 +7,7 @@ use super::{
 use crate::{
     config::{RunConfig, machine},
     failure::Failure,
+    supervision::SupervisionArgs,
 };
 use ane_train::{
     Trainer, checkpoint::Checkpoint, data, data::catalog, fit::evaluate, run_dir::RunDir,
@@ -19,6 +20,8 @@ pub(crate) struct Args {
     run: PathBuf,
     #[command(flatten)]
     source: Source,
+    #[command(flatten)]
+    supervision: SupervisionArgs,
     /// Threads; every core when left out
     #[arg(long)]
     threads: Option<usize>,
@@ -38,12 +41,13 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let config = stored_config(&checkpoint)?;
     let spec = catalog::find(&config.dataset)?;
     let (pool, isa) = machine(args.threads)?;
-    let device = config.open_device(&pool, isa)?;
-    let mut trainer = Trainer::new(config.trainer(1)?, device, pool, isa)?;
-    trainer.restore(checkpoint.record.progress, &checkpoint.state)?;
+    let opened = args.supervision.open_device(&config, &pool, isa)?;
+    let mut faults = opened.faults();
+    let mut trainer = Trainer::new(config.trainer(1)?, opened.device, pool, isa)?;
+    faults.restore(&mut trainer, checkpoint.record.progress, &checkpoint.state)?;
     let test = Arc::new(data::load(spec, &args.source.options(), &report)?.test);
     let everything: Vec<u32> = (0..u32::try_from(test.len()).unwrap_or(u32::MAX)).collect();
-    let result = evaluate(&mut trainer, &test, &everything)?;
+    let result = evaluate(&mut trainer, &test, &everything, &mut faults)?;
     if args.json {
         println!("{}", serde_json::to_string(&result).unwrap_or_default());
     } else {

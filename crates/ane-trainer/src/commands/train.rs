@@ -5,8 +5,9 @@ use crate::{
     config::{APPLE, NumericsKind, RunConfig, VALIDATION, machine},
     failure::Failure,
     progress::Progress,
+    supervision::{Opened, SupervisionArgs},
 };
-use ane_device::AppleOptions;
+use ane_device::{AppleOptions, Power, PowerMeter};
 use ane_ir::Route;
 use ane_train::{
     Trainer,
@@ -17,6 +18,7 @@ use ane_train::{
     machine::Machine,
     optim::OptimizerConfig,
     placement::{Placement, Work},
+    recovery::Faults,
     run_dir::RunDir,
     schedule::Schedule,
     step::PlanKind,
@@ -39,6 +41,8 @@ pub(crate) struct Args {
     config: ConfigArgs,
     #[command(flatten)]
     source: Source,
+    #[command(flatten)]
+    supervision: SupervisionArgs,
     /// Threads; every core when left out
     #[arg(long)]
     threads: Option<usize>,
@@ -132,7 +136,7 @@ enum PlanArg {
     Fused,
 }
 
-fn route(text: &str) -> Result<Route, String> {
+pub(crate) fn route(text: &str) -> Result<Route, String> {
     Route::ALL
         .into_iter()
         .find(|r| r.name() == text)
@@ -344,7 +348,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         })?;
     }
     let trainer_config = config.trainer(total_steps)?;
-    let device = config.open_device(&pool, isa)?;
+    let Opened {
+        device,
+        recovery,
+        lock: _lock,
+    } = args.supervision.open_device(&config, &pool, isa)?;
     let mut trainer = Trainer::new(trainer_config, device, pool.clone(), isa)?;
     if let Some((path, checkpoint)) = &resumed {
         trainer
@@ -388,6 +396,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         sums: record.map_or(EpochSums::default(), |r| r.epoch_sums),
         best: record.and_then(|r| r.best),
         checkpoint_every: args.checkpoint_every,
+        recovery,
     };
     println!(
         "{} on {}, {} plan on `{}` for {}, {} threads, seed {}; run directory {}",
@@ -400,19 +409,28 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         config.seed,
         out.display()
     );
+    let options = AppleOptions::default();
     if config.device == APPLE {
-        for (variable, path) in AppleOptions::default().replaced() {
+        for (variable, path) in options.replaced() {
             println!(
                 "{variable} replaces Apple's framework by `{}`: this may not be Apple's engine",
                 path.display()
             );
         }
     }
+    // What stands in for Apple's engine draws nothing there; others may.
+    let is_apples = config.device == APPLE && options.replaced().is_empty();
+    let meter = is_apples.then(PowerMeter::start);
     let stop = catch_interrupts();
     let mut progress = Progress::new(total_steps, fit.trainer.progress().step, config.epochs);
     let since = Instant::now();
     let ending = fit.run(&stop, &mut |event| progress.show(event));
+    let power = meter.map_or(Ok(None), PowerMeter::stop);
     progress.finish();
+    let power = power.unwrap_or_else(|e| {
+        eprintln!("note: {e}");
+        None
+    });
     match ending? {
         Ending::Interrupted => {
             println!(
@@ -421,26 +439,35 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
             );
             Ok(ExitCode::from(130))
         }
-        Ending::Finished => finish(fit, &Arc::new(datasets.test), since),
+        Ending::Finished => finish(fit, &Arc::new(datasets.test), since, power),
     }
 }
 
 /// The one look at the test set, and the reports.
-fn finish(mut fit: Fit, test: &Arc<Dataset>, since: Instant) -> Result<ExitCode, Failure> {
+fn finish(
+    mut fit: Fit,
+    test: &Arc<Dataset>,
+    since: Instant,
+    power: Option<Power>,
+) -> Result<ExitCode, Failure> {
     let seconds = since.elapsed().as_secs_f64();
     let steps = fit.trainer.progress().step;
+    let mut faults = Faults::new(fit.recovery);
     let mut chosen = "last".to_owned();
     if let Some((accuracy, epoch)) = fit.best {
         let best = Checkpoint::read(&fit.run.checkpoint("best"))?;
-        fit.trainer.restore(best.record.progress, &best.state)?;
+        faults.restore(&mut fit.trainer, best.record.progress, &best.state)?;
         chosen = format!(
             "best, epoch {epoch} with {:.2} % on validation",
             100.0 * accuracy
         );
     }
     let everything: Vec<u32> = (0..u32::try_from(test.len()).unwrap_or(u32::MAX)).collect();
-    let result = evaluate(&mut fit.trainer, test, &everything)?;
-    let placement = Placement::of(&fit.trainer, steps);
+    let result = evaluate(&mut fit.trainer, test, &everything, &mut faults)?;
+    let placement = Placement {
+        power,
+        ..Placement::of(&fit.trainer, steps)
+    };
     fit.run.write_json("placement.json", &placement)?;
     fit.run.write_json("result.json", &result)?;
     println!("{}", test_line(&result, &chosen));
@@ -455,6 +482,9 @@ fn finish(mut fit: Fit, test: &Arc<Dataset>, since: Instant) -> Result<ExitCode,
         placement.compiles,
         if placement.compiles == 1 { "" } else { "s" }
     );
+    if let Some(power) = placement.power {
+        println!("power: {power}");
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -148,8 +148,17 @@ impl World {
         operation
     }
 
+    /// Compiles something if nothing was yet, without which there is no memory.
+    pub(crate) fn warm_up(&self) {
+        if !self.runtime.is_warm() {
+            let library = self.library(DOUBLE);
+            self.runtime.library_release(library).unwrap();
+        }
+    }
+
     /// A buffer of one port whose elements are all `value`.
     pub(crate) fn buffer(&self, value: f32) -> Handle {
+        self.warm_up();
         let buffer = self.runtime.buffer_alloc(BYTES, 2).unwrap();
         self.fill(buffer, value);
         buffer

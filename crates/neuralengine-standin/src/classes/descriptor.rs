@@ -5,10 +5,13 @@
 //!
 //! The identifier is three SHA-256 in upper-case hexadecimal, of the text, the weights and the options. The weights' is
 //! taken over four zero bytes and, in the order of the keys, the data of every inner dictionary. The real one hashes the
-//! first value of the inner dictionary, whatever it is; in practice that is the data.
+//! first value of the inner dictionary, whatever it is; in practice that is the data. `ANE_STANDIN_WEIGHTS_HASH` makes it
+//! the offset.
 
-use crate::plist::{pairs, text};
+use crate::daemon::Daemon;
+use crate::plist::{entry, pairs, text, value};
 use crate::runtime::{Live, Method, add, no_init};
+use ane_standin::WeightsHash;
 use objc2::rc::Retained;
 use objc2::runtime::{AnyClass, AnyObject, NSObject, Sel};
 use objc2::{AnyThread, ClassType, DefinedClass, define_class, msg_send};
@@ -21,6 +24,8 @@ use std::collections::BTreeMap;
 pub(crate) struct Contents {
     pub(crate) text: Vec<u8>,
     pub(crate) weights: BTreeMap<String, Vec<u8>>,
+    /// `offset` of every inner dictionary that has one, by the same keys.
+    offsets: BTreeMap<String, u64>,
     options: Vec<u8>,
 }
 
@@ -37,8 +42,13 @@ impl Contents {
                 .find_map(|(_, value)| bytes(Some(value)))?;
             Some((text(Some(path))?, data))
         };
+        let offset = |(path, inner): &(Retained<AnyObject>, Retained<AnyObject>)| {
+            let offset = value(entry(Some(inner), "offset").as_deref())?;
+            Some((text(Some(path))?, offset))
+        };
         Some(Self {
             text: bytes(mil)?,
+            offsets: pairs(weights)?.iter().filter_map(offset).collect(),
             weights: pairs(weights)?.iter().map(blob).collect::<Option<_>>()?,
             options: match options {
                 None => Vec::new(),
@@ -50,8 +60,13 @@ impl Contents {
     /// `hexStringIdentifier`.
     pub(crate) fn identifier(&self) -> String {
         let mut weights = Sha256::new_with_prefix([0; 4]);
-        for bytes in self.weights.values() {
-            weights.update(bytes);
+        let hashed = Daemon::current().map(|daemon| daemon.environment().weights_hash);
+        match hashed.unwrap_or(WeightsHash::Data) {
+            WeightsHash::Data => self.weights.values().for_each(|data| weights.update(data)),
+            WeightsHash::Offset => self
+                .offsets
+                .values()
+                .for_each(|offset| weights.update(offset.to_le_bytes())),
         }
         let digests = [
             Sha256::digest(&self.text),

@@ -1,6 +1,6 @@
 //! `_ANEInMemoryModel`: compile, load, evaluate and unload what a descriptor describes.
 //!
-//! The compiler reads `$TMPDIR/<identifier>/`, which the program has to fill, and not the descriptor. Compiling, and
+//! The compiler reads `$TMPDIR/<identifier>/`, or `$ANE_STANDIN_TMPDIR/<identifier>/`, which the program has to fill, and not the descriptor. Compiling, and
 //! loading what is not compiled, leave a `net.plist` and a `data` there, copies of text and weights that nobody reads.
 //! Loading what is compiled looks at no file. Unloading removes the directory.
 //!
@@ -9,7 +9,7 @@
 
 use crate::classes::descriptor::Descriptor;
 use crate::classes::model::Model;
-use crate::daemon::Identity;
+use crate::daemon::{Daemon, Identity};
 use crate::failure::{Failure, report};
 use crate::plist::{self, dictionary, number, string};
 use crate::resident::refuse_mapping;
@@ -41,7 +41,10 @@ impl InMemoryModel {
     fn new(descriptor: Option<&AnyObject>) -> Option<Retained<Self>> {
         let descriptor = descriptor?.downcast_ref::<Descriptor>()?;
         let identifier = descriptor.contents().identifier();
-        let directory = std::env::temp_dir().join(&identifier);
+        let temporary = Daemon::current().map(|daemon| daemon.environment().temporary.clone());
+        let directory = temporary
+            .unwrap_or_else(|_| std::env::temp_dir())
+            .join(&identifier);
         let model = Model::new(Identity::Memory(identifier.clone()), directory);
         let this = Self::alloc().set_ivars(Ivars {
             descriptor: objc2::Message::retain(descriptor),

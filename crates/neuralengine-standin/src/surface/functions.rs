@@ -1,6 +1,6 @@
 //! The C functions of IOSurface, and the two of CoreFoundation that count references.
 
-use super::{IOSurface, Memory, Shape};
+use super::{BadUnlock, IOSurface, Memory, Shape};
 use crate::plist::{self, entry, value};
 use objc2::ffi;
 use objc2::rc::Retained;
@@ -15,6 +15,9 @@ const MAX_HEIGHT: usize = 32_768;
 const BAD_ARGUMENT: i32 = 0xE000_02C2_u32 as i32;
 /// `kIOReturnNotOpen`, for unlocking what is not locked.
 const NOT_LOCKED: i32 = 0xE000_02CD_u32 as i32;
+
+/// `kIOReturnNotWritable`, for what was changed under a lock for reading alone.
+const NOT_WRITABLE: i32 = 0xE000_02CF_u32 as i32;
 
 /// A constant string, as the framework exports it: a pointer to an object, filled when the library is loaded.
 #[repr(transparent)]
@@ -112,16 +115,16 @@ unsafe fn memory<'a>(surface: *mut c_void) -> Option<&'a Memory> {
 /// `surface` is null or a live surface; `seed` is null or points to a number.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn IOSurfaceLock(surface: *mut c_void, options: u32, seed: *mut u32) -> i32 {
-    let _ = (options, seed);
+    let _ = seed;
     // SAFETY: the caller's promise.
     let Some(memory) = (unsafe { memory(surface) }) else {
         return BAD_ARGUMENT;
     };
-    memory.lock();
+    memory.lock(options);
     0
 }
 
-/// Undoes a lock.
+/// Undoes a lock of the same options; fails when there is none, or when bytes were changed under a lock for reading.
 ///
 /// # Safety
 /// As for [`IOSurfaceLock`].
@@ -131,16 +134,19 @@ pub unsafe extern "C" fn IOSurfaceUnlock(
     options: u32,
     seed: *mut u32,
 ) -> i32 {
-    let _ = (options, seed);
+    let _ = seed;
     // SAFETY: the caller's promise.
     let Some(memory) = (unsafe { memory(surface) }) else {
         return BAD_ARGUMENT;
     };
-    if memory.unlock() {
-        return 0;
-    }
-    crate::daemon::log("a surface is unlocked that is not locked");
-    NOT_LOCKED
+    let (code, reason) = match memory.unlock(options) {
+        Ok(()) => return 0,
+        Err(BadUnlock::NotLocked) => (NOT_LOCKED, "that is not locked"),
+        Err(BadUnlock::OtherOptions) => (BAD_ARGUMENT, "with other options than it was locked"),
+        Err(BadUnlock::Changed) => (NOT_WRITABLE, "that was changed under a lock for reading"),
+    };
+    crate::daemon::log(&format!("a surface is unlocked {reason}"));
+    code
 }
 
 /// Where a locked surface starts; it stays there. Null, and a line in the log, for one that is not locked.

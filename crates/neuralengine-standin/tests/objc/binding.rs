@@ -54,7 +54,7 @@ fn layouts_have_rows_of_64_bytes_and_come_in_declared_order() {
     let axes = ["Batches", "Depth", "Channels", "Height", "Width"].map(of);
     assert_eq!(axes, [1, 1, 3, 5, 64]);
     let strides = ["RowStride", "PlaneStride", "DepthStride", "BatchStride"].map(of);
-    assert_eq!(strides, [128, 640, 1920, 1920]);
+    assert_eq!(strides, [128, 640, 1920, 16384], "one batch");
     assert_eq!(texts(&array(&[at(&q, &["Type"])])), ["Float16"]);
 }
 

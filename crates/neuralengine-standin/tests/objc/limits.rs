@@ -47,6 +47,24 @@ fn the_limit_can_be_set() {
     second.load().unwrap();
 }
 
+#[test]
+fn compilations_run_out_and_what_is_cached_takes_none() {
+    let name = "limits::compilations_run_out_and_what_is_cached_takes_none";
+    if !alone::is_alone(name) {
+        return alone::pass(name, &[("ANE_STANDIN_MAX_COMPILES", "2")]);
+    }
+    let text = binary("add", "a", "b");
+    for _ in 0..3 {
+        let model = InMemory::ready(&text);
+        model.unload().unwrap();
+    }
+    InMemory::new(&binary("add", "a", "b")).compile().unwrap();
+    let one_more = InMemory::new(&binary("add", "a", "b"));
+    let (code, text) = one_more.compile().unwrap_err();
+    assert_eq!(code, 10);
+    assert!(text.ends_with("FAILED err=()"), "{text}");
+}
+
 /// One life of a program.
 fn cycle(text: &str) {
     pooled(|| {

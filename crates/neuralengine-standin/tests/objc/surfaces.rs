@@ -81,6 +81,48 @@ fn the_address_is_given_while_locked_and_stays() {
 }
 
 #[test]
+fn a_lock_is_undone_with_its_own_options() {
+    let surface = Surface::small();
+    // SAFETY: the surface lives.
+    unsafe {
+        assert_eq!(IOSurfaceLock(surface.0, 1, null_mut()), 0);
+        assert_ne!(IOSurfaceUnlock(surface.0, 0, null_mut()), 0);
+        assert!(
+            !IOSurfaceGetBaseAddress(surface.0).is_null(),
+            "still locked"
+        );
+        assert_eq!(IOSurfaceUnlock(surface.0, 1, null_mut()), 0);
+        assert!(IOSurfaceGetBaseAddress(surface.0).is_null());
+    }
+}
+
+#[test]
+fn writing_under_a_lock_for_reading_is_noticed() {
+    let surface = Surface::small();
+    let write_under = |options: &[u32]| {
+        // SAFETY: the surface lives, and has more than one byte.
+        unsafe {
+            for options in options {
+                assert_eq!(IOSurfaceLock(surface.0, *options, null_mut()), 0);
+            }
+            let start: *mut u8 = IOSurfaceGetBaseAddress(surface.0).cast();
+            start.write(start.read() + 1);
+            let codes: Vec<i32> = options
+                .iter()
+                .map(|options| IOSurfaceUnlock(surface.0, *options, null_mut()))
+                .collect();
+            assert!(IOSurfaceGetBaseAddress(surface.0).is_null());
+            codes
+        }
+    };
+    let not_writable = 0xE000_02CF_u32 as i32;
+    assert_eq!(write_under(&[1]), [not_writable]);
+    assert_eq!(write_under(&[0]), [0]);
+    assert_eq!(write_under(&[1, 0]), [0, 0]);
+    assert_eq!(write_under(&[0, 1]), [0, 0]);
+}
+
+#[test]
 fn a_locked_surface_is_not_evaluated() {
     let model = InMemory::ready(&binary("add", "a", "b"));
     let (x, y) = (Surface::filled(0x3C00), Surface::small());

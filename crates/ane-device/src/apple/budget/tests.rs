@@ -178,6 +178,42 @@ fn only_refused_programs_keep_their_files() {
 }
 
 #[test]
+fn a_compiler_that_refuses_is_asked_once_more_when_room_was_made() {
+    let root = tempfile::tempdir().unwrap();
+    let (budget, engine) = (Budget::new(9), Engine::with_limit(9));
+    let asked = AtomicUsize::new(0);
+    // Refuses without a reason while anything is loaded, or always.
+    let add_refused = |text: &str, always: bool| {
+        let program = program(text);
+        let hash = ContentHash::of(&program, "");
+        let files = ProgramDir::create(root.path(), &hash, &program)?;
+        budget.add(hash, files, |files| {
+            asked.fetch_add(1, Ordering::Relaxed);
+            if !always && engine.names().is_empty() {
+                return engine.load(text);
+            }
+            Err(AppleError::CompileRefused {
+                call: "compile",
+                reason: "err=()".into(),
+                mil: files.mil(),
+            }
+            .into())
+        })
+    };
+    let a = add(&budget, &engine, root.path(), "a").unwrap();
+    let alone = add_refused("alone", false).unwrap();
+    assert_eq!(asked.swap(0, Ordering::Relaxed), 2);
+    assert_eq!(engine.names(), ["alone"]);
+    drop(alone);
+    run(&budget, &engine, &a, "a");
+    // The second time there is nothing left to unload.
+    for tries in [2, 1] {
+        assert!(add_refused("bad", true).is_err());
+        assert_eq!(asked.swap(0, Ordering::Relaxed), tries);
+    }
+}
+
+#[test]
 fn threads_share_a_budget() {
     let root = tempfile::tempdir().unwrap();
     let (budget, engine) = (Budget::new(2), Engine::with_limit(6));
@@ -186,7 +222,7 @@ fn threads_share_a_budget() {
         .iter()
         .map(|n| add(&budget, &engine, root.path(), n).unwrap())
         .collect();
-    std::thread::scope(|s| {
+    thread::scope(|s| {
         for (name, p) in names.iter().zip(&all) {
             let (budget, engine) = (&budget, &engine);
             s.spawn(move || (0..200).for_each(|_| run(budget, engine, p, name)));

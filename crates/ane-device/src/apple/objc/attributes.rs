@@ -3,7 +3,7 @@
 //! A request binds surfaces to numbers. Which number is which port is the compiler's choice, in no order that can be
 //! relied upon, so the numbers are looked up here by the ports' names.
 
-use super::messages::Object;
+use super::{messages::Object, surface};
 use crate::{apple::AppleError, device::Port};
 use ane_ir::TensorType;
 use objc2_foundation::{NSArray, NSDictionary, NSNumber, NSString};
@@ -107,7 +107,8 @@ fn check_layout(attributes: &NSDictionary, side: Side, port: &Port) -> Result<()
         return Ok(());
     };
     let expected = Strides::of(&port.ty);
-    let found = Strides::stated(&entry, &expected);
+    let bytes = surface::bytes(&port.ty, row_bytes(&port.ty));
+    let found = Strides::stated(&entry, &expected, bytes);
     if found == expected {
         return Ok(());
     }
@@ -160,6 +161,8 @@ struct Strides {
     /// Bytes of a plane more than its rows have, and so on outwards.
     gaps: usize,
     interleave: usize,
+    /// Bytes more than our surface has.
+    excess: usize,
 }
 
 impl std::fmt::Display for Strides {
@@ -171,53 +174,70 @@ impl std::fmt::Display for Strides {
         if self.interleave != 1 {
             write!(f, ", {} channels interleaved", self.interleave)?;
         }
+        if self.excess > 0 {
+            write!(f, ", {} bytes more than a surface of ours", self.excess)?;
+        }
         Ok(())
     }
+}
+
+/// Bytes of a row of our buffers.
+fn row_bytes(ty: &TensorType) -> usize {
+    (ty.shape.last() * ty.dtype.bytes()).next_multiple_of(LINE)
 }
 
 impl Strides {
     fn of(ty: &TensorType) -> Self {
         Self {
             rows: ty.shape.numel() / ty.shape.last(),
-            row: (ty.shape.last() * ty.dtype.bytes()).next_multiple_of(LINE),
+            row: row_bytes(ty),
             gaps: 0,
             interleave: 1,
+            excess: 0,
         }
     }
 
-    /// What an entry states; where it says nothing, what is expected.
-    fn stated(entry: &NSDictionary, expected: &Self) -> Self {
+    /// What an entry states; where it says nothing, what is expected. `bytes` are those of our surface.
+    ///
+    /// The stride of an axis of one element leads nowhere, so compilers put anything there.
+    fn stated(entry: &NSDictionary, expected: &Self, bytes: usize) -> Self {
         let value = |key: &str| {
             let lower = key[..1].to_ascii_lowercase() + &key[1..];
             integer(entry, key).or_else(|| integer(entry, &lower))
         };
         let axes = ["Batches", "Depth", "Channels", "Height"].map(|key| value(key).unwrap_or(1));
         let row = value("RowStride").unwrap_or(expected.row);
-        let mut gaps = 0;
+        let [batches, depth, channels, height] = axes;
+        let mut gaps = 0_usize;
         let mut inner = row;
         // From the rows outwards: a plane is its rows, a depth its planes, a batch its depths.
-        for (key, count) in [
-            ("PlaneStride", axes[3]),
-            ("DepthStride", axes[2]),
-            ("BatchStride", axes[1]),
+        for (key, within, count) in [
+            ("PlaneStride", height, channels),
+            ("DepthStride", channels, depth),
+            ("BatchStride", depth, batches),
         ] {
-            let dense = inner * count;
-            let stride = value(key).unwrap_or(dense);
-            gaps += stride.abs_diff(dense);
-            inner = stride;
+            let dense = inner.saturating_mul(within);
+            let stated = value(key).filter(|_| count > 1);
+            inner = stated.unwrap_or(dense);
+            gaps = gaps.saturating_add(inner.abs_diff(dense));
         }
+        let whole = value("BatchStride")
+            .unwrap_or(inner)
+            .saturating_mul(batches);
         let has_axes = ["Height", "height"]
             .iter()
             .any(|key| get(entry, key).is_some());
         Self {
             rows: if has_axes {
-                axes.iter().product()
+                axes.iter()
+                    .fold(1, |rows, &n| usize::saturating_mul(rows, n))
             } else {
                 expected.rows
             },
             row,
             gaps,
             interleave: value("Interleave").unwrap_or(1),
+            excess: whole.saturating_sub(bytes),
         }
     }
 }

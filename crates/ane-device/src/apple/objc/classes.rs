@@ -68,6 +68,7 @@ pub(super) const MEMORY: &[Method] = &[
         "-compileWithQoS:options:error:",
         "B@:I@^@",
     ),
+    method("_ANEInMemoryModel", "-compiledModelExists", "B@:"),
     method(
         "_ANEInMemoryModel",
         "-evaluateWithQoS:options:request:error:",
@@ -79,6 +80,7 @@ pub(super) const MEMORY: &[Method] = &[
         "-loadWithQoS:options:error:",
         "B@:I@^@",
     ),
+    method("_ANEInMemoryModel", "-localModelPath", "@@:"),
     method("_ANEInMemoryModel", "-model", "@@:"),
     method("_ANEInMemoryModel", "-unloadWithQoS:error:", "B@:I^@"),
     method(
@@ -89,6 +91,10 @@ pub(super) const MEMORY: &[Method] = &[
     method("_ANEModel", "-modelAttributes", "@@:"),
     method("_ANERequest", REQUEST, "@@:@@@@@@@"),
 ];
+
+/// What the route `memory` calls where it is there: without it the daemon only keeps more than it needs. Its encoding is
+/// in no report.
+pub(super) const PURGE: Method = method("_ANEInMemoryModel", "-purgeCompiledModel", "v@:");
 
 /// The selector that makes a request.
 const REQUEST: &str =
@@ -120,6 +126,11 @@ pub(super) fn check(methods: &[Method], library: &Path) -> Result<(), AppleError
         }
     }
     Ok(())
+}
+
+/// Whether a method is what it was, for one without which a route can do.
+pub(super) fn is_there(m: &Method) -> bool {
+    check(&[*m], Path::new("")).is_ok()
 }
 
 /// A class that [`check`] has seen.
@@ -231,7 +242,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_or_changed_is_named() {
-        #[cfg(feature = "gnustep")]
+        #[cfg(gnustep)]
         gnustep_shim::link();
         let at = Path::new("/framework");
         let refused = |m: Method| check(&[m], at).unwrap_err().to_string();

@@ -5,8 +5,8 @@
 
 use super::{
     attributes::Symbols,
-    client::ClientProgram,
-    memory::MemoryProgram,
+    client::{self, ClientProgram},
+    memory::{self, MemoryProgram},
     messages::{Request, pooled},
     surface::{IoSurface, Surface},
 };
@@ -31,7 +31,7 @@ use std::{
     collections::HashMap,
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError, Weak,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -57,6 +57,7 @@ struct Engine {
     target: Target,
     surfaces: Arc<IoSurface>,
     budget: Arc<Budget<Resident>>,
+    sources: Arc<Mutex<HashMap<ContentHash, Weak<Source>>>>,
     counter: Counter,
 }
 
@@ -69,13 +70,28 @@ struct Resident {
     native: Box<dyn Native>,
 }
 
-/// What a program is loaded from.
+/// What a program is loaded from. Whoever has it drops the program first.
 #[derive(Debug)]
 struct Source {
     printed: ane_mil::Program,
     hash: ContentHash,
+    route: Route,
+    /// Texts that the daemon may have compiled; more than one when the program was given up and taken up again.
+    texts: Mutex<Vec<PathBuf>>,
     inputs: Vec<Port>,
     outputs: Vec<Port>,
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        let texts = self.texts.get_mut();
+        for mil in texts.unwrap_or_else(PoisonError::into_inner) {
+            match self.route {
+                Route::Client => client::purge(mil, &self.hash),
+                Route::Memory | Route::E5rt => memory::purge(&self.printed, &self.hash, mil),
+            }
+        }
+    }
 }
 
 impl Objc {
@@ -88,6 +104,7 @@ impl Objc {
                 target: settings.target,
                 surfaces,
                 budget: Arc::new(Budget::new(options.resident)),
+                sources: Arc::default(),
                 counter: Counter::default(),
             },
         }
@@ -95,13 +112,45 @@ impl Objc {
 }
 
 impl Engine {
+    /// What the program of this content is loaded from, the same for all who have it.
+    fn source(
+        &self,
+        graph: &LegalGraph,
+        printed: ane_mil::Program,
+        hash: &ContentHash,
+    ) -> Arc<Source> {
+        let mut all = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, s| s.strong_count() > 0);
+        if let Some(source) = all.get(hash).and_then(Weak::upgrade) {
+            return source;
+        }
+        let (inputs, outputs) = Port::of(graph.graph());
+        let source = Arc::new(Source {
+            printed,
+            hash: hash.clone(),
+            route: self.target.route,
+            texts: Mutex::default(),
+            inputs,
+            outputs,
+        });
+        all.insert(hash.clone(), Arc::downgrade(&source));
+        source
+    }
+
     fn load(&self, source: &Source, files: &ProgramDir) -> Result<Resident, DeviceError> {
+        let mil = files.mil();
+        let mut known = source.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        if !known.contains(&mil) {
+            known.push(mil.clone());
+        }
+        drop(known);
         let compiled = || self.counter.compiled();
         let native: Box<dyn Native> = match self.target.route {
-            Route::Client => Box::new(ClientProgram::load(files, &source.hash, compiled)?),
+            Route::Client => Box::new(ClientProgram::load(&mil, &source.hash, compiled)?),
             Route::Memory | Route::E5rt => Box::new(MemoryProgram::load(
                 &source.printed,
-                &files.mil(),
+                &source.hash,
+                &mil,
                 compiled,
             )?),
         };
@@ -138,13 +187,7 @@ impl Device for Objc {
         same_target(&self.engine.target, graph)?;
         let printed = ane_mil::print(graph);
         let hash = ContentHash::of(&printed, self.engine.target.route.name());
-        let (inputs, outputs) = Port::of(graph.graph());
-        let source = Arc::new(Source {
-            printed,
-            hash: hash.clone(),
-            inputs,
-            outputs,
-        });
+        let source = self.engine.source(graph, printed, &hash);
         let program = match self.engine.budget.find(&hash) {
             Some(program) => program,
             None => {
@@ -268,6 +311,7 @@ impl Running {
 
 impl Bound for Running {
     fn execute(&mut self) -> Result<(), DeviceError> {
+        self.engine.surfaces.health()?;
         for output in &self.outputs {
             poison::put(output);
         }
@@ -281,13 +325,14 @@ impl Bound for Running {
         self.engine.counter.dispatched();
         let ports = self.source.outputs.iter().zip(&self.outputs);
         let mut unwritten = ports.filter(|(_, buffer)| poison::remains(buffer));
-        unwritten.next().map_or(Ok(()), |(port, _)| {
-            Err(AppleError::OutputNotWritten {
+        if let Some((port, _)) = unwritten.next() {
+            return Err(AppleError::OutputNotWritten {
                 port: port.name.clone(),
                 mil: self.program.files().mil(),
             }
-            .into())
-        })
+            .into());
+        }
+        Ok(self.engine.surfaces.health()?)
     }
 
     fn submit(&mut self) -> Result<(), DeviceError> {

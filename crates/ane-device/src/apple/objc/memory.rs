@@ -1,102 +1,101 @@
 //! A program from memory, compiled and run through `_ANEInMemoryModel`.
 //!
 //! The text and the weights are given twice: in memory, which only names the program, and as files in a directory of
-//! that name, which is what the compiler reads. Unloading removes the directory, whoever else uses it; so no two threads
-//! of this process are between writing and unloading at once.
+//! that name, which is what the compiler reads. Unloading removes the directory, whoever else uses it. The name is made
+//! of the text, and of the weights perhaps: what is hashed of them is the first value of a dictionary without order. So
+//! a comment in the text says whose program it is and what its content is; no two processes, devices or contents share a
+//! name then.
 
 use super::{
     device::Native,
-    messages::{InMemoryModel, Refusal, Request, pooled},
+    messages::{InMemoryModel, Request, pooled},
+    turn::Turn,
 };
-use crate::apple::AppleError;
+use crate::apple::{AppleError, program_dir::ContentHash};
 use ane_mil::Program;
 use objc2::rc::Retained;
 use objc2_foundation::NSDictionary;
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
-    thread,
-    time::Duration,
 };
 
 /// The text, as the compiler looks for it.
 const MODEL: &str = "model.mil";
 /// What stands before the path of a weight file in the text.
 const MODEL_PATH: &str = "@model_path/";
-/// How long the daemon takes to notice that a program was unloaded (maderix).
-const RECLAIM: Duration = Duration::from_millis(100);
+/// What the text's only block begins with.
+const BLOCK: &str = "\n{\n";
+/// The variable that replaces the directory of directories.
+const TEMPORARY: &str = "TMPDIR";
 
 /// A loaded program; dropping it unloads it.
 #[derive(Debug)]
 pub(super) struct MemoryProgram {
     model: InMemoryModel,
-    directory: Directory,
+    directory: PathBuf,
     mil: PathBuf,
 }
 
-/// The directory that the compiler reads, removed with the value.
-#[derive(Debug)]
-struct Directory(PathBuf);
-
-impl Directory {
-    fn write(path: PathBuf, program: &Program) -> Result<Self, AppleError> {
-        let this = Self(path);
-        let failed = |source| AppleError::Directory {
-            what: "write",
-            path: this.0.clone(),
-            source,
-        };
-        let weights = ane_mil::WEIGHTS_PATH.trim_start_matches(MODEL_PATH);
-        let write = || {
-            fs::create_dir_all(&this.0)?;
-            fs::write(this.0.join(MODEL), &program.text)?;
-            if program.weights.is_empty() {
-                return Ok(());
-            }
-            fs::write(this.0.join(weights), &program.weights)
-        };
-        write().map_err(failed)?;
-        Ok(this)
-    }
+/// The text with a comment that no other program has: the content's hash, and `owner`, the name of the program's own
+/// directory, which holds process and number.
+fn named(program: &Program, hash: &ContentHash, owner: &Path) -> String {
+    let owner = owner.file_name().unwrap_or_default().to_string_lossy();
+    let comment = format!("{BLOCK}    // {} {owner}\n", hash.as_str());
+    program.text.replacen(BLOCK, &comment, 1)
 }
 
-impl Drop for Directory {
-    fn drop(&mut self) {
-        // The framework has removed it already if all went well.
-        let _ = fs::remove_dir_all(&self.0);
-    }
+fn model(text: &str, program: &Program) -> Result<InMemoryModel, AppleError> {
+    let files: &[(&str, &[u8])] = match program.weights.as_slice() {
+        [] => &[],
+        weights => &[(ane_mil::WEIGHTS_PATH, weights)],
+    };
+    InMemoryModel::new(text, files)
 }
 
-/// Whoever is between writing and unloading.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+/// Writes what the compiler reads.
+fn write(directory: &Path, text: &str, weights: &[u8]) -> Result<(), AppleError> {
+    let name = ane_mil::WEIGHTS_PATH.trim_start_matches(MODEL_PATH);
+    let write = || {
+        fs::create_dir_all(directory)?;
+        fs::write(directory.join(MODEL), text)?;
+        if weights.is_empty() {
+            return Ok(());
+        }
+        fs::write(directory.join(name), weights)
+    };
+    write().map_err(|source| AppleError::Directory {
+        what: "write",
+        path: directory.to_owned(),
+        source,
+        variable: TEMPORARY,
+    })
 }
 
 impl MemoryProgram {
-    /// Compiles and loads a program. `mil` is where its text is kept for messages; `compiled` is called when the
-    /// compiler is done.
+    /// Loads a program, after compiling it if the daemon does not have it. `mil` is where its text is kept for
+    /// messages, in a directory of its own; `compiled` is called when the compiler is done.
     ///
     /// # Errors
-    /// When the directory cannot be written, the compiler refuses the program, or it cannot be loaded.
+    /// When the directory cannot be written, the compiler refuses the program, or it cannot be loaded even when it is
+    /// compiled afresh.
     pub(super) fn load(
         program: &Program,
+        hash: &ContentHash,
         mil: &Path,
         compiled: impl Fn(),
     ) -> Result<Self, AppleError> {
-        let _alone = alone();
+        let _turn = Turn::wait();
         pooled(|| {
-            let files: &[(&str, &[u8])] = match program.weights.as_slice() {
-                [] => &[],
-                weights => &[(ane_mil::WEIGHTS_PATH, weights)],
-            };
-            let model = InMemoryModel::new(&program.text, files)?;
-            let path = std::env::temp_dir().join(model.identifier()?);
-            let directory = Directory::write(path, program)?;
-            model.compile().map_err(|r| r.refused(mil))?;
-            compiled();
-            load(&model).map_err(|r| r.about(mil))?;
+            let text = named(program, hash, mil.parent().unwrap_or(mil));
+            let model = model(&text, program)?;
+            let directory = model.directory()?;
+            let loaded = write(&directory, &text, &program.weights)
+                .and_then(|()| load(&model, mil, compiled));
+            if let Err(e) = loaded {
+                let _ = fs::remove_dir_all(&directory);
+                return Err(e);
+            }
             Ok(Self {
                 model,
                 directory,
@@ -106,12 +105,37 @@ impl MemoryProgram {
     }
 }
 
-/// Loads with a second try: places of unloaded programs come back after a while.
-fn load(model: &InMemoryModel) -> Result<(), Refusal> {
-    model.load().or_else(|_| {
-        thread::sleep(RECLAIM);
-        model.load()
-    })
+fn load(model: &InMemoryModel, mil: &Path, compiled: impl Fn()) -> Result<(), AppleError> {
+    let compile = || {
+        model.compile().map_err(|r| r.refused(mil))?;
+        compiled();
+        Ok(())
+    };
+    let was_there = model.is_compiled();
+    if !was_there {
+        compile()?;
+    }
+    let loaded = match model.load() {
+        // What the daemon has may be stale or damaged; compiling it again makes no place for it, though.
+        Err(r) if was_there && !r.is_full() => {
+            model.purge();
+            compile()?;
+            model.load()
+        }
+        loaded => loaded,
+    };
+    loaded.map_err(|r| r.about(mil))
+}
+
+/// Makes the daemon forget a program that nobody will ask for again; `mil` is what it was loaded with.
+pub(super) fn purge(program: &Program, hash: &ContentHash, mil: &Path) {
+    let _turn = Turn::wait();
+    pooled(|| {
+        let text = named(program, hash, mil.parent().unwrap_or(mil));
+        if let Ok(model) = model(&text, program) {
+            model.purge();
+        }
+    });
 }
 
 impl Native for MemoryProgram {
@@ -127,9 +151,32 @@ impl Native for MemoryProgram {
 
 impl Drop for MemoryProgram {
     fn drop(&mut self) {
-        let _alone = alone();
+        let _turn = Turn::wait();
         // What cannot be unloaded stays loaded until the process ends; there is nobody to tell.
         pooled(|| drop(self.model.unload()));
-        let _ = fs::remove_dir_all(&self.directory.0);
+        // The framework has removed it already if all went well.
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_owners_and_contents_apart() {
+        let program = |weights: &[u8]| Program {
+            text: "program(1.3)\n[buildInfo = {{}}]\n{\n    func main\n}\n".into(),
+            weights: weights.into(),
+        };
+        let named = |weights: &[u8], owner: &str| {
+            let program = program(weights);
+            named(&program, &ContentHash::of(&program, ""), Path::new(owner))
+        };
+        let text = named(b"a", "programs/x-1-2");
+        assert!(text.starts_with("program(1.3)\n[buildInfo = {{}}]\n{\n    // "));
+        assert!(text.ends_with(" x-1-2\n    func main\n}\n"), "{text}");
+        assert_ne!(text, named(b"b", "programs/x-1-2"));
+        assert_ne!(text, named(b"a", "programs/x-1-3"));
     }
 }

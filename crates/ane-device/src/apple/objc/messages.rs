@@ -3,18 +3,25 @@
 //! Every method here is in the lists of `classes`, whose check has to come first. A `BOOL` is always looked at, and the
 //! `NSError` of a failure is carried whole. Callers provide the autorelease pool, by [`pooled`].
 
-use super::classes::{Boolean, SurfaceBehind, class};
-use crate::apple::AppleError;
+use super::classes::{Boolean, PURGE, SurfaceBehind, class, is_there};
+use crate::apple::{AppleError, options};
 use objc2::{
     msg_send,
     rc::{Retained, autoreleasepool},
     runtime::{AnyObject, NSObject},
 };
 use objc2_foundation::{NSArray, NSData, NSDictionary, NSError, NSNumber, NSString, NSURL};
-use std::{fmt, path::Path};
+use std::{
+    fmt, io,
+    mem::ManuallyDrop,
+    path::{Path, PathBuf},
+};
 
 /// `NSQualityOfServiceDefault`, which everybody uses for everything (ane-reference §1.12).
 const QOS: u32 = 21;
+
+/// The status of a load for which there is no place (ane-reference §1.18).
+const FULL: &str = "0x50004";
 
 /// Most errors that lie below an error.
 const MOST_CAUSES: usize = 8;
@@ -77,9 +84,14 @@ impl Refusal {
         }
     }
 
+    /// Whether there was no place for another program.
+    pub(super) fn is_full(&self) -> bool {
+        self.text.contains(FULL)
+    }
+
     /// The error about the program at `mil`.
     pub(super) fn about(self, mil: &Path) -> AppleError {
-        let advice = if self.text.contains("0x50004") {
+        let advice = if self.is_full() {
             "too many programs are loaded: end other programs that use the Neural Engine"
         } else if self.text.contains("0x1d") {
             "a surface does not have the geometry that the program expects: report it with this message"
@@ -87,6 +99,7 @@ impl Refusal {
             "try another --route, and report it with this message"
         };
         AppleError::Ns {
+            is_full: self.is_full(),
             call: self.call,
             domain: self.domain,
             code: self.code,
@@ -152,12 +165,33 @@ pub(super) fn number(n: usize) -> Object {
     NSNumber::new_usize(n).into()
 }
 
-/// An object that several threads may hold, of which one at a time sends it messages.
+/// An object that several threads may hold, of which one at a time sends it messages. It is released in a pool of its
+/// own, because what it lets go of then may be autoreleased.
 #[derive(Debug)]
-pub(super) struct Held(Object);
+pub(super) struct Held(ManuallyDrop<Object>);
 
-// SAFETY: reference counts are atomic, and the classes wrapped here do not care which thread calls. One thread at a time
-// calls: a program's objects are behind the lock of its budget, and `_ANEClient` is made to be shared.
+impl Held {
+    pub(super) fn new(object: Object) -> Self {
+        Self(ManuallyDrop::new(object))
+    }
+
+    /// The object, for a message.
+    pub(super) fn get(&self) -> &AnyObject {
+        &self.0
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // SAFETY: dropped here and nowhere else, and not used afterwards.
+        pooled(|| unsafe { ManuallyDrop::drop(&mut self.0) });
+    }
+}
+
+// SAFETY: reference counts are atomic, and the classes wrapped here do not care which thread calls. A program's model and
+// requests are behind the lock of its budget. The client that all programs share compiles, loads and unloads for one
+// thread at a time, which `Turn` sees to; it evaluates for several, each with a model and a request of its own, and
+// evaluating goes to the model's program in this process (ane-reference §1.5).
 unsafe impl Send for Held {}
 // SAFETY: as above.
 unsafe impl Sync for Held {}
@@ -169,19 +203,25 @@ pub(super) struct Model(Held);
 impl Model {
     /// The program in a directory, known by `key`.
     pub(super) fn at(directory: &Path, key: &str) -> Result<Self, AppleError> {
-        let path = NSString::from_str(&directory.to_string_lossy());
+        let path = directory.to_str().ok_or_else(|| AppleError::Directory {
+            what: "use",
+            path: directory.to_owned(),
+            source: io::Error::new(io::ErrorKind::InvalidFilename, "its path is no UTF-8"),
+            variable: options::PROGRAMS,
+        })?;
+        let path = NSString::from_str(path);
         let url = NSURL::fileURLWithPath_isDirectory(&path, true);
         let key = NSString::from_str(key);
         // SAFETY: the encoding was compared: two objects in, an object out.
         let model: Option<Object> =
             unsafe { msg_send![class(c"_ANEModel"), modelAtURL: &*url, key: &*key] };
-        made("+[_ANEModel modelAtURL:key:]", model).map(|m| Self(Held(m)))
+        made("+[_ANEModel modelAtURL:key:]", model).map(|m| Self(Held::new(m)))
     }
 
     /// What a loaded program says of itself.
     pub(super) fn attributes(&self) -> Result<Retained<NSDictionary>, AppleError> {
         // SAFETY: as above: nothing in, an object out.
-        let all: Option<Object> = unsafe { msg_send![&*self.0.0, modelAttributes] };
+        let all: Option<Object> = unsafe { msg_send![self.0.get(), modelAttributes] };
         let all = all.and_then(|all| all.downcast::<NSDictionary>().ok());
         made("-[_ANEModel modelAttributes]", all)
     }
@@ -196,20 +236,21 @@ impl Client {
     pub(super) fn shared() -> Result<Self, AppleError> {
         // SAFETY: the encoding was compared: nothing in, an object out.
         let client: Option<Object> = unsafe { msg_send![class(c"_ANEClient"), sharedConnection] };
-        made("+[_ANEClient sharedConnection]", client).map(|c| Self(Held(c)))
+        made("+[_ANEClient sharedConnection]", client).map(|c| Self(Held::new(c)))
     }
 
     /// Whether the daemon has the program compiled.
     pub(super) fn has_compiled(&self, model: &Model) -> bool {
         // SAFETY: as above: an object in, a BOOL out.
-        let exists: Boolean = unsafe { msg_send![&*self.0.0, compiledModelExistsFor: &*model.0.0] };
+        let exists: Boolean =
+            unsafe { msg_send![self.0.get(), compiledModelExistsFor: model.0.get()] };
         exists.0
     }
 
     /// Makes the daemon forget the compiled program.
     pub(super) fn purge(&self, model: &Model) {
         // SAFETY: as above: an object in.
-        unsafe { msg_send![&*self.0.0, purgeCompiledModel: &*model.0.0] }
+        unsafe { msg_send![self.0.get(), purgeCompiledModel: model.0.get()] }
     }
 
     /// Compiles the text in the model's directory.
@@ -221,7 +262,7 @@ impl Client {
         outcome("-[_ANEClient compileModel:options:qos:error:]", |error| {
             // SAFETY: as above: two objects, a number and room for an error in, a BOOL out.
             unsafe {
-                msg_send![&*self.0.0, compileModel: &*model.0.0, options: &*options, qos: QOS, error: error]
+                msg_send![self.0.get(), compileModel: model.0.get(), options: &*options, qos: QOS, error: error]
             }
         })
     }
@@ -232,7 +273,7 @@ impl Client {
         outcome("-[_ANEClient loadModel:options:qos:error:]", |error| {
             // SAFETY: as above.
             unsafe {
-                msg_send![&*self.0.0, loadModel: &*model.0.0, options: &*options, qos: QOS, error: error]
+                msg_send![self.0.get(), loadModel: model.0.get(), options: &*options, qos: QOS, error: error]
             }
         })
     }
@@ -244,7 +285,7 @@ impl Client {
         outcome(call, |error| {
             // SAFETY: as above, with one more object.
             unsafe {
-                msg_send![&*self.0.0, evaluateWithModel: &*model.0.0, options: &*options, request: &*request.0.0, qos: QOS, error: error]
+                msg_send![self.0.get(), evaluateWithModel: model.0.get(), options: &*options, request: request.0.get(), qos: QOS, error: error]
             }
         })
     }
@@ -255,7 +296,7 @@ impl Client {
         outcome("-[_ANEClient unloadModel:options:qos:error:]", |error| {
             // SAFETY: as above.
             unsafe {
-                msg_send![&*self.0.0, unloadModel: &*model.0.0, options: &*options, qos: QOS, error: error]
+                msg_send![self.0.get(), unloadModel: model.0.get(), options: &*options, qos: QOS, error: error]
             }
         })
     }
@@ -289,22 +330,54 @@ impl InMemoryModel {
         let model: Option<Object> = unsafe {
             msg_send![class(c"_ANEInMemoryModel"), inMemoryModelWithDescriptor: &*descriptor]
         };
-        made("+[_ANEInMemoryModel inMemoryModelWithDescriptor:]", model).map(|m| Self(Held(m)))
+        made("+[_ANEInMemoryModel inMemoryModelWithDescriptor:]", model).map(|m| Self(Held::new(m)))
     }
 
     /// The name of the directory from which the daemon compiles.
     pub(super) fn identifier(&self) -> Result<String, AppleError> {
         // SAFETY: as above: nothing in, an object out.
-        let name: Option<Object> = unsafe { msg_send![&*self.0.0, hexStringIdentifier] };
+        let name: Option<Object> = unsafe { msg_send![self.0.get(), hexStringIdentifier] };
         let name = name.and_then(|name| Some(name.downcast_ref::<NSString>()?.to_string()));
         made("-[_ANEInMemoryModel hexStringIdentifier]", name)
+    }
+
+    /// The directory of that name, where the framework says it is.
+    ///
+    /// # Errors
+    /// When the identifier cannot be had.
+    pub(super) fn directory(&self) -> Result<PathBuf, AppleError> {
+        let name = self.identifier()?;
+        // SAFETY: as above.
+        let path: Option<Object> = unsafe { msg_send![self.0.get(), localModelPath] };
+        let path = path.and_then(|path| Some(path.downcast_ref::<NSString>()?.to_string()));
+        let stated = path.as_ref().and_then(|path| {
+            let mut all = Path::new(path).ancestors();
+            all.find(|p| p.is_absolute() && p.file_name().is_some_and(|last| *last == *name))
+        });
+        // Where it says nothing, the directory is below NSTemporaryDirectory(), which this mostly is.
+        Ok(stated.map_or_else(|| std::env::temp_dir().join(&name), Path::to_owned))
+    }
+
+    /// Whether the daemon has the program compiled.
+    pub(super) fn is_compiled(&self) -> bool {
+        // SAFETY: as above: nothing in, a BOOL out.
+        let exists: Boolean = unsafe { msg_send![self.0.get(), compiledModelExists] };
+        exists.0
+    }
+
+    /// Makes the daemon forget the compiled program, where that can be asked for.
+    pub(super) fn purge(&self) {
+        if is_there(&PURGE) {
+            // SAFETY: as above: nothing in, nothing out.
+            unsafe { msg_send![self.0.get(), purgeCompiledModel] }
+        }
     }
 
     /// The model inside, which knows the attributes.
     pub(super) fn model(&self) -> Result<Model, AppleError> {
         // SAFETY: as above.
-        let model: Option<Object> = unsafe { msg_send![&*self.0.0, model] };
-        made("-[_ANEInMemoryModel model]", model).map(|m| Model(Held(m)))
+        let model: Option<Object> = unsafe { msg_send![self.0.get(), model] };
+        made("-[_ANEInMemoryModel model]", model).map(|m| Model(Held::new(m)))
     }
 
     /// Compiles the files.
@@ -313,7 +386,9 @@ impl InMemoryModel {
         let call = "-[_ANEInMemoryModel compileWithQoS:options:error:]";
         outcome(call, |error| {
             // SAFETY: as above: a number, an object and room for an error in, a BOOL out.
-            unsafe { msg_send![&*self.0.0, compileWithQoS: QOS, options: &*options, error: error] }
+            unsafe {
+                msg_send![self.0.get(), compileWithQoS: QOS, options: &*options, error: error]
+            }
         })
     }
 
@@ -323,7 +398,7 @@ impl InMemoryModel {
         let call = "-[_ANEInMemoryModel loadWithQoS:options:error:]";
         outcome(call, |error| {
             // SAFETY: as above.
-            unsafe { msg_send![&*self.0.0, loadWithQoS: QOS, options: &*options, error: error] }
+            unsafe { msg_send![self.0.get(), loadWithQoS: QOS, options: &*options, error: error] }
         })
     }
 
@@ -334,7 +409,7 @@ impl InMemoryModel {
         outcome(call, |error| {
             // SAFETY: as above, with one more object.
             unsafe {
-                msg_send![&*self.0.0, evaluateWithQoS: QOS, options: &*options, request: &*request.0.0, error: error]
+                msg_send![self.0.get(), evaluateWithQoS: QOS, options: &*options, request: request.0.get(), error: error]
             }
         })
     }
@@ -343,7 +418,7 @@ impl InMemoryModel {
     pub(super) fn unload(&self) -> Result<(), Refusal> {
         outcome("-[_ANEInMemoryModel unloadWithQoS:error:]", |error| {
             // SAFETY: as above: a number and room for an error in, a BOOL out.
-            unsafe { msg_send![&*self.0.0, unloadWithQoS: QOS, error: error] }
+            unsafe { msg_send![self.0.get(), unloadWithQoS: QOS, error: error] }
         })
     }
 }
@@ -385,7 +460,7 @@ impl Request {
             ]
         };
         let call = "+[_ANERequest requestWithInputs:inputIndices:outputs:outputIndices:weightsBuffer:perfStats:procedureIndex:]";
-        made(call, request).map(|r| Self(Held(r)))
+        made(call, request).map(|r| Self(Held::new(r)))
     }
 }
 

@@ -6,7 +6,7 @@
 use super::{
     classes::SurfaceBehind,
     load,
-    messages::{Dictionary, dictionary, number, pooled},
+    messages::{Dictionary, Held, dictionary, number, pooled},
 };
 use crate::{
     apple::{AppleError, options},
@@ -16,7 +16,12 @@ use ane_engine::{Access, Foreign};
 use ane_ir::TensorType;
 use libloading::Library;
 use objc2::{rc::Retained, runtime::AnyObject};
-use std::{ffi::c_void, path::Path, ptr::NonNull, sync::Arc};
+use std::{
+    ffi::c_void,
+    path::Path,
+    ptr::NonNull,
+    sync::{Arc, OnceLock},
+};
 
 /// Sizes of surfaces are multiples of this many bytes (ane-reference §6).
 const PAGE: usize = 16 * 1024;
@@ -39,6 +44,8 @@ pub(super) struct IoSurface {
     alloc_size: unsafe extern "C" fn(*mut SurfaceBehind) -> usize,
     bytes_per_row: unsafe extern "C" fn(*mut SurfaceBehind) -> usize,
     keys: Keys,
+    /// The first call that failed where nobody could be told.
+    broken: OnceLock<(&'static str, i32)>,
 }
 
 /// Names of properties, as the framework exports them.
@@ -80,7 +87,40 @@ impl IoSurface {
                 alloc_size: from.function("IOSurfaceGetAllocSize")?,
                 bytes_per_row: from.function("IOSurfaceGetBytesPerRow")?,
                 keys,
+                broken: OnceLock::new(),
             }))
+        }
+    }
+
+    /// Whether every surface could be locked and unlocked so far.
+    ///
+    /// # Errors
+    /// The first that could not: what was read or written then is not to be trusted, whichever buffer it was.
+    pub(super) fn health(&self) -> Result<(), AppleError> {
+        match self.broken.get() {
+            None => Ok(()),
+            Some(&(call, code)) => Err(AppleError::Surface { call, code }),
+        }
+    }
+
+    fn lock(&self, surface: &Held, options: u32) -> Result<(), AppleError> {
+        let surface = SurfaceBehind::of(surface.get());
+        // SAFETY: the surface is live; the seed is not wanted.
+        let code = unsafe { (self.lock)(surface, options, std::ptr::null_mut()) };
+        succeeded("IOSurfaceLock", code)
+    }
+
+    fn unlock(&self, surface: &Held, options: u32) -> Result<(), AppleError> {
+        let surface = SurfaceBehind::of(surface.get());
+        // SAFETY: as in `lock`.
+        let code = unsafe { (self.unlock)(surface, options, std::ptr::null_mut()) };
+        succeeded("IOSurfaceUnlock", code)
+    }
+
+    /// Remembers a failure for [`IoSurface::health`].
+    fn note(&self, outcome: Result<(), AppleError>) {
+        if let Err(AppleError::Surface { call, code }) = outcome {
+            let _ = self.broken.set((call, code));
         }
     }
 
@@ -93,6 +133,14 @@ impl IoSurface {
             (&self.keys.alloc_size, number(form.bytes)),
             (&self.keys.pixel_format, number(form.pixel_format)),
         ])
+    }
+}
+
+/// What a function returned; 0 is success.
+fn succeeded(call: &'static str, code: i32) -> Result<(), AppleError> {
+    match code {
+        0 => Ok(()),
+        code => Err(AppleError::Surface { call, code }),
     }
 }
 
@@ -172,10 +220,15 @@ impl Form {
     }
 }
 
+/// Bytes of the surface for a tensor in rows of `row_bytes`.
+pub(super) fn bytes(ty: &TensorType, row_bytes: usize) -> usize {
+    Form::of(ty, row_bytes).bytes
+}
+
 /// A surface.
 #[derive(Debug)]
 pub(super) struct Surface {
-    object: Retained<AnyObject>,
+    object: Held,
     start: NonNull<u8>,
     bytes: usize,
     functions: Arc<IoSurface>,
@@ -213,23 +266,19 @@ impl Surface {
             // SAFETY: a dictionary of strings to numbers in; the result is null or a surface that we own.
             unsafe { Retained::from_raw((functions.create)(properties).cast::<AnyObject>()) }
         });
-        let object = object.ok_or_else(|| small(0))?;
-        let surface = SurfaceBehind::of(&object);
-        // SAFETY: the surface is live; locked, it has an address, which it keeps.
+        let object = Held::new(object.ok_or_else(|| small(0))?);
+        let surface = SurfaceBehind::of(object.get());
+        functions.lock(&object, 0)?;
+        // SAFETY: the surface is live; locked, it has an address, which it keeps, and as many bytes as it says.
         let (start, bytes, row) = unsafe {
-            (functions.lock)(surface, 0, std::ptr::null_mut());
             let start = NonNull::new((functions.base_address)(surface).cast::<u8>());
+            let bytes = (functions.alloc_size)(surface);
             if let Some(start) = start {
-                let bytes = (functions.alloc_size)(surface).min(form.bytes);
-                start.write_bytes(0, bytes);
+                start.write_bytes(0, bytes.min(form.bytes));
             }
-            (functions.unlock)(surface, 0, std::ptr::null_mut());
-            (
-                start,
-                (functions.alloc_size)(surface),
-                (functions.bytes_per_row)(surface),
-            )
+            (start, bytes, (functions.bytes_per_row)(surface))
         };
+        functions.unlock(&object, 0)?;
         let aligned = start.filter(|s| s.addr().get().is_multiple_of(LINE));
         let start = aligned.ok_or(AppleError::Nothing {
             call: "IOSurfaceGetBaseAddress",
@@ -253,7 +302,7 @@ impl Surface {
 
     /// The surface as an object.
     pub(super) fn object(&self) -> &AnyObject {
-        &self.object
+        self.object.get()
     }
 
     /// Whether the surface comes from these functions.
@@ -269,8 +318,9 @@ fn options_of(access: Access) -> u32 {
     }
 }
 
-// SAFETY: the surface keeps its memory until it is released, which is when this is dropped; locking it makes the engine
-// wait.
+// SAFETY: the surface keeps its memory, at one address, until it is released, which is when this is dropped. The engine
+// touches it only during an evaluation, which returns when the engine is done, and for which the buffer is lent, so that
+// nobody else in this process has it then. Locking keeps the processor's view of the memory up to date.
 unsafe impl Foreign for Surface {
     fn start(&self) -> NonNull<u8> {
         self.start
@@ -281,15 +331,13 @@ unsafe impl Foreign for Surface {
     }
 
     fn begin(&self, access: Access) {
-        let surface = SurfaceBehind::of(&self.object);
-        // SAFETY: the surface is live. Locking what is one's own fails only for a reference that is none.
-        unsafe { (self.functions.lock)(surface, options_of(access), std::ptr::null_mut()) };
+        let locked = self.functions.lock(&self.object, options_of(access));
+        self.functions.note(locked);
     }
 
     fn end(&self, access: Access) {
-        let surface = SurfaceBehind::of(&self.object);
-        // SAFETY: as above.
-        unsafe { (self.functions.unlock)(surface, options_of(access), std::ptr::null_mut()) };
+        let unlocked = self.functions.unlock(&self.object, options_of(access));
+        self.functions.note(unlocked);
     }
 }
 

@@ -64,7 +64,7 @@ fn of(
     inputs: &[&str],
     outputs: &[&str],
 ) -> Result<Symbols, AppleError> {
-    #[cfg(feature = "gnustep")]
+    #[cfg(gnustep)]
     gnustep_shim::link();
     pooled(|| {
         let attributes = attributes(status());
@@ -121,6 +121,49 @@ fn layouts_that_differ_are_refused_with_both_sides() {
         .unwrap_err()
         .to_string();
     assert!(e.contains("64 bytes between planes"), "{e}");
+}
+
+/// A statement about port `a`, which has 6 rows of 64 bytes.
+fn stated(entries: &[(&str, usize)]) -> Result<Symbols, AppleError> {
+    let status = || -> Object {
+        let mut all = vec![("Name", string("a")), ("RowStride", number(64))];
+        all.extend(entries.iter().map(|(key, n)| (*key, number(*n))));
+        made(&[("LiveInputList", array([made(&all).into()]))]).into()
+    };
+    of(status, &["a"], &["z"])
+}
+
+#[test]
+fn strides_of_axes_with_one_element_do_not_count() {
+    let one = [("Batches", 1), ("Depth", 1), ("Channels", 1), ("Height", 6)];
+    let padded = [
+        ("PlaneStride", 512),
+        ("DepthStride", 1024),
+        ("BatchStride", 16384),
+    ];
+    stated(&[&one[..], &padded].concat()).unwrap();
+    for (axis, stride) in [
+        ("Channels", "PlaneStride"),
+        ("Depth", "DepthStride"),
+        ("Batches", "BatchStride"),
+    ] {
+        let axes = [(axis, 2), ("Height", 3), (stride, 192)];
+        stated(&axes).unwrap();
+        let e = stated(&[(axis, 2), ("Height", 3), (stride, 256)]).unwrap_err();
+        assert!(
+            e.to_string().contains("64 bytes between planes"),
+            "{axis}: {e}"
+        );
+    }
+}
+
+#[test]
+fn what_is_larger_than_a_surface_is_refused() {
+    let e = stated(&[("Height", 6), ("BatchStride", 16385)]).unwrap_err();
+    assert!(e.to_string().contains("1 bytes more than a surface"), "{e}");
+    let most = usize::MAX;
+    let e = stated(&[("Batches", 2), ("Height", most), ("BatchStride", most)]).unwrap_err();
+    assert!(matches!(e, AppleError::PortLayout { .. }), "{e}");
 }
 
 #[test]

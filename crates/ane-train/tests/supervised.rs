@@ -1,0 +1,543 @@
+//! Training on a device in a worker: the same bits as without, whatever happens to the worker.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "supervised/faulty.rs"]
+mod faulty;
+
+use ane_device::{Device, DeviceError, Settings, Supervised, SupervisedError, Supervision, Worker};
+use ane_engine::{Pool, simd::Isa};
+use ane_ir::{Graph, TensorType};
+use ane_standin::{Event, Fault, Faults, PlannedFault};
+use ane_train::{
+    Trainer, TrainerConfig, TrainerError,
+    checkpoint::{Checkpoint, EpochSums},
+    data::{Dataset, Sampler, Split, sampler},
+    fit::{self, Ending, Fit, FitError},
+    loss::Loss,
+    optim::{AdamW, OptimizerConfig},
+    recovery::{self, Recovery},
+    run_dir::RunDir,
+    schedule::Schedule,
+    step::PlanKind,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
+
+/// Not a test: what the others start as their worker. Started by hand it does nothing.
+#[test]
+fn serves() {
+    faulty::serve_if_started_as_worker();
+}
+
+const LOSS: Loss = Loss::CrossEntropy {
+    label_smoothing: 0.0,
+};
+const EXAMPLES: usize = 96;
+const BATCH: usize = 8;
+const EPOCHS: u64 = 3;
+
+/// Noise with a class in it.
+fn data() -> Arc<Dataset> {
+    let images = (0..EXAMPLES * 12).map(|i| (i * 89 % 251 + i / 12 % 3) as u8);
+    Arc::new(Dataset {
+        name: "tiny",
+        split: Split::Train,
+        class_names: &["a", "b", "c"],
+        classes: 3,
+        example_shape: [1, 3, 4],
+        example_len: 12,
+        images: images.collect(),
+        labels: (0..EXAMPLES).map(|i| (i % 3) as u8).collect(),
+        mean: 0.5,
+        std: 0.25,
+    })
+}
+
+fn trainer(device: Box<dyn Device>, plan: PlanKind) -> Result<Trainer, TrainerError> {
+    let config = TrainerConfig {
+        model: "12-9-3".parse().unwrap(),
+        loss: LOSS,
+        batch: BATCH,
+        plan,
+        optimizer: OptimizerConfig::AdamW(AdamW::default()),
+        lr: 1e-2,
+        schedule: Schedule::COSINE,
+        total_steps: 1000,
+        max_norm: Some(1.0),
+        seed: 3,
+    };
+    Trainer::new(
+        config,
+        device,
+        Arc::new(Pool::new(1).unwrap()),
+        Isa::detect(),
+    )
+}
+
+fn run_of(device: Box<dyn Device>, plan: PlanKind, out: &Path, recovery: Option<Recovery>) -> Fit {
+    let (train, validation) = sampler::split(EXAMPLES, 16, 3);
+    Fit {
+        trainer: trainer(device, plan).unwrap(),
+        data: data(),
+        sampler: Sampler::new(train, BATCH, 3),
+        validation,
+        epochs: EPOCHS,
+        run: RunDir::create(out).unwrap(),
+        config: serde_json::json!({"plan": plan.name()}),
+        position: (0, 0),
+        sums: EpochSums::default(),
+        best: None,
+        checkpoint_every: Some(7),
+        recovery,
+        machine: ane_train::machine::Machine::this(Isa::detect()),
+    }
+}
+
+fn settings() -> Settings {
+    Settings {
+        pool: Some(Arc::new(Pool::new(1).unwrap())),
+        ..Settings::default()
+    }
+}
+
+fn plain() -> Box<dyn Device> {
+    ane_device::open("software", &settings()).unwrap()
+}
+
+/// What a run leaves: checkpoints, weights, metrics, and the result of a last evaluation.
+type Results = (Vec<Vec<u8>>, fit::Evaluation);
+
+fn finish(mut fit: Fit, report: &mut dyn FnMut(&fit::Event)) -> Results {
+    let ending = fit.run(&AtomicBool::new(false), report).unwrap();
+    assert_eq!(ending, Ending::Finished);
+    let mut faults = recovery::Faults::new(fit.recovery);
+    let best = Checkpoint::read(&fit.run.checkpoint("best")).unwrap();
+    faults
+        .restore(&mut fit.trainer, best.record.progress, &best.state)
+        .unwrap();
+    let everything: Vec<u32> = (0..EXAMPLES as u32).collect();
+    let test = fit::evaluate(&mut fit.trainer, &fit.data, &everything, &mut faults).unwrap();
+    let files = [
+        fit.run.checkpoint("last"),
+        fit.run.checkpoint("best"),
+        fit.run.weights("last"),
+        fit.run.weights("best"),
+        fit.run.metrics(),
+    ];
+    (files.map(|f| std::fs::read(f).unwrap()).to_vec(), test)
+}
+
+fn undisturbed(plan: PlanKind) -> Results {
+    let dir = tempfile::tempdir().unwrap();
+    finish(run_of(plain(), plan, dir.path(), None), &mut |_| {})
+}
+
+fn plan_of(dir: &Path, lines: &[String]) {
+    for line in lines {
+        line.parse::<PlannedFault>().unwrap();
+    }
+    std::fs::write(dir.join("plan"), lines.join("\n")).unwrap();
+}
+
+fn fired(dir: &Path) -> Vec<PlannedFault> {
+    Faults::directory(dir).unwrap().fired().unwrap()
+}
+
+const OFTEN: Recovery = Recovery {
+    snapshot_every: 4,
+    most_faults: 5,
+};
+
+/// A whole run under a plan of faults.
+fn disturbed(plan: PlanKind, lines: &[String], supervision: Supervision, dir: &Path) -> Results {
+    plan_of(dir, lines);
+    let device = Supervised::open("software", &settings(), supervision).unwrap();
+    let fit = run_of(Box::new(device), plan, &dir.join("run"), Some(OFTEN));
+    finish(fit, &mut |_| {})
+}
+
+#[test]
+fn a_worker_computes_the_same_bits_and_counts_what_it_runs() {
+    for plan in [PlanKind::Split, PlanKind::Fused] {
+        let dir = tempfile::tempdir().unwrap();
+        let supervision = faulty::supervision(dir.path(), "serves");
+        assert!(disturbed(plan, &[], supervision, dir.path()) == undisturbed(plan));
+        assert_eq!(fired(dir.path()), []);
+        let done = Faults::directory(dir.path()).unwrap().counts().unwrap();
+        assert_eq!(done.of(Event::Compile), 1);
+        // Ten steps and two batches of validation an epoch, and twelve batches of the last evaluation.
+        assert_eq!(done.of(Event::Execute), EPOCHS * 12 + 12);
+        let loads = if plan == PlanKind::Fused { 2 } else { 1 };
+        assert_eq!(done.of(Event::Load), loads);
+        assert_eq!(done.of(Event::Unload), loads, "closing is orderly");
+    }
+}
+
+#[test]
+fn faults_of_every_kind_change_no_bit() {
+    for plan in [PlanKind::Split, PlanKind::Fused] {
+        let dir = tempfile::tempdir().unwrap();
+        let lines = [
+            "compile 1 fail",
+            "compile 2 crash",
+            "load 2 crash",
+            "execute 3 fail",
+            // The rebuilding fails as well.
+            "compile 5 fail",
+            "load 6 fail",
+            "execute 9 geometry",
+            "execute 14 crash",
+            "execute 22 unwritten",
+            "execute 31 corrupt",
+            "execute 40 leak",
+            "execute 55 hang",
+            "execute 56 crash",
+            "execute 57 fail",
+        ];
+        let supervision = Supervision {
+            execute_deadline: Duration::from_millis(1500),
+            verify_every: Some(1),
+            ..faulty::supervision(dir.path(), "serves")
+        };
+        let found = disturbed(plan, &lines.map(str::to_owned), supervision, dir.path());
+        assert!(found == undisturbed(plan), "{plan:?}");
+        let planned: BTreeSet<String> = lines.map(str::to_owned).into();
+        let fired: BTreeSet<String> = fired(dir.path()).iter().map(ToString::to_string).collect();
+        assert_eq!(fired, planned);
+    }
+}
+
+/// Every kind of fault at every event that can suffer it, `rounds` times over, far enough apart that snapshots are reached.
+fn many_faults(rounds: u64) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut at = BTreeMap::from(Event::ALL.map(|e| (e.name(), 1)));
+    for _ in 0..rounds {
+        for fault in Fault::ALL {
+            for event in [Event::Execute, Event::Compile, Event::Load] {
+                // A compile that hangs takes the whole of its long deadline.
+                if !fault.fits(event) || (fault == Fault::Hang && event != Event::Execute) {
+                    continue;
+                }
+                // Every execution is run twice, every snapshot is four steps from the last, and a device that starts
+                // again compiles once and loads twice.
+                let apart = match event {
+                    Event::Execute => 13,
+                    Event::Compile => 3,
+                    Event::Load | Event::Unload => 7,
+                };
+                let number = at.entry(event.name()).or_insert(1);
+                *number += apart;
+                lines.push(format!("{} {number} {}", event.name(), fault.name()));
+            }
+        }
+    }
+    lines.push("unload 1 crash".to_owned());
+    lines
+}
+
+#[test]
+fn a_run_full_of_faults_ends_with_the_bits_of_an_undisturbed_one() {
+    let (rounds, epochs) = match std::env::var_os("ANE_TRAINER_SOAK") {
+        Some(_) => (50, 360),
+        None => (1, 8),
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let expected = {
+        let mut fit = run_of(plain(), PlanKind::Fused, &dir.path().join("plain"), None);
+        fit.epochs = epochs;
+        finish(fit, &mut |_| {})
+    };
+    let lines = many_faults(rounds);
+    plan_of(dir.path(), &lines);
+    let supervision = Supervision {
+        execute_deadline: Duration::from_millis(1500),
+        verify_every: Some(1),
+        ..faulty::supervision(dir.path(), "serves")
+    };
+    let device = Supervised::open("software", &settings(), supervision).unwrap();
+    let worker = device.clone();
+    let run = dir.path().join("run");
+    let mut fit = run_of(Box::new(device), PlanKind::Fused, &run, Some(OFTEN));
+    fit.epochs = epochs;
+    let (mut killed, mut during) = (BTreeSet::new(), BTreeSet::new());
+    let found = finish(fit, &mut |event| match event {
+        fit::Event::Step { epoch, batch, .. } => {
+            let step = epoch * 10 + *batch as u64 + 1;
+            // Besides the plan, the worker dies before some reads of the state for checkpoints, which every seventh step has.
+            if step.is_multiple_of(14) && killed.insert(step) {
+                kill(&worker);
+            }
+        }
+        fit::Event::Fault { message, .. } => {
+            for what in ["executing", "compiling", "binding", "reading a buffer"] {
+                if message.contains(what) {
+                    during.insert(what);
+                }
+            }
+        }
+        _ => {}
+    });
+    assert!(found == expected);
+    // The worker is asked to close, and waited for.
+    drop(worker);
+    let fired: BTreeSet<String> = fired(dir.path()).iter().map(ToString::to_string).collect();
+    let missing: Vec<&String> = lines.iter().filter(|l| !fired.contains(*l)).collect();
+    assert!(
+        missing.is_empty(),
+        "{missing:?} of {} did not fire",
+        lines.len()
+    );
+    assert_eq!(during.len(), 4, "{during:?}");
+}
+
+#[test]
+fn a_worker_killed_between_step_and_checkpoint_changes_no_bit() {
+    for plan in [PlanKind::Split, PlanKind::Fused] {
+        let dir = tempfile::tempdir().unwrap();
+        let supervision = faulty::supervision(dir.path(), "serves");
+        let device = Supervised::open("software", &settings(), supervision).unwrap();
+        let worker = device.clone();
+        let run = dir.path().join("run");
+        let fit = run_of(Box::new(device), plan, &run, Some(OFTEN));
+        let (mut steps, mut faults) = (0, 0);
+        let found = finish(fit, &mut |event| match event {
+            fit::Event::Step { .. } => {
+                steps += 1;
+                // Steps 7 and 14 are followed by a checkpoint, 8 by a snapshot, 10 by a validation.
+                if [7, 12, 17, 22].contains(&steps) {
+                    kill(&worker);
+                }
+            }
+            fit::Event::Fault { message, .. } => {
+                assert!(message.contains("signal: 9"), "{message}");
+                faults += 1;
+            }
+            _ => {}
+        });
+        assert!(found == undisturbed(plan), "{plan:?}");
+        assert_eq!(faults, 4);
+    }
+}
+
+fn kill(worker: &Supervised) {
+    let id = worker.worker_id().unwrap().to_string();
+    let killed = std::process::Command::new("kill")
+        .args(["-9", &id])
+        .status();
+    assert!(killed.unwrap().success());
+}
+
+#[test]
+fn a_device_that_does_not_come_back_ends_the_run_with_its_state_saved() {
+    let dir = tempfile::tempdir().unwrap();
+    let lines: Vec<String> = (19..200).map(|n| format!("execute {n} fail")).collect();
+    plan_of(dir.path(), &lines);
+    let supervision = faulty::supervision(dir.path(), "serves");
+    let device = Supervised::open("software", &settings(), supervision).unwrap();
+    let run = dir.path().join("run");
+    let mut fit = run_of(Box::new(device), PlanKind::Fused, &run, Some(OFTEN));
+    let error = fit.run(&AtomicBool::new(false), &mut |_| {}).unwrap_err();
+    let text = error.to_string();
+    let FitError::GaveUp { saved, source, .. } = error else {
+        panic!("{error}")
+    };
+    assert!(
+        text.contains("last.ckpt") && text.contains("step 16"),
+        "{text}"
+    );
+    assert!(source.to_string().contains("6 times"), "{source}");
+    assert_eq!(saved, 16);
+    // Execution 19 is step 17: ten steps, two batches of validation, six steps. Go on without faults from what was saved.
+    let saved = Checkpoint::read(&fit.run.checkpoint("last")).unwrap();
+    let mut resumed = run_of(plain(), PlanKind::Fused, &run, None);
+    resumed
+        .trainer
+        .restore(saved.record.progress, &saved.state)
+        .unwrap();
+    resumed.position = saved.record.position;
+    resumed.sums = saved.record.epoch_sums;
+    resumed.best = saved.record.best;
+    assert!(finish(resumed, &mut |_| {}) == undisturbed(PlanKind::Fused));
+}
+
+#[test]
+fn without_recovery_a_fault_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    plan_of(dir.path(), &["execute 2 fail".to_owned()]);
+    let supervision = faulty::supervision(dir.path(), "serves");
+    let device = Supervised::open("software", &settings(), supervision).unwrap();
+    let mut fit = run_of(
+        Box::new(device),
+        PlanKind::Split,
+        &dir.path().join("run"),
+        None,
+    );
+    let error = fit.run(&AtomicBool::new(false), &mut |_| {}).unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("executing") && text.contains("as_planned"),
+        "{text}"
+    );
+}
+
+/// The error of a program's first run, under one fault.
+fn error_of(line: &str, supervision: impl FnOnce(Supervision) -> Supervision) -> SupervisedError {
+    let dir = tempfile::tempdir().unwrap();
+    plan_of(dir.path(), &[line.to_owned()]);
+    let supervision = supervision(faulty::supervision(dir.path(), "serves"));
+    let device = Supervised::open("software", &settings(), supervision).unwrap();
+    let (mut bound, _y) = doubling(&device);
+    let error = bound.execute().unwrap_err();
+    let DeviceError::Supervised(error) = error else {
+        panic!("{error}")
+    };
+    // Until it recovers the device says that it is lost; then it computes.
+    assert!(matches!(
+        bound.execute(),
+        Err(DeviceError::Supervised(SupervisedError::Lost { .. }))
+    ));
+    assert!(device.health().is_err());
+    device.recover().unwrap();
+    device.health().unwrap();
+    bound.execute().unwrap();
+    error
+}
+
+fn doubling(device: &dyn Device) -> (Box<dyn ane_device::Bound>, ane_device::Buffer) {
+    let ty = TensorType::fp16([4]);
+    let mut g = Graph::new();
+    let x = g.input("x", ty.clone()).unwrap();
+    let y = g.add(x, x).unwrap();
+    g.output("y", y).unwrap();
+    let legal = ane_mil::check(g, device.target()).unwrap();
+    let program = device.compile(&legal).unwrap();
+    let (x, y) = (device.allocate(&ty).unwrap(), device.allocate(&ty).unwrap());
+    x.copy_in(&[1.0, 2.0, 3.0, 4.0]).unwrap();
+    (program.bind(&[("x", &x), ("y", &y)]).unwrap(), y)
+}
+
+#[test]
+fn errors_say_how_the_worker_ended() {
+    let crash = error_of("execute 1 crash", |s| s).to_string();
+    assert!(
+        crash.contains("executing") && crash.contains("SIGABRT"),
+        "{crash}"
+    );
+    let hang = error_of("execute 1 hang", |s| Supervision {
+        execute_deadline: Duration::from_millis(1500),
+        ..s
+    });
+    let hang = hang.to_string();
+    assert!(
+        hang.contains("more than 1.5 s") && hang.contains("executing"),
+        "{hang}"
+    );
+    let twice = |s| Supervision {
+        verify_every: Some(1),
+        ..s
+    };
+    let corrupt = error_of("execute 2 corrupt", twice).to_string();
+    assert!(
+        corrupt.contains("output `y`") && corrupt.contains("1 bytes"),
+        "{corrupt}"
+    );
+    // Whatever is left in a fresh output is not what the program computes.
+    let unwritten = error_of("execute 1 unwritten", twice).to_string();
+    assert!(unwritten.contains("output `y`"), "{unwritten}");
+}
+
+#[test]
+fn buffers_keep_what_the_host_wrote_when_the_device_starts_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let supervision = faulty::supervision(dir.path(), "serves");
+    let device = Supervised::open("software", &settings(), supervision).unwrap();
+    let (mut bound, y) = doubling(&device);
+    bound.execute().unwrap();
+    assert_eq!(y.copy_out(), [2.0, 4.0, 6.0, 8.0]);
+    kill(&device);
+    // A read of what is already here needs no worker.
+    assert_eq!(y.copy_out(), [2.0, 4.0, 6.0, 8.0]);
+    assert!(bound.execute().unwrap_err().is_fault());
+    device.recover().unwrap();
+    y.copy_in(&[0.0; 4]).unwrap();
+    bound.execute().unwrap();
+    assert_eq!(y.copy_out(), [2.0, 4.0, 6.0, 8.0]);
+    assert_eq!(device.counts().compiles, 2);
+}
+
+#[test]
+fn a_read_that_fails_shows_at_the_next_look_at_the_health() {
+    let dir = tempfile::tempdir().unwrap();
+    let supervision = faulty::supervision(dir.path(), "serves");
+    let device = Supervised::open("software", &settings(), supervision).unwrap();
+    let (mut bound, y) = doubling(&device);
+    bound.execute().unwrap();
+    kill(&device);
+    device.health().unwrap();
+    y.copy_out();
+    let error = device.health().unwrap_err();
+    assert!(error.to_string().contains("reading a buffer"), "{error}");
+}
+
+#[test]
+fn wrong_uses_are_refused_and_lose_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let supervision = || faulty::supervision(dir.path(), "serves");
+    let open = |s| Supervised::open("software", &settings(), s);
+    assert!(matches!(
+        Supervised::open("abacus", &settings(), supervision()),
+        Err(DeviceError::Unknown { .. })
+    ));
+    let nobody = Supervision::new(Worker {
+        program: "/nowhere/worker".into(),
+        arguments: Vec::new(),
+        environment: Vec::new(),
+    });
+    let error = open(nobody).unwrap_err().to_string();
+    assert!(error.contains("/nowhere/worker"), "{error}");
+    let mut mute = supervision();
+    mute.worker.program = "true".into();
+    let error = open(mute).unwrap_err().to_string();
+    assert!(
+        error.contains("opening") && error.contains("exit status: 0"),
+        "{error}"
+    );
+
+    let device = open(supervision()).unwrap();
+    let (mut bound, _y) = doubling(&device);
+    let ty = TensorType::fp16([4]);
+    let mut g = Graph::new();
+    let x = g.input("x", ty.clone()).unwrap();
+    let y = g.abs(x).unwrap();
+    g.output("y", y).unwrap();
+    let program = device
+        .compile(&ane_mil::check(g, device.target()).unwrap())
+        .unwrap();
+    let (own, foreign) = (
+        device.allocate(&ty).unwrap(),
+        plain().allocate(&ty).unwrap(),
+    );
+    let error = program.bind(&[("x", &own), ("y", &foreign)]).unwrap_err();
+    assert!(
+        matches!(error, DeviceError::ForeignBuffer { .. }),
+        "{error}"
+    );
+    // More than any machine has: the message says how much, and the device goes on.
+    let error = device
+        .allocate(&TensorType::fp16([1 << 30, 1 << 20]))
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains(&(1_u64 << 51).to_string()), "{error}");
+    device.health().unwrap();
+    bound.execute().unwrap();
+    assert_eq!(
+        Fault::ALL.len(),
+        7,
+        "a new kind of fault needs its place in these tests"
+    );
+}

@@ -1,0 +1,146 @@
+//! The software device, failing when a plan says so, in a worker that the tests start.
+
+use ane_device::{
+    AppleError, Bound, Buffer, Counts, Device, DeviceError, Executable, Layout, Port, Supervision,
+    Worker,
+};
+use ane_ir::{Target, TensorType};
+use ane_mil::LegalGraph;
+use ane_standin::{Event, Fault, Faults};
+use std::{path::Path, time::Duration};
+
+/// Names the directory of faults, and makes this program a worker.
+pub(crate) const FAULTS: &str = "ANE_TRAINER_TEST_FAULTS";
+
+/// This program again, running the one test that serves.
+pub(crate) fn supervision(faults: &Path, name_of_serving_test: &str) -> Supervision {
+    Supervision {
+        compile_deadline: Duration::from_secs(20),
+        execute_deadline: Duration::from_secs(20),
+        ..Supervision::new(Worker {
+            program: std::env::current_exe().unwrap(),
+            arguments: vec![name_of_serving_test.into(), "--exact".into()],
+            environment: vec![(FAULTS.into(), faults.into())],
+        })
+    }
+}
+
+/// Serves the tests that started this program, if they did; does not return then.
+pub(crate) fn serve_if_started_as_worker() {
+    let Some(directory) = std::env::var_os(FAULTS) else {
+        return;
+    };
+    let faults = Faults::directory(Path::new(&directory)).unwrap();
+    let served = ane_device::serve(|name, settings| {
+        let inner = ane_device::open(name, settings)?;
+        Ok(Box::new(Faulty {
+            inner,
+            faults: faults.clone(),
+        }))
+    });
+    std::process::exit(i32::from(served.is_err()));
+}
+
+#[derive(Debug)]
+struct Faulty {
+    inner: Box<dyn Device>,
+    faults: Faults,
+}
+
+/// Acts on a fault, but for those that only outputs or resources suffer.
+fn suffer(fault: Option<Fault>) -> Result<Option<Fault>, DeviceError> {
+    match fault.map(Fault::act) {
+        Some(Fault::Fail | Fault::Geometry) => {
+            Err(AppleError::Nothing { call: "as_planned" }.into())
+        }
+        other => Ok(other),
+    }
+}
+
+impl Device for Faulty {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
+    fn target(&self) -> &Target {
+        self.inner.target()
+    }
+
+    fn layout(&self, ty: &TensorType) -> Layout {
+        self.inner.layout(ty)
+    }
+
+    fn counts(&self) -> Counts {
+        self.inner.counts()
+    }
+
+    fn compile(&self, graph: &LegalGraph) -> Result<Box<dyn Executable>, DeviceError> {
+        suffer(self.faults.at(Event::Compile))?;
+        Ok(Box::new(FaultyProgram {
+            inner: self.inner.compile(graph)?,
+            faults: self.faults.clone(),
+        }))
+    }
+}
+
+#[derive(Debug)]
+struct FaultyProgram {
+    inner: Box<dyn Executable>,
+    faults: Faults,
+}
+
+impl Executable for FaultyProgram {
+    fn inputs(&self) -> &[Port] {
+        self.inner.inputs()
+    }
+
+    fn outputs(&self) -> &[Port] {
+        self.inner.outputs()
+    }
+
+    fn bind(&self, ports: &[(&str, &Buffer)]) -> Result<Box<dyn Bound>, DeviceError> {
+        suffer(self.faults.at(Event::Load))?;
+        let is_output = |name: &str| self.inner.outputs().iter().any(|p| p.name == name);
+        let outputs = ports.iter().filter(|(name, _)| is_output(name));
+        Ok(Box::new(FaultyBound {
+            inner: self.inner.bind(ports)?,
+            outputs: outputs.map(|(_, b)| (*b).clone()).collect(),
+            faults: self.faults.clone(),
+        }))
+    }
+}
+
+#[derive(Debug)]
+struct FaultyBound {
+    inner: Box<dyn Bound>,
+    outputs: Vec<Buffer>,
+    faults: Faults,
+}
+
+impl Bound for FaultyBound {
+    fn execute(&mut self) -> Result<(), DeviceError> {
+        let fault = suffer(self.faults.at(Event::Execute))?;
+        if fault == Some(Fault::Unwritten) {
+            return Ok(());
+        }
+        self.inner.execute()?;
+        if fault == Some(Fault::Corrupt) {
+            for output in &self.outputs {
+                output.memory().write(|bytes| bytes[0] ^= 0x10);
+            }
+        }
+        Ok(())
+    }
+
+    fn submit(&mut self) -> Result<(), DeviceError> {
+        self.inner.submit()
+    }
+}
+
+impl Drop for FaultyBound {
+    fn drop(&mut self) {
+        if suffer(self.faults.at(Event::Unload)).is_err() {
+            eprintln!("a program cannot be unloaded, as planned");
+        }
+    }
+}

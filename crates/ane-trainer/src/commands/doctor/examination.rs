@@ -1,0 +1,284 @@
+//! What can be said without running a program.
+
+use crate::config::{APPLE, RunConfig};
+use ane_device::{AppleOptions, Hardware, Settings};
+use ane_engine::simd::Isa;
+use ane_ir::{Route, Target};
+use serde::Serialize;
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+};
+
+/// What there is, and what is missing.
+#[derive(Debug, Serialize)]
+pub(super) struct Examination {
+    ane_trainer: &'static str,
+    pub(super) apple_hardware: bool,
+    pub(super) hardware: String,
+    /// What `train` would use without flags.
+    verdict: String,
+    system: SystemReport,
+    /// Files that are opened instead of Apple's frameworks.
+    replaced: Vec<Replaced>,
+    devices: Vec<Opened>,
+    instruction_set: &'static str,
+    instruction_sets: Vec<&'static str>,
+    threads: usize,
+    places: Vec<Place>,
+}
+
+#[derive(Debug, Serialize)]
+struct SystemReport {
+    os: &'static str,
+    processor: &'static str,
+    brand: Option<String>,
+    model: Option<String>,
+    macos: Option<String>,
+    neural_engine: bool,
+    chip: &'static str,
+    /// How the chip was found.
+    chip_by: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Replaced {
+    variable: &'static str,
+    file: PathBuf,
+}
+
+/// Whether a device can be opened, by one of its routes where it has several.
+#[derive(Debug, Serialize)]
+struct Opened {
+    device: &'static str,
+    route: Option<&'static str>,
+    opens: bool,
+    /// Why not.
+    why: Option<String>,
+}
+
+/// A folder that something is kept in.
+#[derive(Debug, Serialize)]
+struct Place {
+    what: &'static str,
+    path: Option<PathBuf>,
+    usable: bool,
+    /// Why not.
+    why: Option<String>,
+}
+
+impl Examination {
+    pub(super) fn of(config: &RunConfig, settings: &Settings) -> Self {
+        let options = AppleOptions::default();
+        let hardware = Hardware::of(&config.device, &options.replaced());
+        let system = SystemReport::of();
+        let devices = devices(settings);
+        let cache = ane_train::data::default_root();
+        let cache = match cache {
+            Ok(path) => Place::of("data sets", path.clone(), writable(&path)),
+            Err(e) => Place {
+                what: "data sets",
+                path: None,
+                usable: false,
+                why: Some(e.to_string()),
+            },
+        };
+        let programs = options.programs.clone();
+        let places = vec![
+            cache,
+            Place::of("programs", programs.clone(), writable(&programs)),
+            Place::of("locks of programs", programs.clone(), lockable(&programs)),
+            Place::of(
+                "temporary files",
+                std::env::temp_dir(),
+                writable(&std::env::temp_dir()),
+            ),
+        ];
+        Self {
+            ane_trainer: env!("CARGO_PKG_VERSION"),
+            apple_hardware: hardware.is_apple(),
+            hardware: hardware.to_string(),
+            verdict: verdict(&system, &devices),
+            system,
+            replaced: options
+                .replaced()
+                .into_iter()
+                .map(|(variable, file)| Replaced {
+                    variable,
+                    file: file.to_owned(),
+                })
+                .collect(),
+            devices,
+            instruction_set: Isa::name(settings.isa),
+            instruction_sets: Isa::ALL
+                .into_iter()
+                .filter(|i| i.available())
+                .map(Isa::name)
+                .collect(),
+            threads: settings.pool.as_ref().map_or(1, |p| p.threads()),
+            places,
+        }
+    }
+
+    pub(super) fn print(&self) {
+        let s = &self.system;
+        println!("{}", self.hardware);
+        println!("{}", self.verdict);
+        println!("\nsystem");
+        println!("  {} {}: {}", s.os, s.processor, ane_device::detect());
+        println!("  chip {}: {}", s.chip, s.chip_by);
+        println!(
+            "  instruction set {} of {}, {} threads",
+            self.instruction_set,
+            self.instruction_sets.join(", "),
+            self.threads
+        );
+        for r in &self.replaced {
+            println!(
+                "  {} replaces a framework by `{}`",
+                r.variable,
+                r.file.display()
+            );
+        }
+        println!("\ndevices");
+        for d in &self.devices {
+            let route = d.route.map_or(String::new(), |r| format!(" by {r}"));
+            let state = d.why.as_deref().unwrap_or("can be opened");
+            println!("  {}{route}: {state}", d.device);
+        }
+        println!("\nplaces");
+        for p in &self.places {
+            let path = p
+                .path
+                .as_deref()
+                .map_or("none".into(), Path::to_string_lossy);
+            println!(
+                "  {}: {path}: {}",
+                p.what,
+                p.why.as_deref().unwrap_or("usable")
+            );
+        }
+    }
+}
+
+impl SystemReport {
+    fn of() -> Self {
+        let found = ane_device::detect();
+        let chip_by = match (&found.warning, &found.system.brand) {
+            (Some(warning), _) => warning.clone(),
+            (None, Some(brand)) if found.engine => format!("the processor is called `{brand}`"),
+            _ => "nothing says which, so the oldest is assumed; --target names another".into(),
+        };
+        Self {
+            os: std::env::consts::OS,
+            processor: std::env::consts::ARCH,
+            neural_engine: found.engine,
+            chip: found.chip.name(),
+            chip_by,
+            brand: found.system.brand,
+            model: found.system.model,
+            macos: found.system.version,
+        }
+    }
+}
+
+/// Every device and every route of the one that has routes.
+fn devices(settings: &Settings) -> Vec<Opened> {
+    let mut all = Vec::new();
+    for entry in ane_device::DEVICES {
+        if entry.name == APPLE {
+            let chip = if settings.target.is_chip() {
+                settings.target.chip
+            } else {
+                ane_device::detect().chip
+            };
+            all.extend(Route::ALL.map(|route| {
+                let wished = Target::new(chip, route);
+                Opened::of(entry.name, Some(route), &with(settings, wished))
+            }));
+        } else {
+            all.push(Opened::of(entry.name, None, settings));
+        }
+    }
+    all
+}
+
+fn with(settings: &Settings, target: Target) -> Settings {
+    Settings {
+        target,
+        ..settings.clone()
+    }
+}
+
+impl Opened {
+    fn of(device: &'static str, route: Option<Route>, settings: &Settings) -> Self {
+        let why = match ane_device::open(device, settings) {
+            // Another route was taken instead.
+            Ok(d) if route.is_some_and(|r| d.target().route != r) => {
+                let notes = d.notes().iter();
+                Some(notes.take(1).cloned().collect())
+            }
+            Ok(_) => None,
+            Err(e) => Some(e.to_string()),
+        };
+        Self {
+            device,
+            route: route.map(Route::name),
+            opens: why.is_none(),
+            why,
+        }
+    }
+}
+
+/// What `train` would use without flags, and why.
+fn verdict(system: &SystemReport, devices: &[Opened]) -> String {
+    let best = ane_device::best();
+    if best == APPLE {
+        return format!(
+            "`train` would use `{APPLE}` for {} by e5rt: there is a Neural Engine and its frameworks can be opened",
+            system.chip
+        );
+    }
+    let why = if !system.neural_engine {
+        "the system reports no Neural Engine".to_owned()
+    } else {
+        let by_default = Some(Route::E5rt.name());
+        devices
+            .iter()
+            .find(|d| d.device == APPLE && d.route == by_default)
+            .and_then(|d| d.why.clone())
+            .unwrap_or_else(|| "its frameworks cannot be opened".into())
+    };
+    format!("`train` would use `{best}`: {why}")
+}
+
+impl Place {
+    fn of(what: &'static str, path: PathBuf, tried: io::Result<()>) -> Self {
+        Self {
+            what,
+            path: Some(path),
+            usable: tried.is_ok(),
+            why: tried.err().map(|e| e.to_string()),
+        }
+    }
+}
+
+/// The folder itself, or the nearest one above it that exists: where it would be made.
+fn existing(folder: &Path) -> &Path {
+    folder
+        .ancestors()
+        .find(|f| f.exists())
+        .unwrap_or(Path::new("."))
+}
+
+/// Whether a file can be made in a folder, which itself is not made.
+fn writable(folder: &Path) -> io::Result<()> {
+    tempfile::tempfile_in(existing(folder)).map(drop)
+}
+
+/// Whether a file there can be locked, which keeps one process from removing the programs of another.
+fn lockable(folder: &Path) -> io::Result<()> {
+    let file = tempfile::NamedTempFile::new_in(existing(folder))?;
+    File::open(file.path())?.try_lock().map_err(io::Error::from)
+}

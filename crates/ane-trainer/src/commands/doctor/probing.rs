@@ -1,0 +1,96 @@
+//! The probes, each in a process of its own.
+
+use crate::{commands::selftest::Place, config::RunConfig, failure::Failure, isolated};
+use ane_device::{
+    Settings,
+    probe::{Answer, Finding, PROBES, Probe},
+};
+use serde::Serialize;
+use std::process::ExitCode;
+
+/// What the probes found.
+#[derive(Debug, Serialize)]
+pub(super) struct Probing {
+    device: String,
+    /// The target that the device was opened for, which may have another route than was asked for.
+    target: String,
+    notes: Vec<String>,
+    probes: Vec<Probed>,
+}
+
+#[derive(Debug, Serialize)]
+struct Probed {
+    name: &'static str,
+    settles: &'static str,
+    assumes: &'static str,
+    answers: Vec<Answer>,
+}
+
+impl Probing {
+    pub(super) fn run(
+        place: &Place,
+        config: &RunConfig,
+        settings: &Settings,
+    ) -> Result<Self, Failure> {
+        let device = ane_device::open(&config.device, settings)?;
+        let mut probing = Self {
+            device: config.device.clone(),
+            target: device.target().to_string(),
+            notes: device.notes().to_vec(),
+            probes: Vec::new(),
+        };
+        drop(device);
+        for probe in PROBES {
+            let mut arguments = vec!["doctor".into(), "--alone".into(), probe.name.to_owned()];
+            arguments.extend(place.again(config));
+            let answers = isolated::answer(&arguments, place.deadline())?;
+            probing.probes.push(Probed {
+                name: probe.name,
+                settles: probe.settles,
+                assumes: probe.assumes,
+                answers: answers.unwrap_or_else(|how| {
+                    vec![Answer {
+                        case: "all".into(),
+                        finding: Finding::Died { how },
+                    }]
+                }),
+            });
+        }
+        Ok(probing)
+    }
+
+    pub(super) fn print(&self) {
+        println!("\nprobes on `{}` for {}", self.device, self.target);
+        for note in &self.notes {
+            println!("  warning: {note}");
+        }
+        let mut counts = [0, 0];
+        for probe in &self.probes {
+            println!("  {}: {}", probe.name, probe.assumes);
+            println!("    settles {}", probe.settles);
+            for answer in &probe.answers {
+                println!("    {}: {}", answer.case, answer.finding);
+                counts[usize::from(answer.finding != Finding::Held)] += 1;
+            }
+        }
+        let [held, others] = counts;
+        println!("  {held} answers held, {others} did not");
+    }
+}
+
+/// One probe in this process.
+pub(super) fn alone(name: &str, device: &str, settings: &Settings) -> Result<ExitCode, Failure> {
+    let probe = Probe::named(name).ok_or_else(|| {
+        let known: Vec<&str> = PROBES.iter().map(|p| p.name).collect();
+        Failure::usage(
+            format!("there is no probe called `{name}`"),
+            format!("there are {}", known.join(", ")),
+        )
+    })?;
+    let device = ane_device::open(device, settings)?;
+    let answers = probe
+        .ask(&*device)
+        .map_err(|e| Failure::new(e.to_string(), "this is a bug of the probe: report it"))?;
+    println!("{}", serde_json::to_string(&answers).unwrap_or_default());
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,108 @@
+//! `doctor` and `selftest` on the stand-in for AppleNeuralEngine, by the routes `client` and `memory`.
+
+#![allow(clippy::unwrap_used, reason = "a failure is the test's answer")]
+
+use serde_json::Value;
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+const NO_HARDWARE: &str = "NO APPLE HARDWARE WAS INVOLVED: this is a stand-in on ";
+
+/// Where cargo has put the stand-in, beside the tests.
+fn library() -> PathBuf {
+    let program = std::env::current_exe().unwrap();
+    let library = program.with_file_name("libneuralengine_standin.so");
+    assert!(library.is_file(), "{} is not there", library.display());
+    library
+}
+
+fn run(folder: &Path, route: &str, arguments: &[&str], plan: &str) -> Output {
+    std::fs::write(folder.join("plan"), plan).unwrap();
+    Command::new(env!("CARGO_BIN_EXE_ane-trainer"))
+        .args(arguments)
+        .args(["--device", "apple", "--target", "h16", "--route", route])
+        .current_dir(folder)
+        .env("ANE_TRAINER_NEURALENGINE", library())
+        .env("ANE_TRAINER_IOSURFACE", library())
+        .env("ANE_TRAINER_PROGRAMS", folder.join("programs"))
+        .env("ANE_STANDIN_FAULTS", folder)
+        .env("TMPDIR", folder)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("{e}: {}", said(output)))
+}
+
+#[test]
+fn every_op_and_both_plans_have_the_bits_of_the_software_engine() {
+    for route in ["client", "memory"] {
+        let dir = tempfile::tempdir().unwrap();
+        let done = run(
+            dir.path(),
+            route,
+            &["selftest", "--steps", "1", "--json"],
+            "",
+        );
+        let summary = json(&done);
+        assert!(done.status.success(), "{summary:#}");
+        assert_eq!(summary["apple_hardware"], false);
+        assert_eq!(summary["target"], format!("h16:{route}"));
+        assert!(
+            summary["hardware"]
+                .as_str()
+                .unwrap()
+                .starts_with(NO_HARDWARE)
+        );
+        let rows = summary["rows"].as_array().unwrap();
+        assert!(rows.iter().all(|r| r["max_abs"] == 0.0), "{summary:#}");
+        let right = rows.iter().filter(|r| r["verdict"] == "right").count();
+        assert!(right > 30, "{summary:#}");
+    }
+}
+
+#[test]
+fn a_fault_is_named_and_fails_the_command() {
+    for route in ["client", "memory"] {
+        for plan in ["compile 1 fail", "execute 3 corrupt", "execute 2 crash"] {
+            let dir = tempfile::tempdir().unwrap();
+            let done = run(dir.path(), route, &["selftest", "--only", "relu"], plan);
+            let said = said(&done);
+            assert_eq!(done.status.code(), Some(1), "{route}, {plan}: {said}");
+            assert!(said.contains("\nrelu: "), "{route}, {plan}: {said}");
+            assert!(said.contains("0 not allowed by the rules"), "{said}");
+        }
+    }
+}
+
+#[test]
+fn probes_find_what_the_rules_say() {
+    for route in ["client", "memory"] {
+        let dir = tempfile::tempdir().unwrap();
+        let arguments = ["doctor", "--probe", "--json", "--out", "report.json"];
+        let done = run(dir.path(), route, &arguments, "");
+        let report = json(&done);
+        assert_eq!(report["apple_hardware"], false);
+        let devices = report["devices"].as_array().unwrap();
+        let opened = devices.iter().find(|d| d["route"] == route).unwrap();
+        assert_eq!(opened["opens"], true, "{opened:#}");
+        assert_eq!(report["probing"]["target"], format!("h16:{route}"));
+        for probe in report["probing"]["probes"].as_array().unwrap() {
+            let broken =
+                ["identity_alone", "narrow_rows"].contains(&probe["name"].as_str().unwrap());
+            for answer in probe["answers"].as_array().unwrap() {
+                // The stand-in has our law, so it refuses what breaks it.
+                let expected = if broken { "refused" } else { "held" };
+                assert_eq!(answer["finding"]["result"], expected, "{probe:#}");
+            }
+        }
+    }
+}

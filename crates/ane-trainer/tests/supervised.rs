@@ -1,0 +1,267 @@
+//! The whole program with its device in a worker.
+
+#![allow(clippy::unwrap_used)]
+
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use std::{
+    io::{BufRead, BufReader, Read},
+    os::unix::process::CommandExt,
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+/// A small run on the real data.
+fn train(out: &Path, plan: &str, flags: &[&str]) -> Command {
+    let mut c = Command::new(env!("CARGO_BIN_EXE_ane-trainer"));
+    let model = ["train", "--model", "784-16-10", "--batch", "1000"];
+    c.args(model)
+        .args(["--threads", "1", "--plan", plan])
+        .args(["--checkpoint-every", "10"])
+        .args(flags)
+        .args(if flags.contains(&"--epochs") {
+            [].as_slice()
+        } else {
+            &["--epochs", "2"]
+        })
+        .arg("--out")
+        .arg(out)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    c
+}
+
+fn results(run: &Path) -> Vec<Vec<u8>> {
+    let files = [
+        "checkpoints/last.ckpt",
+        "checkpoints/best.ckpt",
+        "checkpoints/last.safetensors",
+        "metrics.jsonl",
+        "result.json",
+    ];
+    files.map(|f| std::fs::read(run.join(f)).unwrap()).to_vec()
+}
+
+fn succeed(mut command: Command) -> String {
+    let done = command.output().unwrap();
+    let errors = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(done.status.success(), "{errors}");
+    errors
+}
+
+/// The processes that `parent` has started.
+fn children(parent: u32) -> Vec<u32> {
+    let all = Command::new("ps")
+        .args(["-A", "-o", "pid=,ppid="])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(all.stdout).unwrap();
+    let pairs = text.lines().filter_map(|line| line.trim().split_once(' '));
+    pairs
+        .filter(|(_, of)| of.trim() == parent.to_string())
+        .map(|(id, _)| id.parse().unwrap())
+        .collect()
+}
+
+/// The number of a process that is there.
+fn pid(id: u32) -> Pid {
+    Pid::from_raw(id.cast_signed()).unwrap()
+}
+
+/// Waits until the run has its first checkpoint.
+fn wait_for_checkpoint(child: &mut Child, run: &Path) {
+    while !run.join("checkpoints/last.ckpt").exists() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_worker_that_is_killed_changes_no_result() {
+    for plan in ["split", "fused"] {
+        let dir = tempfile::tempdir().unwrap();
+        let (plain, killed) = (dir.path().join("plain"), dir.path().join("killed"));
+        succeed(train(&plain, plan, &[]));
+        let mut child = train(
+            &killed,
+            plan,
+            &["--supervised", "true", "--verify-every", "5"],
+        )
+        .spawn()
+        .unwrap();
+        wait_for_checkpoint(&mut child, &killed);
+        let workers = children(child.id());
+        let [worker] = &workers[..] else {
+            panic!("one worker, found {workers:?}")
+        };
+        kill_process(pid(*worker), Signal::KILL).unwrap();
+        let done = child.wait_with_output().unwrap();
+        let errors = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.success(), "{errors}");
+        // On a fast machine the run may have ended before the signal came; nothing is to be told then.
+        assert!(
+            errors.is_empty() || errors.contains("signal: 9"),
+            "{errors}"
+        );
+        assert!(results(&killed) == results(&plain), "{plan}");
+    }
+}
+
+#[test]
+fn an_interrupt_of_the_group_reaches_the_program_and_not_the_worker() {
+    let dir = tempfile::tempdir().unwrap();
+    let (plain, stopped) = (dir.path().join("plain"), dir.path().join("stopped"));
+    succeed(train(&plain, "fused", &[]));
+    let mut child = train(&stopped, "fused", &["--supervised", "true"])
+        .process_group(0)
+        .spawn()
+        .unwrap();
+    wait_for_checkpoint(&mut child, &stopped);
+    kill_process_group(pid(child.id()), Signal::INT).unwrap();
+    let done = child.wait_with_output().unwrap();
+    let errors = String::from_utf8_lossy(&done.stderr);
+    assert!(!errors.contains("started again"), "{errors}");
+    if done.status.code() != Some(0) {
+        assert_eq!(done.status.code(), Some(130), "{errors}");
+        let mut resume = Command::new(env!("CARGO_BIN_EXE_ane-trainer"));
+        resume
+            .args(["train", "--checkpoint-every", "10", "--resume"])
+            .arg(&stopped);
+        succeed(resume);
+    }
+    assert!(results(&stopped) == results(&plain));
+}
+
+#[test]
+fn a_worker_ends_with_its_parent() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let mut child = train(&run, "split", &["--supervised", "true", "--epochs", "1000"])
+        .spawn()
+        .unwrap();
+    // The worker holds the other end of its parent's standard error.
+    let mut errors = child.stderr.take().unwrap();
+    wait_for_checkpoint(&mut child, &run);
+    assert_eq!(children(child.id()).len(), 1);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let mut rest = String::new();
+    errors.read_to_string(&mut rest).unwrap();
+    // Its standard error is closed, so it has ended; and it had nothing to say about it.
+    assert!(!rest.contains("worker"), "{rest}");
+}
+
+#[test]
+fn wrong_flags_and_a_worker_by_hand_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let refused = train(&dir.path().join("run"), "split", &["--verify-every", "5"])
+        .output()
+        .unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    let text = String::from_utf8_lossy(&refused.stderr);
+    assert!(text.contains("--supervised true"), "{text}");
+    let by_hand = Command::new(env!("CARGO_BIN_EXE_ane-trainer"))
+        .arg("worker")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert_eq!(by_hand.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&by_hand.stderr);
+    assert!(text.contains("supervises"), "{text}");
+    let help = Command::new(env!("CARGO_BIN_EXE_ane-trainer"))
+        .arg("--help")
+        .output()
+        .unwrap();
+    let lines = BufReader::new(&help.stdout[..]).lines();
+    let worker = lines.map(Result::unwrap).find(|l| l.contains("worker"));
+    assert_eq!(worker, None, "the worker is nobody's command");
+}
+
+/// A small run on the stand-in for Apple's engine, which suffers the faults in `faults`.
+fn train_on_standin(out: &Path, plan: &str, flags: &[&str], faults: &Path) -> Command {
+    let mut c = train(out, plan, flags);
+    c.args(["--device", "apple", "--route", "e5rt", "--target", "h16"])
+        .args(["--verify-every", "1"])
+        .env(
+            "ANE_TRAINER_ESPRESSO",
+            espresso_standin::library_path().unwrap(),
+        )
+        .env("ANE_TRAINER_PROGRAMS", out.with_extension("programs"))
+        .env("ANE_STANDIN_FAULTS", faults);
+    c
+}
+
+#[test]
+fn a_training_on_apples_interface_survives_every_kind_of_fault() {
+    let faults = [
+        "compile 1 fail",
+        "compile 3 crash",
+        "load 2 fail",
+        "load 4 leak",
+        "execute 5 fail",
+        "execute 40 crash",
+        "execute 77 geometry",
+        "execute 110 unwritten",
+        "execute 141 corrupt",
+        "execute 170 hang",
+        "execute 171 crash",
+        "execute 200 leak",
+        "unload 1 crash",
+    ];
+    for plan in ["split", "fused"] {
+        let dir = tempfile::tempdir().unwrap();
+        let (plain, faulty) = (dir.path().join("plain"), dir.path().join("faulty"));
+        succeed(train(
+            &plain,
+            plan,
+            &["--device", "software", "--target", "h16"],
+        ));
+        let events = dir.path().join("faults");
+        std::fs::create_dir(&events).unwrap();
+        std::fs::write(events.join("plan"), faults.join("\n")).unwrap();
+        let told = succeed(train_on_standin(
+            &faulty,
+            plan,
+            &["--deadline", "5"],
+            &events,
+        ));
+        let fired = std::fs::read_to_string(events.join("fired")).unwrap();
+        for fault in faults {
+            assert!(fired.contains(fault), "{plan}: {fault} of {fired}{told}");
+        }
+        // The configurations, which checkpoints hold, name the device; weights, metrics and the result do not.
+        assert!(
+            results(&faulty)[2..] == results(&plain)[2..],
+            "{plan}: {told}"
+        );
+        // The program that was refused is kept to look at; that of the last worker, which crashed while it closed, is for the
+        // next one to sweep. Those of all other workers are gone.
+        let left = std::fs::read_dir(faulty.with_extension("programs")).unwrap();
+        assert_eq!(left.count(), 2, "{plan}");
+    }
+}
+
+#[test]
+fn a_second_training_on_the_engine_is_refused_with_the_first_ones_number() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let dry = |flags: &[&str]| {
+        let mut c = train_on_standin(&run, "split", &["--dry-run"], dir.path());
+        c.args(flags)
+            .env("ANE_TRAINER_LOCK", dir.path().join("lock"));
+        c.output().unwrap()
+    };
+    let lock = dir.path().join("lock");
+    let held = ane_device::EngineLock::acquire(&lock).unwrap();
+    let refused = dry(&[]);
+    assert_eq!(refused.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        text.contains(&format!("process {}", std::process::id())),
+        "{text}"
+    );
+    assert!(text.contains("--share-engine"), "{text}");
+    assert!(dry(&["--share-engine"]).status.success());
+    drop(held);
+    assert!(dry(&[]).status.success());
+}
