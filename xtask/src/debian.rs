@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::process;
 use crate::unavailable::Unavailable;
@@ -40,19 +40,28 @@ fn candidate_in(policy: &str) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// Brings the lists of packages up to date, which only root may; whether that was done.
+/// Brings the lists of packages up to date, which only root may; whether every source could be reached.
 pub(crate) fn update_lists() -> Result<bool> {
     if process::stdout(Command::new("id").arg("-u"))?.trim() != "0" {
         return Ok(false);
     }
     println!("bringing the lists of packages up to date");
-    Ok(process::run(Command::new("apt-get").args(["update", "-qq"])).is_ok())
+    let mut update = Command::new("apt-get");
+    update.args(["update", "-qq", "-o", "APT::Update::Error-Mode=any"]);
+    Ok(process::run(&mut update).is_ok())
 }
 
 /// Downloads packages, with what `follow` wants of what they depend on, and unpacks them below a folder.
 ///
 /// `follow` is asked once for every package on which one of those taken depends.
+///
+/// [`Unavailable`] when they cannot be downloaded; a name that the lists do not know is wrong, which is another error.
 pub(crate) fn unpack(packages: &[&str], follow: fn(&str) -> bool, into: &Path) -> Result<()> {
+    for package in packages {
+        if candidate(package)?.is_none() {
+            bail!("the lists of packages know no `{package}`: is its name right?");
+        }
+    }
     let packages = closure(packages, |package| {
         let dependencies = dependencies(package)?;
         Ok(dependencies
@@ -138,6 +147,21 @@ mod tests {
         let unknown = "gone:\n  Installed: (none)\n  Candidate: (none)\n";
         assert_eq!(candidate_in(unknown), None);
         assert_eq!(candidate_in(""), None);
+    }
+
+    #[test]
+    fn a_name_that_no_list_knows_is_wrong_and_not_unavailable() {
+        // Only a Debian has lists to ask.
+        if ensure_packages_can_be_had().is_err() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let error = unpack(&["no-such-package-of-debian"], |_| false, folder.path()).unwrap_err();
+        assert!(!error.is::<Unavailable>());
+        assert!(
+            error.to_string().contains("no-such-package-of-debian"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use crate::tree::Tree;
 use crate::unavailable::Unavailable;
@@ -49,21 +49,22 @@ pub(crate) fn run(root: &Path) -> Result<()> {
 
 /// Lints and tests everything that is written in Objective-C's terms; [`Unavailable`] where there can be no GNUstep.
 pub(crate) fn test(root: &Path) -> Result<()> {
-    let libraries = prepare(root)?;
-    for task in [&["clippy", "--all-targets"][..], &["test"]] {
-        let mut command = process::cargo(root, task);
-        point_to(&mut command, &libraries);
-        command.arg("--locked");
-        for package in packages(&Tree::load(root)?)? {
-            command.args(["-p", &package, "--features"]);
-            command.arg(format!("{package}/gnustep"));
-        }
-        if task[0] == "clippy" {
-            command.args(["--", "-D", "warnings"]);
-        }
-        process::run(&mut command)?;
+    process::run(cargo(root, &["clippy", "--all-targets"])?.args(["--", "-D", "warnings"]))?;
+    process::run(&mut cargo(root, &["test"])?)
+}
+
+/// A command of cargo on every package that has the feature `gnustep`, with it; [`Unavailable`] where there can be no
+/// GNUstep.
+pub(crate) fn cargo(root: &Path, task: &[&str]) -> Result<Command> {
+    let packages = packages(&Tree::load(root)?)?;
+    let mut command = process::cargo(root, task);
+    point_to(&mut command, &prepare(root)?);
+    command.arg("--locked");
+    for package in packages {
+        command.args(["-p", &package, "--features"]);
+        command.arg(format!("{package}/gnustep"));
     }
-    Ok(())
+    Ok(command)
 }
 
 /// The folder of the libraries, made when it is missing.
@@ -80,8 +81,13 @@ fn prepare(root: &Path) -> Result<PathBuf> {
         }
     }
     if debian::candidate(DEVELOPMENT)?.is_none() {
-        debian::update_lists()?;
+        let is_up_to_date = debian::update_lists()?;
         if debian::candidate(DEVELOPMENT)?.is_none() {
+            if is_up_to_date {
+                bail!(
+                    "the lists of packages are new and know no `{DEVELOPMENT}`: is its name right?"
+                );
+            }
             let reason = format!("apt has no package {DEVELOPMENT}; are its lists up to date?");
             return Err(Unavailable(reason).into());
         }
@@ -111,7 +117,7 @@ fn is_wanted(package: &str) -> bool {
         || !package.ends_with("-dev") && !debian::is_installed(package)
 }
 
-/// The packages of this workspace that have a feature `gnustep`.
+/// The packages of this workspace that have a feature `gnustep`; without any, a command would take all of them.
 fn packages(tree: &Tree) -> Result<Vec<String>> {
     let mut packages = Vec::new();
     for file in tree
@@ -126,6 +132,9 @@ fn packages(tree: &Tree) -> Result<Vec<String>> {
         let name = section("package").and_then(|package| package.get("name")?.as_str());
         let has_feature = section("features").is_some_and(|all| all.contains_key("gnustep"));
         packages.extend(name.filter(|_| has_feature).map(str::to_owned));
+    }
+    if packages.is_empty() {
+        bail!("no package has a feature `gnustep`, so nothing of Objective-C would be tested");
     }
     Ok(packages)
 }
@@ -267,6 +276,9 @@ mod tests {
             ("crates/b/Cargo.toml", without),
         ]);
         assert_eq!(packages(&tree).unwrap(), ["a"]);
+        let tree = Tree::fixture(&[("crates/b/Cargo.toml", without)]);
+        let error = packages(&tree).unwrap_err();
+        assert!(!error.is::<Unavailable>(), "{error}");
     }
 
     #[test]

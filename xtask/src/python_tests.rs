@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::test::Outcome;
 use crate::tree::Tree;
@@ -101,20 +101,18 @@ impl Environment {
     fn make(&self, root: &Path, lists: &BTreeSet<String>) -> Result<()> {
         let mut create = Command::new("python3");
         create.args(["-m", "venv", "--clear"]).arg(&self.folder);
-        let mut install = Command::new(self.python());
-        install
-            .current_dir(root)
-            .args(["-m", "pip", "install", "-q", "--disable-pip-version-check"])
-            .arg("pytest");
-        for list in lists {
-            install.args(["-r", list]);
-        }
-        for command in [&mut create, &mut install] {
-            process::run(command).map_err(|error| {
-                Unavailable(format!("no Python environment could be made: {error}"))
-            })?;
-        }
-        Ok(())
+        process::run(&mut create).map_err(cannot_be_made)?;
+        fill(lists, || {
+            let mut install = Command::new(self.python());
+            install.current_dir(root).args([
+                "-m",
+                "pip",
+                "install",
+                "-q",
+                "--disable-pip-version-check",
+            ]);
+            install
+        })
     }
 
     /// Whether it was made whole, for these lists.
@@ -131,6 +129,21 @@ impl Environment {
     fn record(&self) -> PathBuf {
         self.folder.join(REQUIREMENTS)
     }
+}
+
+fn cannot_be_made(error: anyhow::Error) -> Unavailable {
+    Unavailable(format!("no Python environment could be made: {error}"))
+}
+
+/// Installs pytest and then what the lists ask for, with commands that take what to install as further arguments.
+fn fill(lists: &BTreeSet<String>, install: impl Fn() -> Command) -> Result<()> {
+    process::run(install().arg("pytest")).map_err(cannot_be_made)?;
+    for list in lists {
+        // The index was reached for pytest, so the list is wrong.
+        process::run(install().arg("-r").arg(list))
+            .with_context(|| format!("what {list} asks for cannot be had"))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -182,6 +195,21 @@ mod tests {
         fs::write(environment.record(), "numpy\n").unwrap();
         assert!(environment.holds("numpy\n"));
         assert!(!environment.holds("numpy\nscipy\n"));
+    }
+
+    #[test]
+    fn a_list_that_cannot_be_installed_is_an_error_and_no_lack_of_the_machine() {
+        let lists = BTreeSet::from(["requirements.txt".to_owned()]);
+        let shell = |script: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script, "sh"]);
+            command
+        };
+        let error = fill(&lists, || shell("test \"$1\" = pytest")).unwrap_err();
+        assert!(!error.is::<Unavailable>(), "{error:#}");
+        assert!(error.to_string().contains("requirements.txt"), "{error:#}");
+        let error = fill(&lists, || shell("exit 1")).unwrap_err();
+        assert!(error.is::<Unavailable>(), "{error:#}");
     }
 
     #[test]

@@ -33,6 +33,19 @@ impl Layout {
         }
     }
 
+    /// Whether a tensor of type `ty` in this layout lies in memory as a dense tensor of type `port` does.
+    pub(crate) fn lies_as(self, ty: &TensorType, port: &TensorType) -> bool {
+        let rows = |ty: &TensorType| ty.shape.numel() / ty.shape.last();
+        match self {
+            Self::Dense => ty == port,
+            Self::Rows { row_bytes } => {
+                ty.dtype == port.dtype
+                    && rows(ty) == rows(port)
+                    && port.shape.last() * port.dtype.bytes() == row_bytes
+            }
+        }
+    }
+
     /// Bytes of a buffer of type `ty`.
     pub fn bytes(self, ty: &TensorType) -> usize {
         match self {
@@ -97,15 +110,7 @@ impl Buffer {
     /// Whether the bytes lie as a dense tensor of type `port` would: of the buffer's own type, or with its rows padded
     /// to those of the port.
     pub fn fits(&self, port: &TensorType) -> bool {
-        let rows = |ty: &TensorType| ty.shape.numel() / ty.shape.last();
-        match self.layout {
-            Layout::Dense => &self.ty == port,
-            Layout::Rows { row_bytes } => {
-                self.ty.dtype == port.dtype
-                    && rows(&self.ty) == rows(port)
-                    && port.shape.last() * port.dtype.bytes() == row_bytes
-            }
-        }
+        self.layout.lies_as(&self.ty, port)
     }
 
     fn check(&self, found: usize) -> Result<(), DeviceError> {

@@ -151,11 +151,21 @@ pub trait Bound: Send + std::fmt::Debug {
     fn submit(&mut self) -> Result<(), DeviceError>;
 }
 
-/// The buffers of `ports`, in the order of `wanted`.
+/// The buffers of `ports`, in the order of inputs and outputs, each of which lies in memory as its port needs.
 pub(crate) fn in_port_order(
     inputs: &[Port],
     outputs: &[Port],
     ports: &[(&str, &Buffer)],
+) -> Result<(Vec<Buffer>, Vec<Buffer>), DeviceError> {
+    in_port_order_where(inputs, outputs, ports, Buffer::fits)
+}
+
+/// As [`in_port_order`], where `fits` decides which buffers serve a port of a type.
+pub(crate) fn in_port_order_where(
+    inputs: &[Port],
+    outputs: &[Port],
+    ports: &[(&str, &Buffer)],
+    fits: impl Fn(&Buffer, &TensorType) -> bool,
 ) -> Result<(Vec<Buffer>, Vec<Buffer>), DeviceError> {
     let all = || inputs.iter().chain(outputs);
     for (name, _) in ports {
@@ -178,7 +188,7 @@ pub(crate) fn in_port_order(
                 times: bound.len(),
             });
         };
-        if !buffer.fits(&p.ty) {
+        if !fits(buffer, &p.ty) {
             return Err(DeviceError::PortType {
                 port: p.name.clone(),
                 expected: p.ty.clone(),

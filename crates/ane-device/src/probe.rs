@@ -225,9 +225,9 @@ impl Case {
             let values = found.get(port).map_or(&[][..], Vec::as_slice);
             let wrong: Vec<usize> = (0..expected.len())
                 .filter(|&i| {
-                    !values
+                    values
                         .get(i)
-                        .is_some_and(|&x| fp16_ulps(expected[i].into(), x.into()) <= self.ulps)
+                        .is_none_or(|&x| fp16_ulps(expected[i].into(), x.into()) > self.ulps)
                 })
                 .collect();
             if let Some(&i) = wrong.first() {

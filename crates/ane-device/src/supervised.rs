@@ -20,7 +20,7 @@ pub use worker::serve;
 use crate::{
     Settings,
     buffer::{Buffer, Layout},
-    device::{Bound, Counts, Device, Executable, Port, in_port_order, same_target},
+    device::{Bound, Counts, Device, Executable, Port, in_port_order_where, same_target},
     error::DeviceError,
 };
 use ane_engine::SharedBuffer;
@@ -223,7 +223,12 @@ impl Executable for Program {
     }
 
     fn bind(&self, ports: &[(&str, &Buffer)]) -> Result<Box<dyn Bound>, DeviceError> {
-        let (inputs, outputs) = in_port_order(&self.inputs, &self.outputs, ports)?;
+        // A mirror is dense whatever the device's own buffer is; the worker asks that one again.
+        let target = self.handle.session.target();
+        let fits = |mirror: &Buffer, port: &TensorType| {
+            Layout::of(&target, mirror.ty()).lies_as(mirror.ty(), port)
+        };
+        let (inputs, outputs) = in_port_order_where(&self.inputs, &self.outputs, ports, fits)?;
         let number = self.handle.session.bind(BoundRecord {
             program: self.handle.number,
             inputs: self.numbers(&self.inputs, &inputs)?,

@@ -7,7 +7,7 @@
 
 use crate::{
     machine::Machine,
-    trainer::{Progress, State, StateTensor},
+    trainer::{Progress, State, StateTensor, StepOutcome},
 };
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
@@ -46,12 +46,34 @@ pub struct Record {
 /// Running sums of an epoch's training metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct EpochSums {
-    /// Σ loss · examples.
+    /// Σ loss · examples over the steps whose loss was finite.
     pub loss: f64,
     /// Correct answers.
     pub correct: u64,
     /// Examples.
     pub examples: u64,
+    /// Examples of steps whose loss was not finite, among them.
+    #[serde(default)]
+    pub without_loss: u64,
+}
+
+impl EpochSums {
+    /// Takes note of a step over so many examples.
+    pub fn add(&mut self, outcome: &StepOutcome, examples: u64) {
+        self.correct += outcome.correct as u64;
+        self.examples += examples;
+        if outcome.loss.is_finite() {
+            self.loss += f64::from(outcome.loss) * examples as f64;
+        } else {
+            self.without_loss += examples;
+        }
+    }
+
+    /// Mean over the examples with a finite loss; none without any.
+    pub fn mean_loss(&self) -> Option<f64> {
+        let examples = self.examples.saturating_sub(self.without_loss);
+        (examples > 0).then(|| self.loss / examples as f64)
+    }
 }
 
 /// A checkpoint.
@@ -287,6 +309,32 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
+/// How the names of files begin that are not whole yet.
+const UNFINISHED: &str = ".writing-";
+
+/// Removes what writes that were killed have left in `folder`.
+///
+/// # Errors
+/// When the folder cannot be read or a file not removed.
+pub(crate) fn remove_unfinished(folder: &Path) -> Result<(), CheckpointError> {
+    let io = |action: &'static str, path: &Path| {
+        let path = path.to_owned();
+        move |source| CheckpointError::Io {
+            action,
+            path,
+            source,
+        }
+    };
+    for entry in std::fs::read_dir(folder).map_err(io("read", folder))? {
+        let entry = entry.map_err(io("read", folder))?;
+        let name = entry.file_name();
+        if name.to_str().is_some_and(|n| n.starts_with(UNFINISHED)) {
+            std::fs::remove_file(entry.path()).map_err(io("remove", &entry.path()))?;
+        }
+    }
+    Ok(())
+}
+
 /// Replaces the file at `path` by `bytes`, or leaves it as it was.
 ///
 /// # Errors
@@ -303,8 +351,12 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
     // A bare name has an empty parent, which is no folder.
     let folder = path.parent().filter(|f| !f.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new()
-        .prefix(".writing-")
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(UNFINISHED);
+    // As any other file of the user's: what the umask leaves of it.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder
         .tempfile_in(folder)
         .map_err(io("write in", folder))?;
     let (first, rest) = bytes.split_at(bytes.len() / 2);
@@ -420,6 +472,34 @@ mod tests {
         newer.record.machine = machine.clone();
         newer.write(&path).unwrap();
         assert_eq!(Checkpoint::read(&path).unwrap().record.machine, machine);
+    }
+
+    #[test]
+    fn files_have_the_permissions_that_the_user_asks_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let (ours, plain) = (dir.path().join("ours"), dir.path().join("plain"));
+        replace_file(&ours, b"x").unwrap();
+        std::fs::write(&plain, b"x").unwrap();
+        let permissions = |path: &Path| std::fs::metadata(path).unwrap().permissions();
+        assert_eq!(permissions(&ours), permissions(&plain));
+    }
+
+    #[test]
+    fn examples_count_whatever_their_loss_is() {
+        let step = |loss: f32| StepOutcome {
+            loss,
+            correct: 2,
+            overflow: false,
+            lr: 0.1,
+            loss_scale: 1.0,
+            grad_norm: None,
+        };
+        let mut sums = EpochSums::default();
+        sums.add(&step(f32::NAN), 4);
+        assert_eq!(sums.mean_loss(), None);
+        sums.add(&step(1.5), 4);
+        assert_eq!(sums.mean_loss(), Some(1.5));
+        assert_eq!((sums.correct, sums.examples), (4, 8));
     }
 
     #[test]

@@ -51,8 +51,8 @@ pub struct EpochMetrics {
     pub epoch: u64,
     /// Steps taken so far.
     pub step: u64,
-    /// Mean training loss.
-    pub train_loss: f64,
+    /// Mean training loss over the examples of steps whose loss was finite; none when no step's was.
+    pub train_loss: Option<f64>,
     /// Share of training examples answered correctly while training.
     pub train_accuracy: f64,
     /// Mean validation loss.
@@ -104,7 +104,7 @@ pub enum FitError {
         /// How often the device failed, and with what.
         source: Box<TrainerError>,
     },
-    /// Gradients overflow at every loss scale, or the loss is not a number.
+    /// Gradients overflow at every loss scale.
     #[error(
         "training diverged at step {step}: the loss is {loss}, and gradients overflow even at loss scale 1"
     )]
@@ -113,6 +113,18 @@ pub enum FitError {
         step: u64,
         /// Its loss.
         loss: f32,
+    },
+    /// The loss stays infinite or no number, though the gradients are accepted.
+    #[error(
+        "training diverged at step {step}: the loss is {loss}, and was not finite in {steps} accepted steps in a row"
+    )]
+    LossNotFinite {
+        /// The step.
+        step: u64,
+        /// Its loss.
+        loss: f32,
+        /// How many steps.
+        steps: u32,
     },
     /// The loader's thread ended before its batches did: our bug.
     #[error("the loader stopped after {batches} of {expected} batches")]
@@ -153,6 +165,26 @@ pub struct Fit {
     pub checkpoint_every: Option<u64>,
     /// How faults of the device are survived; `None` where it cannot start again.
     pub recovery: Option<Recovery>,
+}
+
+/// Accepted steps in a row with a loss that is not finite, after which training has diverged.
+const PATIENCE: u32 = 50;
+
+/// Counts accepted steps in a row whose loss is not finite. Counted anew after a resume or a fault, which only makes it
+/// more patient.
+#[derive(Debug, Default)]
+struct WithoutLoss(u32);
+
+impl WithoutLoss {
+    /// Whether, with this step, there were too many.
+    fn is_too_long(&mut self, outcome: &StepOutcome) -> bool {
+        if outcome.loss.is_finite() {
+            self.0 = 0;
+        } else if !outcome.overflow {
+            self.0 += 1;
+        }
+        self.0 >= PATIENCE
+    }
 }
 
 /// What a run goes back to after a fault, and how many there were.
@@ -208,6 +240,12 @@ impl Fit {
         safety: &mut Safety,
         report: &mut dyn FnMut(&Event),
     ) -> Result<Ending, FitError> {
+        if self.position.0 >= self.epochs {
+            // A run that had ended; what stands beside its checkpoint may be missing or older.
+            let snapshot = self.snapshot()?;
+            self.write("last", &snapshot)?;
+            return Ok(Ending::Finished);
+        }
         let loss = self.trainer.config().loss;
         let batch_size = self.trainer.config().batch;
         let loader = Loader::start(
@@ -219,6 +257,7 @@ impl Fit {
         .map_err(FitError::Loader)?;
         let batches = self.sampler.batches();
         let mut clock = Clock::start(self.sums.examples);
+        let mut without_loss = WithoutLoss::default();
         while self.position.0 < self.epochs {
             if stop.load(Ordering::Relaxed) {
                 let snapshot = self.snapshot()?;
@@ -250,10 +289,13 @@ impl Fit {
                 });
             }
             safety.faults.took_step(self.trainer.progress().step);
-            if outcome.loss.is_finite() {
-                self.sums.loss += f64::from(outcome.loss) * examples as f64;
-                self.sums.correct += outcome.correct as u64;
-                self.sums.examples += examples as u64;
+            self.sums.add(&outcome, examples as u64);
+            if without_loss.is_too_long(&outcome) {
+                return Err(FitError::LossNotFinite {
+                    step: self.trainer.progress().step,
+                    loss: outcome.loss,
+                    steps: PATIENCE,
+                });
             }
             loader.recycle(batch);
             report(&Event::Step {
@@ -306,7 +348,7 @@ impl Fit {
         let metrics = EpochMetrics {
             epoch: self.position.0,
             step: progress.step,
-            train_loss: self.sums.loss / n,
+            train_loss: self.sums.mean_loss(),
             train_accuracy: self.sums.correct as f64 / n,
             validation_loss: validation.map(|v| v.loss),
             validation_accuracy: validation.map(|v| v.accuracy),
@@ -375,11 +417,12 @@ impl Fit {
         }
     }
 
-    /// Writes the checkpoint `name` and the weights derived from it.
+    /// Writes the checkpoint `name`, and before it the weights derived from it: a run that is killed between the two is
+    /// resumed from the older checkpoint and writes both again.
     fn write(&self, name: &str, checkpoint: &Checkpoint) -> Result<(), CheckpointError> {
-        checkpoint.write(&self.run.checkpoint(name))?;
         let weights = self.trainer.weights_of(&checkpoint.state);
-        write_weights(&self.run.weights(name), &weights)
+        write_weights(&self.run.weights(name), &weights)?;
+        checkpoint.write(&self.run.checkpoint(name))
     }
 }
 
@@ -467,4 +510,31 @@ pub fn evaluate(
         accuracy: correct as f64 / n,
         examples: examples.len(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loss_that_is_never_finite_is_divergence_and_a_skipped_step_no_evidence() {
+        let step = |loss: f32, overflow| StepOutcome {
+            loss,
+            correct: 0,
+            overflow,
+            lr: 0.1,
+            loss_scale: 1.0,
+            grad_norm: None,
+        };
+        let mut without_loss = WithoutLoss::default();
+        for _ in 1..PATIENCE {
+            assert!(!without_loss.is_too_long(&step(f32::INFINITY, false)));
+            assert!(!without_loss.is_too_long(&step(f32::NAN, true)));
+        }
+        assert!(!without_loss.is_too_long(&step(0.5, false)));
+        for _ in 1..PATIENCE {
+            assert!(!without_loss.is_too_long(&step(f32::NAN, false)));
+        }
+        assert!(without_loss.is_too_long(&step(f32::NAN, false)));
+    }
 }

@@ -19,6 +19,6 @@ pub mod step;
 mod trainer;
 
 pub use trainer::{
-    NamedWeight, Progress, State, StateTensor, StepOutcome, Trainer, TrainerConfig, TrainerError,
-    argmax, legalize,
+    Done, NamedWeight, Progress, State, StateTensor, StepOutcome, Trainer, TrainerConfig,
+    TrainerError, argmax, legalize,
 };

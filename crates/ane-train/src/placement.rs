@@ -1,5 +1,6 @@
 //! What ran where: nodes, floating-point operations and bytes of a program, dispatches and compiles of its device.
 
+use crate::trainer::Done;
 use ane_device::{Counts, Power};
 use ane_ir::{Graph, ops::Op};
 use serde::Serialize;
@@ -74,16 +75,20 @@ pub struct Placement {
     pub compiles: u64,
     /// Programs executed, counted by the device.
     pub dispatches: u64,
-    /// Training steps among them.
-    pub train_steps: u64,
+    /// What was executed for the training since the device was opened; programs that the device ran again to compare
+    /// results are dispatches besides.
+    #[serde(flatten)]
+    pub done: Done,
     /// What Apple's engine drew during training, where that was measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub power: Option<Power>,
+    /// Warnings that what ran may not be what the device's name says.
+    pub warnings: Vec<String>,
 }
 
 impl Placement {
-    /// The report of a trainer, without a measurement of power.
-    pub fn of(trainer: &crate::Trainer, train_steps: u64) -> Self {
+    /// The report of a trainer, with `warnings` of whoever opened its device and without a measurement of power.
+    pub fn of(trainer: &crate::Trainer, warnings: Vec<String>) -> Self {
         let Counts {
             compiles,
             dispatches,
@@ -102,8 +107,9 @@ impl Placement {
             },
             compiles,
             dispatches,
-            train_steps,
+            done: *trainer.done(),
             power: None,
+            warnings,
         }
     }
 }

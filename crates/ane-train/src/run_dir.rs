@@ -1,7 +1,7 @@
 //! The directory of a run: configuration, environment, metrics, reports and checkpoints.
 
 use crate::{
-    checkpoint::{CheckpointError, replace_file},
+    checkpoint::{CheckpointError, remove_unfinished, replace_file},
     fit::EpochMetrics,
 };
 use serde::Serialize;
@@ -24,7 +24,7 @@ pub struct RunDir {
 }
 
 impl RunDir {
-    /// Makes the directory, or takes one that exists.
+    /// Makes the directory, or takes one that exists, without what killed writes have left in it.
     ///
     /// # Errors
     /// When it cannot be made or written.
@@ -37,7 +37,51 @@ impl RunDir {
             path: run.checkpoints(),
             source,
         })?;
+        remove_unfinished(&run.root)?;
+        remove_unfinished(&run.checkpoints())?;
         Ok(run)
+    }
+
+    /// Makes a directory that was not there, at `root` or, while that is taken, with a number behind its name.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn create_new(root: &Path) -> Result<Self, CheckpointError> {
+        let io = |path: &Path| {
+            let path = path.to_owned();
+            move |source| CheckpointError::Io {
+                action: "make the directory",
+                path,
+                source,
+            }
+        };
+        let parent = root.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(parent).map_err(io(parent))?;
+        let mut path = root.to_owned();
+        for number in 2_u32.. {
+            match fs::create_dir(&path) {
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
+                    let mut name = root.file_name().unwrap_or_default().to_owned();
+                    name.push(format!("-{number}"));
+                    path = root.with_file_name(name);
+                }
+                other => {
+                    other.map_err(io(&path))?;
+                    break;
+                }
+            }
+        }
+        Self::create(&path)
+    }
+
+    /// A file that shows that a run has been here: its metrics or one of its checkpoints.
+    pub fn trace(&self) -> Option<PathBuf> {
+        let files = [
+            self.metrics(),
+            self.checkpoint("last"),
+            self.checkpoint("best"),
+        ];
+        files.into_iter().find(|f| f.exists())
     }
 
     /// A directory that is only read.
@@ -140,5 +184,34 @@ impl RunDir {
             .flat_map(|line| [line, "\n"])
             .collect();
         replace_file(&path, kept.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_directory_is_never_one_that_was_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("runs").join("mnist-1");
+        let names = [(); 3].map(|()| RunDir::create_new(&root).unwrap());
+        let names = names.map(|r| r.root().file_name().unwrap().to_owned());
+        assert_eq!(names, ["mnist-1", "mnist-1-2", "mnist-1-3"]);
+    }
+
+    #[test]
+    fn what_killed_writes_have_left_goes_when_a_run_is_written_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = RunDir::create(dir.path()).unwrap();
+        assert_eq!(run.trace(), None);
+        fs::write(run.metrics(), "").unwrap();
+        let left = [".writing-a", "checkpoints/.writing-b"].map(|f| dir.path().join(f));
+        for file in &left {
+            fs::write(file, "half").unwrap();
+        }
+        let run = RunDir::create(dir.path()).unwrap();
+        assert!(left.iter().all(|f| !f.exists()));
+        assert_eq!(run.trace(), Some(run.metrics()));
     }
 }

@@ -140,6 +140,19 @@ pub struct Progress {
     pub loss_scale: LossScale,
 }
 
+/// What a trainer has had its device do, unlike [`Progress`] not continued by a resumed run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Done {
+    /// Training steps, repeated ones included.
+    pub train_steps: u64,
+    /// Steps among them that had been taken before a fault of the device.
+    pub repeated_steps: u64,
+    /// Batches evaluated.
+    pub evaluations: u64,
+    /// Faults after which the device was started again.
+    pub faults: u64,
+}
+
 /// A model in training.
 #[derive(Debug)]
 pub struct Trainer {
@@ -157,6 +170,9 @@ pub struct Trainer {
     sets: Vec<Vec<Buffer>>,
     host: Option<Host>,
     progress: Progress,
+    done: Done,
+    /// The largest number of a step that was taken.
+    furthest_step: u64,
     logits: Vec<f32>,
 }
 
@@ -230,6 +246,8 @@ impl Trainer {
             current: 0,
             sets,
             progress: Progress::default(),
+            done: Done::default(),
+            furthest_step: 0,
         };
         if trainer.config.plan == PlanKind::Split {
             trainer.host = Some(trainer.make_host(isa));
@@ -293,6 +311,11 @@ impl Trainer {
         &self.progress
     }
 
+    /// What the device has done for this trainer.
+    pub fn done(&self) -> &Done {
+        &self.done
+    }
+
     /// Replaces the loss scale.
     pub fn set_loss_scale(&mut self, scale: LossScale) {
         self.progress.loss_scale = scale;
@@ -348,6 +371,7 @@ impl Trainer {
     /// # Errors
     /// When the device cannot do that, or fails again.
     pub fn recover(&mut self) -> Result<(), TrainerError> {
+        self.done.faults += 1;
         Ok(self.device.recover()?)
     }
 
@@ -393,6 +417,12 @@ impl Trainer {
             grad_norm,
         };
         self.progress.step += 1;
+        self.done.train_steps += 1;
+        if self.progress.step > self.furthest_step {
+            self.furthest_step = self.progress.step;
+        } else {
+            self.done.repeated_steps += 1;
+        }
         if overflow {
             self.progress.skipped += 1;
         } else {
@@ -414,6 +444,7 @@ impl Trainer {
         self.bound[self.current].execute()?;
         let result = (self.scalar(step::LOSS), self.correct(batch));
         self.device.health()?;
+        self.done.evaluations += 1;
         Ok(result)
     }
 

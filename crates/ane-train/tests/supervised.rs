@@ -179,6 +179,58 @@ fn a_worker_computes_the_same_bits_and_counts_what_it_runs() {
 }
 
 #[test]
+fn ports_whose_rows_the_target_pads_train_in_a_worker_to_the_same_bits() {
+    let narrow = Settings {
+        target: "h16:client".parse().unwrap(),
+        ..settings()
+    };
+    for plan in [PlanKind::Split, PlanKind::Fused] {
+        let dir = tempfile::tempdir().unwrap();
+        let here = ane_device::open("software", &narrow).unwrap();
+        let expected = finish(
+            run_of(here, plan, &dir.path().join("here"), None),
+            &mut |_| {},
+        );
+        plan_of(dir.path(), &["execute 9 crash".to_owned()]);
+        let supervision = faulty::supervision(dir.path(), "serves");
+        let device = Supervised::open("software", &narrow, supervision).unwrap();
+        let run = run_of(Box::new(device), plan, &dir.path().join("run"), Some(OFTEN));
+        assert!(finish(run, &mut |_| {}) == expected, "{plan:?}");
+        assert_eq!(fired(dir.path()).len(), 1);
+    }
+}
+
+#[test]
+fn a_port_with_padded_rows_takes_no_buffer_with_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let narrow = Settings {
+        target: "h16:client".parse().unwrap(),
+        ..settings()
+    };
+    let supervision = faulty::supervision(dir.path(), "serves");
+    let device = Supervised::open("software", &narrow, supervision).unwrap();
+    let mut g = Graph::new();
+    let x = g.input("x", TensorType::fp16([3, 32])).unwrap();
+    let y = g.abs(x).unwrap();
+    g.output("y", y).unwrap();
+    let legal = ane_mil::check(g, device.target()).unwrap();
+    let program = device.compile(&legal).unwrap();
+    let of = |dims: [usize; 2]| device.allocate(&TensorType::fp16(dims)).unwrap();
+    let y = of([3, 5]);
+    for wrong in [of([2, 32]), of([3, 33])] {
+        let error = program.bind(&[("x", &wrong), ("y", &y)]).unwrap_err();
+        assert!(matches!(error, DeviceError::PortType { .. }), "{error}");
+    }
+    let x = of([3, 5]);
+    let values: Vec<f32> = (0..15).map(|i| i as f32 - 7.0).collect();
+    x.copy_in(&values).unwrap();
+    let mut bound = program.bind(&[("x", &x), ("y", &y)]).unwrap();
+    bound.execute().unwrap();
+    let expected: Vec<f32> = values.iter().map(|v| v.abs()).collect();
+    assert_eq!(y.copy_out(), expected);
+}
+
+#[test]
 fn faults_of_every_kind_change_no_bit() {
     for plan in [PlanKind::Split, PlanKind::Fused] {
         let dir = tempfile::tempdir().unwrap();
@@ -468,6 +520,50 @@ fn buffers_keep_what_the_host_wrote_when_the_device_starts_again() {
     bound.execute().unwrap();
     assert_eq!(y.copy_out(), [2.0, 4.0, 6.0, 8.0]);
     assert_eq!(device.counts().compiles, 2);
+}
+
+#[test]
+fn a_worker_that_opens_something_else_is_a_fault_with_both_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let note = dir.path().join(faulty::NOTE);
+    std::fs::write(&note, "by the first way").unwrap();
+    let supervision = faulty::supervision(dir.path(), "serves");
+    let device = Supervised::open("software", &settings(), supervision).unwrap();
+    assert_eq!(device.notes(), ["by the first way"]);
+    let (mut bound, y) = doubling(&device);
+    std::fs::write(&note, "by the second way").unwrap();
+    kill(&device);
+    let error = device.recover().unwrap_err();
+    assert!(error.is_fault());
+    let text = error.to_string();
+    assert!(
+        text.contains("by the first way") && text.contains("by the second way"),
+        "{text}"
+    );
+    assert!(bound.execute().is_err());
+    std::fs::write(&note, "by the first way").unwrap();
+    device.recover().unwrap();
+    bound.execute().unwrap();
+    assert_eq!(y.copy_out(), [2.0, 4.0, 6.0, 8.0]);
+}
+
+#[test]
+fn a_trainer_counts_what_it_had_done_and_what_it_did_again() {
+    let dir = tempfile::tempdir().unwrap();
+    // The eleventh and twelfth executions are a validation, so this is step 12, and the snapshot is one of step 10.
+    plan_of(dir.path(), &["execute 14 fail".to_owned()]);
+    let supervision = faulty::supervision(dir.path(), "serves");
+    let device = Supervised::open("software", &settings(), supervision).unwrap();
+    let run = dir.path().join("run");
+    let mut fit = run_of(Box::new(device), PlanKind::Fused, &run, Some(OFTEN));
+    fit.run(&AtomicBool::new(false), &mut |_| {}).unwrap();
+    let done = *fit.trainer.done();
+    assert_eq!(done.faults, 1);
+    assert_eq!(done.repeated_steps, 1);
+    assert_eq!(done.train_steps, EPOCHS * 10 + 1);
+    assert_eq!(done.evaluations, EPOCHS * 2);
+    let dispatches = fit.trainer.device().counts().dispatches;
+    assert_eq!(dispatches, done.train_steps + done.evaluations);
 }
 
 #[test]

@@ -33,6 +33,9 @@ pub(crate) struct RunConfig {
     pub(crate) target: String,
     pub(crate) plan: PlanKind,
     pub(crate) numerics: NumericsKind,
+    /// Whether the run may only be made on Apple's engine.
+    #[serde(default)]
+    pub(crate) require_ane: bool,
     /// Whether all training examples are trained on and only `last` is kept.
     #[serde(rename = "final")]
     pub(crate) whole: bool,
@@ -69,6 +72,7 @@ impl Default for RunConfig {
             target: "software".into(),
             plan: PlanKind::Split,
             numerics: NumericsKind::Ieee,
+            require_ane: false,
             whole: false,
         }
     }

@@ -18,6 +18,14 @@ pub(crate) struct Failure {
 #[error("{0}")]
 struct Message(String);
 
+/// What a library's error means here.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+struct Because {
+    message: String,
+    source: Box<dyn Error + Send + Sync>,
+}
+
 impl Failure {
     /// A failure with advice.
     pub(crate) fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
@@ -34,6 +42,19 @@ impl Failure {
             usage: true,
             ..Self::new(message, help)
         }
+    }
+
+    /// What an error means for the command, with advice.
+    pub(crate) fn because(
+        message: impl Into<String>,
+        source: impl Error + Send + Sync + 'static,
+        help: impl Into<String>,
+    ) -> Self {
+        let cause = Because {
+            message: message.into(),
+            source: Box::new(source),
+        };
+        Self::of(cause, Some(help.into()))
     }
 
     fn of(cause: impl Error + Send + Sync + 'static, help: Option<String>) -> Self {
@@ -127,7 +148,7 @@ impl From<FitError> for Failure {
                 e,
                 Some("`ane-trainer train --resume RUN` goes on from there, when the device works again".into()),
             ),
-            FitError::Diverged { .. } => Self::of(
+            FitError::Diverged { .. } | FitError::LossNotFinite { .. } => Self::of(
                 e,
                 Some("lower --lr, add --max-norm 1, or use --schedule cosine; the last good checkpoint is kept".into()),
             ),

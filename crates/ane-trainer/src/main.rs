@@ -6,6 +6,7 @@
 
 mod commands;
 mod config;
+mod continuation;
 mod failure;
 mod isolated;
 mod progress;

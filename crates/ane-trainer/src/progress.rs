@@ -54,11 +54,13 @@ impl Progress {
             } => {
                 self.images += *examples as u64;
                 self.correct += outcome.correct as u64;
-                self.loss = if self.loss == 0.0 {
-                    f64::from(outcome.loss)
-                } else {
-                    0.98 * self.loss + 0.02 * f64::from(outcome.loss)
-                };
+                if outcome.loss.is_finite() {
+                    self.loss = if self.loss == 0.0 {
+                        f64::from(outcome.loss)
+                    } else {
+                        0.98 * self.loss + 0.02 * f64::from(outcome.loss)
+                    };
+                }
                 let Some(bar) = &self.bar else { return };
                 bar.inc(1);
                 if self.shown.elapsed() >= REFRESH {
@@ -115,15 +117,17 @@ fn epoch_line(m: &EpochMetrics, epochs: u64) -> String {
         }
         _ => String::new(),
     };
+    let loss = m
+        .train_loss
+        .map_or_else(|| "not finite".to_owned(), |loss| format!("{loss:.4}"));
     let skipped = if m.skipped > 0 {
         format!("  skipped {}", m.skipped)
     } else {
         String::new()
     };
     format!(
-        "epoch {:>2}/{epochs}  loss {:.4} accuracy {:.2} %{validation}  lr {:.2e}  loss scale {}{skipped}  {:.0} images/s",
+        "epoch {:>2}/{epochs}  loss {loss} accuracy {:.2} %{validation}  lr {:.2e}  loss scale {}{skipped}  {:.0} images/s",
         m.epoch,
-        m.train_loss,
         100.0 * m.train_accuracy,
         m.lr,
         m.loss_scale,

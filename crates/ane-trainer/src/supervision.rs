@@ -1,13 +1,13 @@
 //! How a run's device is opened: here or in a worker, and alone on its engine.
 
-use crate::{config::RunConfig, failure::Failure};
+use crate::{
+    config::{APPLE, RunConfig},
+    failure::Failure,
+};
 use ane_device::{Device, EngineLock, Supervised, Supervision, Worker};
 use ane_engine::{Pool, simd::Isa};
 use ane_train::recovery::{Faults, Recovery};
 use std::{sync::Arc, time::Duration};
-
-/// The device that private frameworks drive, and that other trainings may want.
-const APPLE: &str = "apple";
 
 /// Compiling may take so many times as long as executing.
 const COMPILE_FACTOR: f64 = 10.0;

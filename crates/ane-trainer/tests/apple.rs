@@ -53,7 +53,8 @@ fn results(run: &Path) -> Vec<Vec<u8>> {
 fn both_plans_train_through_e5rt_to_the_bits_of_the_software_engine() {
     let dir = tempfile::tempdir().unwrap();
     for plan in ["split", "fused"] {
-        let (apple, software) = (dir.path().join("apple"), dir.path().join("software"));
+        let [apple, software] =
+            ["apple", "software"].map(|device| dir.path().join(format!("{device}-{plan}")));
         let apples = ["--device", "apple", "--route", "e5rt", "--target", "h16"];
         let softwares = ["--device", "software", "--target", "h16"];
         for (out, device) in [(&apple, &apples[..]), (&software, &softwares[..])] {
@@ -74,8 +75,10 @@ fn a_run_says_that_a_framework_was_replaced() {
         .output()
         .unwrap();
     let said = said(&done);
-    assert!(said.contains("ANE_TRAINER_ESPRESSO replaces"), "{said}");
-    assert!(said.contains("may not be Apple's engine"), "{said}");
+    let warning = "not Apple's engine: ANE_TRAINER_ESPRESSO is set";
+    assert!(said.contains(warning), "{said}");
+    let placement = std::fs::read_to_string(out.join("placement.json")).unwrap();
+    assert!(placement.contains(warning), "{placement}");
 }
 
 #[test]
@@ -121,6 +124,7 @@ fn requiring_the_engine_fails_without_it_and_fuses_the_update_with_it() {
     let taken = ["train", "--require-ane", "--device", "apple", "--dry-run"];
     let taken = ane_trainer(&taken).output().unwrap();
     assert!(taken.status.success(), "{}", said(&taken));
+    assert!(said(&taken).contains("\"require_ane\": true"));
     assert!(
         said(&taken).contains("\"plan\": \"fused\""),
         "{}",

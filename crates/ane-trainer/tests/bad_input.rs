@@ -223,6 +223,55 @@ fn broken_checkpoints_are_refused_and_left_as_they_are() {
 }
 
 #[test]
+fn a_directory_that_holds_a_run_is_refused_to_another_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    std::fs::create_dir(&run).unwrap();
+    let metrics = run.join("metrics.jsonl");
+    std::fs::write(&metrics, "{\"step\": 1}\n").unwrap();
+    let out = run.to_str().unwrap();
+    fails(
+        &["train", "--out", out],
+        2,
+        &["another run", "metrics.jsonl", "--resume"],
+    );
+    assert_eq!(
+        std::fs::read_to_string(&metrics).unwrap(),
+        "{\"step\": 1}\n"
+    );
+    assert_eq!(std::fs::read_dir(&run).unwrap().count(), 1);
+}
+
+#[test]
+fn inspect_says_when_its_output_cannot_be_written() {
+    let script = |to: &str| {
+        let program = env!("CARGO_BIN_EXE_ane-trainer");
+        let script = format!("{program} inspect --model 784-10 {to}");
+        Command::new("bash")
+            .args(["-o", "pipefail", "-c", &script])
+            .output()
+            .unwrap()
+    };
+    let closed = script("| head -c 1");
+    assert_eq!(closed.status.code(), Some(0), "a reader may stop");
+    // Every write to this device fails as on a full disk.
+    if Path::new("/dev/full").exists() {
+        let full = script("> /dev/full");
+        let text = String::from_utf8_lossy(&full.stderr).into_owned();
+        assert_eq!(full.status.code(), Some(1), "{text}");
+        assert!(text.contains("standard output"), "{text}");
+    }
+}
+
+#[test]
+fn inspect_judges_over_the_route_of_the_target() {
+    let said = run(&["inspect", "--model", "784-10", "--target", "h16:client"]);
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    assert!(said.contains("h16 over client: legal"), "{said}");
+    assert!(!said.contains("over e5rt"), "{said}");
+}
+
+#[test]
 fn a_full_disk_keeps_the_last_good_checkpoint() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");

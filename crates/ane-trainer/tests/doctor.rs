@@ -22,6 +22,7 @@ fn ane_trainer(folder: &Path, arguments: &[&str]) -> Command {
         )
         .env("ANE_TRAINER_PROGRAMS", folder.join("programs"))
         .env("ANE_TRAINER_CACHE", folder.join("cache"))
+        .env("TMPDIR", folder)
         .stdin(Stdio::null());
     c
 }

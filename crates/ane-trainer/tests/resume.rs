@@ -118,6 +118,71 @@ fn crashes_while_writing_lose_nothing_in_either_plan() {
 }
 
 #[test]
+fn a_crash_at_the_last_writes_of_a_run_leaves_nothing_old() {
+    let dir = tempfile::tempdir().unwrap();
+    // Without validation there are two writes an epoch, behind those of configuration and environment.
+    let train = |run: &Path| {
+        let mut c = Command::new(env!("CARGO_BIN_EXE_ane-trainer"));
+        c.args(["train", "--model", "784-16-10", "--batch", "1000"])
+            .args(["--epochs", "2", "--threads", "2", "--final", "--out"])
+            .arg(run);
+        c
+    };
+    let results = |run: &Path| {
+        let files = [
+            "checkpoints/last.ckpt",
+            "checkpoints/last.safetensors",
+            "metrics.jsonl",
+            "result.json",
+        ];
+        files.map(|f| std::fs::read(run.join(f)).unwrap())
+    };
+    let whole = dir.path().join("whole");
+    assert!(train(&whole).status().unwrap().success());
+    let expected = results(&whole);
+    for crash in ["rename:5", "write:6", "rename:6", "rename:7", "rename:8"] {
+        let run = dir.path().join(crash.replace(':', "-"));
+        let crashed = train(&run)
+            .env("ANE_TRAINER_CRASH", crash)
+            .status()
+            .unwrap();
+        assert!(!crashed.success(), "{crash} did not crash");
+        assert!(resume(&run, "1").status().unwrap().success());
+        assert!(results(&run) == expected, "{crash}");
+        let all = std::fs::read_dir(&run).unwrap();
+        let left = all.chain(std::fs::read_dir(run.join("checkpoints")).unwrap());
+        let mut names = left.map(|e| e.unwrap().file_name());
+        let unfinished = names.find(|n| n.to_string_lossy().starts_with('.'));
+        assert_eq!(unfinished, None, "{crash}");
+    }
+    // Weights that are not those of the checkpoint are written again, though nothing is left to train.
+    std::fs::write(whole.join("checkpoints/last.safetensors"), "old").unwrap();
+    let again = resume(&whole, "2").output().unwrap();
+    assert!(again.status.success());
+    assert!(results(&whole) == expected);
+    let said = String::from_utf8_lossy(&again.stdout);
+    assert!(said.contains("for 0 training steps and"), "{said}");
+}
+
+#[test]
+fn a_run_goes_on_elsewhere_and_mixes_with_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let (whole, elsewhere) = (dir.path().join("whole"), dir.path().join("elsewhere"));
+    assert!(train(&whole, "split").status().unwrap().success());
+    let mixed = resume(&whole, "2").arg("--out").arg(&elsewhere).output();
+    assert!(mixed.unwrap().status.success());
+    assert!(results(&elsewhere) == results(&whole));
+    let first = dir.path().join("first");
+    let crashed = train(&first, "fused")
+        .env("ANE_TRAINER_CRASH", "write:10")
+        .status();
+    assert!(!crashed.unwrap().success());
+    let refused = resume(&first, "2").arg("--out").arg(&elsewhere).output();
+    assert_eq!(refused.unwrap().status.code(), Some(2));
+    assert!(results(&elsewhere) == results(&whole));
+}
+
+#[test]
 fn a_kill_in_the_middle_of_an_epoch_loses_nothing_in_either_plan() {
     for plan in ["split", "fused"] {
         let dir = tempfile::tempdir().unwrap();
@@ -165,33 +230,38 @@ fn share(seed: u64) -> f64 {
     (z ^ (z >> 31)) as f64 / u64::MAX as f64
 }
 
+/// The command that goes on with a run, or begins it anew when it was killed before its first checkpoint.
+fn go_on(run: &Path, plan: &str, threads: &str) -> Command {
+    if run.join("checkpoints/last.ckpt").exists() {
+        return resume(run, threads);
+    }
+    if run.exists() {
+        std::fs::remove_dir_all(run).unwrap();
+    }
+    train(run, plan)
+}
+
 #[test]
 fn kills_at_random_moments_lose_nothing_in_either_plan() {
     let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("killed");
     let mut kills = 0;
     for seed in testing::seeds() {
         for plan in ["split", "fused"] {
             let (expected, time) = whole(plan);
-            let run = dir.path().join("killed");
-            let mut done = false;
-            for attempt in 0..3 {
-                // A run that was killed before its first checkpoint begins anew.
-                let command = match run.join("checkpoints/last.ckpt").exists() {
-                    true => resume(&run, if attempt % 2 == 0 { "1" } else { "2" }),
-                    false => train(&run, plan),
-                };
-                done = killed_after(command, time.mul_f64(share(3 * seed + attempt)));
-                if done {
-                    break;
-                }
-                kills += 1;
+            let ended = (0..3).any(|attempt| {
+                let threads = ["1", "2"][attempt % 2];
+                let patience = time.mul_f64(share(3 * seed + attempt as u64));
+                let ended = killed_after(go_on(&run, plan, threads), patience);
+                kills += u64::from(!ended);
+                ended
+            });
+            if !ended {
+                let last = go_on(&run, plan, "2").output().unwrap();
+                let told = String::from_utf8_lossy(&last.stderr);
+                assert!(last.status.success(), "{plan}, seed {seed}: {told}");
             }
-            let found = if done {
-                results(&run)
-            } else {
-                finish(&run, "2")
-            };
-            assert!(found == *expected, "{plan}, seed {seed}");
+            assert!(results(&run) == *expected, "{plan}, seed {seed}");
             std::fs::remove_dir_all(&run).unwrap();
         }
     }

@@ -62,6 +62,18 @@ pub enum SupervisedError {
         /// How many of its bytes do.
         bytes: usize,
     },
+    /// A worker that was started again opened something else than the first one did.
+    #[error(
+        "`{device}` was {first} at first, and a worker that was started again has {now}: results would not be those of one device"
+    )]
+    Changed {
+        /// The device.
+        device: &'static str,
+        /// Target and notes of the first opening.
+        first: String,
+        /// Target and notes of the latest.
+        now: String,
+    },
     /// An earlier fault left the device without its programs and state.
     #[error("`{device}` is lost since an earlier fault ({reason}); it has to recover first")]
     Lost {
@@ -108,6 +120,7 @@ impl SupervisedError {
             Self::Exited { .. }
             | Self::Deadline { .. }
             | Self::Differs { .. }
+            | Self::Changed { .. }
             | Self::Lost { .. } => true,
             Self::Failed { fault, .. } => *fault,
             Self::Spawn { .. }

@@ -28,6 +28,8 @@ pub(super) struct Session {
     pub(super) device: &'static str,
     pub(super) supervision: Supervision,
     pub(super) counter: Counter,
+    /// The target that was asked for.
+    asked: Target,
     opening: Opening,
     state: Mutex<State>,
     lost: AtomicBool,
@@ -35,9 +37,8 @@ pub(super) struct Session {
 
 #[derive(Debug)]
 struct State {
-    /// As the device itself says.
-    target: Target,
-    notes: Vec<String>,
+    /// What the device said when it was opened first.
+    opened: Option<OpenedAs>,
     memory: SharedMemory,
     child: Option<Child>,
     /// Why the device is lost, if it is.
@@ -48,6 +49,23 @@ struct State {
     last_number: u64,
     executions: u64,
     verify_next: bool,
+}
+
+/// What a device says about how it was opened.
+#[derive(Debug, Clone, PartialEq)]
+struct OpenedAs {
+    target: Target,
+    notes: Vec<String>,
+}
+
+impl std::fmt::Display for OpenedAs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.target)?;
+        match self.notes.join("; ") {
+            notes if notes.is_empty() => Ok(()),
+            notes => write!(f, " ({notes})"),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -75,12 +93,12 @@ impl Session {
         let memory = SharedMemory::create(&supervision.memory)?;
         let session = Self {
             device,
+            asked: settings.target,
             opening: Opening::new(device, settings),
             supervision,
             counter: Counter::default(),
             state: Mutex::new(State {
-                target: settings.target,
-                notes: Vec::new(),
+                opened: None,
                 memory,
                 child: None,
                 reason: None,
@@ -104,12 +122,19 @@ impl Session {
 
     /// What the device says about how it was opened.
     pub(super) fn notes(&self) -> Vec<String> {
-        self.state().notes.clone()
+        let state = self.state();
+        state
+            .opened
+            .as_ref()
+            .map_or_else(Vec::new, |o| o.notes.clone())
     }
 
     /// The target that the device has chosen.
     pub(super) fn target(&self) -> Target {
-        self.state().target
+        self.state()
+            .opened
+            .as_ref()
+            .map_or(self.asked, |o| o.target)
     }
 
     /// `Ok` unless the device is lost.
@@ -142,9 +167,16 @@ impl Session {
             Ok(Response::Done) => return Ok(()),
             Ok(Response::Opened { target, notes }) => match target.parse() {
                 Ok(target) => {
-                    state.target = target;
-                    state.notes = notes;
-                    return Ok(());
+                    let now = OpenedAs { target, notes };
+                    let first = state.opened.get_or_insert_with(|| now.clone());
+                    if *first == now {
+                        return Ok(());
+                    }
+                    SupervisedError::Changed {
+                        device,
+                        first: first.to_string(),
+                        now: now.to_string(),
+                    }
                 }
                 Err(e) => SupervisedError::Protocol {
                     device,

@@ -12,6 +12,9 @@ use std::{path::Path, time::Duration};
 /// Names the directory of faults, and makes this program a worker.
 pub(crate) const FAULTS: &str = "ANE_TRAINER_TEST_FAULTS";
 
+/// A file in the directory of faults that holds a note of the device.
+pub(crate) const NOTE: &str = "note";
+
 /// This program again, running the one test that serves.
 pub(crate) fn supervision(faults: &Path, name_of_serving_test: &str) -> Supervision {
     Supervision {
@@ -33,9 +36,12 @@ pub(crate) fn serve_if_started_as_worker() {
     let faults = Faults::directory(Path::new(&directory)).unwrap();
     let served = ane_device::serve(|name, settings| {
         let inner = ane_device::open(name, settings)?;
+        // What stands in this file is what the device has to say about itself.
+        let note = std::fs::read_to_string(Path::new(&directory).join(NOTE));
         Ok(Box::new(Faulty {
             inner,
             faults: faults.clone(),
+            notes: note.into_iter().collect(),
         }))
     });
     std::process::exit(i32::from(served.is_err()));
@@ -45,6 +51,7 @@ pub(crate) fn serve_if_started_as_worker() {
 struct Faulty {
     inner: Box<dyn Device>,
     faults: Faults,
+    notes: Vec<String>,
 }
 
 /// Acts on a fault, but for those that only outputs or resources suffer.
@@ -72,6 +79,10 @@ impl Device for Faulty {
 
     fn counts(&self) -> Counts {
         self.inner.counts()
+    }
+
+    fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     fn compile(&self, graph: &LegalGraph) -> Result<Box<dyn Executable>, DeviceError> {

@@ -2,10 +2,11 @@
 
 use super::{
     data::{Source, report},
-    train::{read_checkpoint, test_line},
+    train::{tell, test_line},
 };
 use crate::{
     config::{RunConfig, machine},
+    continuation::read_checkpoint,
     failure::Failure,
     supervision::SupervisionArgs,
 };
@@ -48,6 +49,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let test = Arc::new(data::load(spec, &args.source.options(), &report)?.test);
     let everything: Vec<u32> = (0..u32::try_from(test.len()).unwrap_or(u32::MAX)).collect();
     let result = evaluate(&mut trainer, &test, &everything, &mut faults)?;
+    tell(&mut faults);
     if args.json {
         println!("{}", serde_json::to_string(&result).unwrap_or_default());
     } else {

@@ -1,10 +1,7 @@
 //! `inspect`: the MIL of a step or of a file, and what the rules say.
 
-use super::{
-    eval::stored_config,
-    train::{ConfigArgs, read_checkpoint},
-};
-use crate::{config::RunConfig, failure::Failure};
+use super::{eval::stored_config, train::ConfigArgs};
+use crate::{config::RunConfig, continuation::read_checkpoint, failure::Failure};
 use ane_ir::{Chip, Route, Target};
 use ane_mil::{DirectoryBlobs, Program};
 use ane_train::{
@@ -13,7 +10,7 @@ use ane_train::{
     step::{PlanKind, StepConfig, TrainStep},
 };
 use std::{
-    io::Write,
+    io::{ErrorKind, Write},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -76,9 +73,20 @@ fn step(config: &RunConfig, out: Option<&Path>) -> Result<ExitCode, Failure> {
             config.batch
         ),
         work_line(&work),
-        format!("1 dispatch a step, 1 compile a run; {host}"),
+        ops_line(&work),
+        format!(
+            "{} inputs and {} outputs; {host}",
+            legal.graph().inputs().len(),
+            legal.graph().outputs().len()
+        ),
     ];
-    head.extend(verdicts(|t| {
+    // A target without limits says nothing of how a chip would be reached.
+    let route = if target.is_chip() {
+        target.route
+    } else {
+        Route::E5rt
+    };
+    head.extend(verdicts(&[route], |t| {
         legalize(&built.graph, t)
             .map(|_| ())
             .map_err(|e| e.to_string())
@@ -98,15 +106,23 @@ fn step(config: &RunConfig, out: Option<&Path>) -> Result<ExitCode, Failure> {
     print(&head, &program.text)
 }
 
-/// Comment lines before the text, so that the whole output is MIL. A reader that closes the pipe has seen enough.
+/// Comment lines before the text, so that the whole output is MIL.
 fn print(head: &[String], text: &str) -> Result<ExitCode, Failure> {
     let mut all = String::new();
     for line in head {
         all.push_str(&format!("// {}\n", line.replace('\n', "\n// ")));
     }
     all.push_str(text);
-    let _ = std::io::stdout().write_all(all.as_bytes());
-    Ok(ExitCode::SUCCESS)
+    let mut out = std::io::stdout().lock();
+    match out.write_all(all.as_bytes()).and_then(|()| out.flush()) {
+        // A reader that closes the pipe has seen enough.
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(Failure::because(
+            "cannot write to the standard output",
+            e,
+            "pass --out with a directory that has space left",
+        )),
+        _ => Ok(ExitCode::SUCCESS),
+    }
 }
 
 fn work_line(work: &Work) -> String {
@@ -120,18 +136,28 @@ fn work_line(work: &Work) -> String {
     )
 }
 
-/// What every chip's rules say, a line each.
-fn verdicts(legal: impl Fn(&Target) -> Result<(), String>) -> Vec<String> {
-    Chip::HARDWARE
-        .into_iter()
-        .map(|chip| {
-            let target = Target::new(chip, Route::E5rt);
-            match legal(&target) {
-                Ok(()) => format!("{target} over e5rt: legal"),
-                Err(why) => format!("{target} over e5rt: {why}"),
-            }
-        })
-        .collect()
+/// How often each op is computed.
+fn ops_line(work: &Work) -> String {
+    let ops: Vec<String> = work
+        .ops
+        .iter()
+        .map(|(name, count)| format!("{count} {name}"))
+        .collect();
+    ops.join(", ")
+}
+
+/// What every chip's rules say over these routes, a line each.
+fn verdicts(routes: &[Route], legal: impl Fn(&Target) -> Result<(), String>) -> Vec<String> {
+    let mut lines = Vec::new();
+    for chip in Chip::HARDWARE {
+        for &route in routes {
+            lines.push(match legal(&Target::new(chip, route)) {
+                Ok(()) => format!("{chip} over {route}: legal"),
+                Err(why) => format!("{chip} over {route}: {why}"),
+            });
+        }
+    }
+    lines
 }
 
 /// A MIL file with its weights beside it.
@@ -152,7 +178,7 @@ fn file(path: &Path) -> Result<ExitCode, Failure> {
     for f in &module.functions {
         head.push(format!("function {} <{}>", f.name, f.opset));
         head.push(work_line(&Work::of(&f.graph)));
-        head.extend(verdicts(|t| {
+        head.extend(verdicts(&Route::ALL, |t| {
             ane_mil::check(f.graph.clone(), t)
                 .map(|_| ())
                 .map_err(|violations| {

@@ -58,10 +58,13 @@ pub(crate) struct Place {
 impl Place {
     /// The device by name and what it is opened with.
     pub(crate) fn settle(&self) -> Result<(RunConfig, Settings), Failure> {
-        let mut config = RunConfig::default();
-        config.device = match self.device.as_str() {
-            "auto" => ane_device::best().to_owned(),
-            name => name.to_owned(),
+        let device = match self.device.as_str() {
+            "auto" => ane_device::best(),
+            name => name,
+        };
+        let mut config = RunConfig {
+            device: device.to_owned(),
+            ..RunConfig::default()
         };
         if let Some(target) = &self.target {
             config.target.clone_from(target);

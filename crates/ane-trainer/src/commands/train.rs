@@ -3,6 +3,7 @@
 use super::data::{Source, report};
 use crate::{
     config::{APPLE, NumericsKind, RunConfig, VALIDATION, machine},
+    continuation::{carry_over, default_out, read_checkpoint, refuse_another_run, run_of},
     failure::Failure,
     progress::Progress,
     supervision::{Opened, SupervisionArgs},
@@ -10,7 +11,7 @@ use crate::{
 use ane_device::{AppleOptions, Power, PowerMeter};
 use ane_ir::Route;
 use ane_train::{
-    Trainer,
+    Trainer, TrainerError,
     checkpoint::{Checkpoint, EpochSums},
     data::{self, Dataset, Sampler, catalog, sampler},
     fit::{Ending, Evaluation, Fit, evaluate},
@@ -25,13 +26,13 @@ use ane_train::{
 };
 use clap::ValueEnum;
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::ExitCode,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::Instant,
 };
 
 /// Flags of a run. What is left out is the default, or what the resumed checkpoint has.
@@ -195,7 +196,8 @@ impl ConfigArgs {
         if base.device == "auto" {
             base.device = ane_device::best().to_owned();
         }
-        if self.require_ane && base.device != APPLE {
+        base.require_ane |= self.require_ane;
+        if base.require_ane && base.device != APPLE {
             return Err(Failure::usage(
                 format!(
                     "--require-ane wants Apple's engine, the device is `{}`",
@@ -317,6 +319,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
             stored
         }
     };
+    if let (Some(out), false) = (&args.out, args.dry_run) {
+        refuse_another_run(out, resumed.as_ref().map(|(path, _)| path.as_path()))?;
+    }
     let spec = catalog::find(&config.dataset)?;
     let model = config.model()?;
     if model.inputs() != spec.example_len() || model.outputs() != spec.classes() {
@@ -355,31 +360,35 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     } = args.supervision.open_device(&config, &pool, isa)?;
     let mut trainer = Trainer::new(trainer_config, device, pool.clone(), isa)?;
     if let Some((path, checkpoint)) = &resumed {
-        trainer
-            .restore(checkpoint.record.progress, &checkpoint.state)
-            .map_err(|e| {
-                Failure::new(
-                    format!("`{}`: {e}", path.display()),
+        let mut faults = Faults::new(recovery);
+        faults
+            .restore(&mut trainer, checkpoint.record.progress, &checkpoint.state)
+            .map_err(|e| match e {
+                TrainerError::State { .. } => Failure::because(
+                    format!("`{}` does not fit its own configuration", path.display()),
+                    e,
                     "resume from another checkpoint of the run",
-                )
+                ),
+                other => other.into(),
             })?;
+        tell(&mut faults);
     }
     if args.dry_run {
         describe(&config, &trainer, total_steps);
         return Ok(ExitCode::SUCCESS);
     }
-    let out = match (&args.out, &resumed) {
-        (Some(out), _) => out.clone(),
-        (None, Some((path, _))) => run_of(path),
-        (None, None) => default_out(&config.dataset),
-    };
     let datasets = data::load(spec, &args.source.options(), &report)?;
-    let run = RunDir::create(&out)?;
+    let run = match (&args.out, &resumed) {
+        (Some(out), _) => RunDir::create(out)?,
+        (None, Some((path, _))) => RunDir::create(&run_of(path))?,
+        (None, None) => RunDir::create_new(&default_out(&config.dataset))?,
+    };
+    let out = run.root().to_owned();
     let value = serde_json::to_value(&config).unwrap_or_default();
     run.write_json("config.json", &value)?;
     run.write_json("env.json", &environment(pool.threads(), isa))?;
     if let Some((path, _)) = &resumed {
-        carry_over(&RunDir::open(&run_of(path)), &run)?;
+        carry_over(path, &run)?;
     }
     let record = resumed.as_ref().map(|(_, c)| &c.record);
     run.truncate_metrics(record.map_or(0, |r| r.progress.step))?;
@@ -409,17 +418,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         config.seed,
         out.display()
     );
-    let options = AppleOptions::default();
-    if config.device == APPLE {
-        for (variable, path) in options.replaced() {
-            println!(
-                "{variable} replaces Apple's framework by `{}`: this may not be Apple's engine",
-                path.display()
-            );
-        }
+    for warning in replaced(&config) {
+        eprintln!("warning: {warning}");
     }
     // What stands in for Apple's engine draws nothing there; others may.
-    let is_apples = config.device == APPLE && options.replaced().is_empty();
+    let is_apples = config.device == APPLE && replaced(&config).is_empty();
     let meter = is_apples.then(PowerMeter::start);
     let stop = catch_interrupts();
     let mut progress = Progress::new(total_steps, fit.trainer.progress().step, config.epochs);
@@ -439,19 +442,19 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
             );
             Ok(ExitCode::from(130))
         }
-        Ending::Finished => finish(fit, &Arc::new(datasets.test), since, power),
+        Ending::Finished => finish(fit, &config, &Arc::new(datasets.test), since, power),
     }
 }
 
 /// The one look at the test set, and the reports.
 fn finish(
     mut fit: Fit,
+    config: &RunConfig,
     test: &Arc<Dataset>,
     since: Instant,
     power: Option<Power>,
 ) -> Result<ExitCode, Failure> {
     let seconds = since.elapsed().as_secs_f64();
-    let steps = fit.trainer.progress().step;
     let mut faults = Faults::new(fit.recovery);
     let mut chosen = "last".to_owned();
     if let Some((accuracy, epoch)) = fit.best {
@@ -464,28 +467,70 @@ fn finish(
     }
     let everything: Vec<u32> = (0..u32::try_from(test.len()).unwrap_or(u32::MAX)).collect();
     let result = evaluate(&mut fit.trainer, test, &everything, &mut faults)?;
+    tell(&mut faults);
     let placement = Placement {
         power,
-        ..Placement::of(&fit.trainer, steps)
+        ..Placement::of(&fit.trainer, replaced(config))
     };
     fit.run.write_json("placement.json", &placement)?;
     fit.run.write_json("result.json", &result)?;
     println!("{}", test_line(&result, &chosen));
     println!("trained for {seconds:.1} s");
-    println!(
-        "placement: {} nodes and {:.1} MFLOP a step on `{}`, {} dispatches for {} training steps and the evaluations, {} compile{}",
-        placement.step.nodes,
-        placement.step.flops as f64 / 1e6,
-        placement.device,
-        placement.dispatches,
-        placement.train_steps,
-        placement.compiles,
-        if placement.compiles == 1 { "" } else { "s" }
-    );
+    println!("{}", placement_line(&placement));
     if let Some(power) = placement.power {
         println!("power: {power}");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The last line of a run.
+fn placement_line(placement: &Placement) -> String {
+    let counted = |n: u64, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    let done = &placement.done;
+    let again = match done.repeated_steps {
+        0 => String::new(),
+        n => format!(
+            " ({n} of them repeated after {})",
+            counted(done.faults, "fault")
+        ),
+    };
+    format!(
+        "placement: {} nodes and {:.1} MFLOP a step on `{}`, {} for {}{again} and {}, {}",
+        placement.step.nodes,
+        placement.step.flops as f64 / 1e6,
+        placement.device,
+        match placement.dispatches {
+            1 => "1 dispatch".to_owned(),
+            n => format!("{n} dispatches"),
+        },
+        counted(done.train_steps, "training step"),
+        counted(done.evaluations, "evaluation"),
+        counted(placement.compiles, "compile"),
+    )
+}
+
+/// Says which faults were survived.
+pub(crate) fn tell(faults: &mut Faults) {
+    for message in faults.take_messages() {
+        eprintln!("{message}; started again");
+    }
+}
+
+/// Warnings that the engine of a run is not Apple's.
+fn replaced(config: &RunConfig) -> Vec<String> {
+    if config.device != APPLE {
+        return Vec::new();
+    }
+    let options = AppleOptions::default();
+    let replaced = options.replaced().into_iter();
+    replaced
+        .map(|(variable, path)| {
+            format!(
+                "not Apple's engine: {variable} is set and replaces Apple's framework by `{}`",
+                path.display()
+            )
+        })
+        .collect()
 }
 
 /// The line that a test result is shown as.
@@ -505,60 +550,12 @@ fn describe(config: &RunConfig, trainer: &Trainer, total_steps: u64) {
         serde_json::to_string_pretty(config).unwrap_or_default()
     );
     println!(
-        "a step: {} nodes, {:.1} MFLOP, {} bytes in, {} bytes out, 1 dispatch; {total_steps} steps",
+        "a step: {} nodes, {:.1} MFLOP, {} bytes in, {} bytes out; {total_steps} steps",
         work.nodes,
         work.flops as f64 / 1e6,
         work.bytes_in,
         work.bytes_out
     );
-}
-
-/// The checkpoint that a path means, and where it is.
-pub(crate) fn read_checkpoint(path: &Path) -> Result<(PathBuf, Checkpoint), Failure> {
-    let file = if path.is_dir() {
-        RunDir::open(path).checkpoint("last")
-    } else {
-        path.to_owned()
-    };
-    let checkpoint = Checkpoint::read(&file)?;
-    Ok((file, checkpoint))
-}
-
-/// The run directory of a checkpoint file.
-fn run_of(checkpoint: &Path) -> PathBuf {
-    checkpoint
-        .parent()
-        .and_then(Path::parent)
-        .map_or_else(|| PathBuf::from("."), Path::to_owned)
-}
-
-/// Brings the earlier part of a run to the directory in which it goes on, when that is another one.
-fn carry_over(from: &RunDir, to: &RunDir) -> Result<(), Failure> {
-    let files = [
-        (from.metrics(), to.metrics()),
-        (from.checkpoint("best"), to.checkpoint("best")),
-        (from.weights("best"), to.weights("best")),
-    ];
-    for (from, to) in files {
-        if !from.is_file() || to.canonicalize().ok() == from.canonicalize().ok() {
-            continue;
-        }
-        let bytes = std::fs::read(&from).map_err(|e| {
-            Failure::new(
-                format!("cannot read `{}`: {e}", from.display()),
-                "leave --out out to go on in place",
-            )
-        })?;
-        ane_train::checkpoint::replace_file(&to, &bytes)?;
-    }
-    Ok(())
-}
-
-fn default_out(dataset: &str) -> PathBuf {
-    let seconds = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |d| d.as_secs());
-    PathBuf::from("runs").join(format!("{dataset}-{seconds}"))
 }
 
 fn environment(threads: usize, isa: ane_engine::simd::Isa) -> serde_json::Value {

@@ -1,7 +1,7 @@
 //! What can be said without running a program.
 
 use crate::config::{APPLE, RunConfig};
-use ane_device::{AppleOptions, Hardware, Settings};
+use ane_device::{AppleOptions, EngineLock, Hardware, Settings};
 use ane_engine::simd::Isa;
 use ane_ir::{Route, Target};
 use serde::Serialize;
@@ -88,6 +88,7 @@ impl Examination {
         let places = vec![
             cache,
             Place::of("programs", programs.clone(), writable(&programs)),
+            engine_lock(),
             Place::of("locks of programs", programs.clone(), lockable(&programs)),
             Place::of(
                 "temporary files",
@@ -275,6 +276,22 @@ fn existing(folder: &Path) -> &Path {
 /// Whether a file can be made in a folder, which itself is not made.
 fn writable(folder: &Path) -> io::Result<()> {
     tempfile::tempfile_in(existing(folder)).map(drop)
+}
+
+/// Whether another training has the engine. Nobody has it where there is no file yet, and none is made.
+fn engine_lock() -> Place {
+    let path = EngineLock::path();
+    let why = path
+        .exists()
+        .then(|| EngineLock::acquire(&path).err())
+        .flatten()
+        .map(|e| e.to_string());
+    Place {
+        what: "the engine, one training at a time",
+        path: Some(path),
+        usable: why.is_none(),
+        why,
+    }
 }
 
 /// Whether a file there can be locked, which keeps one process from removing the programs of another.
