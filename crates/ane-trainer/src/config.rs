@@ -1,7 +1,7 @@
 //! The configuration of a run: flags over defaults, or over a checkpoint's.
 
 use crate::failure::Failure;
-use ane_device::Settings;
+use ane_device::{AppleOptions, Settings};
 use ane_engine::{Pool, simd::Isa};
 use ane_ir::{Numerics, Route, Target};
 use ane_train::{
@@ -31,6 +31,9 @@ pub(crate) struct RunConfig {
     pub(crate) seed: u64,
     pub(crate) device: String,
     pub(crate) target: String,
+    /// Whether the user has named the chip, so that it is compiled for even if it does not seem to be this machine's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) chip_is_named: bool,
     pub(crate) plan: PlanKind,
     pub(crate) numerics: NumericsKind,
     /// Whether the run may only be made on Apple's engine.
@@ -70,6 +73,7 @@ impl Default for RunConfig {
             seed: 0,
             device: "auto".into(),
             target: "software".into(),
+            chip_is_named: false,
             plan: PlanKind::Split,
             numerics: NumericsKind::Ieee,
             require_ane: false,
@@ -157,7 +161,10 @@ impl RunConfig {
             numerics: self.numerics()?,
             isa,
             pool: Some(pool.clone()),
-            ..Settings::default()
+            apple: AppleOptions {
+                chip_is_named: self.chip_is_named,
+                ..AppleOptions::default()
+            },
         })
     }
 
@@ -169,6 +176,8 @@ impl RunConfig {
             return Vec::new();
         };
         all.iter()
+            // The checkpoint's word holds; naming its own target again is no other run.
+            .filter(|(name, _)| *name != "chip_is_named")
             .filter(|(name, value)| theirs.get(name.as_str()) != Some(value))
             .map(|(name, value)| {
                 let asked = theirs.get(name.as_str()).cloned().unwrap_or_default();

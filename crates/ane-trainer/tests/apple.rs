@@ -68,6 +68,43 @@ fn both_plans_train_through_e5rt_to_the_bits_of_the_software_engine() {
 }
 
 #[test]
+fn code_for_a_chip_is_made_when_the_user_names_it_and_otherwise_for_the_machine() {
+    let dir = tempfile::tempdir().unwrap();
+    // Nothing says here which chip there is, so programs keep to the oldest one's limits, and the stand-in has an h16.
+    let unnamed = train(&dir.path().join("unnamed"), &["--device", "apple"], "split")
+        .output()
+        .unwrap();
+    assert!(unnamed.status.success(), "{}", said(&unnamed));
+    let named = ["--device", "apple", "--target", "h13"];
+    let refused = train(&dir.path().join("refused"), &named, "split")
+        .output()
+        .unwrap();
+    assert!(!refused.status.success());
+    assert!(
+        said(&refused).contains("compiled for h13, this machine has h16"),
+        "{}",
+        said(&refused)
+    );
+    let run = dir.path().join("named");
+    let taken = train(&run, &named, "split")
+        .env("ANE_STANDIN_CHIP", "h13")
+        .output()
+        .unwrap();
+    assert!(taken.status.success(), "{}", said(&taken));
+    // A run is continued with the chip that it was started with, whether that is named again or not.
+    for again in [&[][..], &["--target", "h13"]] {
+        let resumed = ane_trainer(&["train", "--share-engine", "--resume"])
+            .arg(&run)
+            .args(again)
+            .env("ANE_STANDIN_CHIP", "h13")
+            .env("ANE_TRAINER_PROGRAMS", run.with_extension("programs"))
+            .output()
+            .unwrap();
+        assert!(resumed.status.success(), "{}", said(&resumed));
+    }
+}
+
+#[test]
 fn a_run_says_that_a_framework_was_replaced() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("run");
@@ -159,7 +196,10 @@ fn routes_need_a_chip_and_go_over_the_target() {
         "e5rt",
         "--dry-run",
     ];
-    let taken = ane_trainer(&taken).output().unwrap();
+    let taken = ane_trainer(&taken)
+        .env("ANE_STANDIN_CHIP", "h14")
+        .output()
+        .unwrap();
     assert!(
         said(&taken).contains("\"target\": \"h14\""),
         "{}",

@@ -14,9 +14,6 @@ fn a_handle_serves_only_what_it_stands_for_and_only_until_it_is_released() {
     let w = World::quiet();
     let r = &w.runtime;
     let (config, options, stream) = (r.config_create(), r.options_create(), r.stream_create());
-    let refused = reason(r.buffer_alloc(BYTES, 0));
-    assert!(refused.contains("nothing was compiled yet"), "{refused}");
-    w.warm_up();
     let compiler = r.compiler_create(None).unwrap();
     let library = w.library(DOUBLE);
     let function = r.library_retain_program_function(library, "main").unwrap();
@@ -95,6 +92,9 @@ fn values_that_mean_nothing_are_refused() {
     let w = World::quiet();
     let r = &w.runtime;
     let (config, options, stream) = (r.config_create(), r.options_create(), r.stream_create());
+    let refused = reason(r.buffer_alloc(BYTES, 0));
+    assert!(refused.contains("nothing was compiled yet"), "{refused}");
+    w.warm_up();
     for refused in [
         r.buffer_alloc(BYTES, 3).map(drop),
         r.buffer_alloc(BYTES, u32::MAX).map(drop),

@@ -208,6 +208,8 @@ impl ConfigArgs {
         }
         // One spelling of every model and target, so that configurations compare.
         base.model = base.model()?.to_string();
+        let names_chip = self.target.is_some() && base.target()?.is_chip();
+        base.chip_is_named |= names_chip && base.device == APPLE;
         base.settle_target(self.route)?;
         base.epochs = self.epochs.unwrap_or(base.epochs);
         base.batch = self.batch.map_or(base.batch, |b| b as usize);
