@@ -5,6 +5,7 @@
 //! writes (`plan::schedule`), a barrier separates levels, and all bound buffers are held for the whole execution.
 
 mod chain;
+mod elementwise;
 mod matmul;
 mod reduce;
 mod update;
@@ -297,6 +298,7 @@ impl Context<'_> {
                         chain,
                         registers: self.scratch,
                         task,
+                        ahead: chain.tile(),
                     };
                     run.prepare();
                     run.range(start, (*share).min(elements - start), std::ptr::null());

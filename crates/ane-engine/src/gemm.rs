@@ -52,7 +52,29 @@ macro_rules! kernels {
     }};
 }
 
+/// Where the kernel finds the elements of up to a block of rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RowLayout {
+    /// Distance of neighbouring elements of a row.
+    step: usize,
+    /// Distance of neighbouring rows.
+    stride: usize,
+}
+
 impl Gemm {
+    /// Rows of depth `k` as a tensor holds them.
+    pub(crate) fn plain_rows(k: usize) -> RowLayout {
+        RowLayout { step: 1, stride: k }
+    }
+
+    /// Rows that [`Pack`] has put side by side.
+    pub(crate) fn packed_rows(&self) -> RowLayout {
+        RowLayout {
+            step: self.block,
+            stride: 1,
+        }
+    }
+
     /// The kernels of `isa`.
     pub(crate) fn of(isa: Isa) -> Self {
         match isa {
@@ -67,10 +89,10 @@ impl Gemm {
         }
     }
 
-    /// `out[rows, columns] = rows · columns` for packed rows and one packed panel of columns.
+    /// `out[rows, columns] = rows · columns` for rows in either layout and one packed panel of columns.
     ///
     /// # Safety
-    /// `columns` points to a packed panel and `rows` to packed blocks of depth `k`; `out` may be written for
+    /// `columns` points to a packed panel and `rows` to the first of rows of depth `k`; `out` may be written for
     /// `row_count` rows of stride `out_stride` and `column_count ≤ panel` columns.
     #[allow(clippy::too_many_arguments)]
     pub(crate) unsafe fn multiply(
@@ -78,7 +100,7 @@ impl Gemm {
         row_count: usize,
         column_count: usize,
         k: usize,
-        rows: *const f32,
+        (rows, layout): (*const f32, RowLayout),
         columns: *const f32,
         out: *mut f32,
         out_stride: usize,
@@ -87,7 +109,7 @@ impl Gemm {
         let mut done = 0;
         while done < row_count {
             let n = self.block.min(row_count - done);
-            // SAFETY: the caller vouches for the packed operands and the result; the kernel for `vectors` vectors and
+            // SAFETY: the caller vouches for the operands and the result; the kernel for `vectors` vectors and
             // `n` rows writes only `column_count` × `n` elements.
             unsafe {
                 (self.kernel)(vectors, n)(
@@ -100,8 +122,8 @@ impl Gemm {
                     out_stride as isize,
                     1,
                     self.panel as isize,
-                    self.block as isize,
-                    1,
+                    layout.step as isize,
+                    layout.stride as isize,
                     0.0,
                     1.0,
                     0,
@@ -327,6 +349,9 @@ mod tests {
             // SAFETY: the strides stay within `a`, the group within `packed_rows`.
             unsafe { pack.run(isa) };
         }
+        let plain = (a[rows.start * k..].as_ptr(), Gemm::plain_rows(k));
+        let packed = (packed_rows.as_ptr(), g.packed_rows());
+        let left = if ta { packed } else { plain };
         let mut out = vec![f32::NAN; row_count * column_count];
         let mut panel = vec![0.0; g.panel * k];
         let (stride, step) = if tb { (k, 1) } else { (1, n) };
@@ -348,7 +373,7 @@ mod tests {
                     row_count,
                     count,
                     k,
-                    packed_rows.as_ptr(),
+                    left,
                     panel.as_ptr(),
                     out[j..].as_mut_ptr(),
                     column_count,

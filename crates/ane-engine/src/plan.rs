@@ -9,9 +9,10 @@ pub(crate) mod chain;
 mod chain_builder;
 mod elementwise;
 mod group;
+pub(crate) mod join;
 mod schedule;
 
-use crate::simd::Isa;
+use crate::{gemm::RowLayout, simd::Isa};
 pub(crate) use ane_ir::DType;
 use ane_ir::{Graph, Numerics, TensorType};
 use chain::Chain;
@@ -126,6 +127,15 @@ pub(crate) struct PackWork {
     pub(crate) out: Slot,
 }
 
+/// The rows of a left operand, in groups that the kernel reads side by side.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rows {
+    pub(crate) slot: Slot,
+    /// Rows from a matrix of the batch to the next.
+    pub(crate) per_matrix: usize,
+    pub(crate) layout: RowLayout,
+}
+
 /// A batch of matrix products `[m, k] · [k, n]`, each cut into blocks of `rows` × `columns`.
 #[derive(Debug)]
 pub(crate) struct MatmulWork {
@@ -135,7 +145,7 @@ pub(crate) struct MatmulWork {
     pub(crate) k: usize,
     pub(crate) rows: usize,
     pub(crate) columns: usize,
-    pub(crate) packed_rows: Slot,
+    pub(crate) left: Rows,
     pub(crate) packed_columns: Slot,
     /// For every matrix of the result, which packed matrices it multiplies.
     pub(crate) batch: Vec<(usize, usize)>,

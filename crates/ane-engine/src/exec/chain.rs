@@ -1,14 +1,16 @@
 //! Running a chain over a range of elements, tile by tile.
 
-use super::Context;
+use super::{
+    Context,
+    elementwise::{Operand, compute, compute_joined},
+};
 use crate::{
     plan::{
         DType, Place,
-        chain::{Chain, Ew, Instr, Load, Reg, Round, Src, Walk},
+        chain::{Chain, Instr, Load, Reg, Src, UNIFORM, Uniform, Walk},
     },
-    simd::{Kernel, Lanes, dispatch, math, narrow_lanes, widen_lanes},
+    simd::{Kernel, Lanes, dispatch, narrow_lanes, widen_lanes},
 };
-use ane_ir::SILICON_INF_PRODUCT;
 use half::f16;
 
 /// A chain at work in one task.
@@ -19,6 +21,8 @@ pub(super) struct Run<'a> {
     /// Registers of this thread.
     pub(super) registers: *mut f32,
     pub(super) task: usize,
+    /// Elements from a range to the one that follows it.
+    pub(super) ahead: usize,
 }
 
 /// Elements of a chain, made with the promise of [`Run::range`].
@@ -55,15 +59,19 @@ impl Run<'_> {
             .wrapping_add(usize::from(r) * self.chain.tile())
     }
 
-    /// Fills the registers that hold constants and starts the partial maxima of this task.
+    /// Fills the registers that hold the same throughout and starts the partial maxima of this task.
     ///
     /// # Safety
     /// The registers must be this thread's, the partial maxima this task's.
     pub(super) unsafe fn prepare(&self) {
-        for &(r, value) in &self.chain.splats {
-            // SAFETY: the scratch was sized for all registers.
-            unsafe { std::slice::from_raw_parts_mut(self.register(r), self.chain.tile()) }
-                .fill(value);
+        for (i, &uniform) in self.chain.uniforms.iter().enumerate() {
+            let value = match uniform {
+                Uniform::Constant(bits) => f32::from_bits(bits),
+                // SAFETY: the plan found the element within the operand.
+                Uniform::Element(place, at) => unsafe { self.element(place, at) },
+            };
+            // SAFETY: the scratch was sized for all registers and uniforms.
+            unsafe { std::slice::from_raw_parts_mut(self.uniform(i), UNIFORM) }.fill(value);
         }
         for instr in &self.chain.instrs {
             let (partial, least) = match instr {
@@ -94,9 +102,28 @@ impl Run<'_> {
     }
 
     #[inline(always)]
+    fn uniform(&self, i: usize) -> *mut f32 {
+        let registers = self.chain.registers * self.chain.tile();
+        self.registers.wrapping_add(registers + i * UNIFORM)
+    }
+
+    /// An operand of a pass.
+    #[inline(always)]
+    fn operand(&self, src: Src, at: usize, head: *const f32) -> Operand {
+        Operand {
+            start: self.source(src, at, head),
+            step: match src {
+                Src::Uniform(_) => 0,
+                _ => usize::MAX,
+            },
+        }
+    }
+
+    #[inline(always)]
     fn source(&self, src: Src, at: usize, head: *const f32) -> *const f32 {
         match src {
             Src::Reg(r) => self.register(r),
+            Src::Uniform(i) => self.uniform(i.into()),
             Src::Slot(slot) => self.cx.slot(slot).wrapping_add(at),
             Src::Head => head,
         }
@@ -116,11 +143,22 @@ impl Run<'_> {
                 Instr::Compute { f, round, to, xs } => {
                     let [x, y, z] = xs;
                     let xs = [
-                        self.source(x, at, head),
-                        self.source(y, at, head),
-                        self.source(z, at, head),
+                        self.operand(x, at, head),
+                        self.operand(y, at, head),
+                        self.operand(z, at, head),
                     ];
                     compute(s, f, round, self.register(to), xs, n);
+                }
+                Instr::Joined { join, to, xs } => {
+                    let [a, b, c, d, e] = xs;
+                    let xs = [
+                        self.operand(a, at, head),
+                        self.operand(b, at, head),
+                        self.operand(c, at, head),
+                        self.operand(d, at, head),
+                        self.operand(e, at, head),
+                    ];
+                    compute_joined(s, join, self.register(to), xs, n);
                 }
                 Instr::Store { from, to } => {
                     let from = self.source(from, at, head);
@@ -140,6 +178,28 @@ impl Run<'_> {
                     let so_far = self.cx.slot(partial).add(self.task);
                     *so_far = largest_magnitude(s, from, *so_far);
                 }
+            }
+        }
+    }
+
+    /// Element `at` of an operand.
+    ///
+    /// # Safety
+    /// The operand must have it.
+    unsafe fn element(&self, place: Place, at: usize) -> f32 {
+        // SAFETY: passed on from the caller; ports have elements of their dtype.
+        unsafe {
+            match place {
+                Place::Slot(slot) => *self.cx.slot(slot).add(at),
+                Place::Port(port, dtype) => match dtype {
+                    DType::Fp16 => f16::from_bits(*self.cx.input::<u16>(port).add(at)).to_f32(),
+                    DType::Fp32 => *self.cx.input::<f32>(port).add(at),
+                    DType::Int8 => (*self.cx.input::<i8>(port).add(at)).into(),
+                    DType::UInt8 | DType::Bool => (*self.cx.input::<u8>(port).add(at)).into(),
+                    DType::Int16 => (*self.cx.input::<i16>(port).add(at)).into(),
+                    DType::UInt16 => (*self.cx.input::<u16>(port).add(at)).into(),
+                    DType::Int32 => *self.cx.input::<i32>(port).add(at) as f32,
+                },
             }
         }
     }
@@ -165,6 +225,12 @@ impl Run<'_> {
                 }
                 Place::Port(port, DType::Fp16) => {
                     let x: *const u16 = self.cx.input(port);
+                    if load.walk.is_contiguous() {
+                        let next = x.wrapping_add(at + self.ahead).cast::<u8>();
+                        for line in (0..2 * out.len()).step_by(64) {
+                            s.prefetch(next.wrapping_add(line));
+                        }
+                    }
                     walk(
                         &load.walk,
                         at,
@@ -330,194 +396,4 @@ fn largest_lanes<S: Lanes>(s: S, x: &[f32], so_far: f32) -> f32 {
             s.reduce_max(lanes),
             |a, b| if a.is_nan() || a > b { a } else { b },
         )
-}
-
-/// One instruction over `n` elements.
-///
-/// # Safety
-/// As [`Run::range`].
-#[inline(always)]
-unsafe fn compute<S: Lanes>(
-    s: S,
-    f: Ew,
-    round: Round,
-    out: *mut f32,
-    xs: [*const f32; 3],
-    n: usize,
-) {
-    /// Applies an expression to vectors of the operands; what is left at the end has a second pass over a vector on
-    /// the stack, so that the expression stands in the program once.
-    /// A macro and not a function of a closure: closures are not sure to be compiled for the instruction set at hand.
-    macro_rules! sweep {
-        ($xs:expr, |$a:ident, $b:ident, $c:ident| $e:expr, |$v:ident| $r:expr) => {{
-            let [x, y, z]: [*const f32; 3] = $xs;
-            let whole = n / S::N * S::N;
-            let (mut last, mut last_out) = ([[1.0_f32; 16]; 3], [0.0_f32; 16]);
-            let result = last_out.as_mut_ptr();
-            let (mut from, mut to, mut len) = ([x, y, z], out, whole);
-            loop {
-                let mut i = 0;
-                while i < len {
-                    // SAFETY: the caller vouches for `n` elements of every operand and of the result.
-                    let r = unsafe {
-                        let $a = s.load(std::slice::from_raw_parts(from[0].add(i), S::N));
-                        let $b = s.load(std::slice::from_raw_parts(from[1].add(i), S::N));
-                        let $c = s.load(std::slice::from_raw_parts(from[2].add(i), S::N));
-                        let _ = ($b, $c);
-                        let $v = $e;
-                        $r
-                    };
-                    // SAFETY: as above.
-                    s.store(unsafe { std::slice::from_raw_parts_mut(to.add(i), S::N) }, r);
-                    i += S::N;
-                }
-                let rest = n - whole;
-                if to == result {
-                    // SAFETY: as above.
-                    unsafe { std::ptr::copy_nonoverlapping(result, out.add(whole), rest) };
-                    break;
-                }
-                if rest == 0 {
-                    break;
-                }
-                for (x, lanes) in from.iter().zip(&mut last) {
-                    // SAFETY: as above.
-                    unsafe {
-                        std::ptr::copy_nonoverlapping(x.add(whole), lanes.as_mut_ptr(), rest);
-                    }
-                }
-                from = [last[0].as_ptr(), last[1].as_ptr(), last[2].as_ptr()];
-                (to, len) = (result, S::N);
-            }
-        }};
-    }
-    /// Rounds to fp16 in registers: for what training steps are made of. Gives whether rounding is left to do.
-    macro_rules! each {
-        (|$a:ident, $b:ident, $c:ident| $e:expr) => {
-            if round == Round::Fp16 {
-                sweep!(xs, |$a, $b, $c| $e, |v| s.round_f16(v));
-                false
-            } else {
-                sweep!(xs, |$a, $b, $c| $e, |v| v);
-                true
-            }
-        };
-    }
-    /// Leaves rounding to a second pass: for what is rare, or long enough not to feel it.
-    macro_rules! unrounded {
-        (|$a:ident, $b:ident, $c:ident| $e:expr) => {{
-            sweep!(xs, |$a, $b, $c| $e, |v| v);
-            true
-        }};
-    }
-    let zero = s.splat(0.0);
-    let one = s.splat(1.0);
-    let truth = |m: S::M| s.select(m, one, zero);
-    let round_yet = match f {
-        Ew::Add => each!(|a, b, _c| s.add(a, b)),
-        Ew::Sub => each!(|a, b, _c| s.sub(a, b)),
-        Ew::Mul => each!(|a, b, _c| s.mul(a, b)),
-        Ew::MulSilicon => unrounded!(|a, b, _c| {
-            let inf = s.splat(f32::INFINITY);
-            let infinite = s.or(s.eq(s.abs(a), inf), s.eq(s.abs(b), inf));
-            s.select(infinite, s.splat(SILICON_INF_PRODUCT), s.mul(a, b))
-        }),
-        Ew::Div => each!(|a, b, _c| s.div(a, b)),
-        Ew::Max => each!(|a, b, _c| s.select(s.or(s.gt(a, b), s.is_nan(a)), a, b)),
-        Ew::Min => each!(|a, b, _c| s.select(s.or(s.gt(b, a), s.is_nan(a)), a, b)),
-        Ew::Pow => unrounded!(|a, b, _c| lane_by_lane(s, a, b, f32::powf)),
-        Ew::Sqrt => unrounded!(|a, _b, _c| s.sqrt(a)),
-        Ew::Rsqrt(e) => unrounded!(|a, _b, _c| s.div(one, s.sqrt(s.add(a, s.splat(e))))),
-        Ew::Exp => unrounded!(|a, _b, _c| math::exp(s, a)),
-        Ew::Log(e) => unrounded!(|a, _b, _c| math::log(s, s.add(a, s.splat(e)))),
-        Ew::LogSilicon(e) => unrounded!(|a, _b, _c| {
-            let x = s.add(a, s.splat(e));
-            s.select(s.eq(x, s.splat(f32::INFINITY)), zero, math::log(s, x))
-        }),
-        Ew::Tanh => unrounded!(|a, _b, _c| math::tanh(s, a)),
-        Ew::Sigmoid => unrounded!(|a, _b, _c| math::sigmoid(s, a)),
-        Ew::Silu => unrounded!(|a, _b, _c| math::silu(s, a)),
-        Ew::Relu => each!(|a, _b, _c| s.select(s.or(s.gt(a, zero), s.is_nan(a)), a, zero)),
-        Ew::Erf => unrounded!(|a, _b, _c| math::erf(s, a)),
-        Ew::GeluExact => unrounded!(|a, _b, _c| {
-            let e = math::erf(s, s.mul(a, s.splat(std::f32::consts::FRAC_1_SQRT_2)));
-            s.mul(s.mul(s.splat(0.5), a), s.add(one, e))
-        }),
-        Ew::GeluTanh => unrounded!(|a, _b, _c| {
-            let cubic = s.mul(
-                s.mul(s.mul(s.splat(ane_ir::ops::gelu::CUBIC as f32), a), a),
-                a,
-            );
-            let inner = s.mul(s.splat(0.797_884_6), s.add(a, cubic));
-            s.mul(s.mul(s.splat(0.5), a), s.add(one, math::tanh(s, inner)))
-        }),
-        Ew::GeluSigmoid => unrounded!(|a, _b, _c| {
-            let slope = s.splat(-ane_ir::ops::gelu::SIGMOID_SLOPE as f32);
-            s.div(a, s.add(one, math::exp(s, s.mul(slope, a))))
-        }),
-        Ew::Abs => each!(|a, _b, _c| s.abs(a)),
-        Ew::Sign => unrounded!(|a, _b, _c| {
-            let signed = s.copysign(one, a);
-            s.select(s.gt(s.abs(a), zero), signed, a)
-        }),
-        Ew::Greater => unrounded!(|a, b, _c| truth(s.gt(a, b))),
-        Ew::GreaterEqual => unrounded!(|a, b, _c| truth(s.ge(a, b))),
-        Ew::Less => unrounded!(|a, b, _c| truth(s.gt(b, a))),
-        Ew::Equal => unrounded!(|a, b, _c| truth(s.eq(a, b))),
-        Ew::Not => unrounded!(|a, _b, _c| truth(s.eq(a, zero))),
-        Ew::NonZero => unrounded!(|a, _b, _c| s.select(s.eq(a, zero), zero, one)),
-        Ew::Select => each!(|a, b, c| s.select(s.eq(a, zero), c, b)),
-        Ew::Copy => each!(|a, _b, _c| a),
-        Ew::Truncate(low, high) => unrounded!(|a, _b, _c| lane_by_lane(s, a, a, |x, _| {
-            if x.is_nan() {
-                0.0_f32.clamp(low, high)
-            } else {
-                x.trunc().clamp(low, high)
-            }
-        })),
-        Ew::Cliff(limit) => each!(|a, _b, _c| {
-            let beyond = s.gt(s.abs(a), s.splat(limit));
-            s.select(beyond, s.copysign(s.splat(f32::INFINITY), a), a)
-        }),
-    };
-    if round_yet && round != Round::Keep {
-        sweep!([out; 3], |a, _b, _c| round_by(s, round, a), |v| v);
-    }
-}
-
-/// Rounding with the habits of hardware: rare enough to be looked up per vector.
-#[inline(always)]
-fn round_by<S: Lanes>(s: S, round: Round, v: S::V) -> S::V {
-    let zero = s.splat(0.0);
-    match round {
-        Round::Keep => v,
-        Round::Fp16 => s.round_f16(v),
-        Round::NoNan => s.select(s.is_nan(v), zero, v),
-        Round::Fp16By { flush, no_nan } => {
-            let v = if no_nan {
-                s.select(s.is_nan(v), zero, v)
-            } else {
-                v
-            };
-            let v = s.round_f16(v);
-            if flush {
-                let smallest_normal = s.splat(6.103_515_6e-5);
-                s.select(s.gt(smallest_normal, s.abs(v)), s.copysign(zero, v), v)
-            } else {
-                v
-            }
-        }
-    }
-}
-
-/// A function that has no vector form here.
-#[inline(always)]
-fn lane_by_lane<S: Lanes>(s: S, a: S::V, b: S::V, f: impl Fn(f32, f32) -> f32) -> S::V {
-    let (mut x, mut y) = ([0.0_f32; 16], [0.0_f32; 16]);
-    s.store(&mut x, a);
-    s.store(&mut y, b);
-    for (x, y) in x.iter_mut().zip(y).take(S::N) {
-        *x = f(*x, y);
-    }
-    s.load(&x)
 }

@@ -45,14 +45,13 @@ pub(super) unsafe fn multiply(cx: &Context<'_>, work: &MatmulWork, task: usize) 
     let rows = work.rows.min(work.m - row);
     let columns = work.columns.min(work.n - column);
     let (at_x, at_y) = work.batch[batch];
-    let padded_m = work.m.next_multiple_of(gemm.block);
     let padded_n = work.n.next_multiple_of(gemm.panel);
-    // SAFETY: the plan sized the packed slots by these strides and the scratch by the largest block; the block of the
+    // SAFETY: the plan sized the operands by these strides and the scratch by the largest block; the block of the
     // result is this task's alone.
     unsafe {
-        let packed_rows = cx
-            .slot(work.packed_rows)
-            .add((at_x * padded_m + row) * work.k);
+        let left = cx
+            .slot(work.left.slot)
+            .add((at_x * work.left.per_matrix + row) * work.k);
         let packed_columns = cx
             .slot(work.packed_columns)
             .add((at_y * padded_n + column) * work.k);
@@ -63,7 +62,7 @@ pub(super) unsafe fn multiply(cx: &Context<'_>, work: &MatmulWork, task: usize) 
                 rows,
                 gemm.panel.min(columns - j),
                 work.k,
-                packed_rows,
+                (left, work.left.layout),
                 packed_columns.add(j * work.k),
                 block.add(j),
                 columns,
@@ -74,6 +73,7 @@ pub(super) unsafe fn multiply(cx: &Context<'_>, work: &MatmulWork, task: usize) 
             chain: &work.chain,
             registers,
             task,
+            ahead: work.n,
         };
         run.prepare();
         let start = (batch * work.m + row) * work.n + column;

@@ -1,12 +1,13 @@
 //! Units of work from groups.
 
 use super::{
-    JoinPart, JoinWork, MatmulWork, Options, PackWork, Place, ReduceWork, Reduction, Slot, Unit,
-    Work,
-    chain::{Chain, Ew, Instr, Round, Src, TILE, Walk},
+    JoinPart, JoinWork, MatmulWork, Options, PackWork, Place, ReduceWork, Reduction, Rows, Slot,
+    Unit, Work,
+    chain::{Chain, Ew, Instr, Round, Src, TILE, Uniform, Walk},
     chain_builder::ChainBuilder,
     elementwise::elementwise,
     group::{Class, Groups},
+    join::join,
 };
 use crate::gemm::Gemm;
 use ane_ir::{DType, Graph, Literal, Shape, TensorType, Value, ops::Op};
@@ -149,7 +150,7 @@ impl Builder<'_> {
     }
 
     fn need_scratch(&mut self, chain: &Chain, extra: usize) {
-        let needed = chain.registers * chain.tile() + extra;
+        let needed = chain.scratch() + extra;
         self.built.scratch = self.built.scratch.max(needed);
     }
 
@@ -214,6 +215,7 @@ impl Builder<'_> {
             }
         }
         c.drop_unread_magnitudes();
+        join(&mut c.chain.instrs);
         match group.head {
             Some(head) => self.matmul(head, c),
             None => self.push_chain(c),
@@ -288,10 +290,13 @@ impl Builder<'_> {
             return src;
         }
         if let Some(value) = self.graph.literal(root).and_then(|l| l.splat_value()) {
-            return Src::Reg(c.splat(value as f32));
+            return c.uniform(Uniform::Constant((value as f32).to_bits()));
         }
         let walk = Walk::broadcast(&shape, &c.shape);
         let place = self.place(root);
+        if walk.is_uniform() {
+            return c.uniform(Uniform::Element(place, walk.offset));
+        }
         if let Place::Slot(slot) = place
             && walk.is_contiguous()
             && self.numel(root) == c.shape.numel()
@@ -364,11 +369,22 @@ impl Builder<'_> {
             batch.push((at_x, at_y));
         }
         let (gemm, x, y) = (self.gemm, n.operands[0], n.operands[1]);
-        let (stride, step) = if op.transpose_x { (1, d.m) } else { (d.k, 1) };
-        let packed_rows = self.pack(x, bx.numel(), d.m, d.k, (stride, step), gemm.block);
+        let left = if op.transpose_x {
+            Rows {
+                slot: self.pack(x, bx.numel(), d.m, d.k, (1, d.m), gemm.block),
+                per_matrix: d.m.next_multiple_of(gemm.block),
+                layout: gemm.packed_rows(),
+            }
+        } else {
+            Rows {
+                slot: self.in_arena(self.groups.root[x.index()]),
+                per_matrix: d.m,
+                layout: Gemm::plain_rows(d.k),
+            }
+        };
         let (stride, step) = if op.transpose_y { (d.k, 1) } else { (1, d.n) };
         let packed_columns = self.pack(y, by.numel(), d.n, d.k, (stride, step), gemm.panel);
-        c.reads.extend([packed_rows, packed_columns]);
+        c.reads.extend([left.slot, packed_columns]);
         let rows = (BLOCK_ROWS / gemm.block * gemm.block).max(gemm.block);
         // Equal shares of the columns, whole panels each: a rest of one panel would leave a thread idle.
         let shares = d.n.div_ceil(BLOCK_COLUMNS);
@@ -382,7 +398,7 @@ impl Builder<'_> {
             k: d.k,
             rows,
             columns,
-            packed_rows,
+            left,
             packed_columns,
             batch,
         });

@@ -1,6 +1,6 @@
 //! A chain: elementwise instructions that run over a tile while it is in the nearest cache.
 
-use super::{Place, Slot};
+use super::{Place, Slot, join::Join};
 use ane_ir::{DType, MAX_RANK, NonFinite, Numerics, Shape};
 
 /// Most elements of a tile. Registers of this length stay in a first-level cache of 32 KiB, up to a dozen of them.
@@ -47,6 +47,8 @@ pub(crate) enum Ew {
     Truncate(f32, f32),
     /// Infinite beyond a magnitude.
     Cliff(f32),
+    /// What rounding the sum of two numbers left, given both and their sum.
+    SumError,
 }
 
 /// What happens to a result before it is stored.
@@ -83,6 +85,8 @@ impl Round {
 pub(crate) enum Src {
     /// A register.
     Reg(Reg),
+    /// What is the same for all elements.
+    Uniform(u16),
     /// The slot's elements themselves, at the tile's own position.
     Slot(Slot),
     /// The block of the matrix product that the chain finishes.
@@ -101,6 +105,8 @@ pub(crate) enum Instr {
         to: Reg,
         xs: [Src; 3],
     },
+    /// Computes two functions, one after the other.
+    Joined { join: Join, to: Reg, xs: [Src; 5] },
     /// Writes f32 to the arena.
     Store { from: Src, to: Slot },
     /// Writes to an output port, in its dtype.
@@ -113,6 +119,29 @@ pub(crate) enum Instr {
     Largest { from: Src, partial: Slot },
     /// Folds magnitudes into the partial maximum of the task.
     LargestMagnitude { from: Src, partial: Slot },
+}
+
+impl Instr {
+    /// Whether it reads `reg`.
+    pub(crate) fn reads(&self, reg: Reg) -> bool {
+        match self {
+            Self::Load { .. } => false,
+            Self::Compute { xs, .. } => xs.contains(&Src::Reg(reg)),
+            Self::Joined { xs, .. } => xs.contains(&Src::Reg(reg)),
+            Self::Store { from, .. }
+            | Self::Export { from, .. }
+            | Self::Largest { from, .. }
+            | Self::LargestMagnitude { from, .. } => *from == Src::Reg(reg),
+        }
+    }
+
+    /// The register it writes.
+    pub(crate) fn writes(&self) -> Option<Reg> {
+        match self {
+            Self::Load { to, .. } | Self::Compute { to, .. } | Self::Joined { to, .. } => Some(*to),
+            _ => None,
+        }
+    }
 }
 
 /// A strided read.
@@ -160,14 +189,31 @@ impl Walk {
     pub(crate) fn is_contiguous(&self) -> bool {
         self.offset == 0 && matches!(self.axes[..], [(_, 1)])
     }
+
+    /// Whether it stays at one element.
+    pub(crate) fn is_uniform(&self) -> bool {
+        matches!(self.axes[..], [(_, 0)])
+    }
 }
 
-/// Instructions over tiles, and the constants that registers hold throughout.
+/// What is the same for all elements of a chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Uniform {
+    /// The bits of a constant.
+    Constant(u32),
+    /// An element of an operand.
+    Element(Place, usize),
+}
+
+/// Elements that a uniform takes: the lanes of the widest vector.
+pub(crate) const UNIFORM: usize = 16;
+
+/// Instructions over tiles, and what holds for all of them.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Chain {
     pub(crate) loads: Vec<Load>,
     pub(crate) instrs: Vec<Instr>,
-    pub(crate) splats: Vec<(Reg, f32)>,
+    pub(crate) uniforms: Vec<Uniform>,
     pub(crate) registers: usize,
 }
 
@@ -179,5 +225,10 @@ impl Chain {
             13..=28 => TILE / 2,
             _ => TILE / 4,
         }
+    }
+
+    /// Elements of scratch: the registers, and after them the uniforms.
+    pub(crate) fn scratch(&self) -> usize {
+        self.registers * self.tile() + self.uniforms.len() * UNIFORM
     }
 }

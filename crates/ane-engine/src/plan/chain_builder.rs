@@ -2,7 +2,7 @@
 
 use super::{
     Place, Slot,
-    chain::{Chain, Ew, Instr, Load, Reg, Round, Src, Walk},
+    chain::{Chain, Ew, Instr, Load, Reg, Round, Src, Uniform, Walk},
 };
 use ane_ir::{Shape, Value};
 use std::collections::HashMap;
@@ -12,7 +12,6 @@ pub(super) struct ChainBuilder {
     pub(super) chain: Chain,
     pub(super) shape: Shape,
     pub(super) registers: HashMap<Value, Src>,
-    pub(super) splats: HashMap<u32, Reg>,
     pub(super) last_use: HashMap<Value, usize>,
     pub(super) free: Vec<Reg>,
     /// Registers of loaded operands, read by the next instruction only.
@@ -27,7 +26,6 @@ impl ChainBuilder {
             chain: Chain::default(),
             shape,
             registers: HashMap::new(),
-            splats: HashMap::new(),
             last_use: HashMap::new(),
             free: Vec::new(),
             free_later: Vec::new(),
@@ -43,16 +41,17 @@ impl ChainBuilder {
         })
     }
 
-    pub(super) fn splat(&mut self, value: f32) -> Reg {
-        if let Some(&r) = self.splats.get(&value.to_bits()) {
-            return r;
-        }
-        // Never freed: the register holds the constant for all tiles of a task.
-        self.chain.registers += 1;
-        let r = Reg::try_from(self.chain.registers - 1).expect("groups are bounded");
-        self.splats.insert(value.to_bits(), r);
-        self.chain.splats.push((r, value));
-        r
+    /// What is the same for all elements, brought to the registers once for all tiles of a task.
+    pub(super) fn uniform(&mut self, uniform: Uniform) -> Src {
+        let known = self.chain.uniforms.iter().position(|&u| u == uniform);
+        let at = known.unwrap_or_else(|| {
+            if let Uniform::Element(Place::Slot(slot), _) = uniform {
+                self.reads.push(slot);
+            }
+            self.chain.uniforms.push(uniform);
+            self.chain.uniforms.len() - 1
+        });
+        Src::Uniform(u16::try_from(at).expect("groups are bounded"))
     }
 
     pub(super) fn load(&mut self, place: Place, walk: Walk, to: Reg) {
@@ -78,6 +77,14 @@ impl ChainBuilder {
 
     /// Folds `from` into a partial maximum. Magnitudes that were made just for it are taken on the way.
     pub(super) fn fold_largest(&mut self, from: Src, partial: Slot) {
+        let from = match from {
+            Src::Uniform(_) => {
+                let to = self.register();
+                self.compute(Ew::Copy, Round::Keep, to, &[from]);
+                Src::Reg(to)
+            }
+            from => from,
+        };
         let magnitude_of = match self.chain.instrs.last() {
             Some(Instr::Compute {
                 f: Ew::Abs,
@@ -96,25 +103,13 @@ impl ChainBuilder {
 
     /// Removes magnitudes that nothing reads any more.
     pub(super) fn drop_unread_magnitudes(&mut self) {
-        let reads = |instr: &Instr, reg: Reg| match instr {
-            Instr::Load { .. } => false,
-            Instr::Compute { xs, .. } => xs.contains(&Src::Reg(reg)),
-            Instr::Store { from, .. }
-            | Instr::Export { from, .. }
-            | Instr::Largest { from, .. }
-            | Instr::LargestMagnitude { from, .. } => *from == Src::Reg(reg),
-        };
-        let writes = |instr: &Instr, reg: Reg| match instr {
-            Instr::Load { to, .. } | Instr::Compute { to, .. } => *to == reg,
-            _ => false,
-        };
         let mut i = 0;
         while i < self.chain.instrs.len() {
             let unread = matches!(self.chain.instrs[i], Instr::Compute { f: Ew::Abs, to, .. }
                 if !self.chain.instrs[i + 1..]
                     .iter()
-                    .take_while(|next| !writes(next, to) || reads(next, to))
-                    .any(|next| reads(next, to)));
+                    .take_while(|next| next.writes() != Some(to) || next.reads(to))
+                    .any(|next| next.reads(to)));
             if unread {
                 self.chain.instrs.remove(i);
             } else {

@@ -42,6 +42,9 @@ pub trait Lanes: Copy + Send + Sync + 'static {
     /// # Panics
     /// When there are fewer.
     fn store_f16(self, out: &mut [u16], v: Self::V);
+    /// Asks for the cache line at `x`, wherever it points.
+    #[inline(always)]
+    fn prefetch(self, _x: *const u8) {}
 
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
     fn sub(self, a: Self::V, b: Self::V) -> Self::V;

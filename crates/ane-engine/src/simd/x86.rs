@@ -95,6 +95,11 @@ macro_rules! lanes {
                 unsafe { $widen($narrow::<NEAREST_HALF>(v)) }
             }
             #[inline(always)]
+            fn prefetch(self, x: *const u8) {
+                // SAFETY: a prefetch never faults.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(x.cast()) }
+            }
+            #[inline(always)]
             fn transpose(self, square: &mut Square) {
                 // SAFETY: the token proves the instructions.
                 unsafe { $transpose(square) }
