@@ -22,7 +22,7 @@ mod system;
 
 pub use error::AppleError;
 pub use options::AppleOptions;
-pub use system::{Detection, System, detect};
+pub use system::{Detection, EngineInfo, System, detect};
 
 use crate::{Device, DeviceError, Entry, Settings};
 use ane_ir::Route;

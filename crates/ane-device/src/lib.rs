@@ -45,7 +45,7 @@ mod software;
 mod supervised;
 pub mod trial;
 
-pub use apple::{AppleError, AppleOptions, Detection, System, detect};
+pub use apple::{AppleError, AppleOptions, Detection, EngineInfo, System, detect};
 pub use buffer::{Buffer, Layout};
 pub use device::{Bound, Counter, Counts, Device, Executable, Port};
 pub use engine_lock::EngineLock;

@@ -7,6 +7,8 @@
 mod alone;
 #[path = "apple_objc/cycles.rs"]
 mod cycles;
+#[path = "apple_objc/device_info.rs"]
+mod device_info;
 #[path = "apple_objc/faults.rs"]
 mod faults;
 #[path = "apple_objc/opening.rs"]

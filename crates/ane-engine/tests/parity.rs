@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/graphs.rs"]
 mod support;
 
 use ane_engine::{Options, Plan, Pool, SharedBuffer, simd::Isa};

@@ -65,7 +65,7 @@ impl Default for RunConfig {
                 label_smoothing: 0.0,
             },
             batch: 128,
-            epochs: 10,
+            epochs: 7,
             optimizer: OptimizerConfig::AdamW(AdamW::default()),
             lr: 1e-3,
             schedule: Schedule::COSINE,

@@ -10,15 +10,19 @@
 //! | a program from memory, through `_ANEInMemoryModel` | `memory` |
 //! | what is common to both: device, executable, binding | `device` |
 //! | who may compile, load and unload | `turn` |
+//! | what the engine says of itself | `device_info` |
 
 mod attributes;
 mod classes;
 mod client;
 mod device;
+mod device_info;
 mod memory;
 mod messages;
 mod surface;
 mod turn;
+
+pub(super) use device_info::engine_info;
 
 use super::AppleError;
 use crate::{Device, DeviceError, Settings};

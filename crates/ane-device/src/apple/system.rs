@@ -1,16 +1,20 @@
 //! Which chip and system this is.
 //!
 //! macOS answers through `sysctlbyname`, which is looked up like everything of Apple's: where it is missing, nothing is
-//! known. What the answers mean is decided by functions of text.
+//! known. The engine answers through `_ANEDeviceInfo`, where the framework is there. What the answers mean is decided by
+//! functions of text.
 
+use super::{AppleOptions, objc};
 use ane_ir::Chip;
+use serde::Serialize;
 use std::{
     ffi::{CStr, CString, c_char, c_int, c_void},
     fmt, ptr,
+    sync::OnceLock,
 };
 
 /// What the system says about itself; `None` where it does not.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct System {
     /// The processor, such as `Apple M4 Max`.
     pub brand: Option<String>,
@@ -18,6 +22,27 @@ pub struct System {
     pub model: Option<String>,
     /// The version of macOS, such as `26.1`.
     pub version: Option<String>,
+    /// What the engine says, or why it could not be asked.
+    pub engine: Result<EngineInfo, String>,
+}
+
+/// What `_ANEDeviceInfo` says of the engine (ane-reference §1.2).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EngineInfo {
+    /// Whether there is one.
+    pub has_engine: bool,
+    /// Its architecture: the generation and a letter for the size of the chip, such as `h16g`.
+    pub architecture: Option<String>,
+    /// The architecture without the letter.
+    pub sub_type: Option<String>,
+    /// Cores of an engine.
+    pub cores: u32,
+    /// Engines.
+    pub engines: u32,
+    /// The product.
+    pub product: Option<String>,
+    /// The build of the system.
+    pub build: Option<String>,
 }
 
 /// The Neural Engine of this machine, as far as the system tells.
@@ -35,40 +60,81 @@ pub struct Detection {
     pub warning: Option<String>,
 }
 
-/// Asks the system.
+/// Asks the system, and the engine once in the life of the process.
 pub fn detect() -> Detection {
+    static ENGINE: OnceLock<Result<EngineInfo, String>> = OnceLock::new();
     System {
         brand: sysctl(c"machdep.cpu.brand_string"),
         model: sysctl(c"hw.model"),
         version: sysctl(c"kern.osproductversion"),
+        engine: ENGINE
+            .get_or_init(|| {
+                objc::engine_info(&AppleOptions::default().neural_engine).map_err(|e| e.to_string())
+            })
+            .clone(),
     }
     .detection()
 }
 
+impl Default for System {
+    /// A system that says nothing.
+    fn default() -> Self {
+        Self {
+            brand: None,
+            model: None,
+            version: None,
+            engine: Err("nothing was asked".into()),
+        }
+    }
+}
+
 impl System {
-    /// What the answers mean.
+    /// What the answers mean. The engine's own word on its generation counts more than the processor's name, which it
+    /// is guessed from where the engine is silent. That there is an engine, the system and the engine must both say:
+    /// a file in the framework's place would claim anything.
     pub fn detection(self) -> Detection {
         let brand = self.brand.as_deref().unwrap_or("");
         let apple = brand.strip_prefix("Apple ");
         // Virtual machines on Apple's processors have no Neural Engine.
         let virtual_machine = brand.contains("Virtual")
             || self.model.as_deref().is_some_and(|m| m.contains("Virtual"));
-        let known = apple.and_then(chip);
-        let engine = apple.is_some() && !virtual_machine;
-        let warning = (engine && known.is_none()).then(|| {
-            format!(
-                "`{brand}` is not known here; programs keep to the limits of {}, the oldest generation, and --target says otherwise",
-                Chip::H13
-            )
-        });
+        let info = self.engine.as_ref().ok();
+        let engine = apple.is_some() && !virtual_machine && info.is_none_or(|info| info.has_engine);
+        let named = info.and_then(|info| info.architecture.as_deref());
+        let by_name = apple.and_then(chip);
+        let known = named.map_or(by_name, generation);
+        let oldest = Chip::H13;
+        let warning = match (named, known) {
+            (Some(named), None) => Some(format!(
+                "the engine calls itself `{named}`, which is not known here; programs keep to the limits of {oldest}, the oldest generation, and --target says otherwise"
+            )),
+            (Some(named), Some(own)) if by_name.is_some_and(|by_name| by_name != own) => {
+                Some(format!(
+                    "the engine calls itself `{named}`, `{brand}` is known with another; programs keep to the limits of {own}, and --target says otherwise"
+                ))
+            }
+            (None, None) if engine => Some(format!(
+                "`{brand}` is not known here; programs keep to the limits of {oldest}, the oldest generation, and --target says otherwise"
+            )),
+            _ => None,
+        };
         Detection {
             known: known.filter(|_| engine),
-            chip: known.unwrap_or(Chip::H13),
+            chip: known.unwrap_or(oldest),
             engine,
             warning,
             system: self,
         }
     }
+}
+
+/// The generation in an architecture such as `h16g`.
+fn generation(architecture: &str) -> Option<Chip> {
+    let architecture = architecture.to_ascii_lowercase();
+    let is_own = |rest: &str| !rest.starts_with(|c: char| c.is_ascii_digit());
+    Chip::HARDWARE
+        .into_iter()
+        .find(|chip| architecture.strip_prefix(chip.name()).is_some_and(is_own))
 }
 
 /// The generation of a processor's engine. aneforge: that of M(n) is H(n + 12); slavko: an A17 Pro says h16, the A18 is
@@ -91,9 +157,14 @@ impl fmt::Display for Detection {
             brand,
             model,
             version,
+            engine: info,
         } = &self.system;
         if brand.is_none() {
-            return f.write_str("no Apple system");
+            f.write_str("no Apple system")?;
+            return match info {
+                Ok(info) => write!(f, "; what is in the framework's place says: {info}"),
+                Err(_) => Ok(()),
+            };
         }
         let engine = if self.engine {
             format!("Neural Engine of generation {}", self.chip)
@@ -106,6 +177,28 @@ impl fmt::Display for Detection {
             or_unknown(brand),
             or_unknown(model),
             or_unknown(version)
+        )?;
+        match info {
+            Ok(info) => write!(f, "; the engine says: {info}"),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for EngineInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let or_unnamed = |x: &Option<String>| x.clone().unwrap_or_else(|| "unnamed".into());
+        if !self.has_engine {
+            return f.write_str("no Neural Engine");
+        }
+        write!(
+            f,
+            "{}, {} engine of {} cores, {}, build {}",
+            or_unnamed(&self.architecture),
+            self.engines,
+            self.cores,
+            or_unnamed(&self.product),
+            or_unnamed(&self.build)
         )
     }
 }
@@ -161,6 +254,24 @@ mod tests {
             brand: Some(brand.into()),
             model: Some(model.into()),
             version: Some("26.1".into()),
+            ..System::default()
+        }
+        .detection()
+    }
+
+    fn with_engine(brand: Option<&str>, has_engine: bool, architecture: &str) -> Detection {
+        System {
+            brand: brand.map(str::to_owned),
+            engine: Ok(EngineInfo {
+                has_engine,
+                architecture: Some(architecture.into()),
+                sub_type: None,
+                cores: 16,
+                engines: 1,
+                product: None,
+                build: None,
+            }),
+            ..System::default()
         }
         .detection()
     }
@@ -188,6 +299,48 @@ mod tests {
         assert!(
             warning.contains("M9 Max") && warning.contains("--target"),
             "{warning}"
+        );
+    }
+
+    #[test]
+    fn the_engine_knows_its_generation_best() {
+        let d = with_engine(Some("Apple M9 Max"), true, "h17s");
+        assert_eq!(
+            (d.chip, d.known, d.warning),
+            (Chip::H17, Some(Chip::H17), None)
+        );
+        let d = with_engine(Some("Apple M4"), true, "H15g");
+        assert_eq!((d.chip, d.engine), (Chip::H15, true));
+        let warning = d.warning.unwrap();
+        assert!(
+            warning.contains("H15g") && warning.contains("Apple M4"),
+            "{warning}"
+        );
+        let d = with_engine(Some("Apple M4"), true, "h18g");
+        assert_eq!((d.chip, d.known), (Chip::H13, None));
+        assert!(d.warning.unwrap().contains("h18g"));
+        // A number that only begins like a known one.
+        assert_eq!(generation("h160"), None);
+    }
+
+    #[test]
+    fn an_engine_that_denies_itself_is_none() {
+        let d = with_engine(Some("Apple M4"), false, "h16g");
+        assert!(!d.engine && d.known.is_none());
+        assert!(
+            d.to_string().contains("the engine says: no Neural Engine"),
+            "{d}"
+        );
+    }
+
+    #[test]
+    fn a_file_in_the_frameworks_place_makes_no_engine() {
+        let d = with_engine(None, true, "h16g");
+        assert_eq!((d.engine, d.known, d.chip), (false, None, Chip::H16));
+        assert!(
+            d.to_string()
+                .starts_with("no Apple system; what is in the framework's place says: h16g"),
+            "{d}"
         );
     }
 

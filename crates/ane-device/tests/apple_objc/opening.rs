@@ -22,10 +22,14 @@ const CHANGED: &str = r#"
 typedef struct { void *selector; const char *types; void *function; } Method;
 void *objc_getClass(const char *);
 void *sel_registerName(const char *);
+Method *class_getClassMethod(void *, void *);
 Method *class_getInstanceMethod(void *, void *);
 __attribute__((constructor)) static void change(void) {
     if (!dlopen(STANDIN, RTLD_NOW)) return;
-    Method *m = class_getInstanceMethod(objc_getClass(CLASS), sel_registerName(SELECTOR));
+    const char *selector = SELECTOR;
+    void *class = objc_getClass(CLASS);
+    Method *m = *selector == '+' ? class_getClassMethod(class, sel_registerName(selector + 1))
+                                 : class_getInstanceMethod(class, sel_registerName(selector));
     if (m) m->types = TYPES;
 }
 "#;
@@ -47,7 +51,8 @@ fn build(dir: &Path, source: &str, defines: &[(&str, &str)]) -> PathBuf {
     library
 }
 
-fn changed(dir: &Path, class: &str, selector: &str, types: &str) -> PathBuf {
+/// The stand-in, in which a method of a class, or of the class itself after `+`, has other types.
+pub(crate) fn changed(dir: &Path, class: &str, selector: &str, types: &str) -> PathBuf {
     let standin = library();
     let defines = [
         ("STANDIN", standin.to_str().unwrap()),

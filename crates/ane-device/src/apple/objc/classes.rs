@@ -92,6 +92,17 @@ pub(super) const MEMORY: &[Method] = &[
     method("_ANERequest", REQUEST, "@@:@@@@@@@"),
 ];
 
+/// What is asked about the engine.
+pub(super) const DEVICE_INFO: &[Method] = &[
+    method("_ANEDeviceInfo", "+aneArchitectureType", "@@:"),
+    method("_ANEDeviceInfo", "+aneSubType", "@@:"),
+    method("_ANEDeviceInfo", "+buildVersion", "@@:"),
+    method("_ANEDeviceInfo", "+hasANE", "B@:"),
+    method("_ANEDeviceInfo", "+numANECores", "I@:"),
+    method("_ANEDeviceInfo", "+numANEs", "I@:"),
+    method("_ANEDeviceInfo", "+productName", "@@:"),
+];
+
 /// What the route `memory` calls where it is there: without it the daemon only keeps more than it needs. Its encoding is
 /// in no report.
 pub(super) const PURGE: Method = method("_ANEInMemoryModel", "-purgeCompiledModel", "v@:");
@@ -230,7 +241,7 @@ mod tests {
 
     #[test]
     fn lists_are_in_order_and_say_each_method_once() {
-        for list in [CLIENT, MEMORY] {
+        for list in [CLIENT, MEMORY, DEVICE_INFO] {
             let names: Vec<_> = list.iter().map(|m| (m.class, m.selector)).collect();
             let mut sorted = names.clone();
             sorted.sort_unstable();

@@ -1,7 +1,7 @@
 //! What can be said without running a program.
 
 use crate::config::{APPLE, RunConfig};
-use ane_device::{AppleOptions, EngineLock, Hardware, Settings};
+use ane_device::{AppleOptions, EngineInfo, EngineLock, Hardware, Settings};
 use ane_engine::simd::Isa;
 use ane_ir::{Route, Target};
 use serde::Serialize;
@@ -36,6 +36,10 @@ struct SystemReport {
     brand: Option<String>,
     model: Option<String>,
     macos: Option<String>,
+    /// What the engine says of itself.
+    engine: Option<EngineInfo>,
+    /// Why the engine could not be asked.
+    engine_unasked: Option<String>,
     neural_engine: bool,
     chip: &'static str,
     /// How the chip was found.
@@ -129,6 +133,9 @@ impl Examination {
         println!("\nsystem");
         println!("  {} {}: {}", s.os, s.processor, ane_device::detect());
         println!("  chip {}: {}", s.chip, s.chip_by);
+        if let Some(why) = &s.engine_unasked {
+            println!("  the engine could not be asked: {why}");
+        }
         println!(
             "  instruction set {} of {}, {} threads",
             self.instruction_set,
@@ -166,9 +173,14 @@ impl Examination {
 impl SystemReport {
     fn of() -> Self {
         let found = ane_device::detect();
-        let chip_by = match (&found.warning, &found.system.brand) {
-            (Some(warning), _) => warning.clone(),
-            (None, Some(brand)) if found.engine => format!("the processor is called `{brand}`"),
+        let named = found.system.engine.as_ref().ok();
+        let named = named.and_then(|info| info.architecture.as_ref());
+        let chip_by = match (&found.warning, named, &found.system.brand) {
+            (Some(warning), ..) => warning.clone(),
+            (None, Some(named), _) => format!("`_ANEDeviceInfo` calls the engine `{named}`"),
+            (None, None, Some(brand)) if found.engine => {
+                format!("the processor is called `{brand}`")
+            }
             _ => "nothing says which, so the oldest is assumed; --target names another".into(),
         };
         Self {
@@ -180,6 +192,8 @@ impl SystemReport {
             brand: found.system.brand,
             model: found.system.model,
             macos: found.system.version,
+            engine_unasked: found.system.engine.as_ref().err().cloned(),
+            engine: found.system.engine.ok(),
         }
     }
 }
