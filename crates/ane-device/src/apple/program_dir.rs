@@ -16,6 +16,8 @@ const MODEL: &str = "model.mil";
 const WEIGHTS: &str = "weights.bin";
 /// Locked for as long as the directory's owner lives.
 const LOCK: &str = "lock";
+/// Names a directory of the framework's that goes with this one.
+const ELSEWHERE: &str = "elsewhere";
 /// Marks a directory that its owner has left for someone to look at.
 const KEPT: &str = "kept";
 /// Kept directories that stay; older ones are swept.
@@ -139,6 +141,32 @@ impl Drop for ProgramDir {
     }
 }
 
+/// Records, in the directory of a program, that the framework's `directory` goes with it, so that it is found when this
+/// process can no longer remove it.
+///
+/// # Errors
+/// When the record cannot be written.
+#[cfg(any(objective_c, test))]
+pub(super) fn record_elsewhere(own: &Path, directory: &Path) -> io::Result<()> {
+    fs::write(
+        own.join(ELSEWHERE),
+        directory.as_os_str().as_encoded_bytes(),
+    )
+}
+
+/// Removes the framework's directory that a program of a dead process has left. Only what lies directly in the
+/// temporary directory, where the framework puts it, and holds a program is touched.
+fn remove_elsewhere(own: &Path) {
+    let Ok(directory) = fs::read_to_string(own.join(ELSEWHERE)) else {
+        return;
+    };
+    let directory = PathBuf::from(directory);
+    let is_frameworks = directory.parent() == Some(&*std::env::temp_dir());
+    if is_frameworks && directory.join(MODEL).is_file() {
+        let _ = fs::remove_dir_all(directory);
+    }
+}
+
 /// Removes the directories of processes that have ended without doing so, and of those that were kept all but the newest
 /// [`MOST_KEPT`]. Many left-overs choke Apple's compiler service (anemll).
 pub(super) fn sweep(root: &Path) {
@@ -154,6 +182,7 @@ pub(super) fn sweep(root: &Path) {
         if lock.try_lock().is_err() {
             continue;
         }
+        remove_elsewhere(&path);
         // Looked at under the lock: before its owner lets go of that, the mark is there.
         match fs::metadata(path.join(KEPT)).and_then(|mark| mark.modified()) {
             Ok(since) => kept.push((since, path)),
@@ -289,6 +318,33 @@ mod tests {
         assert_eq!(names(root.path()).len(), 1);
         sweep(root.path());
         assert_eq!(names(root.path()), [""; 0]);
+    }
+
+    #[test]
+    fn what_the_framework_kept_for_a_dead_process_is_swept_too() {
+        let root = tempfile::tempdir().unwrap();
+        let of_framework = |name: &str, within: &Path| {
+            let directory = within.join(name);
+            fs::create_dir(&directory).unwrap();
+            fs::write(directory.join(MODEL), "program").unwrap();
+            directory
+        };
+        let there = tempfile::tempdir().unwrap();
+        let unique = there.path().file_name().unwrap().to_str().unwrap();
+        let ours = of_framework(&format!("{unique}-A_B_C"), &std::env::temp_dir());
+        let not_ours = of_framework("A_B_C", there.path());
+        let living = create(root.path(), "living");
+        record_elsewhere(living.path(), &ours).unwrap();
+        sweep(root.path());
+        assert!(ours.is_dir());
+        drop(living);
+        for directory in [&ours, &not_ours] {
+            let mut dead = create(root.path(), "dead");
+            record_elsewhere(dead.path(), directory).unwrap();
+            dead.lock = None;
+        }
+        sweep(root.path());
+        assert!(!ours.exists() && not_ours.is_dir());
     }
 
     #[test]

@@ -11,7 +11,11 @@ use super::{
     messages::{InMemoryModel, Request, pooled},
     turn::Turn,
 };
-use crate::apple::{AppleError, program_dir::ContentHash};
+use crate::apple::{
+    AppleError,
+    options::PROGRAMS,
+    program_dir::{ContentHash, record_elsewhere},
+};
 use ane_mil::Program;
 use objc2::rc::Retained;
 use objc2_foundation::NSDictionary;
@@ -90,7 +94,16 @@ impl MemoryProgram {
             let text = named(program, hash, mil.parent().unwrap_or(mil));
             let model = model(&text, program)?;
             let directory = model.directory()?;
-            let loaded = write(&directory, &text, &program.weights)
+            let own = mil.parent().unwrap_or(mil);
+            let recorded =
+                record_elsewhere(own, &directory).map_err(|source| AppleError::Directory {
+                    what: "write",
+                    path: own.to_owned(),
+                    source,
+                    variable: PROGRAMS,
+                });
+            let loaded = recorded
+                .and_then(|()| write(&directory, &text, &program.weights))
                 .and_then(|()| load(&model, mil, compiled));
             if let Err(e) = loaded {
                 let _ = fs::remove_dir_all(&directory);
