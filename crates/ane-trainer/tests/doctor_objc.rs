@@ -106,3 +106,24 @@ fn probes_find_what_the_rules_say() {
         }
     }
 }
+
+#[test]
+fn what_the_engine_says_of_itself_is_reported_and_makes_no_hardware() {
+    let dir = tempfile::tempdir().unwrap();
+    let done = run(dir.path(), "memory", &["doctor", "--json"], "");
+    let report = json(&done);
+    let system = &report["system"];
+    assert_eq!(
+        system["engine"]["product"], "ane-trainer stand-in",
+        "{report:#}"
+    );
+    assert_eq!(system["engine"]["cores"], 16);
+    assert_eq!(system["engine_unasked"], Value::Null);
+    assert_eq!(system["chip"], "h16");
+    assert_eq!(
+        system["chip_by"],
+        "`_ANEDeviceInfo` calls the engine `h16g`"
+    );
+    assert_eq!(system["neural_engine"], false);
+    assert_eq!(report["apple_hardware"], false);
+}
