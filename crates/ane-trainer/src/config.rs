@@ -96,9 +96,18 @@ impl RunConfig {
         })
     }
 
-    /// Settles the target: the chip of this machine for a device that is a chip and was given none, and `route` to it.
-    pub(crate) fn settle_target(&mut self, route: Option<Route>) -> Result<(), Failure> {
+    /// Settles the target: the one that the user has named, or the chip of this machine for a device that is a chip and
+    /// was given none, and `route` to it.
+    pub(crate) fn settle_target(
+        &mut self,
+        named: Option<&str>,
+        route: Option<Route>,
+    ) -> Result<(), Failure> {
+        if let Some(named) = named {
+            self.target = named.to_owned();
+        }
         let mut target = self.target()?;
+        self.chip_is_named |= named.is_some() && target.is_chip() && self.device == APPLE;
         if self.device == APPLE && !target.is_chip() {
             let found = ane_device::detect();
             if let Some(warning) = &found.warning {

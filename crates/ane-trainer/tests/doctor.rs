@@ -134,6 +134,34 @@ fn the_table_names_each_test_and_says_what_computed_at_both_ends() {
 }
 
 #[test]
+fn the_compiler_is_told_the_chip_that_is_named_and_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let selftest = ["selftest", "--only", "tanh", "--device", "apple"];
+    let h13 = ["--target", "h13"];
+    let run = |arguments: &[&str], chip: &str| {
+        let mut c = ane_trainer(dir.path(), arguments);
+        c.env("ANE_STANDIN_CHIP", chip).output().unwrap()
+    };
+    // Nothing says which chip there is, so the limits are the oldest one's, and the code is for whichever there is.
+    let unnamed = run(&selftest, "h16");
+    assert!(unnamed.status.success(), "{}", said(&unnamed));
+    let named = [&selftest[..], &h13].concat();
+    let refused = run(&named, "h16");
+    assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
+    let why = "compiled for h13, this machine has h16";
+    assert!(said(&refused).contains(why), "{}", said(&refused));
+    let taken = run(&named, "h13");
+    assert!(taken.status.success(), "{}", said(&taken));
+    let probe = ["doctor", "--probe", "--json", "--out", "report.json"];
+    let probe = [&probe[..], &["--device", "apple"]].concat();
+    let held = json(&run(&probe, "h16"));
+    assert_eq!(results(&held, "elementwise_add"), ["held"]);
+    let failed = json(&run(&[&probe[..], &h13].concat(), "h16"));
+    let answers = answers(&failed, "elementwise_add");
+    assert!(answers[0].to_string().contains(why), "{answers:?}");
+}
+
+#[test]
 fn what_is_wrong_is_named_and_fails_the_command() {
     for (plan, words) in [
         ("execute 3 corrupt", "execution 3 gave other values"),

@@ -12,7 +12,7 @@ use ane_train::selftest::{self, Row, Subject, Verdict};
 use clap::ValueEnum;
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use serde::Serialize;
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{process::ExitCode, time::Duration};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -66,30 +66,23 @@ impl Place {
             device: device.to_owned(),
             ..RunConfig::default()
         };
-        if let Some(target) = &self.target {
-            config.target.clone_from(target);
-        }
         config.numerics = self.numerics.unwrap_or(config.numerics);
-        config.settle_target(self.route)?;
+        config.settle_target(self.target.as_deref(), self.route)?;
         let (pool, isa) = machine(self.threads)?;
-        let settings = Settings {
-            target: config.target()?,
-            numerics: config.numerics()?,
-            isa,
-            pool: Some(Arc::clone(&pool)),
-            ..Settings::default()
-        };
+        let settings = config.settings(&pool, isa)?;
         Ok((config, settings))
     }
 
     /// The flags that make a process of this program use the same place.
     pub(crate) fn again(&self, config: &RunConfig) -> Vec<String> {
-        let mut flags = vec![
-            "--device".to_owned(),
-            config.device.clone(),
-            "--target".to_owned(),
-            config.target.clone(),
-        ];
+        let mut flags = vec!["--device".to_owned(), config.device.clone()];
+        // A target that was settled here and not named is settled there again: naming it would tell the compiler of a chip.
+        if let Some(target) = &self.target {
+            flags.extend(["--target".to_owned(), target.clone()]);
+        }
+        if let Some(route) = self.route {
+            flags.extend(["--route".to_owned(), route.to_string()]);
+        }
         if let Some(policy) = config.numerics.to_possible_value() {
             flags.extend(["--numerics".to_owned(), policy.get_name().to_owned()]);
         }

@@ -191,7 +191,6 @@ impl ConfigArgs {
         };
         text(&self.dataset, &mut base.dataset);
         text(&self.model, &mut base.model);
-        text(&self.target, &mut base.target);
         text(&self.device, &mut base.device);
         if base.device == "auto" {
             base.device = ane_device::best().to_owned();
@@ -208,9 +207,7 @@ impl ConfigArgs {
         }
         // One spelling of every model and target, so that configurations compare.
         base.model = base.model()?.to_string();
-        let names_chip = self.target.is_some() && base.target()?.is_chip();
-        base.chip_is_named |= names_chip && base.device == APPLE;
-        base.settle_target(self.route)?;
+        base.settle_target(self.target.as_deref(), self.route)?;
         base.epochs = self.epochs.unwrap_or(base.epochs);
         base.batch = self.batch.map_or(base.batch, |b| b as usize);
         base.lr = self.lr.unwrap_or(base.lr);

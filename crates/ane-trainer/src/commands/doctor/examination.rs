@@ -251,8 +251,9 @@ fn verdict(system: &SystemReport, devices: &[Opened]) -> String {
     let best = ane_device::best();
     if best == APPLE {
         return format!(
-            "`train` would use `{APPLE}` for {} by e5rt: there is a Neural Engine and its frameworks can be opened",
-            system.chip
+            "`train` would use `{APPLE}` for {} by {}: there is a Neural Engine and its frameworks can be opened",
+            system.chip,
+            opened_route(),
         );
     }
     let why = if !system.neural_engine {
@@ -266,6 +267,15 @@ fn verdict(system: &SystemReport, devices: &[Opened]) -> String {
             .unwrap_or_else(|| "its frameworks cannot be opened".into())
     };
     format!("`train` would use `{best}`: {why}")
+}
+
+/// The route of the device `apple` when no flag names one: where the first cannot be taken, another is.
+fn opened_route() -> Route {
+    let settings = Settings {
+        target: Target::new(ane_device::detect().chip, Route::E5rt),
+        ..Settings::default()
+    };
+    ane_device::open(APPLE, &settings).map_or(Route::E5rt, |device| device.target().route)
 }
 
 impl Place {
