@@ -56,6 +56,9 @@ pub struct Supervision {
     pub worker: Worker,
     /// Time for opening the device, for compiling a program and for binding.
     pub compile_deadline: Duration,
+    /// How often opening, compiling and the like are tried, each time in a fresh worker, as long as the device holds
+    /// nothing that only it has.
+    pub attempts: u32,
     /// Time for everything else.
     pub execute_deadline: Duration,
     /// Every how many executions one is run twice and compared bit for bit; none when left out.
@@ -65,7 +68,7 @@ pub struct Supervision {
 }
 
 impl Supervision {
-    /// By `worker`, with 300 s to compile and 30 s to execute.
+    /// By `worker`, with 300 s and three attempts to compile, and 30 s to execute.
     pub fn new(worker: Worker) -> Self {
         const IN_MEMORY: &str = "/dev/shm";
         let memory = match std::env::var_os(MEMORY_VARIABLE) {
@@ -76,6 +79,7 @@ impl Supervision {
         Self {
             worker,
             compile_deadline: Duration::from_secs(300),
+            attempts: 3,
             execute_deadline: Duration::from_secs(30),
             verify_every: None,
             memory,

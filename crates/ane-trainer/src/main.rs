@@ -59,6 +59,11 @@ fn main() -> ExitCode {
     match outcome {
         Ok(code) => code,
         Err(failure) => {
+            // Messages hold commands and paths that are copied: the terminal may break a line, the text does not. Setting
+            // this fails only where it is set already.
+            let _ = miette::set_hook(Box::new(|_| {
+                Box::new(miette::MietteHandlerOpts::new().wrap_lines(false).build())
+            }));
             let code = failure.exit_code();
             eprintln!("{:?}", miette::Report::new(failure));
             code

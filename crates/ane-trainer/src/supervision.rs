@@ -13,7 +13,7 @@ use std::{sync::Arc, time::Duration};
 const COMPILE_FACTOR: f64 = 10.0;
 
 /// Flags that decide how a device is watched; they change no number.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct SupervisionArgs {
     /// Run the device in a process of its own, which may crash or hang [default: true for apple]
     #[arg(long, value_name = "BOOL")]
@@ -53,6 +53,30 @@ impl Opened {
     }
 }
 
+/// Opens a device in a process of its own, to see what it says of a program: its first word counts. Another training may
+/// have the engine meanwhile, as nothing is executed.
+pub(crate) fn open_in_worker(
+    config: &RunConfig,
+    pool: &Arc<Pool>,
+    isa: Isa,
+) -> Result<Supervised, Failure> {
+    let settings = config.settings(pool, isa)?;
+    let supervision = Supervision {
+        attempts: 1,
+        ..SupervisionArgs::default().supervision()?
+    };
+    let device = Supervised::open(&config.device, &settings, supervision)?;
+    warn(&device, config);
+    Ok(device)
+}
+
+/// What the user should know about how a device was opened.
+fn warn(device: &dyn Device, config: &RunConfig) {
+    for warning in device.notes().iter().chain(&config.replaced()) {
+        eprintln!("warning: {warning}");
+    }
+}
+
 impl SupervisionArgs {
     /// Opens the device of a run.
     pub(crate) fn open_device(
@@ -84,9 +108,7 @@ impl SupervisionArgs {
         } else {
             (ane_device::open(&config.device, &settings)?, None)
         };
-        for warning in device.notes().iter().chain(&config.replaced()) {
-            eprintln!("warning: {warning}");
-        }
+        warn(&*device, config);
         Ok(Opened {
             device,
             recovery,

@@ -215,12 +215,12 @@ fn routes_need_a_chip_and_go_over_the_target() {
 }
 
 #[test]
-fn a_refused_program_is_kept_and_can_be_inspected() {
+fn a_refused_program_is_kept_and_the_printed_command_asks_again() {
     let dir = tempfile::tempdir().unwrap();
     let faults = dir.path().join("faults");
     std::fs::create_dir(&faults).unwrap();
-    // A worker is started twice more before the refusal is believed.
-    let refusals = "compile 1 fail\ncompile 2 fail\ncompile 3 fail";
+    // A worker is started twice more before the refusal is believed; the last one is for the command.
+    let refusals = "compile 1 fail\ncompile 2 fail\ncompile 3 fail\ncompile 4 fail";
     std::fs::write(faults.join("plan"), refusals).unwrap();
     let out = dir.path().join("run");
     let failed = train(&out, &["--device", "apple", "--target", "h16"], "split")
@@ -228,14 +228,74 @@ fn a_refused_program_is_kept_and_can_be_inspected() {
         .output()
         .unwrap();
     assert!(!failed.status.success());
-    let programs = out.with_extension("programs");
-    let kept = std::fs::read_dir(programs)
-        .unwrap()
-        .next()
-        .unwrap()
-        .unwrap();
-    let mil = kept.path().join("model.mil");
-    let inspected = ane_trainer(&["inspect"]).arg(&mil).output().unwrap();
+    let told = said(&failed);
+    let command = told
+        .lines()
+        .find_map(|line| line.split_once("replay it with: "))
+        .map(|(_, command)| command.to_owned())
+        .unwrap_or_else(|| panic!("{told}"));
+    assert!(
+        command.ends_with(" --device apple --route e5rt --target h16"),
+        "{command}"
+    );
+    // As it stands, in a shell that knows the program.
+    let program = Path::new(env!("CARGO_BIN_EXE_ane-trainer"));
+    let replay = || {
+        Command::new("/bin/sh")
+            .args(["-c", &command])
+            .env("PATH", program.parent().unwrap())
+            .env(
+                "ANE_TRAINER_ESPRESSO",
+                espresso_standin::library_path().unwrap(),
+            )
+            .env("ANE_TRAINER_PROGRAMS", out.with_extension("programs"))
+            .env("ANE_STANDIN_FAULTS", &faults)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    };
+    let refused = replay();
+    assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
+    for part in ["h16 over e5rt does not compile `main`", "fails as planned"] {
+        assert!(said(&refused).contains(part), "{}", said(&refused));
+    }
+    let taken = replay();
+    assert_eq!(taken.status.code(), Some(0), "{}", said(&taken));
+    let answer = "`apple` for h16 over e5rt compiles `main`\n";
+    assert_eq!(String::from_utf8_lossy(&taken.stdout), answer);
+    let mil = command.split(' ').nth(2).unwrap();
+    let inspected = ane_trainer(&["inspect", mil]).output().unwrap();
     assert!(inspected.status.success(), "{}", said(&inspected));
     assert!(said(&inspected).contains("h16 over e5rt: legal"));
+}
+
+#[test]
+fn a_file_is_compiled_for_the_named_chip_in_a_process_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("relu.mil");
+    let text = "program(1.3)\n{\n  func main<ios18>(tensor<fp16, [1, 16]> x) {\n    tensor<fp16, [1, 16]> y = relu(x = x);\n  } -> (y);\n}\n";
+    std::fs::write(&file, text).unwrap();
+    let inspect = |flags: &[&str], plan: &str| {
+        std::fs::write(dir.path().join("plan"), plan).unwrap();
+        ane_trainer(&["inspect", file.to_str().unwrap()])
+            .args(flags)
+            .env("ANE_TRAINER_PROGRAMS", dir.path().join("programs"))
+            .env("ANE_STANDIN_FAULTS", dir.path())
+            .output()
+            .unwrap()
+    };
+    let apple = ["--device", "apple", "--target", "h16"];
+    let crashed = inspect(&apple, "compile 1 crash");
+    assert_eq!(crashed.status.code(), Some(1), "{}", said(&crashed));
+    assert!(said(&crashed).contains("signal: 6"), "{}", said(&crashed));
+    let software = inspect(&["--device", "software"], "");
+    assert!(software.status.success(), "{}", said(&software));
+    let answer = "`software` for software compiles `main`\n";
+    assert!(said(&software).ends_with(answer), "{}", said(&software));
+    // Rows of 32 bytes are what surfaces do not carry, so nobody is asked.
+    let narrow = inspect(&["--device", "software", "--target", "h16:client"], "");
+    assert_eq!(narrow.status.code(), Some(1), "{}", said(&narrow));
+    for part in ["was not asked to compile `main`", "narrow_rows"] {
+        assert!(said(&narrow).contains(part), "{}", said(&narrow));
+    }
 }

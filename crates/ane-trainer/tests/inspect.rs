@@ -1,4 +1,5 @@
-//! `inspect` shows the program that a run executes, whole: its text is the graph, on every chip and in both plans.
+//! `inspect` shows the program that a run executes, whole: its text is the graph, on every chip and in both plans. Of a
+//! file it says what was asked.
 
 #![allow(clippy::unwrap_used)]
 
@@ -13,17 +14,22 @@ use ane_train::{
 };
 use std::{
     path::Path,
-    process::{Command, Stdio},
+    process::{Command, Output, Stdio},
 };
 
-/// What `inspect` prints about the step that the arguments describe.
+fn run(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_ane-trainer"))
+        .arg("inspect")
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+/// What `inspect` prints about the step or the file that the arguments describe.
 fn inspect(arguments: &[&str], out: Option<&Path>) -> String {
-    let mut c = Command::new(env!("CARGO_BIN_EXE_ane-trainer"));
-    c.arg("inspect").args(arguments).stdin(Stdio::null());
-    if let Some(out) = out {
-        c.arg("--out").arg(out);
-    }
-    let done = c.output().unwrap();
+    let out = out.map_or(vec![], |out| vec!["--out", out.to_str().unwrap()]);
+    let done = run(&[arguments, &out].concat());
     let told = String::from_utf8_lossy(&done.stderr);
     assert!(done.status.success(), "{arguments:?}: {told}");
     String::from_utf8(done.stdout).unwrap()
@@ -54,7 +60,12 @@ fn the_printed_step_is_the_graph_and_legal_on_every_chip_in_both_plans() {
         for chip in Chip::HARDWARE {
             let target = Target::new(chip, Route::E5rt);
             let name = target.to_string();
-            let arguments = ["--plan", plan.name(), "--target", &name];
+            let arguments = [
+                ["--plan", plan.name()],
+                ["--target", &name],
+                ["--device", "software"],
+            ]
+            .concat();
             let place = format!("{} plan on {name}", plan.name());
             let printed = inspect(&arguments, None);
             let out = dir.path().join(format!("{}-{name}", plan.name()));
@@ -70,8 +81,81 @@ fn the_printed_step_is_the_graph_and_legal_on_every_chip_in_both_plans() {
             let expected = legalize(&step.graph, &target).unwrap();
             assert!(function.graph.same_as(expected.graph()), "{place}");
             assert!(check(function.graph.clone(), &target).is_ok(), "{place}");
-            let line = format!("{name} over e5rt: legal");
-            assert!(printed.contains(&line), "{place} does not say `{line}`");
+            let side = match plan {
+                PlanKind::Split => "host",
+                PlanKind::Fused => "engine",
+            };
+            let dispatch =
+                format!("// 1 dispatch a step on `software`; the update runs on the {side}");
+            let rules = format!("// {name} over e5rt: legal");
+            for line in [dispatch, rules] {
+                assert!(
+                    printed.lines().any(|l| l == line),
+                    "{place} does not say `{line}`"
+                );
+            }
         }
     }
+}
+
+#[test]
+fn a_file_takes_only_the_flags_that_mean_something_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let step = dir.path().join("step");
+    inspect(&["--model", "784-10", "--target", "h16"], Some(&step));
+    let file = step.join("model.mil");
+    let file = file.to_str().unwrap();
+    let refused = |flags: &[&str], part: &str| {
+        let done = run(&[&[file], flags].concat());
+        let told = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert_eq!(done.status.code(), Some(2), "{flags:?}: {told}");
+        assert!(told.contains(part), "{flags:?}: {told}");
+    };
+    for flags in [
+        &["--out", "elsewhere"][..],
+        &["--plan", "fused"],
+        &["--dataset", "mnist"],
+        &["--model", "784-10"],
+        &["--epochs", "3"],
+        &["--batch", "8"],
+        &["--lr", "1"],
+        &["--optimizer", "sgd"],
+        &["--momentum", "0.9"],
+        &["--nesterov"],
+        &["--weight-decay", "0.1"],
+        &["--schedule", "cosine"],
+        &["--label-smoothing", "0.1"],
+        &["--mse"],
+        &["--max-norm", "1"],
+        &["--seed", "1"],
+        &["--require-ane"],
+        &["--numerics", "ieee"],
+        &["--final"],
+    ] {
+        refused(
+            flags,
+            &format!("{} cannot be given with a MIL file", flags[0]),
+        );
+    }
+    assert!(!Path::new("elsewhere").exists());
+    let both = ["--plan", "fused", "--batch", "8"];
+    refused(&both, "--batch, --plan cannot be given");
+    let judged = |flags: &[&str]| {
+        let text = inspect(&[&[file], flags].concat(), None);
+        let lines = text.lines().filter(|line| line.contains(" over "));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(judged(&[]).len(), 15);
+    assert_eq!(judged(&["--route", "memory"]).len(), 5);
+    for flags in [
+        &["--target", "h14:client"][..],
+        &["--target", "h14", "--route", "client"],
+    ] {
+        let [line] = &judged(flags)[..] else {
+            panic!("one target, one line")
+        };
+        assert!(line.starts_with("// h14 over client: "), "{line}");
+    }
+    let nowhere = ["--target", "software", "--route", "e5rt"];
+    refused(&nowhere, "leads to a chip");
 }

@@ -1,6 +1,7 @@
 //! What can go wrong between us and Apple's frameworks.
 
-use std::path::PathBuf;
+use ane_ir::Route;
+use std::path::{Path, PathBuf};
 
 /// Apple's frameworks, or the stand-ins that take their place, refused or failed.
 #[derive(Debug, thiserror::Error)]
@@ -67,8 +68,7 @@ pub enum AppleError {
     },
     /// The compiler refused a program; its files are kept.
     #[error(
-        "`{call}` refused `{}`: {reason}; replay it with: ane-trainer inspect {}",
-        .mil.display(),
+        "`{call}` refused `{}`: {reason}; replay it with: {replay}",
         .mil.display()
     )]
     CompileRefused {
@@ -78,6 +78,8 @@ pub enum AppleError {
         reason: String,
         /// The text, with its weights beside it.
         mil: PathBuf,
+        /// The command that gives the text to the same compiler again.
+        replay: String,
     },
     /// A function returned an error code.
     #[error("`{symbol}` failed with {code}{text} on `{}`; {advice}", .mil.display())]
@@ -207,19 +209,19 @@ pub enum AppleError {
     #[error("no route to the Neural Engine can be taken: {}", list(.reasons))]
     NoRoute {
         /// Every route that was tried, and why it cannot be taken.
-        reasons: Vec<(ane_ir::Route, String)>,
+        reasons: Vec<(Route, String)>,
     },
     /// This build or this target cannot take the route.
     #[error("route `{route}` cannot be taken: {reason}")]
     Route {
         /// The route.
-        route: ane_ir::Route,
+        route: Route,
         /// Why not.
         reason: String,
     },
 }
 
-fn list(reasons: &[(ane_ir::Route, String)]) -> String {
+fn list(reasons: &[(Route, String)]) -> String {
     let all: Vec<String> = reasons
         .iter()
         .map(|(r, why)| format!("{r}: {why}"))
@@ -227,7 +229,43 @@ fn list(reasons: &[(ane_ir::Route, String)]) -> String {
     all.join("; ")
 }
 
+/// The text as one word of a shell.
+fn shell_word(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:@%,".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
 impl AppleError {
+    /// A refusal of the text at `mil`, which came by `route`, by a compiler that was told to compile for `chip`.
+    ///
+    /// Where it was told no chip the command names none either: a chip that is named is told to the compiler.
+    pub(super) fn refused(
+        call: &'static str,
+        reason: String,
+        mil: &Path,
+        route: Route,
+        chip: Option<&str>,
+    ) -> Self {
+        let mut replay = format!(
+            "ane-trainer inspect {} --device {} --route {route}",
+            shell_word(&mil.to_string_lossy()),
+            super::ENTRY.name
+        );
+        if let Some(chip) = chip {
+            replay.push_str(&format!(" --target {chip}"));
+        }
+        Self::CompileRefused {
+            call,
+            reason,
+            mil: mil.to_owned(),
+            replay,
+        }
+    }
+
     /// Whether the engine or its compiler failed, so that another attempt in a fresh process may succeed.
     pub fn is_fault(&self) -> bool {
         match self {
@@ -256,5 +294,28 @@ impl AppleError {
     /// Whether there was no place for another program.
     pub(super) fn is_full(&self) -> bool {
         matches!(self, Self::Ns { is_full: true, .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_that_replays_a_refusal_can_be_given_to_a_shell() {
+        let said = |mil: &str, chip| {
+            let e = AppleError::refused("f", "why".into(), Path::new(mil), Route::Client, chip);
+            let said = e.to_string();
+            let (_, command) = said.split_once("replay it with: ").unwrap();
+            command.to_owned()
+        };
+        assert_eq!(
+            said("/there/model.mil", Some("h16")),
+            "ane-trainer inspect /there/model.mil --device apple --route client --target h16"
+        );
+        assert_eq!(
+            said("/it's here/model.mil", None),
+            r"ane-trainer inspect '/it'\''s here/model.mil' --device apple --route client"
+        );
     }
 }

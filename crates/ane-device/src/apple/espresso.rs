@@ -10,6 +10,7 @@ mod symbols;
 pub(super) use objects::{BufferObject, Function, Library, Operation, Stream};
 
 use super::{AppleError, options};
+use ane_ir::Route;
 use std::{
     ffi::{CStr, CString, c_char, c_void},
     path::Path,
@@ -165,11 +166,10 @@ impl Espresso {
         drop((options, compiler, config));
         match compiled {
             Ok(handle) => Ok(Library::new(handle, mil)),
-            Err(AppleError::Call { code, text, .. }) => Err(AppleError::CompileRefused {
-                call: COMPILE,
-                reason: format!("{code}{text}"),
-                mil: mil.to_owned(),
-            }),
+            Err(AppleError::Call { code, text, .. }) => {
+                let reason = format!("{code}{text}");
+                Err(AppleError::refused(COMPILE, reason, mil, Route::E5rt, chip))
+            }
             Err(e) => Err(e),
         }
     }

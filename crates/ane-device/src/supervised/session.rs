@@ -19,9 +19,6 @@ use std::{
     time::Duration,
 };
 
-/// How often preparing something is tried again in a fresh worker, as long as the device holds nothing that only it has.
-const SET_UP_ATTEMPTS: u32 = 3;
-
 /// A device in a worker, its programs, buffers and bindings.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -229,7 +226,7 @@ impl Session {
             };
             let outcome = ready.and_then(|()| action(state));
             let again = outcome.as_ref().is_err_and(SupervisedError::is_fault)
-                && attempts < SET_UP_ATTEMPTS
+                && attempts < self.supervision.attempts
                 && state.buffers.values().all(|b| !b.flags.is_stale());
             if !again {
                 return outcome;

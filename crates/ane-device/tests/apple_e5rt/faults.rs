@@ -87,7 +87,7 @@ fn every_fault_is_an_error_that_names_it() {
                 panic!("the refused program is not kept: {left:?}")
             };
             let mil = kept.join("model.mil").display().to_string();
-            let replay = format!("ane-trainer inspect {mil}");
+            let replay = format!("ane-trainer inspect {mil} --device apple --route e5rt");
             said(&[
                 "e5rt_e5_compiler_compile",
                 "12",

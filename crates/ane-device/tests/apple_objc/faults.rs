@@ -59,10 +59,10 @@ fn a_refused_compilation_keeps_the_program_and_says_how_to_replay_it() {
     planned(name, "compile 1 fail\n", |route, programs, device| {
         let e = device.compile(&legal(&difference(1), route)).unwrap_err();
         let text = e.to_string();
-        assert!(
-            text.contains("ANECCompile() FAILED") && text.contains("ane-trainer inspect"),
-            "{text}"
-        );
+        let flags = format!("--device apple --route {route} --target h16");
+        for part in ["ANECCompile() FAILED", "ane-trainer inspect", &flags] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
         let AppleError::CompileRefused { mil, .. } = apple_error(e) else {
             panic!("{text}")
         };

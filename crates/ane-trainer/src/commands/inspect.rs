@@ -1,9 +1,15 @@
-//! `inspect`: the MIL of a step or of a file, and what the rules say.
+//! `inspect`: the MIL of a step or of a file, what the rules say, and what a device's compiler says of a file.
 
 use super::{eval::stored_config, train::ConfigArgs};
-use crate::{config::RunConfig, continuation::read_checkpoint, failure::Failure};
-use ane_ir::{Chip, Route, Target};
-use ane_mil::{DirectoryBlobs, Program};
+use crate::{
+    config::{RunConfig, machine},
+    continuation::read_checkpoint,
+    failure::Failure,
+    supervision::open_in_worker,
+};
+use ane_device::Device;
+use ane_ir::{Chip, Module, Route, Target};
+use ane_mil::{DirectoryBlobs, Program, Violation};
 use ane_train::{
     legalize,
     placement::Work,
@@ -17,7 +23,8 @@ use std::{
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A run directory, a .ckpt file or a .mil file; the step that the flags describe when left out
+    /// A run directory, a .ckpt file or a .mil file; the step that the flags describe when left out.
+    /// A .mil file takes --target and --route, whose rules are asked, and --device, which compiles it
     path: Option<PathBuf>,
     #[command(flatten)]
     config: ConfigArgs,
@@ -28,7 +35,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     match &args.path {
-        Some(path) if path.extension().is_some_and(|e| e == "mil") => file(path),
+        Some(path) if path.extension().is_some_and(|e| e == "mil") => file(path, args),
         Some(path) => {
             let (_, checkpoint) = read_checkpoint(path)?;
             step(
@@ -72,6 +79,14 @@ fn step(config: &RunConfig, out: Option<&Path>) -> Result<ExitCode, Failure> {
             config.plan.name(),
             config.batch
         ),
+        format!(
+            "1 dispatch a step on `{}`; the update runs on {}",
+            config.device,
+            match config.plan {
+                PlanKind::Split => "the host",
+                PlanKind::Fused => "the engine",
+            }
+        ),
         work_line(&work),
         ops_line(&work),
         format!(
@@ -86,7 +101,7 @@ fn step(config: &RunConfig, out: Option<&Path>) -> Result<ExitCode, Failure> {
     } else {
         Route::E5rt
     };
-    head.extend(verdicts(&[route], |t| {
+    head.extend(verdicts(&chips_over(&[route]), |t| {
         legalize(&built.graph, t)
             .map(|_| ())
             .map_err(|e| e.to_string())
@@ -146,22 +161,56 @@ fn ops_line(work: &Work) -> String {
     ops.join(", ")
 }
 
-/// What every chip's rules say over these routes, a line each.
-fn verdicts(routes: &[Route], legal: impl Fn(&Target) -> Result<(), String>) -> Vec<String> {
-    let mut lines = Vec::new();
-    for chip in Chip::HARDWARE {
-        for &route in routes {
-            lines.push(match legal(&Target::new(chip, route)) {
-                Ok(()) => format!("{chip} over {route}: legal"),
-                Err(why) => format!("{chip} over {route}: {why}"),
-            });
+/// Every chip by each of these routes.
+fn chips_over(routes: &[Route]) -> Vec<Target> {
+    let by_routes = |chip| routes.iter().map(move |&route| Target::new(chip, route));
+    Chip::HARDWARE.into_iter().flat_map(by_routes).collect()
+}
+
+/// The target in words.
+fn place(target: &Target) -> String {
+    if target.is_chip() {
+        format!("{} over {}", target.chip, target.route)
+    } else {
+        target.to_string()
+    }
+}
+
+/// What the rules of these targets say, a line each.
+fn verdicts(targets: &[Target], legal: impl Fn(&Target) -> Result<(), String>) -> Vec<String> {
+    let line = |target| match legal(target) {
+        Ok(()) => format!("{}: legal", place(target)),
+        Err(why) => format!("{}: {why}", place(target)),
+    };
+    targets.iter().map(line).collect()
+}
+
+/// The targets whose rules are asked about a file.
+fn targets(flags: &ConfigArgs) -> Result<Vec<Target>, Failure> {
+    match (&flags.target, flags.route) {
+        (None, None) => Ok(chips_over(&Route::ALL)),
+        (None, Some(route)) => Ok(chips_over(&[route])),
+        (Some(named), route) => {
+            let mut config = RunConfig::default();
+            config.settle_target(Some(named), route)?;
+            Ok(vec![config.target()?])
         }
     }
-    lines
 }
 
 /// A MIL file with its weights beside it.
-fn file(path: &Path) -> Result<ExitCode, Failure> {
+fn file(path: &Path, args: &Args) -> Result<ExitCode, Failure> {
+    let mut useless = args.config.of_training();
+    useless.extend(args.out.is_some().then_some("--out"));
+    if !useless.is_empty() {
+        return Err(Failure::usage(
+            format!(
+                "{} cannot be given with a MIL file, which holds a whole program",
+                useless.join(", ")
+            ),
+            "leave it out; --device, --target and --route say who is asked about the file",
+        ));
+    }
     let text = std::fs::read_to_string(path).map_err(|e| {
         Failure::new(
             format!("cannot read `{}`: {e}", path.display()),
@@ -174,20 +223,56 @@ fn file(path: &Path) -> Result<ExitCode, Failure> {
         let place = format!("{}:{}:{}", path.display(), e.line, e.column);
         Failure::new(format!("{place}\n{}", e.excerpt()), "mend the line above")
     })?;
+    if args.config.device.is_some() {
+        return compile(module, &args.config.over(RunConfig::default())?);
+    }
+    let targets = targets(&args.config)?;
     let mut head = Vec::new();
     for f in &module.functions {
         head.push(format!("function {} <{}>", f.name, f.opset));
         head.push(work_line(&Work::of(&f.graph)));
-        head.extend(verdicts(&Route::ALL, |t| {
+        head.extend(verdicts(&targets, |t| {
             ane_mil::check(f.graph.clone(), t)
                 .map(|_| ())
-                .map_err(|violations| {
-                    let all: Vec<String> = violations.iter().map(ToString::to_string).collect();
-                    all.join("\n")
-                })
+                .map_err(|violations| in_lines(&violations))
         }));
     }
     print(&head, &ane_mil::print_module(&module).text)
+}
+
+fn in_lines(violations: &[Violation]) -> String {
+    let all: Vec<String> = violations.iter().map(ToString::to_string).collect();
+    all.join("\n")
+}
+
+/// Has a device compile every function of a file. Where another route had to be taken, that one's rules and compiler
+/// are asked.
+fn compile(module: Module, config: &RunConfig) -> Result<ExitCode, Failure> {
+    let (pool, isa) = machine(None)?;
+    let device = open_in_worker(config, &pool, isa)?;
+    let name = &config.device;
+    let target = place(device.target());
+    for f in module.functions {
+        let legal = ane_mil::check(f.graph, device.target()).map_err(|violations| {
+            Failure::new(
+                format!(
+                    "`{name}` for {target} was not asked to compile `{}`:\n{}",
+                    f.name,
+                    in_lines(&violations)
+                ),
+                "mend the program; without --device, `inspect` says which targets allow it",
+            )
+        })?;
+        device.compile(&legal).map_err(|e| {
+            Failure::because(
+                format!("`{name}` for {target} does not compile `{}`", f.name),
+                e,
+                "the rules allow the program: report it with this message, and try another --route",
+            )
+        })?;
+        println!("`{name}` for {target} compiles `{}`", f.name);
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn write_program(out: &Path, program: &Program) -> Result<(), Failure> {

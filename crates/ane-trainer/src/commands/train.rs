@@ -1,30 +1,29 @@
 //! `train`: the main job.
 
+mod flags;
+
+pub(crate) use flags::{ConfigArgs, route};
+
 use super::data::{Source, report};
 use crate::{
-    config::{APPLE, NumericsKind, RunConfig, VALIDATION, machine},
+    config::{APPLE, RunConfig, VALIDATION, machine},
     continuation::{carry_over, default_out, read_checkpoint, refuse_another_run, run_of},
     failure::Failure,
     progress::Progress,
     supervision::{Opened, SupervisionArgs},
 };
 use ane_device::{Power, PowerMeter};
-use ane_ir::Route;
 use ane_train::{
     Trainer, TrainerError,
     checkpoint::{Checkpoint, EpochSums},
     data::{self, Dataset, Sampler, catalog, sampler},
     fit::{Ending, Evaluation, Fit, evaluate},
-    loss::Loss,
     machine::Machine,
-    optim::OptimizerConfig,
     placement::{Placement, Work},
     recovery::Faults,
     run_dir::RunDir,
-    schedule::Schedule,
     step::PlanKind,
 };
-use clap::ValueEnum;
 use std::{
     path::PathBuf,
     process::ExitCode,
@@ -59,227 +58,6 @@ pub(crate) struct Args {
     /// Build and check the program, show what would run, and stop
     #[arg(long)]
     dry_run: bool,
-}
-
-/// The flags that decide a run's numbers.
-#[derive(Debug, Default, clap::Args)]
-pub(crate) struct ConfigArgs {
-    /// Data set: mnist or fashion-mnist [default: mnist]
-    #[arg(long)]
-    dataset: Option<String>,
-    /// Layer widths, such as 784-512-512-10 or 784-128-10:gelu, or mnist-mlp [default: mnist-mlp]
-    #[arg(long)]
-    model: Option<String>,
-    /// Passes over the training examples [default: 10]
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100_000))]
-    epochs: Option<u64>,
-    /// Examples per step [default: 128]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=16_384))]
-    batch: Option<u32>,
-    /// Peak learning rate [default: 1e-3]
-    #[arg(long, value_parser = positive)]
-    lr: Option<f64>,
-    /// Optimizer: adam, adamw or sgd [default: adamw]
-    #[arg(long)]
-    optimizer: Option<String>,
-    /// Momentum of sgd [default: 0]
-    #[arg(long, value_parser = share)]
-    momentum: Option<f64>,
-    /// Nesterov's variant of sgd with momentum
-    #[arg(long)]
-    nesterov: bool,
-    /// Weight decay [default: the optimizer's, as PyTorch]
-    #[arg(long, value_parser = not_negative)]
-    weight_decay: Option<f64>,
-    /// Schedule of the learning rate: constant, cosine or step [default: cosine]
-    #[arg(long)]
-    schedule: Option<Schedule>,
-    /// Share of the target that goes to all classes evenly [default: 0]
-    #[arg(long, value_parser = share)]
-    label_smoothing: Option<f64>,
-    /// Minimise the squared error instead of the cross-entropy
-    #[arg(long, conflicts_with = "label_smoothing")]
-    mse: bool,
-    /// Largest global norm of the gradients
-    #[arg(long, value_parser = positive)]
-    max_norm: Option<f64>,
-    /// Seed of weights, order and validation split [default: 0]
-    #[arg(long)]
-    seed: Option<u64>,
-    /// Device: apple, null, software or auto [default: auto]
-    #[arg(long)]
-    device: Option<String>,
-    /// Whose limits and quirks hold: software, or h13 (M1) to h17 (M5) [default: software; on apple this machine's chip]
-    #[arg(long)]
-    target: Option<String>,
-    /// How the chip is reached: e5rt, client or memory [default: what --target says, e5rt where it says nothing]
-    #[arg(long, value_parser = route)]
-    route: Option<Route>,
-    /// Fail unless everything differentiable runs on Apple's engine
-    #[arg(long)]
-    require_ane: bool,
-    /// Where the update runs [default: split; fused with --require-ane]
-    #[arg(long)]
-    plan: Option<PlanArg>,
-    /// Numeric policy [default: ieee]
-    #[arg(long)]
-    numerics: Option<NumericsKind>,
-    /// Train on all examples and keep the last checkpoint, without validation
-    #[arg(long = "final")]
-    whole: bool,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum PlanArg {
-    /// The engine returns gradients, the host updates fp32 masters
-    Split,
-    /// The update runs on the engine too
-    Fused,
-}
-
-pub(crate) fn route(text: &str) -> Result<Route, String> {
-    Route::ALL
-        .into_iter()
-        .find(|r| r.name() == text)
-        .ok_or_else(|| format!("no route is called `{text}`; there are e5rt, client and memory"))
-}
-
-fn number(text: &str) -> Result<f64, String> {
-    text.parse::<f64>()
-        .ok()
-        .filter(|x| x.is_finite())
-        .ok_or_else(|| format!("`{text}` is not a finite number"))
-}
-
-fn positive(text: &str) -> Result<f64, String> {
-    number(text).and_then(|x| {
-        if x > 0.0 {
-            Ok(x)
-        } else {
-            Err(format!("{x} is not above 0"))
-        }
-    })
-}
-
-fn not_negative(text: &str) -> Result<f64, String> {
-    number(text).and_then(|x| {
-        if x >= 0.0 {
-            Ok(x)
-        } else {
-            Err(format!("{x} is below 0"))
-        }
-    })
-}
-
-fn share(text: &str) -> Result<f64, String> {
-    number(text).and_then(|x| {
-        if (0.0..1.0).contains(&x) {
-            Ok(x)
-        } else {
-            Err(format!("{x} is not from 0 up to 1"))
-        }
-    })
-}
-
-impl ConfigArgs {
-    /// These flags over `base`.
-    pub(crate) fn over(&self, mut base: RunConfig) -> Result<RunConfig, Failure> {
-        let text = |flag: &Option<String>, field: &mut String| {
-            if let Some(value) = flag {
-                field.clone_from(value);
-            }
-        };
-        text(&self.dataset, &mut base.dataset);
-        text(&self.model, &mut base.model);
-        text(&self.device, &mut base.device);
-        if base.device == "auto" {
-            base.device = ane_device::best().to_owned();
-        }
-        base.require_ane |= self.require_ane;
-        if base.require_ane && base.device != APPLE {
-            return Err(Failure::usage(
-                format!(
-                    "--require-ane wants Apple's engine, the device is `{}`",
-                    base.device
-                ),
-                "`ane-trainer devices` says what can be opened here, and why not",
-            ));
-        }
-        // One spelling of every model and target, so that configurations compare.
-        base.model = base.model()?.to_string();
-        base.settle_target(self.target.as_deref(), self.route)?;
-        base.epochs = self.epochs.unwrap_or(base.epochs);
-        base.batch = self.batch.map_or(base.batch, |b| b as usize);
-        base.lr = self.lr.unwrap_or(base.lr);
-        base.schedule = self.schedule.unwrap_or(base.schedule);
-        base.max_norm = self.max_norm.or(base.max_norm);
-        base.seed = self.seed.unwrap_or(base.seed);
-        base.numerics = self.numerics.unwrap_or(base.numerics);
-        base.whole |= self.whole;
-        base.plan = match self.plan {
-            Some(PlanArg::Split) => PlanKind::Split,
-            Some(PlanArg::Fused) => PlanKind::Fused,
-            None => base.plan,
-        };
-        if self.mse {
-            base.loss = Loss::Mse;
-        }
-        if let Some(label_smoothing) = self.label_smoothing {
-            base.loss = Loss::CrossEntropy { label_smoothing };
-        }
-        self.optimizer(&mut base)?;
-        Ok(base)
-    }
-
-    fn optimizer(&self, base: &mut RunConfig) -> Result<(), Failure> {
-        if let Some(name) = &self.optimizer
-            && base.optimizer.as_dyn().name() != name
-        {
-            base.optimizer = OptimizerConfig::named(name).ok_or_else(|| {
-                let known: Vec<&str> = OptimizerConfig::all()
-                    .iter()
-                    .map(|o| o.as_dyn().name())
-                    .collect();
-                Failure::usage(
-                    format!(
-                        "no optimizer is called `{name}`; there are {}",
-                        known.join(", ")
-                    ),
-                    "see --optimizer in `ane-trainer train --help`",
-                )
-            })?;
-        }
-        match &mut base.optimizer {
-            OptimizerConfig::Sgd(o) => {
-                o.momentum = self.momentum.unwrap_or(o.momentum);
-                o.nesterov |= self.nesterov;
-                o.weight_decay = self.weight_decay.unwrap_or(o.weight_decay);
-                if o.nesterov && o.momentum == 0.0 {
-                    return Err(Failure::usage(
-                        "--nesterov needs --momentum above 0",
-                        "try --momentum 0.9",
-                    ));
-                }
-            }
-            OptimizerConfig::Adam(o) => {
-                o.weight_decay = self.weight_decay.unwrap_or(o.weight_decay)
-            }
-            OptimizerConfig::AdamW(o) => {
-                o.weight_decay = self.weight_decay.unwrap_or(o.weight_decay)
-            }
-        }
-        let sgd = matches!(base.optimizer, OptimizerConfig::Sgd(_));
-        if !sgd && (self.momentum.is_some() || self.nesterov) {
-            return Err(Failure::usage(
-                format!(
-                    "--momentum and --nesterov belong to sgd, the optimizer is {}",
-                    base.optimizer.as_dyn().name()
-                ),
-                "add --optimizer sgd",
-            ));
-        }
-        Ok(())
-    }
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {

@@ -1,6 +1,7 @@
 //! A budget over programs that only count.
 
 use super::*;
+use ane_ir::Route;
 use std::path::Path;
 
 /// What is loaded in the pretended engine.
@@ -153,6 +154,11 @@ fn a_limit_below_the_budget_is_met_by_unloading_everything_idle() {
     assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);
 }
 
+/// A compiler does not take the program.
+fn refusal(files: &ProgramDir) -> AppleError {
+    AppleError::refused("compile", "err=()".into(), &files.mil(), Route::E5rt, None)
+}
+
 #[test]
 fn only_refused_programs_keep_their_files() {
     let root = tempfile::tempdir().unwrap();
@@ -161,14 +167,7 @@ fn only_refused_programs_keep_their_files() {
     let hash = ContentHash::of(&program, "");
     let files = ProgramDir::create(root.path(), &hash, &program).unwrap();
     let e = budget
-        .add(hash, files, |files| {
-            Err(AppleError::CompileRefused {
-                call: "compile",
-                reason: "1".into(),
-                mil: files.mil(),
-            }
-            .into())
-        })
+        .add(hash, files, |files| Err(refusal(files).into()))
         .unwrap_err();
     let kept = std::fs::read_dir(root.path()).unwrap().next().unwrap();
     let kept = kept.unwrap().path().join("model.mil");
@@ -192,12 +191,7 @@ fn a_compiler_that_refuses_is_asked_once_more_when_room_was_made() {
             if !always && engine.names().is_empty() {
                 return engine.load(text);
             }
-            Err(AppleError::CompileRefused {
-                call: "compile",
-                reason: "err=()".into(),
-                mil: files.mil(),
-            }
-            .into())
+            Err(refusal(files).into())
         })
     };
     let a = add(&budget, &engine, root.path(), "a").unwrap();

@@ -6,6 +6,7 @@ use super::{
     turn::Turn,
 };
 use crate::apple::{AppleError, program_dir::ContentHash};
+use ane_ir::Target;
 use objc2::rc::Retained;
 use objc2_foundation::NSDictionary;
 use std::path::{Path, PathBuf};
@@ -20,11 +21,12 @@ pub(super) struct ClientProgram {
 
 impl ClientProgram {
     /// Loads the program whose text is `mil`, in a directory of its own, after compiling it if the daemon does not have
-    /// it. `compiled` is called when it is.
+    /// it for `target`. `compiled` is called when it is.
     ///
     /// # Errors
     /// When the compiler refuses the program, or it cannot be loaded even when it is compiled afresh.
     pub(super) fn load(
+        target: &Target,
         mil: &Path,
         hash: &ContentHash,
         compiled: impl Fn(),
@@ -34,7 +36,7 @@ impl ClientProgram {
             let client = Client::shared()?;
             let model = Model::at(directory(mil), hash.as_str())?;
             let compile = || {
-                client.compile(&model).map_err(|r| r.refused(mil))?;
+                client.compile(&model).map_err(|r| r.refused(mil, target))?;
                 compiled();
                 Ok(())
             };

@@ -146,8 +146,14 @@ impl Engine {
         drop(known);
         let compiled = || self.counter.compiled();
         let native: Box<dyn Native> = match self.target.route {
-            Route::Client => Box::new(ClientProgram::load(&mil, &source.hash, compiled)?),
+            Route::Client => Box::new(ClientProgram::load(
+                &self.target,
+                &mil,
+                &source.hash,
+                compiled,
+            )?),
             Route::Memory | Route::E5rt => Box::new(MemoryProgram::load(
+                &self.target,
                 &source.printed,
                 &source.hash,
                 &mil,

@@ -16,6 +16,7 @@ use crate::apple::{
     options::PROGRAMS,
     program_dir::{ContentHash, record_elsewhere},
 };
+use ane_ir::Target;
 use ane_mil::Program;
 use objc2::rc::Retained;
 use objc2_foundation::NSDictionary;
@@ -77,13 +78,14 @@ fn write(directory: &Path, text: &str, weights: &[u8]) -> Result<(), AppleError>
 }
 
 impl MemoryProgram {
-    /// Loads a program, after compiling it if the daemon does not have it. `mil` is where its text is kept for
+    /// Loads a program, after compiling it for `target` if the daemon does not have it. `mil` is where its text is kept for
     /// messages, in a directory of its own; `compiled` is called when the compiler is done.
     ///
     /// # Errors
     /// When the directory cannot be written, the compiler refuses the program, or it cannot be loaded even when it is
     /// compiled afresh.
     pub(super) fn load(
+        target: &Target,
         program: &Program,
         hash: &ContentHash,
         mil: &Path,
@@ -104,7 +106,7 @@ impl MemoryProgram {
                 });
             let loaded = recorded
                 .and_then(|()| write(&directory, &text, &program.weights))
-                .and_then(|()| load(&model, mil, compiled));
+                .and_then(|()| load(&model, target, mil, compiled));
             if let Err(e) = loaded {
                 let _ = fs::remove_dir_all(&directory);
                 return Err(e);
@@ -118,9 +120,14 @@ impl MemoryProgram {
     }
 }
 
-fn load(model: &InMemoryModel, mil: &Path, compiled: impl Fn()) -> Result<(), AppleError> {
+fn load(
+    model: &InMemoryModel,
+    target: &Target,
+    mil: &Path,
+    compiled: impl Fn(),
+) -> Result<(), AppleError> {
     let compile = || {
-        model.compile().map_err(|r| r.refused(mil))?;
+        model.compile().map_err(|r| r.refused(mil, target))?;
         compiled();
         Ok(())
     };

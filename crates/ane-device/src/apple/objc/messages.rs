@@ -5,6 +5,7 @@
 
 use super::classes::{Boolean, PURGE, SurfaceBehind, class, is_there};
 use crate::apple::{AppleError, options};
+use ane_ir::Target;
 use objc2::{
     msg_send,
     rc::{Retained, autoreleasepool},
@@ -109,13 +110,10 @@ impl Refusal {
         }
     }
 
-    /// The error that says that the compiler refused the program at `mil`.
-    pub(super) fn refused(self, mil: &Path) -> AppleError {
-        AppleError::CompileRefused {
-            call: self.call,
-            reason: self.to_string(),
-            mil: mil.to_owned(),
-        }
+    /// The error that says that the compiler refused the program at `mil`, which was checked for `target`.
+    pub(super) fn refused(self, mil: &Path, target: &Target) -> AppleError {
+        let chip = Some(target.chip.name());
+        AppleError::refused(self.call, self.to_string(), mil, target.route, chip)
     }
 }
 

@@ -1,0 +1,327 @@
+//! The flags that decide a run's numbers, over defaults or a checkpoint's configuration.
+
+use crate::{
+    config::{APPLE, NumericsKind, RunConfig},
+    failure::Failure,
+};
+use ane_ir::Route;
+use ane_train::{loss::Loss, optim::OptimizerConfig, schedule::Schedule, step::PlanKind};
+use clap::ValueEnum;
+
+/// The flags that decide a run's numbers.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct ConfigArgs {
+    /// Data set: mnist or fashion-mnist [default: mnist]
+    #[arg(long)]
+    dataset: Option<String>,
+    /// Layer widths, such as 784-512-512-10 or 784-128-10:gelu, or mnist-mlp [default: mnist-mlp]
+    #[arg(long)]
+    model: Option<String>,
+    /// Passes over the training examples [default: 7]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    epochs: Option<u64>,
+    /// Examples per step [default: 128]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=16_384))]
+    batch: Option<u32>,
+    /// Peak learning rate [default: 1e-3]
+    #[arg(long, value_parser = positive)]
+    lr: Option<f64>,
+    /// Optimizer: adam, adamw or sgd [default: adamw]
+    #[arg(long)]
+    optimizer: Option<String>,
+    /// Momentum of sgd [default: 0]
+    #[arg(long, value_parser = share)]
+    momentum: Option<f64>,
+    /// Nesterov's variant of sgd with momentum
+    #[arg(long)]
+    nesterov: bool,
+    /// Weight decay [default: the optimizer's, as PyTorch]
+    #[arg(long, value_parser = not_negative)]
+    weight_decay: Option<f64>,
+    /// Schedule of the learning rate: constant, cosine or step [default: cosine]
+    #[arg(long)]
+    schedule: Option<Schedule>,
+    /// Share of the target that goes to all classes evenly [default: 0]
+    #[arg(long, value_parser = share)]
+    label_smoothing: Option<f64>,
+    /// Minimise the squared error instead of the cross-entropy
+    #[arg(long, conflicts_with = "label_smoothing")]
+    mse: bool,
+    /// Largest global norm of the gradients
+    #[arg(long, value_parser = positive)]
+    max_norm: Option<f64>,
+    /// Seed of weights, order and validation split [default: 0]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Device: apple, null, software or auto [default: auto]
+    #[arg(long)]
+    pub(crate) device: Option<String>,
+    /// Whose limits and quirks hold: software, or h13 (M1) to h17 (M5) [default: software; on apple this machine's chip]
+    #[arg(long)]
+    pub(crate) target: Option<String>,
+    /// How the chip is reached: e5rt, client or memory [default: what --target says, e5rt where it says nothing]
+    #[arg(long, value_parser = route)]
+    pub(crate) route: Option<Route>,
+    /// Refuse every device but `apple`; the update runs there too unless --plan says otherwise
+    #[arg(long)]
+    pub(crate) require_ane: bool,
+    /// Where the update runs [default: split; fused with --require-ane]
+    #[arg(long)]
+    plan: Option<PlanArg>,
+    /// Numeric policy [default: ieee]
+    #[arg(long)]
+    numerics: Option<NumericsKind>,
+    /// Train on all examples and keep the last checkpoint, without validation
+    #[arg(long = "final")]
+    whole: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum PlanArg {
+    /// The engine returns gradients, the host updates fp32 masters
+    Split,
+    /// The update runs on the engine too
+    Fused,
+}
+
+pub(crate) fn route(text: &str) -> Result<Route, String> {
+    Route::ALL
+        .into_iter()
+        .find(|r| r.name() == text)
+        .ok_or_else(|| format!("no route is called `{text}`; there are e5rt, client and memory"))
+}
+
+fn number(text: &str) -> Result<f64, String> {
+    text.parse::<f64>()
+        .ok()
+        .filter(|x| x.is_finite())
+        .ok_or_else(|| format!("`{text}` is not a finite number"))
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    number(text).and_then(|x| {
+        if x > 0.0 {
+            Ok(x)
+        } else {
+            Err(format!("{x} is not above 0"))
+        }
+    })
+}
+
+fn not_negative(text: &str) -> Result<f64, String> {
+    number(text).and_then(|x| {
+        if x >= 0.0 {
+            Ok(x)
+        } else {
+            Err(format!("{x} is below 0"))
+        }
+    })
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    number(text).and_then(|x| {
+        if (0.0..1.0).contains(&x) {
+            Ok(x)
+        } else {
+            Err(format!("{x} is not from 0 up to 1"))
+        }
+    })
+}
+
+impl ConfigArgs {
+    /// These flags over `base`.
+    pub(crate) fn over(&self, mut base: RunConfig) -> Result<RunConfig, Failure> {
+        let text = |flag: &Option<String>, field: &mut String| {
+            if let Some(value) = flag {
+                field.clone_from(value);
+            }
+        };
+        text(&self.dataset, &mut base.dataset);
+        text(&self.model, &mut base.model);
+        text(&self.device, &mut base.device);
+        if base.device == "auto" {
+            base.device = ane_device::best().to_owned();
+        }
+        base.require_ane |= self.require_ane;
+        if base.require_ane && base.device != APPLE {
+            return Err(Failure::usage(
+                format!(
+                    "--require-ane wants Apple's engine, the device is `{}`",
+                    base.device
+                ),
+                "`ane-trainer devices` says what can be opened here, and why not",
+            ));
+        }
+        // One spelling of every model and target, so that configurations compare.
+        base.model = base.model()?.to_string();
+        base.settle_target(self.target.as_deref(), self.route)?;
+        base.epochs = self.epochs.unwrap_or(base.epochs);
+        base.batch = self.batch.map_or(base.batch, |b| b as usize);
+        base.lr = self.lr.unwrap_or(base.lr);
+        base.schedule = self.schedule.unwrap_or(base.schedule);
+        base.max_norm = self.max_norm.or(base.max_norm);
+        base.seed = self.seed.unwrap_or(base.seed);
+        base.numerics = self.numerics.unwrap_or(base.numerics);
+        base.whole |= self.whole;
+        base.plan = match self.plan {
+            Some(PlanArg::Split) => PlanKind::Split,
+            Some(PlanArg::Fused) => PlanKind::Fused,
+            None => base.plan,
+        };
+        if self.mse {
+            base.loss = Loss::Mse;
+        }
+        if let Some(label_smoothing) = self.label_smoothing {
+            base.loss = Loss::CrossEntropy { label_smoothing };
+        }
+        self.optimizer(&mut base)?;
+        Ok(base)
+    }
+
+    /// The flags that are given and describe a training; a program that is written already has no use for them.
+    pub(crate) fn of_training(&self) -> Vec<&'static str> {
+        // Every field by name: a new flag has to be told apart too.
+        let Self {
+            dataset,
+            model,
+            epochs,
+            batch,
+            lr,
+            optimizer,
+            momentum,
+            nesterov,
+            weight_decay,
+            schedule,
+            label_smoothing,
+            mse,
+            max_norm,
+            seed,
+            device: _,
+            target: _,
+            route: _,
+            require_ane,
+            plan,
+            numerics,
+            whole,
+        } = self;
+        let all = [
+            ("--dataset", dataset.is_some()),
+            ("--model", model.is_some()),
+            ("--epochs", epochs.is_some()),
+            ("--batch", batch.is_some()),
+            ("--lr", lr.is_some()),
+            ("--optimizer", optimizer.is_some()),
+            ("--momentum", momentum.is_some()),
+            ("--nesterov", *nesterov),
+            ("--weight-decay", weight_decay.is_some()),
+            ("--schedule", schedule.is_some()),
+            ("--label-smoothing", label_smoothing.is_some()),
+            ("--mse", *mse),
+            ("--max-norm", max_norm.is_some()),
+            ("--seed", seed.is_some()),
+            ("--require-ane", *require_ane),
+            ("--plan", plan.is_some()),
+            ("--numerics", numerics.is_some()),
+            ("--final", *whole),
+        ];
+        let given = all.into_iter().filter(|(_, is_given)| *is_given);
+        given.map(|(flag, _)| flag).collect()
+    }
+
+    fn optimizer(&self, base: &mut RunConfig) -> Result<(), Failure> {
+        if let Some(name) = &self.optimizer
+            && base.optimizer.as_dyn().name() != name
+        {
+            base.optimizer = OptimizerConfig::named(name).ok_or_else(|| {
+                let known: Vec<&str> = OptimizerConfig::all()
+                    .iter()
+                    .map(|o| o.as_dyn().name())
+                    .collect();
+                Failure::usage(
+                    format!(
+                        "no optimizer is called `{name}`; there are {}",
+                        known.join(", ")
+                    ),
+                    "see --optimizer in `ane-trainer train --help`",
+                )
+            })?;
+        }
+        match &mut base.optimizer {
+            OptimizerConfig::Sgd(o) => {
+                o.momentum = self.momentum.unwrap_or(o.momentum);
+                o.nesterov |= self.nesterov;
+                o.weight_decay = self.weight_decay.unwrap_or(o.weight_decay);
+                if o.nesterov && o.momentum == 0.0 {
+                    return Err(Failure::usage(
+                        "--nesterov needs --momentum above 0",
+                        "try --momentum 0.9",
+                    ));
+                }
+            }
+            OptimizerConfig::Adam(o) => {
+                o.weight_decay = self.weight_decay.unwrap_or(o.weight_decay)
+            }
+            OptimizerConfig::AdamW(o) => {
+                o.weight_decay = self.weight_decay.unwrap_or(o.weight_decay)
+            }
+        }
+        let sgd = matches!(base.optimizer, OptimizerConfig::Sgd(_));
+        if !sgd && (self.momentum.is_some() || self.nesterov) {
+            return Err(Failure::usage(
+                format!(
+                    "--momentum and --nesterov belong to sgd, the optimizer is {}",
+                    base.optimizer.as_dyn().name()
+                ),
+                "add --optimizer sgd",
+            ));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failure is the test's answer")]
+
+    use super::*;
+    use clap::Args;
+
+    /// The default that the help of a flag names.
+    fn said(flag: &str) -> String {
+        let command = ConfigArgs::augment_args(clap::Command::new("train"));
+        let argument = command
+            .get_arguments()
+            .find(|a| a.get_long() == Some(flag))
+            .unwrap();
+        let help = argument.get_help().unwrap().to_string();
+        let (_, default) = help.split_once("[default: ").unwrap();
+        default.strip_suffix(']').unwrap().to_owned()
+    }
+
+    #[test]
+    fn help_names_the_defaults_that_hold() {
+        let config = RunConfig::default();
+        assert_eq!(said("dataset"), config.dataset);
+        assert_eq!(said("epochs"), config.epochs.to_string());
+        assert_eq!(said("batch"), config.batch.to_string());
+        assert_eq!(said("lr").parse(), Ok(config.lr));
+        assert_eq!(said("optimizer"), config.optimizer.as_dyn().name());
+        assert_eq!(said("schedule").parse(), Ok(config.schedule));
+        assert_eq!(said("seed"), config.seed.to_string());
+        assert_eq!(said("device"), config.device);
+        let numerics = config.numerics.to_possible_value().unwrap();
+        assert_eq!(said("numerics"), numerics.get_name());
+        assert!(said("plan").starts_with(config.plan.name()));
+        assert!(said("target").starts_with(&config.target));
+        let model = RunConfig {
+            model: said("model"),
+            ..RunConfig::default()
+        };
+        assert_eq!(
+            model.model().unwrap().to_string(),
+            config.model().unwrap().to_string()
+        );
+        let label_smoothing = said("label-smoothing").parse().unwrap();
+        assert_eq!(config.loss, Loss::CrossEntropy { label_smoothing });
+    }
+}
