@@ -306,6 +306,13 @@ fn a_full_disk_keeps_the_last_good_checkpoint() {
     assert_eq!(full.status.code(), Some(1), "{text}");
     assert!(text.contains("cannot write"), "{text}");
     assert_eq!(std::fs::read(&last).unwrap(), good);
+    for folder in [run.clone(), run.join("checkpoints")] {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let name = entry.unwrap().file_name();
+            let is_unfinished = name.to_string_lossy().starts_with(".writing-");
+            assert!(!is_unfinished, "{name:?} is left");
+        }
+    }
 }
 
 #[test]

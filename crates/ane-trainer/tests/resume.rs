@@ -5,6 +5,8 @@
 use ane_engine::simd::Isa;
 use ane_ir::testing;
 use ane_train::{checkpoint::Checkpoint, machine::Machine};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use std::{
     io::{BufRead, BufReader, Read},
     path::Path,
@@ -15,6 +17,10 @@ use std::{
 
 /// A small run on the real data: two epochs of 110 steps each.
 fn train(out: &Path, plan: &str) -> Command {
+    train_for("2", out, plan)
+}
+
+fn train_for(epochs: &str, out: &Path, plan: &str) -> Command {
     let mut c = Command::new(env!("CARGO_BIN_EXE_ane-trainer"));
     c.args([
         "train",
@@ -23,7 +29,7 @@ fn train(out: &Path, plan: &str) -> Command {
         "--batch",
         "500",
         "--epochs",
-        "2",
+        epochs,
         "--seed",
         "3",
     ])
@@ -62,6 +68,7 @@ fn results(run: &Path) -> Vec<Vec<u8>> {
         "checkpoints/last.ckpt",
         "checkpoints/best.ckpt",
         "checkpoints/last.safetensors",
+        "checkpoints/best.safetensors",
         "metrics.jsonl",
         "result.json",
     ]
@@ -140,6 +147,18 @@ fn a_crash_at_the_last_writes_of_a_run_leaves_nothing_old() {
     let whole = dir.path().join("whole");
     assert!(train(&whole).status().unwrap().success());
     let expected = results(&whole);
+    // All 60,000 examples are trained on, so none are left to choose a checkpoint by.
+    let read = |file: &str| std::fs::read_to_string(whole.join(file)).unwrap();
+    let steps: Vec<Value> = read("metrics.jsonl")
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["step"].clone())
+        .collect();
+    assert_eq!(steps, [60, 120]);
+    let placement: Value = serde_json::from_str(&read("placement.json")).unwrap();
+    assert_eq!(placement["train_steps"], 120);
+    for file in ["best.ckpt", "best.safetensors"] {
+        assert!(!whole.join("checkpoints").join(file).exists(), "{file}");
+    }
     for crash in ["rename:5", "write:6", "rename:6", "rename:7", "rename:8"] {
         let run = dir.path().join(crash.replace(':', "-"));
         let crashed = train(&run)
@@ -268,37 +287,42 @@ fn kills_at_random_moments_lose_nothing_in_either_plan() {
     println!("{kills} kills");
 }
 
+/// Interrupts a run, which has far more before it, at the end of so many epochs; gives what it says then.
+fn interrupted(mut command: Command, epochs: usize) -> Vec<String> {
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap())
+        .lines()
+        .map(Result::unwrap);
+    let ends = lines.by_ref().filter(|line| line.starts_with("epoch"));
+    assert_eq!(ends.take(epochs).count(), epochs);
+    let pid = Pid::from_raw(child.id().cast_signed()).unwrap();
+    kill_process(pid, Signal::INT).unwrap();
+    let rest = lines.collect();
+    let status = child.wait().unwrap();
+    assert_eq!(status.code(), Some(130), "{rest:?}");
+    rest
+}
+
 #[test]
 fn an_interrupt_finishes_the_step_and_exits_130() {
     let dir = tempfile::tempdir().unwrap();
-    let stopped = dir.path().join("stopped");
-    let mut child = train(&stopped, "split")
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    // The first line comes after the handler is set and before the first epoch ends.
-    lines
-        .by_ref()
-        .map(Result::unwrap)
-        .find(|l| l.starts_with("epoch"))
-        .unwrap();
-    let pid = child.id().to_string();
-    assert!(
-        Command::new("kill")
-            .args(["-INT", &pid])
-            .status()
-            .unwrap()
-            .success()
+    let [stopped, straight] = ["stopped", "straight"].map(|name| dir.path().join(name));
+    let metrics = |run: &Path| std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let hint = format!(
+        "interrupted; continue with: ane-trainer train --resume {}",
+        stopped.display()
     );
-    let rest: Vec<String> = lines.map(Result::unwrap).collect();
-    let status = child.wait().unwrap();
-    // On a fast machine the run may have ended before the signal came.
-    if status.code() != Some(0) {
-        assert_eq!(status.code(), Some(130));
-        assert!(rest.iter().any(|l| l.contains("--resume")), "{rest:?}");
+    for command in [train_for("1000", &stopped, "split"), resume(&stopped, "1")] {
+        let said = interrupted(command, 1);
+        assert!(said.contains(&hint), "{said:?}");
+        assert!(!stopped.join("result.json").exists());
     }
-    assert!(finish(&stopped, "2") == whole("split").0);
+    // What was computed in two parts is what is computed in one.
+    let parts = metrics(&stopped);
+    let epochs = parts.lines().count();
+    assert!(epochs >= 2, "{parts}");
+    interrupted(train_for("1000", &straight, "split"), epochs);
+    assert!(metrics(&straight).starts_with(&parts), "{parts}");
 }
 
 #[test]
