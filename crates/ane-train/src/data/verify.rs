@@ -1,5 +1,6 @@
 //! `verify`: hashes what is there again, and says of each file how it stands.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use super::DataError;
@@ -37,6 +38,17 @@ pub enum FileStatus {
         /// Why.
         reason: String,
     },
+}
+
+impl fmt::Display for FileStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Verified => f.write_str("verified"),
+            Self::Missing => f.write_str("missing"),
+            Self::Mismatch(how) => write!(f, "not the published file: {how}"),
+            Self::Unreadable { reason } => write!(f, "unreadable: {reason}"),
+        }
+    }
 }
 
 /// Hashes the files of `spec` in the `data_dir`, or in the cache where there is none.

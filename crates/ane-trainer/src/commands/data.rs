@@ -89,13 +89,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
             let mut whole = true;
             for spec in specs(names)? {
                 for file in data::verify(spec, &source.options())? {
-                    let state = match &file.status {
-                        FileStatus::Verified => "verified".to_owned(),
-                        FileStatus::Missing => "missing".to_owned(),
-                        other => format!("{other:?}"),
-                    };
                     whole &= file.status == FileStatus::Verified;
-                    println!("{:<14} {:<28} {state}", spec.name, file.file);
+                    println!("{:<14} {:<28} {}", spec.name, file.file, file.status);
                 }
             }
             if !whole {

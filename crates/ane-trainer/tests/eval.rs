@@ -1,0 +1,95 @@
+//! What a run leaves for others to read, and `eval`, which finds the run's own result again.
+
+#![allow(clippy::unwrap_used, reason = "a failure is the test's answer")]
+
+use ane_engine::simd::Isa;
+use ane_train::checkpoint::Checkpoint;
+use serde_json::{Value, json};
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
+
+/// What the command prints.
+fn ane_trainer(arguments: &[&str]) -> String {
+    let done = Command::new(env!("CARGO_BIN_EXE_ane-trainer"))
+        .args(arguments)
+        .env_remove("ANE_TRAINER_ISA")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{arguments:?}: {told}");
+    String::from_utf8(done.stdout).unwrap()
+}
+
+/// A small run on the real data.
+fn train(run: &Path) {
+    let step = ["--model", "784-16-10:gelu", "--batch", "1000"];
+    let learning = ["--epochs", "2", "--lr", "0.01", "--seed", "5"];
+    let engine = ["--device", "software", "--plan", "fused", "--threads", "2"];
+    let out = ["--out", run.to_str().unwrap()];
+    ane_trainer(&[&["train"], &step[..], &learning, &engine, &out].concat());
+}
+
+fn read(path: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+#[test]
+fn eval_of_a_run_gives_its_result_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    train(&run);
+    let result = read(&run.join("result.json"));
+    assert_eq!(result["examples"], 10_000);
+    assert!(result["accuracy"].as_f64().unwrap() > 0.8, "{result}");
+    let out = run.to_str().unwrap();
+    let best = run.join("checkpoints/best.ckpt");
+    // The directory stands for its best checkpoint; threads change nothing.
+    for path in [out, best.to_str().unwrap()] {
+        let printed = ane_trainer(&["eval", path, "--json", "--threads", "1"]);
+        let evaluated: Value = serde_json::from_str(&printed).unwrap();
+        assert_eq!(evaluated, result, "{path}");
+    }
+    let line = ane_trainer(&["eval", out]);
+    let accuracy = 100.0 * result["accuracy"].as_f64().unwrap();
+    let expected = format!("test: {accuracy:.2} % of 10000 images right");
+    assert!(line.starts_with(&expected), "{line}");
+    assert!(line.contains("best.ckpt"), "{line}");
+}
+
+#[test]
+fn a_run_says_what_it_was_and_where_it_ran() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    train(&run);
+    let config = read(&run.join("config.json"));
+    for (field, value) in [
+        ("dataset", json!("mnist")),
+        ("model", json!("784-16-10:gelu")),
+        ("batch", json!(1000)),
+        ("epochs", json!(2)),
+        ("lr", json!(0.01)),
+        ("seed", json!(5)),
+        ("device", json!("software")),
+        ("target", json!("software")),
+        ("plan", json!("fused")),
+        ("numerics", json!("ieee")),
+        ("require_ane", json!(false)),
+        ("final", json!(false)),
+    ] {
+        assert_eq!(config[field], value, "{field} of {config:#}");
+    }
+    let checkpoint = Checkpoint::read(&run.join("checkpoints/last.ckpt")).unwrap();
+    assert_eq!(config, checkpoint.record.config);
+    let environment = read(&run.join("env.json"));
+    let expected = json!({
+        "ane_trainer": env!("CARGO_PKG_VERSION"),
+        "architecture": std::env::consts::ARCH,
+        "system": std::env::consts::OS,
+        "instruction_set": Isa::detect().name(),
+        "threads": 2,
+    });
+    assert_eq!(environment, expected);
+}
