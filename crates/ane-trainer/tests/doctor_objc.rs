@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure is the test's answer")]
 
+#[path = "support/pretended_mac.rs"]
+mod pretended_mac;
+
+use pretended_mac::Mac;
 use serde_json::Value;
 use std::{
     path::{Path, PathBuf},
@@ -126,4 +130,43 @@ fn what_the_engine_says_of_itself_is_reported_and_makes_no_hardware() {
     );
     assert_eq!(system["neural_engine"], false);
     assert_eq!(report["apple_hardware"], false);
+}
+
+#[test]
+fn the_verdict_names_the_route_that_can_be_taken() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ane-trainer"));
+    command
+        .args(["doctor", "--json"])
+        .env("ANE_TRAINER_ESPRESSO", "/nowhere/espresso")
+        .env("ANE_TRAINER_NEURALENGINE", library())
+        .env("ANE_TRAINER_IOSURFACE", library())
+        .env("ANE_TRAINER_PROGRAMS", dir.path().join("programs"))
+        .stdin(Stdio::null());
+    let mac = Mac::new(dir.path());
+    let done = mac.around(&mut command, "Apple M4", "Mac16,1").output();
+    let report = json(&done.unwrap());
+    let verdict = report["verdict"].as_str().unwrap();
+    let expected = "`train` would use `apple` for h16 by client: ";
+    assert!(verdict.starts_with(expected), "{verdict}");
+    assert_eq!(report["apple_hardware"], false);
+}
+
+#[test]
+fn a_file_is_compiled_by_the_route_and_a_refusal_says_how_to_ask_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "program(1.3)\n{\n  func main<ios18>(tensor<fp16, [1, 32]> x) {\n    tensor<fp16, [1, 32]> y = relu(x = x);\n  } -> (y);\n}\n";
+    std::fs::write(dir.path().join("relu.mil"), text).unwrap();
+    for (route, plan) in [("client", "compile 1 fail"), ("memory", "compile 3 fail")] {
+        let refused = run(dir.path(), route, &["inspect", "relu.mil"], plan);
+        let words = said(&refused);
+        assert_eq!(refused.status.code(), Some(1), "{route}: {words}");
+        let flags = format!("model.mil --device apple --route {route} --target h16");
+        for part in ["does not compile `main`", "replay it with: ", &flags] {
+            assert!(words.contains(part), "{route}: {part} in {words}");
+        }
+        let taken = run(dir.path(), route, &["inspect", "relu.mil"], plan);
+        let answer = format!("`apple` for h16 over {route} compiles `main`\n");
+        assert_eq!(String::from_utf8_lossy(&taken.stdout), answer);
+    }
 }

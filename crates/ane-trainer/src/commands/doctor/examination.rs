@@ -3,13 +3,16 @@
 use crate::config::{APPLE, RunConfig};
 use ane_device::{AppleOptions, EngineInfo, EngineLock, Hardware, Settings};
 use ane_engine::simd::Isa;
-use ane_ir::{Route, Target};
+use ane_ir::{Chip, Route, Target};
 use serde::Serialize;
 use std::{
     fs::File,
     io,
     path::{Path, PathBuf},
 };
+
+/// The chip that is assumed where nothing says which.
+const OLDEST: Chip = Chip::HARDWARE[0];
 
 /// What there is, and what is missing.
 #[derive(Debug, Serialize)]
@@ -178,7 +181,8 @@ impl SystemReport {
         let chip_by = match (&found.warning, named, &found.system.brand) {
             (Some(warning), ..) => warning.clone(),
             (None, Some(named), _) => format!("`_ANEDeviceInfo` calls the engine `{named}`"),
-            (None, None, Some(brand)) if found.engine => {
+            // A virtual machine's processor is called by its generation too, though there is no engine to reach.
+            (None, None, Some(brand)) if found.engine || found.chip != OLDEST => {
                 format!("the processor is called `{brand}`")
             }
             _ => "nothing says which, so the oldest is assumed; --target names another".into(),
