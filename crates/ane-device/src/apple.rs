@@ -47,7 +47,7 @@ fn order(wished: Route) -> impl Iterator<Item = Route> {
 fn open(settings: &Settings) -> Result<Box<dyn Device>, DeviceError> {
     let mut settings = settings.clone();
     if !settings.target.is_chip() {
-        settings.target.chip = detect().chip;
+        settings.target.chip = system::detect_in(&settings.apple).chip;
     }
     let mut reasons = Vec::new();
     for route in order(settings.target.route) {

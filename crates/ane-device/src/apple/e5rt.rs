@@ -10,7 +10,7 @@ use super::{
     espresso::{BufferObject, Espresso, Function, Library, Operation, Stream},
     poison,
     program_dir::{ContentHash, ProgramDir, sweep},
-    system::{Detection, detect},
+    system::{Detection, detect_in},
 };
 use crate::{
     Settings,
@@ -74,7 +74,7 @@ impl E5rt {
                 espresso,
                 budget: Arc::new(Budget::new(options.resident)),
                 counter: Counter::default(),
-                architecture: architecture(settings, &detect()),
+                architecture: architecture(settings, &detect_in(options)),
             },
         })
     }

@@ -4,8 +4,13 @@ use super::{AppleError, options::PROGRAMS};
 use ane_mil::Program;
 use sha2::{Digest, Sha256};
 use std::{
+    ffi::OsString,
     fs::{self, File},
     io,
+    os::unix::{
+        ffi::OsStringExt,
+        fs::{DirBuilderExt, MetadataExt},
+    },
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -157,12 +162,19 @@ pub(super) fn record_elsewhere(own: &Path, directory: &Path) -> io::Result<()> {
 /// Removes the framework's directory that a program of a dead process has left. Only what lies directly in the
 /// temporary directory, where the framework puts it, and holds a program is touched.
 fn remove_elsewhere(own: &Path) {
-    let Ok(directory) = fs::read_to_string(own.join(ELSEWHERE)) else {
+    let Ok(record) = fs::read(own.join(ELSEWHERE)) else {
         return;
     };
-    let directory = PathBuf::from(directory);
-    let is_frameworks = directory.parent() == Some(&*std::env::temp_dir());
-    if is_frameworks && directory.join(MODEL).is_file() {
+    let record = PathBuf::from(OsString::from_vec(record));
+    let (Some(parent), Some(name)) = (record.parent(), record.file_name()) else {
+        return;
+    };
+    let resolved = |path: &Path| path.canonicalize().ok();
+    let is_temporary = resolved(parent).is_some_and(|p| Some(p) == resolved(&std::env::temp_dir()));
+    // Put together anew, so that nothing behind the name, such as `..`, leads elsewhere.
+    let directory = parent.join(name);
+    let is_directory = fs::symlink_metadata(&directory).is_ok_and(|m| m.is_dir());
+    if is_temporary && is_directory && directory.join(MODEL).is_file() {
         let _ = fs::remove_dir_all(directory);
     }
 }
@@ -170,9 +182,14 @@ fn remove_elsewhere(own: &Path) {
 /// Removes the directories of processes that have ended without doing so, and of those that were kept all but the newest
 /// [`MOST_KEPT`]. Many left-overs choke Apple's compiler service (anemll).
 pub(super) fn sweep(root: &Path) {
+    // Whoever else owns the root could name anything in it.
+    let is_own = fs::metadata(root).is_ok_and(|m| m.uid() == rustix::process::geteuid().as_raw());
     let Ok(entries) = fs::read_dir(root) else {
         return;
     };
+    if !is_own {
+        return;
+    }
     let mut kept = Vec::new();
     for entry in entries.flatten() {
         let path = entry.path();
@@ -196,8 +213,10 @@ pub(super) fn sweep(root: &Path) {
     }
 }
 
+/// Makes the directory of directories, for this user alone.
 fn make_root(root: &Path) -> io::Result<()> {
-    fs::create_dir_all(root)
+    let mut all = fs::DirBuilder::new();
+    all.recursive(true).mode(0o700).create(root)
 }
 
 fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> AppleError {
@@ -333,18 +352,20 @@ mod tests {
         let unique = there.path().file_name().unwrap().to_str().unwrap();
         let ours = of_framework(&format!("{unique}-A_B_C"), &std::env::temp_dir());
         let not_ours = of_framework("A_B_C", there.path());
+        let dots = of_framework(&format!("{unique}-D"), &std::env::temp_dir());
         let living = create(root.path(), "living");
         record_elsewhere(living.path(), &ours).unwrap();
         sweep(root.path());
         assert!(ours.is_dir());
         drop(living);
-        for directory in [&ours, &not_ours] {
+        for directory in [&ours, &not_ours, &dots.join("..")] {
             let mut dead = create(root.path(), "dead");
             record_elsewhere(dead.path(), directory).unwrap();
             dead.lock = None;
         }
         sweep(root.path());
-        assert!(!ours.exists() && not_ours.is_dir());
+        assert!(!ours.exists() && not_ours.is_dir() && dots.is_dir());
+        fs::remove_dir_all(dots).unwrap();
     }
 
     #[test]

@@ -36,8 +36,7 @@ macro_rules! sweep {
         let whole = n / S::N * S::N;
         // Made only when needed: it costs more than a vector's worth of work.
         let mut last = MaybeUninit::<[[f32; 16]; 6]>::uninit();
-        let result = last.as_mut_ptr().cast::<f32>();
-        let (mut to, mut len) = (out, whole);
+        let (mut to, mut len, mut is_last) = (out, whole, false);
         loop {
             let mut i = 0;
             while i < len {
@@ -51,9 +50,9 @@ macro_rules! sweep {
                 i += S::N;
             }
             let rest = n - whole;
-            if to == result {
+            if is_last {
                 // SAFETY: as above.
-                unsafe { std::ptr::copy_nonoverlapping(result, out.add(whole), rest) };
+                unsafe { std::ptr::copy_nonoverlapping(to, out.add(whole), rest) };
                 break;
             }
             if rest == 0 {
@@ -65,7 +64,7 @@ macro_rules! sweep {
                 unsafe { std::ptr::copy_nonoverlapping(x.at(whole), lanes.as_mut_ptr(), rest) };
                 x.start = lanes.as_ptr();
             }
-            (to, len) = (last_out.as_mut_ptr(), S::N);
+            (to, len, is_last) = (last_out.as_mut_ptr(), S::N, true);
         }
     }};
 }
