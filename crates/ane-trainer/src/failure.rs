@@ -148,7 +148,10 @@ impl From<FitError> for Failure {
                 e,
                 Some("`ane-trainer train --resume RUN` goes on from there, when the device works again".into()),
             ),
-            FitError::Diverged { .. } | FitError::LossNotFinite { .. } => Self::of(
+            FitError::Diverged { .. }
+            | FitError::LossNotFinite { .. }
+            | FitError::Ruined { .. }
+            | FitError::Worthless { .. } => Self::of(
                 e,
                 Some("lower --lr, add --max-norm 1, or use --schedule cosine; the last good checkpoint is kept".into()),
             ),
