@@ -69,7 +69,7 @@ pub fn detect() -> Detection {
 }
 
 /// Asks the system, and the engine through the framework of `options`, once in the life of the process for each.
-pub(super) fn detect_in(options: &AppleOptions) -> Detection {
+pub(crate) fn detect_in(options: &AppleOptions) -> Detection {
     static ENGINES: Mutex<BTreeMap<PathBuf, Result<EngineInfo, String>>> =
         Mutex::new(BTreeMap::new());
     let framework = &options.neural_engine;
