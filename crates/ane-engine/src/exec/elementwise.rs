@@ -213,16 +213,16 @@ pub(super) unsafe fn compute<S: Lanes>(
         Ew::Relu => each!(|a, b, c| apply!(s, Relu, a, b, c)),
         Ew::Erf => unrounded!(|a, _b, _c| math::erf(s, a)),
         Ew::GeluExact => unrounded!(|a, _b, _c| {
-            let e = math::erf(s, s.mul(a, s.splat(std::f32::consts::FRAC_1_SQRT_2)));
-            s.mul(s.mul(s.splat(0.5), a), s.add(one, e))
+            let tail = math::erfc(s, s.mul(a, s.splat(-std::f32::consts::FRAC_1_SQRT_2)));
+            s.mul(s.mul(s.splat(0.5), a), tail)
         }),
         Ew::GeluTanh => unrounded!(|a, _b, _c| {
             let cubic = s.mul(
                 s.mul(s.mul(s.splat(ane_ir::ops::gelu::CUBIC as f32), a), a),
                 a,
             );
-            let inner = s.mul(s.splat(0.797_884_6), s.add(a, cubic));
-            s.mul(s.mul(s.splat(0.5), a), s.add(one, math::tanh(s, inner)))
+            let slope = s.mul(s.splat(-2.0 * 0.797_884_6), s.add(a, cubic));
+            s.div(a, s.add(one, math::exp(s, slope)))
         }),
         Ew::GeluSigmoid => unrounded!(|a, _b, _c| {
             let slope = s.splat(-ane_ir::ops::gelu::SIGMOID_SLOPE as f32);
