@@ -238,7 +238,8 @@ int main(int argc, char **argv) {
         CALL(e5rt_execution_stream_operation_prepare_op_for_encode, operations[from]);
         CALL(e5rt_execution_stream_encode_operation, stream, operations[from]);
     }
-    struct completion completion = {{0, E5RT_BLOCK_IS_GLOBAL, 0, completed}, 0, -1};
+    static const struct e5rt_block_descriptor descriptor = {0, sizeof(struct completion)};
+    struct completion completion = {{0, E5RT_BLOCK_IS_GLOBAL, 0, completed, &descriptor}, 0, -1};
     CALL(e5rt_async_event_create, &completion.event, "trained", 0);
     CALL(e5rt_execution_stream_submit_async, stream, &completion.block);
     CALL(e5rt_async_event_sync_wait, completion.event);
