@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "supervised/deadlines.rs"]
+mod deadlines;
 #[path = "supervised/faulty.rs"]
 mod faulty;
 #[path = "supervised/padded.rs"]

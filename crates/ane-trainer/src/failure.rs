@@ -117,6 +117,9 @@ impl From<DeviceError> for Failure {
             DeviceError::Supervised(SupervisedError::Differs { .. }) => {
                 "try another --route, and report it"
             }
+            DeviceError::Supervised(SupervisedError::Memory { .. }) => {
+                "or pass --supervised false, which shares no memory and survives no crash of the device"
+            }
             _ => "`ane-trainer devices` lists what there is",
         };
         Self::of(e, Some(help.into()))

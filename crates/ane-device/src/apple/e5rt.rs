@@ -100,7 +100,7 @@ impl E5rt {
         })?;
         let printed = ane_mil::print(&legal);
         let hash = ContentHash::of(&printed, self.target.chip.name());
-        let mut files = ProgramDir::create(&self.programs, &hash, &printed)?;
+        let files = ProgramDir::create(&self.programs, &hash, &printed)?;
         let compiled = self.engine.compile(&files);
         if compiled.is_err() {
             files.keep();

@@ -12,7 +12,7 @@ use std::{
         fs::{DirBuilderExt, MetadataExt},
     },
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 /// The text, as the compilers look for it.
@@ -61,6 +61,8 @@ pub(super) struct ProgramDir {
     path: PathBuf,
     /// Held open, and so locked, for as long as the directory is ours.
     lock: Option<File>,
+    /// Whether the files outlive this.
+    is_kept: AtomicBool,
 }
 
 impl ProgramDir {
@@ -108,6 +110,7 @@ impl ProgramDir {
             Ok(lock) => Ok(Self {
                 path,
                 lock: Some(lock),
+                is_kept: AtomicBool::new(false),
             }),
             Err(source) => {
                 let _ = fs::remove_dir_all(&unfinished);
@@ -126,12 +129,11 @@ impl ProgramDir {
         self.path.join(MODEL)
     }
 
-    /// Leaves the files where they are, for someone to look at, and says where the text is.
-    pub(super) fn keep(&mut self) -> PathBuf {
-        if let Some(lock) = self.lock.take() {
-            // The mark comes before the lock goes, since a directory without either is swept.
+    /// Leaves the files where they are when this is dropped, for someone to look at, and says where the text is.
+    pub(super) fn keep(&self) -> PathBuf {
+        if !self.is_kept.swap(true, Ordering::Relaxed) {
+            // The lock goes with this and so after the mark, since a directory without either is swept.
             let _ = fs::write(self.path.join(KEPT), "");
-            drop(lock);
         }
         self.mil()
     }
@@ -139,7 +141,7 @@ impl ProgramDir {
 
 impl Drop for ProgramDir {
     fn drop(&mut self) {
-        if self.lock.is_some() {
+        if self.lock.is_some() && !*self.is_kept.get_mut() {
             // What cannot be removed now is removed by a later `sweep`.
             let _ = fs::remove_dir_all(&self.path);
         }
@@ -269,7 +271,7 @@ mod tests {
     #[test]
     fn kept_directories_stay() {
         let root = tempfile::tempdir().unwrap();
-        let mut a = create(root.path(), "program");
+        let a = create(root.path(), "program");
         let mil = a.keep();
         drop(a);
         sweep(root.path());
@@ -282,7 +284,7 @@ mod tests {
         let start = std::time::SystemTime::UNIX_EPOCH;
         let all: Vec<PathBuf> = (0..MOST_KEPT as u64 + 3)
             .map(|age| {
-                let mut program = create(root.path(), "program");
+                let program = create(root.path(), "program");
                 program.keep();
                 let mark = File::options().write(true).open(program.path().join(KEPT));
                 let when = start + std::time::Duration::from_secs(age);
@@ -299,7 +301,7 @@ mod tests {
     #[test]
     fn programs_are_written_while_another_process_sweeps() {
         let root = tempfile::tempdir().unwrap();
-        let done = std::sync::atomic::AtomicBool::new(false);
+        let done = AtomicBool::new(false);
         std::thread::scope(|s| {
             s.spawn(|| {
                 while !done.load(Ordering::Relaxed) {
@@ -317,7 +319,7 @@ mod tests {
             let kept: Vec<bool> = (0..MOST_KEPT)
                 .map(|_| {
                     let made = ProgramDir::create(root.path(), &hash, &content);
-                    made.is_ok_and(|mut p| p.keep().exists())
+                    made.is_ok_and(|p| p.keep().exists())
                 })
                 .collect();
             done.store(true, Ordering::Relaxed);
