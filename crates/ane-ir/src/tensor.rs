@@ -134,7 +134,7 @@ pub fn erf(x: f64) -> f64 {
 }
 
 /// Complementary error function 1 − erf(x), as exact relative to its own size.
-pub fn erfc(x: f64) -> f64 {
+pub(crate) fn erfc(x: f64) -> f64 {
     if x >= 2.5 {
         upper_tail(x)
     } else {
