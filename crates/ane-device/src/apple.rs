@@ -21,7 +21,9 @@ mod program_dir;
 mod system;
 
 pub use error::AppleError;
+pub(crate) use objc::encodings;
 pub use options::AppleOptions;
+pub(crate) use system::detect_in;
 pub use system::{Detection, EngineInfo, System, detect};
 
 use crate::{Device, DeviceError, Entry, Settings};
@@ -47,7 +49,7 @@ fn order(wished: Route) -> impl Iterator<Item = Route> {
 fn open(settings: &Settings) -> Result<Box<dyn Device>, DeviceError> {
     let mut settings = settings.clone();
     if !settings.target.is_chip() {
-        settings.target.chip = detect().chip;
+        settings.target.chip = detect_in(&settings.apple).chip;
     }
     let mut reasons = Vec::new();
     for route in order(settings.target.route) {

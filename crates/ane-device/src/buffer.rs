@@ -19,18 +19,20 @@ pub enum Layout {
 impl Layout {
     /// The layout of a target's buffers.
     pub fn of(target: &Target, ty: &TensorType) -> Self {
-        if target.is_chip() && target.route.has_rows() {
-            Self::rows_of_64(ty)
-        } else {
-            Self::Dense
+        target
+            .row_alignment()
+            .map_or(Self::Dense, |line| Self::rows(ty, line))
+    }
+
+    fn rows(ty: &TensorType, line: usize) -> Self {
+        Self::Rows {
+            row_bytes: (ty.shape.last() * ty.dtype.bytes()).next_multiple_of(line),
         }
     }
 
     /// Rows of 64 bytes, as engines with IOSurfaces read them.
     pub fn rows_of_64(ty: &TensorType) -> Self {
-        Self::Rows {
-            row_bytes: (ty.shape.last() * ty.dtype.bytes()).next_multiple_of(64),
-        }
+        Self::rows(ty, 64)
     }
 
     /// Whether a tensor of type `ty` in this layout lies in memory as a dense tensor of type `port` does.

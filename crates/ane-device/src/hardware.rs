@@ -19,8 +19,9 @@ pub enum Hardware {
 impl Hardware {
     /// What is behind the device called `name`, while `replaced` files are opened instead of Apple's frameworks.
     ///
-    /// The answer needs no word of the frameworks: a stand-in answers for itself as the framework does. A Neural Engine
-    /// is believed in when the system says that this is a Mac with one and nothing is replaced.
+    /// No word of a framework makes hardware: a stand-in answers for itself as the framework does. A Neural Engine is
+    /// believed in when the system says that this is a Mac with one, nothing is replaced, and the engine does not deny
+    /// itself.
     pub fn of(name: &str, replaced: &[(&'static str, &Path)]) -> Self {
         if name == null::ENTRY.name {
             Self::Nothing

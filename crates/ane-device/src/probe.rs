@@ -6,6 +6,8 @@
 
 mod concat_channels;
 mod elementwise_add;
+mod encodings;
+mod has_engine;
 mod identity_alone;
 mod matmul_cliff;
 mod matmul_runtime;
@@ -21,7 +23,7 @@ mod sum_channels;
 mod sum_width;
 
 use crate::{
-    AppleError, Device, DeviceError,
+    AppleError, AppleOptions, Device, DeviceError,
     trial::{self, TrialError, Values},
 };
 use ane_ir::{
@@ -49,6 +51,22 @@ pub const PROBES: &[Probe] = &[
     sum_channels::PROBE,
     sum_width::PROBE,
 ];
+
+/// Every probe that asks the system and needs no program, in alphabetical order.
+pub const SYSTEM_PROBES: &[SystemProbe] = &[encodings::PROBE, has_engine::PROBE];
+
+/// A question to Apple's framework, with the answer that we assume.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemProbe {
+    /// Name of its file.
+    pub name: &'static str,
+    /// What the answer settles.
+    pub settles: &'static str,
+    /// What is assumed until somebody sees otherwise.
+    pub assumes: &'static str,
+    /// Asks.
+    pub ask: fn(&AppleOptions) -> Vec<Answer>,
+}
 
 /// A question to a chip, with the answer that we assume.
 #[derive(Debug, Clone, Copy)]

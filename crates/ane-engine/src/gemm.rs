@@ -1,8 +1,9 @@
 //! Matrix products: packing here, the inner kernel from the `gemm` family of crates.
 //!
-//! The crate's fp32 microkernel multiplies a packed panel by packed rows over the *whole* depth, one fused
-//! multiply-add per term, so that an element's bits depend on its row, its column and the depth alone: not on panels,
-//! tiles or threads. Operands are packed by the caller's tasks, fp16 ones converted on the way.
+//! The crate's fp32 microkernel multiplies a packed panel by rows over the *whole* depth, one fused multiply-add per
+//! term, so that an element's bits depend on its row, its column and the depth alone: not on panels, tiles or threads.
+//! Columns are packed by the caller's tasks, fp16 ones converted on the way; rows are packed where they are columns in
+//! memory, and else read as they lie.
 
 use crate::simd::{Isa, Kernel, Lanes, SIDE, Square, dispatch, widen_lanes};
 
@@ -92,7 +93,7 @@ impl Gemm {
     /// `out[rows, columns] = rows · columns` for rows in either layout and one packed panel of columns.
     ///
     /// # Safety
-    /// `columns` points to a packed panel and `rows` to the first of rows of depth `k`; `out` may be written for
+    /// `columns` points to a packed panel and `rows` to the first of rows of depth `k`, in the packed layout the first of a block; `out` may be written for
     /// `row_count` rows of stride `out_stride` and `column_count ≤ panel` columns.
     #[allow(clippy::too_many_arguments)]
     pub(crate) unsafe fn multiply(

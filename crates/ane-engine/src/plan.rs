@@ -127,7 +127,7 @@ pub(crate) struct PackWork {
     pub(crate) out: Slot,
 }
 
-/// The rows of a left operand, in groups that the kernel reads side by side.
+/// The rows of a left operand: as the tensor holds them, or packed side by side.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rows {
     pub(crate) slot: Slot,
@@ -147,7 +147,7 @@ pub(crate) struct MatmulWork {
     pub(crate) columns: usize,
     pub(crate) left: Rows,
     pub(crate) packed_columns: Slot,
-    /// For every matrix of the result, which packed matrices it multiplies.
+    /// For every matrix of the result, which matrices of the operands it multiplies.
     pub(crate) batch: Vec<(usize, usize)>,
 }
 

@@ -12,8 +12,6 @@ pub enum Cotangent {
     Zero,
     /// This value, of the operand's type.
     Value(Value),
-    /// Nobody differentiates this; the reason is shown if somebody tries.
-    Undefined(&'static str),
 }
 
 impl From<Value> for Cotangent {
@@ -62,8 +60,8 @@ impl VjpCx<'_> {
             .unzip();
         let grads = vjp(self.g, &outputs, &seeds, self.xs).map_err(|e| match e {
             VjpError::Type(e) => e,
-            VjpError::Undefined { .. } | VjpError::Seed { .. } | VjpError::SeedCount { .. } => {
-                unreachable!("decompositions are made of differentiable ops")
+            VjpError::Seed { .. } | VjpError::SeedCount { .. } => {
+                unreachable!("each part has the type of its result")
             }
         })?;
         Ok(grads
@@ -77,16 +75,6 @@ impl VjpCx<'_> {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum VjpError {
-    /// The caller differentiates through an op that has no derivative.
-    #[error("the gradient of `{op}` with respect to operand {operand} is undefined: {reason}")]
-    Undefined {
-        /// MIL name of the op.
-        op: &'static str,
-        /// Position of the operand.
-        operand: usize,
-        /// Why.
-        reason: &'static str,
-    },
     /// A seed cotangent of another type than its output.
     #[error("the cotangent of {output} must be {expected}, found {found}")]
     Seed {
@@ -116,7 +104,7 @@ pub enum VjpError {
 /// by [`Graph::stop_gradient`] pass nothing on.
 ///
 /// # Errors
-/// When an op on a path is not differentiable, or the seeds do not fit the outputs.
+/// When the seeds do not fit the outputs.
 pub fn vjp(
     graph: &mut Graph,
     outputs: &[Value],
@@ -164,20 +152,13 @@ pub fn vjp(
             ys: &node.results,
         };
         let grads = node.op.vjp(&mut cx, &arrived)?;
-        for (operand, (&x, grad)) in node.operands.iter().zip(grads).enumerate() {
+        for (&x, grad) in node.operands.iter().zip(grads) {
             if !needed[x.index()] {
                 continue;
             }
             match grad {
                 Cotangent::Zero => {}
                 Cotangent::Value(gx) => accumulate(graph, &mut cts, x, gx)?,
-                Cotangent::Undefined(reason) => {
-                    return Err(VjpError::Undefined {
-                        op: node.op.name(),
-                        operand,
-                        reason,
-                    });
-                }
             }
         }
     }
@@ -256,6 +237,13 @@ mod tests {
         assert!(matches!(
             vjp(&mut g, &[y], &[seed], &[x]),
             Err(VjpError::Seed { .. })
+        ));
+        assert!(matches!(
+            vjp(&mut g, &[y], &[], &[x]),
+            Err(VjpError::SeedCount {
+                outputs: 1,
+                cotangents: 0
+            })
         ));
     }
 }

@@ -359,6 +359,9 @@ impl Module {
 }
 
 #[cfg(test)]
+mod broken;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -248,7 +248,7 @@ pub enum Tolerance {
     Exact,
     /// This many units in the last place of fp16.
     Ulps(u32),
-    /// Sums in another order: `terms · 2⁻²⁴ · Σ|terms|`, then one rounding (see `testing::within`).
+    /// Sums in another order: `terms · 2⁻²⁴ · Σ|terms|`, then one rounding.
     Sum,
 }
 

@@ -81,16 +81,6 @@ pub enum PassError {
         /// Every broken invariant.
         errors: Vec<VerifyError>,
     },
-    /// The target lacks an op and the op has no decomposition.
-    #[error("`{op}` ({value}) does not exist on {target} and cannot be decomposed")]
-    Unsupported {
-        /// MIL name.
-        op: &'static str,
-        /// The value it yields, with its type.
-        value: String,
-        /// Where.
-        target: Target,
-    },
 }
 
 fn list(errors: &[VerifyError]) -> String {

@@ -7,7 +7,21 @@ mod op_floors;
 
 pub use op_floors::{OpSupport, op_support};
 
+use crate::types::DType;
 use std::{fmt, str::FromStr};
+
+/// What e5rt carries (aneforge docs/capabilities.md).
+const DENSE: &[DType] = &[
+    DType::Fp16,
+    DType::Int8,
+    DType::UInt8,
+    DType::Int16,
+    DType::UInt16,
+];
+/// What e5rt carries out of an M3 (ironmill saw int8 outputs refused there).
+const DENSE_OUT_OF_M3: &[DType] = &[DType::Fp16, DType::UInt8, DType::Int16, DType::UInt16];
+/// What IOSurfaces carry on every system (qwen-ane on macOS 27).
+const ROWS: &[DType] = &[DType::Fp16];
 
 /// A Neural Engine generation, or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -150,6 +164,35 @@ impl Target {
         (self.is_chip() && self.route.has_rows()).then_some(16)
     }
 
+    /// Longest row that `reshape` and `concat` may make, in elements: the widest that any chip is documented to take;
+    /// the compiler was seen to crash at 100,352 (aneforge docs/developer/autograd.md, M5).
+    pub fn widest_row(&self) -> Option<usize> {
+        self.is_chip().then_some(65_536)
+    }
+
+    /// Bytes of which a row of a port is a multiple, where ports have rows: 64, a line of an IOSurface (see the rule
+    /// `narrow_rows` and its sources).
+    pub fn row_alignment(&self) -> Option<usize> {
+        (self.is_chip() && self.route.has_rows()).then_some(64)
+    }
+
+    /// Element types of inputs.
+    pub fn input_dtypes(&self) -> &'static [DType] {
+        match (self.chip, self.route) {
+            (Chip::Software, _) => &DType::ALL,
+            (_, Route::E5rt) => DENSE,
+            (_, Route::Client | Route::Memory) => ROWS,
+        }
+    }
+
+    /// Element types of outputs.
+    pub fn output_dtypes(&self) -> &'static [DType] {
+        match (self.chip, self.route) {
+            (Chip::H15, Route::E5rt) => DENSE_OUT_OF_M3,
+            _ => self.input_dtypes(),
+        }
+    }
+
     /// What is known about an op here.
     pub fn op_support(&self, op: &str) -> OpSupport {
         op_support(op, self.chip, self.route)
@@ -204,5 +247,30 @@ mod tests {
         }
         assert_eq!("software".parse(), Ok(Target::SOFTWARE));
         assert!("h12".parse::<Target>().is_err());
+    }
+
+    #[test]
+    fn software_has_no_limits() {
+        let t = Target::SOFTWARE;
+        assert_eq!(t.max_axis().or(t.max_blobs()).or(t.widest_row()), None);
+        assert_eq!(t.row_alignment(), None);
+        assert_eq!((t.matmul_limit(), t.slice_limit()), (None, None));
+        assert_eq!(t.input_dtypes(), DType::ALL);
+        assert_eq!(t.output_dtypes(), DType::ALL);
+    }
+
+    #[test]
+    fn ports_have_rows_where_surfaces_carry_them() {
+        for chip in Chip::HARDWARE {
+            for route in Route::ALL {
+                let t = Target::new(chip, route);
+                let line = route.has_rows().then_some(64);
+                assert_eq!(t.row_alignment(), line, "{t}");
+                assert!(t.input_dtypes().contains(&DType::Fp16), "{t}");
+                assert!(!t.input_dtypes().contains(&DType::Fp32), "{t}");
+                let no_bytes = chip == Chip::H15 || route.has_rows();
+                assert_eq!(!t.output_dtypes().contains(&DType::Int8), no_bytes, "{t}");
+            }
+        }
     }
 }

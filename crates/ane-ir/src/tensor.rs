@@ -47,6 +47,8 @@ pub enum Function {
     Tanh,
     /// Gauss error function.
     Erf,
+    /// Its complement, 1 − erf, without the cancellation.
+    Erfc,
 }
 
 macro_rules! real {
@@ -71,6 +73,7 @@ macro_rules! real {
                     Function::Sqrt => self.sqrt(),
                     Function::Tanh => self.tanh(),
                     Function::Erf => erf(f64::from(self)) as $t,
+                    Function::Erfc => erfc(f64::from(self)) as $t,
                 }
             }
             fn add(self, y: Self) -> Self {
@@ -124,13 +127,28 @@ pub fn erf(x: f64) -> f64 {
             sum += term;
         }
         std::f64::consts::FRAC_2_SQRT_PI * (-a * a).exp() * sum
-    } else if a < 6.5 {
-        let tail = (1..=120).rev().fold(a, |t, k| a + f64::from(k) * 0.5 / t);
-        1.0 - (-a * a).exp() / tail / std::f64::consts::PI.sqrt()
     } else {
-        1.0
+        1.0 - upper_tail(a)
     };
     if x.is_nan() { x } else { y.copysign(x) }
+}
+
+/// Complementary error function 1 − erf(x), as exact relative to its own size.
+pub(crate) fn erfc(x: f64) -> f64 {
+    if x >= 2.5 {
+        upper_tail(x)
+    } else {
+        1.0 - erf(x)
+    }
+}
+
+/// 1 − erf(a) from 2.5 on, by the continued fraction.
+fn upper_tail(a: f64) -> f64 {
+    if a.is_infinite() {
+        return 0.0;
+    }
+    let fraction = (1..=120).rev().fold(a, |t, k| a + f64::from(k) * 0.5 / t);
+    (-a * a).exp() / fraction / std::f64::consts::PI.sqrt()
 }
 
 /// A dense row-major tensor on the host; every dtype's elements are held as `T`.

@@ -66,12 +66,18 @@ mod random {
     use super::*;
     use proptest::prelude::*;
 
-    proptest! {
-        #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
-
-        #[test]
-        fn graphs_round_trip(choices in proptest::collection::vec(any::<u8>(), 3..90)) {
-            round_trip_of(&testing::random_graph(&choices));
+    #[test]
+    fn graphs_round_trip() {
+        for seed in testing::seeds() {
+            let config = ProptestConfig {
+                cases: 300,
+                failure_persistence: None,
+                rng_seed: proptest::test_runner::RngSeed::Fixed(seed),
+                ..ProptestConfig::default()
+            };
+            proptest!(config, |(choices in proptest::collection::vec(any::<u8>(), 3..90))| {
+                round_trip_of(&testing::random_graph(&choices));
+            });
         }
     }
 }

@@ -7,10 +7,11 @@ mod mlp;
 
 use ane_ir::{
     Chip, DType, Graph, Literal, Route, Shape, Target, TensorType, Value,
-    ops::rsqrt::Rsqrt,
+    ops::{concat::Concat, log::Log, rsqrt::Rsqrt},
     passes::{self, LEGALIZE},
 };
 use ane_mil::{RULES, Violation, check, parse, print};
+use std::collections::HashMap;
 
 const SMALL: &[usize] = &[784, 32, 10];
 
@@ -64,9 +65,9 @@ type Mutant = (&'static str, &'static str, fn(&mut Graph));
 
 const MUTANTS: &[Mutant] = &[
     ("axis_limits", "h16", |g| {
-        let x = new_input(g, "wide", TensorType::fp16([1, 70_000]));
-        let y = g.relu(x).unwrap();
-        g.output("wide_out", y).unwrap();
+        change_input(g, "x", TensorType::fp16([8, 70_000]), |g, x| {
+            g.slice_by_size(x, &[0, 0], &[8, 784]).unwrap()
+        });
     }),
     ("bare_movement", "h16:client", |g| {
         let y = g.identity(g.input_named("x").unwrap()).unwrap();
@@ -86,17 +87,19 @@ const MUTANTS: &[Mutant] = &[
         g.tanh(x).unwrap();
     }),
     ("io_dtypes", "h14", |g| {
-        let x = new_input(g, "wide", TensorType::fp32([1, 32]));
-        let y = g.relu(x).unwrap();
-        g.output("wide_out", y).unwrap();
+        change_input(g, "w0", TensorType::fp32([784, 32]), |g, w| {
+            g.cast(w, DType::Fp16).unwrap()
+        });
     }),
     ("names", "h15", |g| {
-        new_input(g, "nobody_reads", TensorType::fp16([1, 32]));
+        let ty = TensorType::fp16([8, 1]);
+        let ones = Literal::splat(ty.clone(), 1.0);
+        change_input(g, "w", ty, |g, _| g.constant(ones.clone()).unwrap());
     }),
     ("narrow_rows", "h16:client", |g| {
-        let x = new_input(g, "narrow", TensorType::fp16([32, 31]));
-        let y = g.relu(x).unwrap();
-        g.output("narrow_out", y).unwrap();
+        change_input(g, "x", TensorType::fp16([8, 784]), |g, x| {
+            g.pad(x, &[0, 0, 0, 16], 0.0).unwrap()
+        });
     }),
     ("op_support", "h17", |g| {
         let x = logits(g);
@@ -113,6 +116,20 @@ const MUTANTS: &[Mutant] = &[
         let x = logits(g);
         let y = g.push(Rsqrt { epsilon: None }, &[x]).unwrap();
         g.output("root", y).unwrap();
+    }),
+    ("required_parameters", "h16", |g| {
+        let x = logits(g);
+        let y = g.push(Log { epsilon: None }, &[x]).unwrap();
+        g.output("logarithm", y).unwrap();
+    }),
+    ("required_parameters", "h16", |g| {
+        let x = logits(g);
+        let concat = Concat {
+            axis: 0,
+            interleave: None,
+        };
+        let y = g.push(concat, &[x, x]).unwrap();
+        g.output("twice", y).unwrap();
     }),
     ("scaled_reduction", "h17", |g| {
         let x = logits(g);
@@ -134,8 +151,35 @@ fn logits(g: &Graph) -> Value {
     g.output_named("logits").unwrap()
 }
 
-fn new_input(g: &mut Graph, name: &str, ty: TensorType) -> Value {
-    g.input(name, ty).unwrap()
+/// Gives the input `name` another type; `read` makes of it what the step goes on with.
+fn change_input(
+    g: &mut Graph,
+    name: &str,
+    ty: TensorType,
+    read: impl Fn(&mut Graph, Value) -> Value,
+) {
+    let mut out = Graph::new();
+    let mut map: HashMap<Value, Value> = HashMap::new();
+    for &old in g.inputs() {
+        let port = g.port(old);
+        let new = if port == name {
+            let x = out.input(name, ty.clone()).unwrap();
+            read(&mut out, x)
+        } else {
+            out.input(port, g.ty(old).clone()).unwrap()
+        };
+        assert_eq!(out.ty(new), g.ty(old), "`{port}` is read as another type");
+        map.insert(old, new);
+    }
+    for node in g.nodes() {
+        let operands: Vec<Value> = node.operands.iter().map(|x| map[x]).collect();
+        let results = out.push_multi(node.op.clone(), &operands).unwrap();
+        map.extend(node.results.iter().copied().zip(results));
+    }
+    for &old in g.outputs() {
+        out.output(g.port(old), map[&old]).unwrap();
+    }
+    *g = out;
 }
 
 fn count(rule: &str, graph: Graph, target: &Target) -> usize {
@@ -161,7 +205,8 @@ fn every_rule_catches_its_mutant() {
 
 #[test]
 fn every_rule_has_a_mutant() {
-    let with_mutant: Vec<&str> = MUTANTS.iter().map(|m| m.0).collect();
+    let mut with_mutant: Vec<&str> = MUTANTS.iter().map(|m| m.0).collect();
+    with_mutant.dedup();
     let rules: Vec<&str> = RULES.iter().map(|r| r.id).collect();
     assert_eq!(with_mutant, rules);
 }

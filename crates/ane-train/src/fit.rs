@@ -6,7 +6,7 @@ use crate::{
     machine::Machine,
     recovery::{Faults, Recovery},
     run_dir::RunDir,
-    trainer::{State, StepOutcome, Trainer, TrainerError},
+    trainer::{State, StepOutcome, Trainer, TrainerError, unsound},
 };
 use serde::Serialize;
 use std::{
@@ -125,6 +125,24 @@ pub enum FitError {
         loss: f32,
         /// How many steps.
         steps: u32,
+    },
+    /// The state can be trained no further, and replaces no checkpoint.
+    #[error(
+        "training diverged at step {step}: `{tensor}` holds numbers that are not finite or that fp16 cannot hold"
+    )]
+    Ruined {
+        /// The step.
+        step: u64,
+        /// The first tensor of the state.
+        tensor: String,
+    },
+    /// The state gives no finite loss, and replaces no checkpoint.
+    #[error("training diverged at step {step}: the loss of what it has learned is {loss}")]
+    Worthless {
+        /// The step.
+        step: u64,
+        /// The loss, of the validation examples or of a batch.
+        loss: f64,
     },
     /// The loader's thread ended before its batches did: our bug.
     #[error("the loader stopped after {batches} of {expected} batches")]
@@ -259,17 +277,20 @@ impl Fit {
         let mut clock = Clock::start(self.sums.examples);
         let mut without_loss = WithoutLoss::default();
         while self.position.0 < self.epochs {
-            if stop.load(Ordering::Relaxed) {
-                let snapshot = self.snapshot()?;
-                self.write("last", &snapshot)?;
-                return Ok(Ending::Interrupted);
-            }
+            let stops = stop.load(Ordering::Relaxed);
             let Some(batch) = loader.next_batch() else {
                 return Err(FitError::LoaderStopped {
                     batches: self.position.1,
                     expected: batches,
                 });
             };
+            if stops {
+                let loss = self.loss_of(&batch)?;
+                self.must_be_worth_keeping(loss)?;
+                let snapshot = self.snapshot()?;
+                self.write("last", &snapshot)?;
+                return Ok(Ending::Interrupted);
+            }
             let (epoch, number) = batch.position;
             let due = |every: Option<u64>| {
                 every.is_some_and(|n| (self.trainer.progress().step + 1).is_multiple_of(n))
@@ -297,7 +318,6 @@ impl Fit {
                     steps: PATIENCE,
                 });
             }
-            loader.recycle(batch);
             report(&Event::Step {
                 epoch,
                 batch: number,
@@ -306,6 +326,11 @@ impl Fit {
             });
             if ends_epoch {
                 self.position = (epoch + 1, 0);
+                if self.validation.is_empty() {
+                    let loss = self.loss_of(&batch)?;
+                    self.must_be_worth_keeping(loss)?;
+                }
+                loader.recycle(batch);
                 let speed = clock.speed(self.sums.examples);
                 self.end_epoch(outcome, speed, safety, report)?;
                 clock = Clock::start(0);
@@ -314,11 +339,13 @@ impl Fit {
             self.position = (epoch, number + 1);
             if writes || snaps {
                 let snapshot = self.snapshot()?;
-                if writes {
+                // What only infinite numbers come of may still pass, but replaces no checkpoint.
+                if writes && self.loss_of(&batch)?.is_finite() {
                     self.write("last", &snapshot)?;
                 }
                 safety.keep(snapshot);
             }
+            loader.recycle(batch);
         }
         Ok(Ending::Finished)
     }
@@ -344,6 +371,9 @@ impl Fit {
             }
             Some(result)
         };
+        if let Some(v) = validation {
+            self.must_be_worth_keeping(v.loss)?;
+        }
         let progress = *self.trainer.progress();
         let metrics = EpochMetrics {
             epoch: self.position.0,
@@ -374,6 +404,20 @@ impl Fit {
         Ok(())
     }
 
+    /// The loss of a batch with what has been learned.
+    fn loss_of(&mut self, batch: &Batch) -> Result<f64, TrainerError> {
+        Ok(self.trainer.evaluate(batch)?.0.into())
+    }
+
+    /// A checkpoint is not replaced by one that leads nowhere.
+    fn must_be_worth_keeping(&self, loss: f64) -> Result<(), FitError> {
+        if loss.is_finite() {
+            return Ok(());
+        }
+        let step = self.trainer.progress().step;
+        Err(FitError::Worthless { step, loss })
+    }
+
     fn record(&self) -> Record {
         Record {
             config: self.config.clone(),
@@ -385,10 +429,18 @@ impl Fit {
         }
     }
 
-    fn snapshot(&self) -> Result<Checkpoint, TrainerError> {
+    /// The run as it stands, if it can be trained further.
+    fn snapshot(&self) -> Result<Checkpoint, FitError> {
+        let state = self.trainer.state()?;
+        if let Some(tensor) = unsound(&state) {
+            return Err(FitError::Ruined {
+                step: self.trainer.progress().step,
+                tensor: tensor.to_owned(),
+            });
+        }
         Ok(Checkpoint {
             record: self.record(),
-            state: self.trainer.state()?,
+            state,
         })
     }
 

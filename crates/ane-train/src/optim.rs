@@ -141,12 +141,29 @@ fn host<U: Update>(
     })
 }
 
+/// Smallest normal fp16 number, 2⁻¹⁴: an engine may flush what is smaller.
+const SMALLEST_NORMAL: f64 = 1.0 / 16_384.0;
+
 /// A scalar for an fp16 port: what would be subnormal there becomes the smallest normal number, which the engine does
 /// not flush.
 fn normal(x: f64) -> f64 {
     if x == 0.0 {
         0.0
     } else {
-        x.abs().max(2.0_f64.powi(-14)).copysign(x)
+        x.abs().max(SMALLEST_NORMAL).copysign(x)
     }
 }
+
+/// Why a weight decay cannot be fused: the scalar that carries it, `scale` times as large, would be subnormal, and lifted
+/// to a normal number it would be another decay.
+fn refuses_decay(decay: f64, scale: f64) -> Option<String> {
+    let smallest = SMALLEST_NORMAL / scale;
+    (decay != 0.0 && decay < smallest).then(|| {
+        format!(
+            "a fused update holds a weight_decay of 0, or of {smallest:e} and more, found {decay:e}"
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests;

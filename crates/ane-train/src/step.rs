@@ -121,6 +121,8 @@ pub const LOSS: &str = "loss";
 pub const LOGITS: &str = "logits";
 /// Output: largest magnitude of every raw backward product [1, 1].
 pub const LARGEST_GRADIENT: &str = "largest_gradient";
+/// Output: largest magnitude of every forward product [1, 1].
+pub const LARGEST_ACTIVATION: &str = "largest_activation";
 /// Output: largest magnitude of the new state [1, 1].
 pub const LARGEST_STATE: &str = "largest_state";
 /// Scalar input of the fused plan: gradient units per raw unit.
@@ -172,6 +174,14 @@ impl TrainStep {
             .map(|n| n.results[0])
             .collect();
         let largest = largest_of(&mut g, &raw)?;
+        // An engine that turns NaN into 0 makes finite numbers of infinite activations, so that neither the loss nor a
+        // gradient shows them.
+        let products: Vec<Value> = g.nodes()[..forward]
+            .iter()
+            .filter(|n| matches!(n.op, Op::Matmul(_)))
+            .map(|n| n.results[0])
+            .collect();
+        let largest_activation = largest_of(&mut g, &products)?;
         let mut step = Self {
             graph: Graph::new(),
             gradients: Vec::new(),
@@ -181,6 +191,7 @@ impl TrainStep {
         };
         g.output(LOSS, loss)?;
         g.output(LOGITS, logits)?;
+        g.output(LARGEST_ACTIVATION, largest_activation)?;
         g.output(LARGEST_GRADIENT, largest)?;
         match &mut fused {
             None => {
@@ -436,4 +447,15 @@ fn clip_coefficient(
 /// Gradient units per raw unit at this loss scale.
 pub fn unscale_value(loss_scale: f64) -> f64 {
     GRADIENT_UNIT / loss_scale
+}
+
+/// Whether a gradient of this magnitude, in the update's units, is an fp16 number.
+pub fn accepts_gradient(in_units: f64) -> bool {
+    in_units < 65_504.0
+}
+
+/// Whether new state of this magnitude may be used. What ranges allow stays below 32,768 (`optim::pair`); on silicon a
+/// product with infinity is the finite −52,416, which must not pass for state.
+pub fn accepts_state(largest: f32) -> bool {
+    largest < 49_152.0
 }

@@ -2,6 +2,7 @@
 
 mod state;
 
+pub(crate) use state::unsound;
 pub use state::{NamedWeight, State, StateTensor};
 
 use crate::{
@@ -386,12 +387,18 @@ impl Trainer {
             self.upload_fused_scalars(&at)?;
         }
         self.bound[self.current].execute()?;
-        let mut overflow = !LossScale::accepts(self.scalar(step::LARGEST_GRADIENT));
+        let largest = self.scalar(step::LARGEST_GRADIENT);
+        let mut overflow = !LossScale::accepts(largest);
+        overflow |= !self.scalar(step::LARGEST_ACTIVATION).is_finite();
         if self.host.is_none() {
-            overflow |= !self.scalar(step::LARGEST_STATE).is_finite();
+            overflow |= !step::accepts_state(self.scalar(step::LARGEST_STATE));
+            // Clipped gradients fit; others may leave fp16 in the update's units, where infinity does not survive.
+            let in_units = f64::from(largest) * step::unscale_value(at.loss_scale);
+            overflow |= self.config.max_norm.is_none() && !step::accepts_gradient(in_units);
         }
         let loss = self.scalar(step::LOSS);
-        let correct = self.correct(batch);
+        let (correct, finite) = self.answers(batch);
+        overflow |= !finite;
         let mut grad_norm = None;
         match &self.host {
             Some(host) if !overflow => {
@@ -432,7 +439,8 @@ impl Trainer {
         Ok(outcome)
     }
 
-    /// Loss and correct answers of a batch, changing nothing: the same program, its gradients or new state unread.
+    /// Loss and correct answers of a batch, changing nothing: the same program, its gradients or new state unread. The
+    /// loss is NaN where it was made of infinite numbers, whatever the engine made of them.
     ///
     /// # Errors
     /// When the device fails.
@@ -442,7 +450,10 @@ impl Trainer {
             self.upload_fused_scalars(&self.step_info())?;
         }
         self.bound[self.current].execute()?;
-        let result = (self.scalar(step::LOSS), self.correct(batch));
+        let (correct, finite) = self.answers(batch);
+        let finite = finite && self.scalar(step::LARGEST_ACTIVATION).is_finite();
+        let loss = self.scalar(step::LOSS);
+        let result = (if finite { loss } else { f32::NAN }, correct);
         self.device.health()?;
         self.done.evaluations += 1;
         Ok(result)
@@ -467,15 +478,18 @@ impl Trainer {
         )
     }
 
-    fn correct(&mut self, batch: &Batch) -> usize {
+    /// How many examples are answered right, and whether all their logits are finite, as they are made of the last
+    /// product and more.
+    fn answers(&mut self, batch: &Batch) -> (usize, bool) {
         let k = self.config.model.outputs();
         self.ports[step::LOGITS].copy_out_to(&mut self.logits);
-        batch
-            .labels
-            .iter()
-            .zip(self.logits.chunks_exact(k))
-            .filter(|(label, row)| argmax(row) == usize::from(**label))
-            .count()
+        let rows = self.logits.chunks_exact(k);
+        let (mut correct, mut finite) = (0, true);
+        for (label, row) in batch.labels.iter().zip(rows) {
+            correct += usize::from(argmax(row) == usize::from(*label));
+            finite &= row.iter().all(|x| x.is_finite());
+        }
+        (correct, finite)
     }
 }
 

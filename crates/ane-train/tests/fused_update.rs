@@ -4,7 +4,7 @@
 
 use ane_ir::{Graph, Numerics, Tensor, TensorType, Value, eval};
 use ane_train::optim::{
-    Adam, OptimizerConfig, Sgd, StepInfo,
+    Adam, AdamW, OptimizerConfig, Sgd, StepInfo,
     pair::{GRADIENT_UNIT, Pair, join, split},
 };
 
@@ -85,8 +85,14 @@ fn run(
         .collect()
 }
 
-/// Adam in f64.
-fn adam(start: &[f32], lr: f64, steps: u64, gradient: impl Fn(u64, usize) -> f64) -> Vec<f64> {
+/// Adam in f64, with AdamW's decay of the weight.
+fn adam(
+    decay: f64,
+    start: &[f32],
+    lr: f64,
+    steps: u64,
+    gradient: impl Fn(u64, usize) -> f64,
+) -> Vec<f64> {
     let (b1, b2, eps) = (0.9_f64, 0.999_f64, 1e-8);
     start
         .iter()
@@ -95,6 +101,7 @@ fn adam(start: &[f32], lr: f64, steps: u64, gradient: impl Fn(u64, usize) -> f64
             let (mut p, mut m, mut v) = (f64::from(p), 0.0, 0.0);
             for t in 1..=steps {
                 let g = gradient(t, i);
+                p -= lr * decay * p;
                 m = b1 * m + (1.0 - b1) * g;
                 v = b2 * v + (1.0 - b2) * g * g;
                 let c = (1.0 - b1.powf(t as f64), (1.0 - b2.powf(t as f64)).sqrt());
@@ -109,8 +116,16 @@ fn policies() -> [Numerics; 2] {
     [Numerics::ieee(), Numerics::ieee().pessimistic()]
 }
 
-fn plain_adam() -> OptimizerConfig {
-    OptimizerConfig::Adam(Adam::default())
+/// Adam and AdamW under every policy, each with the share of the weight that it removes per unit of learning rate.
+fn adams() -> impl Iterator<Item = (OptimizerConfig, f64, Numerics)> {
+    let adamw = AdamW::default();
+    let both = [
+        (OptimizerConfig::Adam(Adam::default()), 0.0),
+        (OptimizerConfig::AdamW(adamw), adamw.weight_decay),
+    ];
+    both.into_iter().flat_map(|(optimizer, decay)| {
+        policies().map(|numerics| (optimizer.clone(), decay, numerics))
+    })
 }
 
 #[test]
@@ -120,10 +135,10 @@ fn adam_moves_as_far_as_it_should_for_gradients_from_1e_minus_6_to_30() {
     // Gradients that keep their sign but vary in size, as they do in training.
     let gradient =
         |t: u64, i: usize| magnitudes[i] * (0.75 + 0.25 * ((t * 7 + i as u64) % 5) as f64 / 4.0);
-    for numerics in policies() {
+    for (optimizer, decay, numerics) in adams() {
         let steps = 300;
-        let found = run(&plain_adam(), &numerics, &start, 1e-3, steps, gradient);
-        let want = adam(&start, 1e-3, steps, gradient);
+        let found = run(&optimizer, &numerics, &start, 1e-3, steps, gradient);
+        let want = adam(decay, &start, 1e-3, steps, gradient);
         for (i, (f, w)) in found.iter().zip(&want).enumerate() {
             let (moved, should) = (f64::from(*f) - 0.5, w - 0.5);
             // At 1e-6 the second moment's increments fall below the low part's spacing, and below 1e-5 with flushed
@@ -138,7 +153,8 @@ fn adam_moves_as_far_as_it_should_for_gradients_from_1e_minus_6_to_30() {
             let error = (moved / should - 1.0).abs();
             assert!(
                 error < bound,
-                "|g| = {:e}: moved {moved:.6}, should {should:.6}",
+                "{}, |g| = {:e}: moved {moved:.6}, should {should:.6}",
+                optimizer.as_dyn().name(),
                 magnitudes[i]
             );
         }
@@ -146,22 +162,33 @@ fn adam_moves_as_far_as_it_should_for_gradients_from_1e_minus_6_to_30() {
 }
 
 #[test]
-fn inputs_that_are_always_zero_move_nothing_and_make_no_nan() {
-    for numerics in policies() {
+fn inputs_that_are_always_zero_leave_only_the_decay_and_make_no_nan() {
+    for (optimizer, decay, numerics) in adams() {
         let start = [0.25, -3.0, 0.0];
-        let found = run(&plain_adam(), &numerics, &start, 1e-3, 200, |_, _| 0.0);
-        assert_eq!(found, start);
+        let found = run(&optimizer, &numerics, &start, 1e-3, 200, |_, _| 0.0);
+        if decay == 0.0 {
+            assert_eq!(found, start);
+        }
+        let want = adam(decay, &start, 1e-3, 200, |_, _| 0.0);
+        for ((f, w), s) in found.iter().zip(&want).zip(start) {
+            let should = w - f64::from(s);
+            let moved = f64::from(*f) - f64::from(s);
+            assert!(
+                (moved - should).abs() <= 0.01 * should.abs(),
+                "moved {moved:e}, should {should:e}"
+            );
+        }
     }
 }
 
 #[test]
 fn a_learning_rate_of_1e_minus_6_still_adds_up() {
-    for numerics in policies() {
+    for (optimizer, decay, numerics) in adams() {
         let (steps, lr) = (400, 1e-6);
         let start = [0.7, -0.3, 0.01];
         let gradient = |t: u64, i: usize| 0.02 * (1.0 + 0.5 * ((t + i as u64) % 3) as f64);
-        let found = run(&plain_adam(), &numerics, &start, lr, steps, gradient);
-        let want = adam(&start, lr, steps, gradient);
+        let found = run(&optimizer, &numerics, &start, lr, steps, gradient);
+        let want = adam(decay, &start, lr, steps, gradient);
         for ((f, w), s) in found.iter().zip(&want).zip(start) {
             let (moved, should) = (f64::from(*f) - f64::from(s), w - f64::from(s));
             assert!(
@@ -174,12 +201,12 @@ fn a_learning_rate_of_1e_minus_6_still_adds_up() {
 
 #[test]
 fn signs_that_alternate_cancel() {
-    for numerics in policies() {
+    for (optimizer, decay, numerics) in adams() {
         let start = [0.5; 3];
         let gradient =
             |t: u64, i: usize| [1e-4, 0.01, 5.0][i] * if t.is_multiple_of(2) { 1.0 } else { -1.0 };
-        let found = run(&plain_adam(), &numerics, &start, 1e-3, 200, gradient);
-        let want = adam(&start, 1e-3, 200, gradient);
+        let found = run(&optimizer, &numerics, &start, 1e-3, 200, gradient);
+        let want = adam(decay, &start, 1e-3, 200, gradient);
         for (f, w) in found.iter().zip(&want) {
             assert!((f64::from(*f) - w).abs() < 1e-4, "{f} {w}");
         }

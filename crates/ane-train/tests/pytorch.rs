@@ -199,6 +199,16 @@ fn optimizers() -> Vec<(&'static str, OptimizerConfig, f64, Option<f64>)> {
             weight_decay: 0.0,
         })
     };
+    let l2 = 0.2;
+    let adam_l2 = Adam {
+        weight_decay: l2,
+        ..Adam::default()
+    };
+    let sgd_l2 = Sgd {
+        momentum: 0.9,
+        weight_decay: l2,
+        ..Sgd::default()
+    };
     vec![
         (
             "adamw10",
@@ -210,6 +220,8 @@ fn optimizers() -> Vec<(&'static str, OptimizerConfig, f64, Option<f64>)> {
         ("sgd10", sgd(0.0, false), 0.05, None),
         ("sgdm10", sgd(0.9, false), 0.05, None),
         ("nesterov10", sgd(0.9, true), 0.05, None),
+        ("adam_l2_10", OptimizerConfig::Adam(adam_l2), 1e-3, None),
+        ("sgd_l2_10", OptimizerConfig::Sgd(sgd_l2), 0.05, None),
         (
             "clip10",
             OptimizerConfig::AdamW(AdamW::default()),
@@ -217,6 +229,34 @@ fn optimizers() -> Vec<(&'static str, OptimizerConfig, f64, Option<f64>)> {
             Some(0.05),
         ),
     ]
+}
+
+#[test]
+fn defaults_are_pytorchs() {
+    let (_, metadata) = SafeTensors::read_metadata(FIXTURE).unwrap();
+    let torch = &metadata.metadata().as_ref().unwrap()["torch"];
+    let torch: serde_json::Value = serde_json::from_str(torch).unwrap();
+    let ours: serde_json::Map<_, _> = OptimizerConfig::all()
+        .iter()
+        .map(|o| {
+            let mut settings = serde_json::to_value(o).unwrap();
+            settings.as_object_mut().unwrap().remove("name").unwrap();
+            (o.as_dyn().name().to_owned(), settings)
+        })
+        .collect();
+    assert_eq!(serde_json::Value::Object(ours), torch["defaults"]);
+}
+
+#[test]
+fn an_l2_penalty_moves_the_weights_further_than_the_comparison_lets_pass() {
+    for (with, without) in [("adam_l2_10", "adam10"), ("sgd_l2_10", "sgdm10")] {
+        let (with, without) = (
+            tensor(&format!("{with}.0.weight")),
+            tensor(&format!("{without}.0.weight")),
+        );
+        let difference: Vec<f32> = with.iter().zip(&without).map(|(a, b)| a - b).collect();
+        assert!(norm(&difference) > 0.05 * norm(&without));
+    }
 }
 
 #[test]

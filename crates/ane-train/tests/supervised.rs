@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "supervised/deadlines.rs"]
+mod deadlines;
 #[path = "supervised/faulty.rs"]
 mod faulty;
 #[path = "supervised/padded.rs"]
@@ -40,8 +42,9 @@ fn a_worker_computes_the_same_bits_and_counts_what_it_runs() {
         assert_eq!(fired(dir.path()), []);
         let done = Faults::directory(dir.path()).unwrap().counts().unwrap();
         assert_eq!(done.of(Event::Compile), 1);
-        // Ten steps and two batches of validation an epoch, and twelve batches of the last evaluation.
-        assert_eq!(done.of(Event::Execute), EPOCHS * 12 + 12);
+        // Ten steps and two batches of validation an epoch, a batch at each of the checkpoints after steps 7, 14, 21
+        // and 28, and twelve batches of the last evaluation.
+        assert_eq!(done.of(Event::Execute), EPOCHS * 12 + 4 + 12);
         let loads = if plan == PlanKind::Fused { 2 } else { 1 };
         assert_eq!(done.of(Event::Load), loads);
         assert_eq!(done.of(Event::Unload), loads, "closing is orderly");
@@ -252,7 +255,7 @@ fn kill(worker: &Supervised) {
 #[test]
 fn a_device_that_does_not_come_back_ends_the_run_with_its_state_saved() {
     let dir = tempfile::tempdir().unwrap();
-    let lines: Vec<String> = (19..200).map(|n| format!("execute {n} fail")).collect();
+    let lines: Vec<String> = (21..200).map(|n| format!("execute {n} fail")).collect();
     plan_of(dir.path(), &lines);
     let supervision = faulty::supervision(dir.path(), "serves");
     let device = Supervised::open("software", &settings(), supervision).unwrap();
@@ -269,7 +272,8 @@ fn a_device_that_does_not_come_back_ends_the_run_with_its_state_saved() {
     );
     assert!(source.to_string().contains("6 times"), "{source}");
     assert_eq!(saved, 16);
-    // Execution 19 is step 17: ten steps, two batches of validation, six steps. Go on without faults from what was saved.
+    // Execution 21 is step 17: besides sixteen steps there were two batches of validation and one at each of the
+    // checkpoints after steps 7 and 14. Go on without faults from what was saved.
     let saved = Checkpoint::read(&fit.run.checkpoint("last")).unwrap();
     let mut resumed = run_of(plain(), PlanKind::Fused, &run, None);
     resumed
@@ -415,8 +419,9 @@ fn a_worker_that_opens_something_else_is_a_fault_with_both_named() {
 #[test]
 fn a_trainer_counts_what_it_had_done_and_what_it_did_again() {
     let dir = tempfile::tempdir().unwrap();
-    // The eleventh and twelfth executions are a validation, so this is step 12, and the snapshot is one of step 10.
-    plan_of(dir.path(), &["execute 14 fail".to_owned()]);
+    // The eighth execution belongs to a checkpoint, the twelfth and thirteenth are a validation, so this is step 12, and
+    // the snapshot is one of step 10.
+    plan_of(dir.path(), &["execute 15 fail".to_owned()]);
     let supervision = faulty::supervision(dir.path(), "serves");
     let device = Supervised::open("software", &settings(), supervision).unwrap();
     let run = dir.path().join("run");
@@ -426,7 +431,7 @@ fn a_trainer_counts_what_it_had_done_and_what_it_did_again() {
     assert_eq!(done.faults, 1);
     assert_eq!(done.repeated_steps, 1);
     assert_eq!(done.train_steps, EPOCHS * 10 + 1);
-    assert_eq!(done.evaluations, EPOCHS * 2);
+    assert_eq!(done.evaluations, EPOCHS * 2 + 4);
     let dispatches = fit.trainer.device().counts().dispatches;
     assert_eq!(dispatches, done.train_steps + done.evaluations);
 }

@@ -117,6 +117,9 @@ impl From<DeviceError> for Failure {
             DeviceError::Supervised(SupervisedError::Differs { .. }) => {
                 "try another --route, and report it"
             }
+            DeviceError::Supervised(SupervisedError::Memory { .. }) => {
+                "or pass --supervised false, which shares no memory and survives no crash of the device"
+            }
             _ => "`ane-trainer devices` lists what there is",
         };
         Self::of(e, Some(help.into()))
@@ -148,7 +151,10 @@ impl From<FitError> for Failure {
                 e,
                 Some("`ane-trainer train --resume RUN` goes on from there, when the device works again".into()),
             ),
-            FitError::Diverged { .. } | FitError::LossNotFinite { .. } => Self::of(
+            FitError::Diverged { .. }
+            | FitError::LossNotFinite { .. }
+            | FitError::Ruined { .. }
+            | FitError::Worthless { .. } => Self::of(
                 e,
                 Some("lower --lr, add --max-norm 1, or use --schedule cosine; the last good checkpoint is kept".into()),
             ),

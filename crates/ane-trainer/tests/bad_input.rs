@@ -316,31 +316,46 @@ fn a_full_disk_keeps_the_last_good_checkpoint() {
 }
 
 #[test]
-fn divergence_stops_the_run_and_keeps_the_checkpoint() {
+fn divergence_stops_the_run_and_keeps_the_last_good_checkpoint() {
     let dir = tempfile::tempdir().unwrap();
-    let run = dir.path().join("run");
-    fails(
-        &[
-            "train",
-            "--model",
-            "784-64-10",
-            "--batch",
-            "500",
-            "--optimizer",
-            "sgd",
-            "--lr",
-            "1e8",
-            "--schedule",
-            "constant",
-            "--epochs",
-            "2",
-            "--out",
-            run.to_str().unwrap(),
-        ],
-        1,
-        &["diverged at step", "--lr"],
-    );
-    assert!(!run.join("result.json").exists());
+    let folder = dir.path().join("run");
+    let out = folder.to_str().unwrap();
+    // The first diverges within a few steps of warming up, the second in its first step.
+    for (lr, said, has_checkpoint) in [
+        ("30", "diverged at step", true),
+        ("1e8", "`weight.0.bias`", false),
+    ] {
+        let _ = std::fs::remove_dir_all(&folder);
+        fails(
+            &[
+                "train",
+                "--model",
+                "784-64-10",
+                "--batch",
+                "500",
+                "--optimizer",
+                "sgd",
+                "--lr",
+                lr,
+                "--epochs",
+                "2",
+                "--checkpoint-every",
+                "1",
+                "--out",
+                out,
+            ],
+            1,
+            &[said, "--lr", "last good checkpoint"],
+        );
+        assert!(!folder.join("result.json").exists());
+        let last = folder.join("checkpoints/last.ckpt");
+        assert_eq!(last.exists(), has_checkpoint, "lr {lr}");
+        if has_checkpoint {
+            let evaluated = run(&["eval", out, "--json"]);
+            let result: serde_json::Value = serde_json::from_slice(&evaluated.stdout).unwrap();
+            assert!(result["loss"].as_f64().unwrap().is_finite(), "{result}");
+        }
+    }
 }
 
 #[test]

@@ -206,6 +206,71 @@ fn wrong_flags_and_a_worker_by_hand_are_refused() {
     assert_eq!(worker, None, "the worker is nobody's command");
 }
 
+/// What a failed command said, in one line: messages are wrapped.
+fn said(errors: &[u8]) -> String {
+    let text = String::from_utf8_lossy(errors).replace('│', " ");
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn shared_memory_that_is_full_or_missing_says_what_to_set_and_keeps_the_checkpoint() {
+    let dir = tempfile::tempdir().unwrap();
+    let (plain, run) = (dir.path().join("plain"), dir.path().join("run"));
+    succeed(train(&plain, "fused", &["--supervised", "true"]));
+    let crashed = train(&run, "fused", &["--supervised", "true"])
+        .env("ANE_TRAINER_CRASH", "write:7")
+        .output()
+        .unwrap();
+    assert!(!crashed.status.success());
+    let last = run.join("checkpoints/last.ckpt");
+    let good = std::fs::read(&last).unwrap();
+    let shared = dir.path().join("shared");
+    std::fs::create_dir(&shared).unwrap();
+    // A limit on the size of files is what a full directory looks like from here. With the first nothing can be shared,
+    // with the second the device opens and has no place for all buffers.
+    for (kibibytes, directory) in [
+        ("4", &*shared),
+        ("1024", &*shared),
+        ("unlimited", &*dir.path().join("nowhere")),
+    ] {
+        let script = format!(
+            "trap '' XFSZ; ulimit -f {kibibytes}; exec {} train --supervised true --checkpoint-every 10 --resume {}",
+            env!("CARGO_BIN_EXE_ane-trainer"),
+            run.display()
+        );
+        let full = Command::new("bash")
+            .args(["-c", &script])
+            .env("ANE_TRAINER_SHARED_MEMORY", directory)
+            .output()
+            .unwrap();
+        let text = said(&full.stderr);
+        assert_eq!(full.status.code(), Some(1), "{text}");
+        // Paths are broken where lines end.
+        let unbroken = text.replace(' ', "");
+        assert!(
+            unbroken.contains(&format!("in`{}`", directory.display())),
+            "{text}"
+        );
+        for words in [
+            "bytes of memory to share with the worker",
+            "set ANE_TRAINER_SHARED_MEMORY to another directory",
+            "--supervised false",
+        ] {
+            assert!(text.contains(words), "{text}");
+        }
+        assert_eq!(std::fs::read(&last).unwrap(), good);
+        assert_eq!(std::fs::read_dir(&shared).unwrap().count(), 0);
+    }
+    let mut resumed = Command::new(env!("CARGO_BIN_EXE_ane-trainer"));
+    resumed
+        .args(["train", "--supervised", "true", "--checkpoint-every", "10"])
+        .arg("--resume")
+        .arg(&run)
+        .env("ANE_TRAINER_SHARED_MEMORY", &shared);
+    succeed(resumed);
+    assert!(results(&run) == results(&plain));
+}
+
 /// A small run on the stand-in for Apple's engine, which suffers the faults in `faults`.
 fn train_on_standin(out: &Path, plan: &str, flags: &[&str], faults: &Path) -> Command {
     let mut c = train(out, plan, flags);

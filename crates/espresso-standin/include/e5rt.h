@@ -25,14 +25,20 @@ extern "C" {
 #define E5RT_BUFFER_IOSURFACE 2u
 
 /* What a block begins with. The stand-in takes global blocks and blocks on the heap; it copies none, so a block must
- * live until it has been called. It is called as if it were void (^)(int64_t code). */
+ * live until it has been called. It is called as if it were void (^)(int64_t code). Captured variables follow the
+ * descriptor, which must be there; its size is that of the block with its variables. */
 #define E5RT_BLOCK_NEEDS_FREE (1 << 24)
 #define E5RT_BLOCK_IS_GLOBAL (1 << 28)
+struct e5rt_block_descriptor {
+    unsigned long reserved;
+    unsigned long size;
+};
 struct e5rt_block {
     const void *isa;
     int flags;
     int reserved;
     void (*invoke)(struct e5rt_block *self, int64_t code);
+    const struct e5rt_block_descriptor *descriptor;
 };
 
 /* Why the last call on this thread that failed did so; never null, and valid until another call fails. */

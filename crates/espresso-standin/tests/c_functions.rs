@@ -4,7 +4,7 @@
 
 use espresso_standin::{ffi::*, last_error};
 use std::{
-    ffi::{c_char, c_void},
+    ffi::{c_char, c_ulong, c_void},
     ptr::{null, null_mut},
 };
 
@@ -163,30 +163,56 @@ struct Block {
     flags: i32,
     reserved: i32,
     invoke: Option<extern "C" fn(*mut Block, i64)>,
+    descriptor: *const Descriptor,
+}
+
+#[repr(C)]
+struct Descriptor {
+    reserved: c_ulong,
+    size: c_ulong,
+}
+
+impl Descriptor {
+    const fn of(size: usize) -> Self {
+        Self {
+            reserved: 0,
+            size: size as c_ulong,
+        }
+    }
 }
 
 extern "C" fn nothing(_: *mut Block, _: i64) {}
 
 #[test]
-fn a_block_that_would_not_outlive_the_call_is_refused() {
+fn a_block_that_would_not_outlive_the_call_or_is_none_is_refused() {
+    const GLOBAL: i32 = 1 << 28;
+    static WHOLE: Descriptor = Descriptor::of(size_of::<Block>());
+    static SMALL: Descriptor = Descriptor::of(size_of::<Block>() - 1);
     let mut stream = null_mut();
-    let block = |flags, invoke| Block {
+    let block = |flags, invoke, descriptor| Block {
         isa: null(),
         flags,
         reserved: 0,
         invoke,
+        descriptor,
     };
     // SAFETY: the blocks are locals that outlive the calls, which refuse them.
     unsafe {
         assert_eq!(e5rt_execution_stream_create(&raw mut stream), 0);
-        let mut on_the_stack = block(1 << 25, Some(nothing));
-        let mut without_code = block(1 << 28, None);
-        let mut global = block(1 << 28, Some(nothing));
+        let mut on_the_stack = block(1 << 25, Some(nothing), &raw const WHOLE);
+        let mut without_code = block(GLOBAL, None, &raw const WHOLE);
+        let mut without_descriptor = block(GLOBAL, Some(nothing), null());
+        let mut too_small = block(GLOBAL, Some(nothing), &raw const SMALL);
+        let mut global = block(GLOBAL, Some(nothing), &raw const WHOLE);
         let submit = |block: &mut Block| {
             e5rt_execution_stream_submit_async(stream, (&raw mut *block).cast())
         };
         assert_eq!(submit(&mut on_the_stack), 2);
         assert_eq!(submit(&mut without_code), 2);
+        assert_eq!(submit(&mut without_descriptor), 1);
+        assert!(reason().ends_with("`block->descriptor` is null"));
+        assert_eq!(submit(&mut too_small), 2);
+        assert!(reason().contains("`block->descriptor->size` is 31"));
         assert_eq!(submit(&mut global), 6, "nothing is encoded");
         assert_eq!(e5rt_execution_stream_release(&raw mut stream), 0);
     }

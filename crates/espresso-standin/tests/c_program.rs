@@ -1,4 +1,4 @@
-//! A C program that knows the prototypes and nothing else trains a network, and suffers faults, in a process of its own.
+//! C programs that know the prototypes and nothing else: one trains a network and suffers faults, one calls the rest.
 
 #![allow(clippy::unwrap_used, reason = "a failure is the test's answer")]
 
@@ -88,6 +88,13 @@ fn initial(name: &str, seed: u32, ty: &TensorType) -> Vec<u16> {
     numbers(ty, seed, if name == "x" { 2.0 } else { 0.5 })
 }
 
+/// A C program of the tests.
+fn source(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/support")
+        .join(name)
+}
+
 /// Compiles a C program against the header.
 fn compile(source: &Path, program: &Path) {
     let compiled = Command::new("cc")
@@ -126,8 +133,7 @@ impl Bench {
                 .collect();
             fs::write(bench.path(&format!("{name}.bin")), bytes).unwrap();
         }
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/train.c");
-        compile(&source, &bench.path("train"));
+        compile(&source("train.c"), &bench.path("train"));
         bench
     }
 
@@ -321,8 +327,8 @@ fn a_broken_environment_fails_every_call_and_says_why() {
     );
 }
 
-#[test]
-fn every_declared_function_is_exported() {
+/// The functions that the header declares.
+fn declared() -> Vec<&'static str> {
     let header = include_str!("../include/e5rt.h");
     let names: Vec<&str> = header
         .match_indices("e5rt_")
@@ -333,6 +339,58 @@ fn every_declared_function_is_exported() {
         })
         .collect();
     assert_eq!(names.len(), 51);
+    names
+}
+
+#[test]
+fn what_training_does_not_call_does_what_it_says() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    let text = "program(1.3) {
+        func main<ios18>(tensor<fp16, [1, 32]> x) {
+            tensor<fp16, [1, 32]> y = add(x = x, y = x);
+        } -> (y);
+    }";
+    fs::write(path("model.mil"), text).unwrap();
+    for folder in ["cache", "faults"] {
+        fs::create_dir(path(folder)).unwrap();
+    }
+    fs::write(path("faults/plan"), "compile 2 fail\n").unwrap();
+    compile(&source("rest.c"), &path("rest"));
+    let output = Command::new(path("rest"))
+        .arg(library_path().unwrap())
+        .args([path("model.mil"), path("cache")])
+        .env("ANE_STANDIN_CHIP", TARGET)
+        .env("ANE_STANDIN_FAULTS", path("faults"))
+        .env("ANE_STANDIN_THREADS", "1")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    // One that a bundle did not save, the forced one, that of the processor, and that without a cache.
+    let done = ane_standin::Faults::directory(&path("faults")).unwrap();
+    let compilations = done.counts().unwrap().of(ane_standin::Event::Compile);
+    assert_eq!((compilations, done.fired().unwrap().len()), (4, 1));
+}
+
+#[test]
+fn every_declared_function_is_called_by_a_c_program() {
+    let programs = [
+        include_str!("support/train.c"),
+        include_str!("support/rest.c"),
+        include_str!("support/calls.h"),
+    ]
+    .concat();
+    let is_called = |name: &&str| {
+        let calls = [format!("CALL({name},"), format!("p_{name}(")];
+        calls.iter().any(|call| programs.contains(call))
+    };
+    let uncalled: Vec<&str> = declared().into_iter().filter(|n| !is_called(n)).collect();
+    assert_eq!(uncalled, [""; 0]);
+}
+
+#[test]
+fn every_declared_function_is_exported() {
+    let names = declared();
     let directory = tempfile::tempdir().unwrap();
     let (source, program) = (
         directory.path().join("find.c"),

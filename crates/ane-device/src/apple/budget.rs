@@ -72,8 +72,8 @@ impl<R> Budget<R> {
         locked(&self.programs).get(hash)?.upgrade()
     }
 
-    /// Takes up a program, which `load` compiles and loads from `files`. When that fails, the files are kept if they
-    /// were refused and removed otherwise.
+    /// Takes up a program, which `load` compiles and loads from `files`. When that fails, the files are removed, unless
+    /// they were refused.
     ///
     /// # Errors
     /// What `load` returns.
@@ -83,7 +83,7 @@ impl<R> Budget<R> {
         files: ProgramDir,
         load: impl Fn(&ProgramDir) -> Result<R, DeviceError>,
     ) -> Result<Arc<Program<R>>, DeviceError> {
-        let mut program = Program {
+        let program = Program {
             slot: Mutex::new(Slot {
                 resident: None,
                 charge: 0,
@@ -93,12 +93,7 @@ impl<R> Budget<R> {
             ledger: self.ledger.clone(),
             files,
         };
-        if let Err(e) = self.run(&program, load, |_| Ok(())) {
-            if refused(&e) {
-                program.files.keep();
-            }
-            return Err(e);
-        }
+        self.run(&program, load, |_| Ok(()))?;
         let program = Arc::new(program);
         let mut programs = locked(&self.programs);
         programs.retain(|_, p| p.strong_count() > 0);
@@ -106,7 +101,8 @@ impl<R> Budget<R> {
         Ok(program)
     }
 
-    /// Uses a program, after loading it if it is not.
+    /// Uses a program, after loading it if it is not. The files of one that is refused are kept, whether it was loaded
+    /// before or not, since the error tells where they are.
     ///
     /// # Errors
     /// What `load` returns, when it still fails with every idle program unloaded; what `run` returns.
@@ -143,6 +139,9 @@ impl<R> Budget<R> {
                 Ok(resident) => slot.resident = Some(resident),
                 Err(e) => {
                     slot.unload(&self.ledger);
+                    if refused(&e) {
+                        program.files.keep();
+                    }
                     return Err(e);
                 }
             }

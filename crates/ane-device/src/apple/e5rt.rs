@@ -10,7 +10,7 @@ use super::{
     espresso::{BufferObject, Espresso, Function, Library, Operation, Stream},
     poison,
     program_dir::{ContentHash, ProgramDir, sweep},
-    system::{Detection, detect},
+    system::{Detection, detect_in},
 };
 use crate::{
     Settings,
@@ -74,7 +74,7 @@ impl E5rt {
                 espresso,
                 budget: Arc::new(Budget::new(options.resident)),
                 counter: Counter::default(),
-                architecture: architecture(settings, &detect()),
+                architecture: architecture(settings, &detect_in(options)),
             },
         })
     }
@@ -100,7 +100,7 @@ impl E5rt {
         })?;
         let printed = ane_mil::print(&legal);
         let hash = ContentHash::of(&printed, self.target.chip.name());
-        let mut files = ProgramDir::create(&self.programs, &hash, &printed)?;
+        let files = ProgramDir::create(&self.programs, &hash, &printed)?;
         let compiled = self.engine.compile(&files);
         if compiled.is_err() {
             files.keep();

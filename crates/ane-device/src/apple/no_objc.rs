@@ -24,9 +24,21 @@ pub(super) fn open(settings: &Settings) -> Result<Box<dyn Device>, DeviceError> 
 /// # Errors
 /// Always.
 pub(super) fn engine_info(path: &Path) -> Result<EngineInfo, AppleError> {
-    Err(AppleError::LibraryMissing {
+    Err(missing(path))
+}
+
+/// Says that there are no classes to be asked about.
+///
+/// # Errors
+/// Always.
+pub(crate) fn encodings(path: &Path) -> Result<Vec<(&'static str, Vec<String>)>, AppleError> {
+    Err(missing(path))
+}
+
+fn missing(path: &Path) -> AppleError {
+    AppleError::LibraryMissing {
         library: path.to_owned(),
         reason: REASON.into(),
         variable: super::options::NEURAL_ENGINE,
-    })
+    }
 }

@@ -47,6 +47,15 @@ pub(super) fn open(settings: &Settings) -> Result<Box<dyn Device>, DeviceError> 
     Ok(Box::new(device::Objc::open(settings, surfaces)))
 }
 
+/// Every class that a route calls, with what its methods are and were not before.
+///
+/// # Errors
+/// When the framework cannot be opened.
+pub(crate) fn encodings(path: &Path) -> Result<Vec<(&'static str, Vec<String>)>, AppleError> {
+    load(path, super::options::NEURAL_ENGINE)?;
+    Ok(classes::differences(path))
+}
+
 /// Loads a framework for as long as the process lives: a runtime cannot forget classes, and would call into nothing.
 fn load(path: &Path, variable: &'static str) -> Result<&'static Library, AppleError> {
     // On Linux the runtime's gaps have to be filled before a class registers.

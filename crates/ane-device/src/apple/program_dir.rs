@@ -4,10 +4,15 @@ use super::{AppleError, options::PROGRAMS};
 use ane_mil::Program;
 use sha2::{Digest, Sha256};
 use std::{
+    ffi::OsString,
     fs::{self, File},
     io,
+    os::unix::{
+        ffi::OsStringExt,
+        fs::{DirBuilderExt, MetadataExt},
+    },
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 /// The text, as the compilers look for it.
@@ -56,6 +61,8 @@ pub(super) struct ProgramDir {
     path: PathBuf,
     /// Held open, and so locked, for as long as the directory is ours.
     lock: Option<File>,
+    /// Whether the files outlive this.
+    is_kept: AtomicBool,
 }
 
 impl ProgramDir {
@@ -103,6 +110,7 @@ impl ProgramDir {
             Ok(lock) => Ok(Self {
                 path,
                 lock: Some(lock),
+                is_kept: AtomicBool::new(false),
             }),
             Err(source) => {
                 let _ = fs::remove_dir_all(&unfinished);
@@ -121,12 +129,11 @@ impl ProgramDir {
         self.path.join(MODEL)
     }
 
-    /// Leaves the files where they are, for someone to look at, and says where the text is.
-    pub(super) fn keep(&mut self) -> PathBuf {
-        if let Some(lock) = self.lock.take() {
-            // The mark comes before the lock goes, since a directory without either is swept.
+    /// Leaves the files where they are when this is dropped, for someone to look at, and says where the text is.
+    pub(super) fn keep(&self) -> PathBuf {
+        if !self.is_kept.swap(true, Ordering::Relaxed) {
+            // The lock goes with this and so after the mark, since a directory without either is swept.
             let _ = fs::write(self.path.join(KEPT), "");
-            drop(lock);
         }
         self.mil()
     }
@@ -134,7 +141,7 @@ impl ProgramDir {
 
 impl Drop for ProgramDir {
     fn drop(&mut self) {
-        if self.lock.is_some() {
+        if self.lock.is_some() && !*self.is_kept.get_mut() {
             // What cannot be removed now is removed by a later `sweep`.
             let _ = fs::remove_dir_all(&self.path);
         }
@@ -157,12 +164,19 @@ pub(super) fn record_elsewhere(own: &Path, directory: &Path) -> io::Result<()> {
 /// Removes the framework's directory that a program of a dead process has left. Only what lies directly in the
 /// temporary directory, where the framework puts it, and holds a program is touched.
 fn remove_elsewhere(own: &Path) {
-    let Ok(directory) = fs::read_to_string(own.join(ELSEWHERE)) else {
+    let Ok(record) = fs::read(own.join(ELSEWHERE)) else {
         return;
     };
-    let directory = PathBuf::from(directory);
-    let is_frameworks = directory.parent() == Some(&*std::env::temp_dir());
-    if is_frameworks && directory.join(MODEL).is_file() {
+    let record = PathBuf::from(OsString::from_vec(record));
+    let (Some(parent), Some(name)) = (record.parent(), record.file_name()) else {
+        return;
+    };
+    let resolved = |path: &Path| path.canonicalize().ok();
+    let is_temporary = resolved(parent).is_some_and(|p| Some(p) == resolved(&std::env::temp_dir()));
+    // Put together anew, so that nothing behind the name, such as `..`, leads elsewhere.
+    let directory = parent.join(name);
+    let is_directory = fs::symlink_metadata(&directory).is_ok_and(|m| m.is_dir());
+    if is_temporary && is_directory && directory.join(MODEL).is_file() {
         let _ = fs::remove_dir_all(directory);
     }
 }
@@ -170,9 +184,14 @@ fn remove_elsewhere(own: &Path) {
 /// Removes the directories of processes that have ended without doing so, and of those that were kept all but the newest
 /// [`MOST_KEPT`]. Many left-overs choke Apple's compiler service (anemll).
 pub(super) fn sweep(root: &Path) {
+    // Whoever else owns the root could name anything in it.
+    let is_own = fs::metadata(root).is_ok_and(|m| m.uid() == rustix::process::geteuid().as_raw());
     let Ok(entries) = fs::read_dir(root) else {
         return;
     };
+    if !is_own {
+        return;
+    }
     let mut kept = Vec::new();
     for entry in entries.flatten() {
         let path = entry.path();
@@ -196,8 +215,10 @@ pub(super) fn sweep(root: &Path) {
     }
 }
 
+/// Makes the directory of directories, for this user alone.
 fn make_root(root: &Path) -> io::Result<()> {
-    fs::create_dir_all(root)
+    let mut all = fs::DirBuilder::new();
+    all.recursive(true).mode(0o700).create(root)
 }
 
 fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> AppleError {
@@ -250,7 +271,7 @@ mod tests {
     #[test]
     fn kept_directories_stay() {
         let root = tempfile::tempdir().unwrap();
-        let mut a = create(root.path(), "program");
+        let a = create(root.path(), "program");
         let mil = a.keep();
         drop(a);
         sweep(root.path());
@@ -263,7 +284,7 @@ mod tests {
         let start = std::time::SystemTime::UNIX_EPOCH;
         let all: Vec<PathBuf> = (0..MOST_KEPT as u64 + 3)
             .map(|age| {
-                let mut program = create(root.path(), "program");
+                let program = create(root.path(), "program");
                 program.keep();
                 let mark = File::options().write(true).open(program.path().join(KEPT));
                 let when = start + std::time::Duration::from_secs(age);
@@ -280,7 +301,7 @@ mod tests {
     #[test]
     fn programs_are_written_while_another_process_sweeps() {
         let root = tempfile::tempdir().unwrap();
-        let done = std::sync::atomic::AtomicBool::new(false);
+        let done = AtomicBool::new(false);
         std::thread::scope(|s| {
             s.spawn(|| {
                 while !done.load(Ordering::Relaxed) {
@@ -298,7 +319,7 @@ mod tests {
             let kept: Vec<bool> = (0..MOST_KEPT)
                 .map(|_| {
                     let made = ProgramDir::create(root.path(), &hash, &content);
-                    made.is_ok_and(|mut p| p.keep().exists())
+                    made.is_ok_and(|p| p.keep().exists())
                 })
                 .collect();
             done.store(true, Ordering::Relaxed);
@@ -333,18 +354,20 @@ mod tests {
         let unique = there.path().file_name().unwrap().to_str().unwrap();
         let ours = of_framework(&format!("{unique}-A_B_C"), &std::env::temp_dir());
         let not_ours = of_framework("A_B_C", there.path());
+        let dots = of_framework(&format!("{unique}-D"), &std::env::temp_dir());
         let living = create(root.path(), "living");
         record_elsewhere(living.path(), &ours).unwrap();
         sweep(root.path());
         assert!(ours.is_dir());
         drop(living);
-        for directory in [&ours, &not_ours] {
+        for directory in [&ours, &not_ours, &dots.join("..")] {
             let mut dead = create(root.path(), "dead");
             record_elsewhere(dead.path(), directory).unwrap();
             dead.lock = None;
         }
         sweep(root.path());
-        assert!(!ours.exists() && not_ours.is_dir());
+        assert!(!ours.exists() && not_ours.is_dir() && dots.is_dir());
+        fs::remove_dir_all(dots).unwrap();
     }
 
     #[test]

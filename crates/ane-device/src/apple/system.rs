@@ -8,9 +8,12 @@ use super::{AppleOptions, objc};
 use ane_ir::Chip;
 use serde::Serialize;
 use std::{
+    collections::BTreeMap,
     ffi::{CStr, CString, c_char, c_int, c_void},
-    fmt, ptr,
-    sync::OnceLock,
+    fmt,
+    path::PathBuf,
+    ptr,
+    sync::{Mutex, PoisonError},
 };
 
 /// What the system says about itself; `None` where it does not.
@@ -60,18 +63,26 @@ pub struct Detection {
     pub warning: Option<String>,
 }
 
-/// Asks the system, and the engine once in the life of the process.
+/// Asks the system, and the engine through the framework that is opened by default.
 pub fn detect() -> Detection {
-    static ENGINE: OnceLock<Result<EngineInfo, String>> = OnceLock::new();
+    detect_in(&AppleOptions::default())
+}
+
+/// Asks the system, and the engine through the framework of `options`, once in the life of the process for each.
+pub(crate) fn detect_in(options: &AppleOptions) -> Detection {
+    static ENGINES: Mutex<BTreeMap<PathBuf, Result<EngineInfo, String>>> =
+        Mutex::new(BTreeMap::new());
+    let framework = &options.neural_engine;
+    let engine = {
+        let mut known = ENGINES.lock().unwrap_or_else(PoisonError::into_inner);
+        let ask = || objc::engine_info(framework).map_err(|e| e.to_string());
+        known.entry(framework.clone()).or_insert_with(ask).clone()
+    };
     System {
         brand: sysctl(c"machdep.cpu.brand_string"),
         model: sysctl(c"hw.model"),
         version: sysctl(c"kern.osproductversion"),
-        engine: ENGINE
-            .get_or_init(|| {
-                objc::engine_info(&AppleOptions::default().neural_engine).map_err(|e| e.to_string())
-            })
-            .clone(),
+        engine,
     }
     .detection()
 }
@@ -90,8 +101,8 @@ impl Default for System {
 
 impl System {
     /// What the answers mean. The engine's own word on its generation counts more than the processor's name, which it
-    /// is guessed from where the engine is silent. That there is an engine, the system and the engine must both say:
-    /// a file in the framework's place would claim anything.
+    /// is guessed from where the engine is silent. That there is an engine the system must say, and the engine must not
+    /// deny it: a file in the framework's place would claim anything.
     pub fn detection(self) -> Detection {
         let brand = self.brand.as_deref().unwrap_or("");
         let apple = brand.strip_prefix("Apple ");
@@ -104,7 +115,9 @@ impl System {
         let by_name = apple.and_then(chip);
         let known = named.map_or(by_name, generation);
         let oldest = Chip::H13;
-        let warning = match (named, known) {
+        // Without an engine its generation is nobody's concern, unless a stand-in is there to be asked.
+        let named_here = named.filter(|_| engine || self.brand.is_none());
+        let warning = match (named_here, known) {
             (Some(named), None) => Some(format!(
                 "the engine calls itself `{named}`, which is not known here; programs keep to the limits of {oldest}, the oldest generation, and --target says otherwise"
             )),

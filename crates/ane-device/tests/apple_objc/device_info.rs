@@ -5,7 +5,10 @@ use crate::{
     opening::changed,
     standin::{library, settings},
 };
-use ane_device::{detect, open};
+use ane_device::{
+    AppleOptions, detect, open,
+    probe::{Finding, SYSTEM_PROBES},
+};
 use ane_ir::{Chip, Route, Target};
 
 #[test]
@@ -52,6 +55,22 @@ fn an_engine_that_cannot_be_asked_is_no_obstacle() {
     for part in ["`+numANECores` of `_ANEDeviceInfo`", "`@@:`", "`I@:`"] {
         assert!(why.contains(part), "{part}: {why}");
     }
+    let ask = |name: &str| {
+        let probe = SYSTEM_PROBES.iter().find(|p| p.name == name).unwrap();
+        (probe.ask)(&AppleOptions::default())
+    };
+    for answer in ask("encodings") {
+        let expected = if answer.case == "_ANEDeviceInfo" {
+            Finding::DidNotHold { found: why.clone() }
+        } else {
+            Finding::Held
+        };
+        assert_eq!(answer.finding, expected, "{}", answer.case);
+    }
+    assert_eq!(
+        ask("has_engine")[0].finding,
+        Finding::Refused { words: why }
+    );
     let dir = tempfile::tempdir().unwrap();
     let mut settings = settings(Route::Memory, dir.path());
     settings.target = Target {

@@ -145,6 +145,34 @@ fn a_compiled_program_that_is_damaged_is_compiled_again() {
 }
 
 #[test]
+fn a_program_that_is_refused_when_it_comes_back_is_kept_too() {
+    let name = "faults::a_program_that_is_refused_when_it_comes_back_is_kept_too";
+    let plan = "load 3 corrupt\ncompile 3 fail\n";
+    planned(name, plan, |route, programs, _| {
+        let mut settings = settings(route, programs);
+        settings.apple.resident = 1;
+        let device = open("apple", &settings).unwrap();
+        let mut all = [5, 6].map(|n| {
+            let graph = difference(n);
+            let program = device.compile(&legal(&graph, route)).unwrap();
+            let buffers = buffers(&*device, &graph);
+            (bind(&*program, &buffers).unwrap(), buffers, n)
+        });
+        // The first was evicted for the second, and is found damaged and refused when it comes back.
+        let (bound, buffers, n) = &mut all[0];
+        let e = check_difference(&mut **bound, buffers, *n).unwrap_err();
+        let AppleError::CompileRefused { mil, .. } = apple_error(e) else {
+            panic!("another error")
+        };
+        check_difference(&mut **bound, buffers, *n).unwrap();
+        drop((all, device));
+        let kept = std::fs::read_to_string(&mil).unwrap();
+        assert!(kept.contains("func main"), "{kept}");
+        assert_eq!(entries(programs).len(), 1);
+    });
+}
+
+#[test]
 fn outputs_that_are_corrupted_differ() {
     let name = "faults::outputs_that_are_corrupted_differ";
     planned(name, "execute 2 corrupt\n", |route, _, device| {
@@ -196,5 +224,43 @@ fn the_limit_of_loaded_programs_is_met_by_unloading() {
         }
         drop(kept);
         assert_eq!(entries(programs.path()), [""; 0]);
+    }
+}
+
+#[test]
+fn an_engine_that_others_have_filled_says_what_to_end() {
+    let name = "faults::an_engine_that_others_have_filled_says_what_to_end";
+    if !alone::is_alone(name) {
+        alone::pass(name, &[("ANE_STANDIN_MAX_LOADED", "2")]);
+        return;
+    }
+    let root = tempfile::tempdir().unwrap();
+    for route in ROUTES {
+        let (ours, theirs) = (root.path().join("ours"), root.path().join("theirs"));
+        let device = apple(route, &theirs);
+        let kept: Vec<_> = (0..2)
+            .map(|n| device.compile(&legal(&difference(n), route)).unwrap())
+            .collect();
+        // Another device's programs are not for us to unload.
+        let other = apple(route, &ours);
+        let graph = legal(&difference(9), route);
+        let e = other.compile(&graph).unwrap_err();
+        let said = e.to_string();
+        for words in [
+            "too many programs are loaded",
+            "end other programs that use the Neural Engine",
+            "model.mil",
+        ] {
+            assert!(said.contains(words), "{route}: {said}");
+        }
+        assert!(matches!(
+            apple_error(e),
+            AppleError::Ns { is_full: true, .. }
+        ));
+        assert_eq!(entries(&ours), [""; 0], "the program is not at fault");
+        drop(kept);
+        run_difference(&*other, route, 9).unwrap();
+        drop(other);
+        assert_eq!((entries(&ours).len(), entries(&theirs).len()), (0, 0));
     }
 }

@@ -21,7 +21,7 @@ pub(super) struct Run<'a> {
     /// Registers of this thread.
     pub(super) registers: *mut f32,
     pub(super) task: usize,
-    /// Elements from a range to the one that follows it.
+    /// Elements from a tile to the one that follows it, in this range or the next.
     pub(super) ahead: usize,
 }
 
@@ -59,7 +59,7 @@ impl Run<'_> {
             .wrapping_add(usize::from(r) * self.chain.tile())
     }
 
-    /// Fills the registers that hold the same throughout and starts the partial maxima of this task.
+    /// Fills what is the same throughout and starts the partial maxima of this task.
     ///
     /// # Safety
     /// The registers must be this thread's, the partial maxima this task's.

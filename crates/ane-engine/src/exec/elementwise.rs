@@ -36,8 +36,7 @@ macro_rules! sweep {
         let whole = n / S::N * S::N;
         // Made only when needed: it costs more than a vector's worth of work.
         let mut last = MaybeUninit::<[[f32; 16]; 6]>::uninit();
-        let result = last.as_mut_ptr().cast::<f32>();
-        let (mut to, mut len) = (out, whole);
+        let (mut to, mut len, mut is_last) = (out, whole, false);
         loop {
             let mut i = 0;
             while i < len {
@@ -51,9 +50,9 @@ macro_rules! sweep {
                 i += S::N;
             }
             let rest = n - whole;
-            if to == result {
+            if is_last {
                 // SAFETY: as above.
-                unsafe { std::ptr::copy_nonoverlapping(result, out.add(whole), rest) };
+                unsafe { std::ptr::copy_nonoverlapping(to, out.add(whole), rest) };
                 break;
             }
             if rest == 0 {
@@ -65,7 +64,7 @@ macro_rules! sweep {
                 unsafe { std::ptr::copy_nonoverlapping(x.at(whole), lanes.as_mut_ptr(), rest) };
                 x.start = lanes.as_ptr();
             }
-            (to, len) = (last_out.as_mut_ptr(), S::N);
+            (to, len, is_last) = (last_out.as_mut_ptr(), S::N, true);
         }
     }};
 }
@@ -214,16 +213,16 @@ pub(super) unsafe fn compute<S: Lanes>(
         Ew::Relu => each!(|a, b, c| apply!(s, Relu, a, b, c)),
         Ew::Erf => unrounded!(|a, _b, _c| math::erf(s, a)),
         Ew::GeluExact => unrounded!(|a, _b, _c| {
-            let e = math::erf(s, s.mul(a, s.splat(std::f32::consts::FRAC_1_SQRT_2)));
-            s.mul(s.mul(s.splat(0.5), a), s.add(one, e))
+            let tail = math::erfc(s, s.mul(a, s.splat(-std::f32::consts::FRAC_1_SQRT_2)));
+            s.mul(s.mul(s.splat(0.5), a), tail)
         }),
         Ew::GeluTanh => unrounded!(|a, _b, _c| {
             let cubic = s.mul(
                 s.mul(s.mul(s.splat(ane_ir::ops::gelu::CUBIC as f32), a), a),
                 a,
             );
-            let inner = s.mul(s.splat(0.797_884_6), s.add(a, cubic));
-            s.mul(s.mul(s.splat(0.5), a), s.add(one, math::tanh(s, inner)))
+            let slope = s.mul(s.splat(-2.0 * 0.797_884_6), s.add(a, cubic));
+            s.div(a, s.add(one, math::exp(s, slope)))
         }),
         Ew::GeluSigmoid => unrounded!(|a, _b, _c| {
             let slope = s.splat(-ane_ir::ops::gelu::SIGMOID_SLOPE as f32);

@@ -73,7 +73,11 @@ pub(super) unsafe fn multiply(cx: &Context<'_>, work: &MatmulWork, task: usize) 
             chain: &work.chain,
             registers,
             task,
-            ahead: work.n,
+            ahead: if columns == work.n {
+                work.chain.tile()
+            } else {
+                work.n
+            },
         };
         run.prepare();
         let start = (batch * work.m + row) * work.n + column;

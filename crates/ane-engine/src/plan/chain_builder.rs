@@ -41,7 +41,7 @@ impl ChainBuilder {
         })
     }
 
-    /// What is the same for all elements, brought to the registers once for all tiles of a task.
+    /// What is the same for all elements, brought to the scratch behind the registers once for all tiles of a task.
     pub(super) fn uniform(&mut self, uniform: Uniform) -> Src {
         let known = self.chain.uniforms.iter().position(|&u| u == uniform);
         let at = known.unwrap_or_else(|| {
@@ -77,13 +77,14 @@ impl ChainBuilder {
 
     /// Folds `from` into a partial maximum. Magnitudes that were made just for it are taken on the way.
     pub(super) fn fold_largest(&mut self, from: Src, partial: Slot) {
-        let from = match from {
-            Src::Uniform(_) => {
-                let to = self.register();
+        // A uniform is a vector long, and a maximum reads a tile.
+        let copy = matches!(from, Src::Uniform(_)).then(|| self.register());
+        let from = match copy {
+            Some(to) => {
                 self.compute(Ew::Copy, Round::Keep, to, &[from]);
                 Src::Reg(to)
             }
-            from => from,
+            None => from,
         };
         let magnitude_of = match self.chain.instrs.last() {
             Some(Instr::Compute {
@@ -91,7 +92,9 @@ impl ChainBuilder {
                 round: Round::Keep,
                 to,
                 xs,
-            }) if from == Src::Reg(*to) && xs[0] != from => Some(xs[0]),
+            }) if from == Src::Reg(*to) && xs[0] != from && !matches!(xs[0], Src::Uniform(_)) => {
+                Some(xs[0])
+            }
             _ => None,
         };
         let instr = match magnitude_of {
@@ -99,6 +102,7 @@ impl ChainBuilder {
             None => Instr::Largest { from, partial },
         };
         self.chain.instrs.push(instr);
+        self.free.extend(copy);
     }
 
     /// Removes magnitudes that nothing reads any more.

@@ -3,8 +3,9 @@
 //! Nothing about the results changes: every function of a pass rounds as it would alone. A pass over a tile that only
 //! adds is bound by its loads and stores, so two functions in one cost little more than one.
 //!
-//! To join two more functions: a line in `joins`, and, if one of them is new there, its expression in
-//! `exec::elementwise`.
+//! To join two more functions: a line in `joins`. A function that is new there needs its expression in
+//! `exec::elementwise`, its rounding in [`usual_rounding`] and `rounded` there, and as a second function its
+//! [`arity`].
 
 use super::chain::{Ew, Instr, Reg, Round, Src};
 
@@ -134,7 +135,7 @@ fn partner(instrs: &[Instr], i: usize) -> Option<(usize, Instr)> {
     for (at, instr) in ahead {
         if instr.reads(between) {
             let (second, to, ys) = plain(instr)?;
-            let ys = &ys[..arity(second)];
+            let ys = &ys[..arity(second)?];
             let place = ys.iter().position(|&y| y == Src::Reg(between))?;
             let others: Vec<Src> = ys
                 .iter()
@@ -168,19 +169,24 @@ fn plain(instr: &Instr) -> Option<(Ew, Reg, [Src; 3])> {
     let Instr::Compute { f, round, to, xs } = *instr else {
         return None;
     };
-    let usual = match f {
+    (round == usual_rounding(f)).then_some((f, to, xs))
+}
+
+/// How a joined function rounds: to fp16 if it leaves the grid.
+fn usual_rounding(f: Ew) -> Round {
+    match f {
         Ew::Add | Ew::Sub | Ew::Mul | Ew::Div => Round::Fp16,
         _ => Round::Keep,
-    };
-    (round == usual).then_some((f, to, xs))
+    }
 }
 
 /// Operands of a function that joins as the second.
-fn arity(f: Ew) -> usize {
+fn arity(f: Ew) -> Option<usize> {
     match f {
-        Ew::Select => 3,
-        Ew::Abs | Ew::Relu => 1,
-        _ => 2,
+        Ew::Select => Some(3),
+        Ew::Add | Ew::Sub | Ew::Mul | Ew::Div | Ew::Max | Ew::Less => Some(2),
+        Ew::Abs | Ew::Relu => Some(1),
+        _ => None,
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Range reduction and polynomials follow the classic single-precision scheme (Moshier, *Methods and Programs for
 //! Mathematical Functions*, 1989); coefficients of the exponential and the logarithm are Taylor and minimax values
-//! of that scheme, those of erf its Taylor series and Abramowitz & Stegun 7.1.26.
+//! of that scheme, those of erf its Taylor series and Abramowitz & Stegun 7.1.26, those of erfc the Chebyshev fit of
+//! Press et al., *Numerical Recipes*, §6.2.
 
 use super::Lanes;
 
@@ -112,6 +113,33 @@ pub fn sigmoid<S: Lanes>(s: S, x: S::V) -> S::V {
 pub fn silu<S: Lanes>(s: S, x: S::V) -> S::V {
     let one = s.splat(1.0);
     s.div(x, s.add(one, exp(s, s.sub(s.splat(0.0), x))))
+}
+
+/// Complementary error function 1 − erf(x), to 2⁻²¹ of its own size.
+#[inline(always)]
+pub fn erfc<S: Lanes>(s: S, x: S::V) -> S::V {
+    let one = s.splat(1.0);
+    let a = s.abs(x);
+    let t = s.div(one, s.add(one, s.mul(s.splat(0.5), a)));
+    let p = polynomial(
+        s,
+        t,
+        &[
+            0.170_872_77,
+            -0.822_152_2,
+            1.488_515_9,
+            -1.135_204,
+            0.278_868_07,
+            -0.186_288_06,
+            0.096_784_18,
+            0.374_091_96,
+            1.000_023_7,
+            -1.265_512_2,
+        ],
+    );
+    let tail = s.mul(t, exp(s, s.sub(p, s.mul(a, a))));
+    let y = s.select(s.gt(s.splat(0.0), x), s.sub(s.splat(2.0), tail), tail);
+    s.select(s.is_nan(x), x, y)
 }
 
 /// Gauss error function.

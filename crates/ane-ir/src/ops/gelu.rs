@@ -80,19 +80,18 @@ impl OpDef for Gelu {
 
     fn eval<T: Real>(&self, xs: &[&Tensor<T>], _: &Numerics) -> Vec<Tensor<T>> {
         let c = T::from_f64;
-        let half_plus = |x: T, y: T| c(0.5).mul(x).mul(c(1.0).add(y));
+        // Neither 1 + erf nor 1 + tanh: far below zero nothing but their rounding would be left.
+        let logistic = |x: T, y: T| x.div(c(1.0).add(c(-1.0).mul(y).map(Function::Exp)));
         support::elementwise::map(xs[0], |x| match self.mode {
-            Mode::Exact => half_plus(
-                x,
-                x.mul(c(std::f64::consts::FRAC_1_SQRT_2)).map(Function::Erf),
-            ),
+            Mode::Exact => {
+                let tail = x.mul(c(-std::f64::consts::FRAC_1_SQRT_2));
+                c(0.5).mul(x).mul(tail.map(Function::Erfc))
+            }
             Mode::TanhApproximation => {
                 let cubic = x.add(c(CUBIC).mul(x).mul(x).mul(x));
-                half_plus(x, c(SQRT_2_OVER_PI).mul(cubic).map(Function::Tanh))
+                logistic(x, c(2.0 * SQRT_2_OVER_PI).mul(cubic))
             }
-            Mode::SigmoidApproximation => {
-                x.div(c(1.0).add(c(-SIGMOID_SLOPE).mul(x).map(Function::Exp)))
-            }
+            Mode::SigmoidApproximation => logistic(x, c(SIGMOID_SLOPE).mul(x)),
         })
     }
 

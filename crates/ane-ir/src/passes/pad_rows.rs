@@ -16,20 +16,18 @@ use crate::{
 };
 
 const NAME: &str = "pad_rows";
-/// Bytes of which a row is a multiple.
-const LINE: usize = 64;
 
 pub(super) fn run(graph: &Graph, target: &Target) -> Result<Graph, PassError> {
-    if !target.is_chip() || !target.route.has_rows() {
+    let Some(line) = target.row_alignment() else {
         return Ok(graph.clone());
-    }
+    };
     let port = |source| PassError::Port { pass: NAME, source };
     let typed = |source| PassError::Type { pass: NAME, source };
     let mut out = Graph::new();
     let mut map: Vec<Option<Value>> = vec![None; graph.values().len()];
     for &v in graph.inputs() {
         let ty = graph.ty(v);
-        let wide = padded(ty);
+        let wide = padded(ty, line);
         let x = out.input(graph.port(v), wide.clone()).map_err(port)?;
         map[v.index()] = Some(if wide == *ty {
             x
@@ -58,17 +56,18 @@ pub(super) fn run(graph: &Graph, target: &Target) -> Result<Graph, PassError> {
     }
     for &v in graph.outputs() {
         let mut y = map[v.index()].expect(infallible);
-        if padded(graph.ty(v)) != *graph.ty(v) {
-            y = widen(&mut out, y).map_err(typed)?;
+        let wide = padded(graph.ty(v), line);
+        if wide != *graph.ty(v) {
+            y = widen(&mut out, y, &wide).map_err(typed)?;
         }
         out.output(graph.port(v), y).map_err(port)?;
     }
     Ok(out)
 }
 
-/// The type of a port with whole rows. Other dtypes than floating point stay as they are: the routes with rows refuse
+/// The type of a port whose rows are multiples of `line` bytes. Other dtypes than floating point stay as they are: the routes with rows refuse
 /// them anyway.
-fn padded(ty: &TensorType) -> TensorType {
+fn padded(ty: &TensorType, line: usize) -> TensorType {
     if !ty.dtype.is_float() {
         return ty.clone();
     }
@@ -77,7 +76,7 @@ fn padded(ty: &TensorType) -> TensorType {
         dims.push(1);
     }
     if let Some(last) = dims.last_mut() {
-        *last = last.next_multiple_of(LINE / ty.dtype.bytes());
+        *last = last.next_multiple_of(line / ty.dtype.bytes());
     }
     TensorType::new(ty.dtype, Shape::new(&dims))
 }
@@ -94,10 +93,9 @@ fn narrow(g: &mut Graph, x: Value, ty: &TensorType) -> Result<Value, TypeError> 
     g.reshape(block, &ty.shape)
 }
 
-/// `y` with zeros at the end of its rows.
-fn widen(g: &mut Graph, y: Value) -> Result<Value, TypeError> {
+/// `y` as a tensor of type `wide`, with zeros at the end of its rows.
+fn widen(g: &mut Graph, y: Value, wide: &TensorType) -> Result<Value, TypeError> {
     let ty = g.ty(y).clone();
-    let wide = padded(&ty);
     let rank = wide.shape.rank();
     let row = if ty.shape.rank() == rank {
         y

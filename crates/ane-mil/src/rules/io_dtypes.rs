@@ -6,27 +6,9 @@
 //! refused on an M3 Pro (ironmill), not mentioned elsewhere; the rule refuses them on M3 only. fp16 is what all accept.
 
 use super::{Evidence, Rule, Violation};
-use ane_ir::{Chip, DType, Graph, Route, Target, Value};
-
-/// What e5rt carries.
-const DENSE: &[DType] = &[
-    DType::Fp16,
-    DType::Int8,
-    DType::UInt8,
-    DType::Int16,
-    DType::UInt16,
-];
-/// What e5rt carries out of an M3.
-const DENSE_OUT_OF_M3: &[DType] = &[DType::Fp16, DType::UInt8, DType::Int16, DType::UInt16];
-/// What IOSurfaces carry on every system.
-const ROWS: &[DType] = &[DType::Fp16];
+use ane_ir::{Chip, DType, Graph, Target, Value};
 
 fn check(graph: &Graph, target: &Target) -> Vec<Violation> {
-    let (inputs, outputs) = match (target.route, target.chip) {
-        (Route::E5rt, Chip::H15) => (DENSE, DENSE_OUT_OF_M3),
-        (Route::E5rt, _) => (DENSE, DENSE),
-        (Route::Client | Route::Memory, _) => (ROWS, ROWS),
-    };
     let of = |values: &[Value], carried: &[DType], port: &str| -> Vec<Violation> {
         let names: Vec<&str> = carried.iter().map(|d| d.name()).collect();
         let names = names.join(", ");
@@ -39,8 +21,8 @@ fn check(graph: &Graph, target: &Target) -> Vec<Violation> {
             })
             .collect()
     };
-    let mut violations = of(graph.inputs(), inputs, "input");
-    violations.extend(of(graph.outputs(), outputs, "output"));
+    let mut violations = of(graph.inputs(), target.input_dtypes(), "input");
+    violations.extend(of(graph.outputs(), target.output_dtypes(), "output"));
     violations
 }
 

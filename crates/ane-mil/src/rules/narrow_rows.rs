@@ -6,19 +6,19 @@
 use super::{Evidence, Rule, Violation, ports};
 use ane_ir::{Chip, Graph, Target};
 
-/// Alignment of the rows of an IOSurface in bytes.
-const LINE: usize = 64;
-
 fn check(graph: &Graph, target: &Target) -> Vec<Violation> {
+    let Some(line) = target.row_alignment() else {
+        return Vec::new();
+    };
     ports(graph)
         .filter_map(|v| {
             let ty = graph.ty(v);
             let row = ty.shape.last() * ty.dtype.bytes();
             let what = format!(
-                "has rows of {row} bytes, {} carries multiples of {LINE}",
+                "has rows of {row} bytes, {} carries multiples of {line}",
                 target.route
             );
-            (!row.is_multiple_of(LINE)).then(|| RULE.by_value(graph, v, &what))
+            (!row.is_multiple_of(line)).then(|| RULE.by_value(graph, v, &what))
         })
         .collect()
 }
@@ -52,7 +52,7 @@ pub(super) const RULE: Rule = Rule {
             probe: "as above",
         },
     ],
-    applies: |target| target.is_chip() && target.route.has_rows(),
+    applies: |target| target.row_alignment().is_some(),
     check,
 };
 

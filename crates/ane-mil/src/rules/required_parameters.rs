@@ -76,22 +76,20 @@ pub(super) const RULE: Rule = Rule {
 mod tests {
     use crate::rules::tests::{accepts, rejects};
 
-    fn rsqrt(epsilon: &str) -> String {
-        format!(
-            "func main<ios18>(tensor<fp16, [2, 32]> x) {{
-                tensor<fp16, [2, 32]> y = rsqrt(x = x{epsilon});
-            }} -> (y);"
-        )
-    }
-
     #[test]
     fn epsilon_is_said() {
-        rejects("required_parameters", "h16", &rsqrt(""));
-        accepts(
-            "required_parameters",
-            "h16",
-            &rsqrt(", epsilon = fp16(0x1p-14)"),
-        );
+        for op in ["log", "rsqrt"] {
+            let of = |epsilon: &str| {
+                format!(
+                    "func main<ios18>(tensor<fp16, [2, 32]> x) {{
+                        tensor<fp16, [2, 32]> y = {op}(x = x{epsilon});
+                    }} -> (y);"
+                )
+            };
+            rejects("required_parameters", "h16", &of(""));
+            let said = of(", epsilon = fp16(0x1p-14)");
+            accepts("required_parameters", "h16", &said);
+        }
     }
 
     #[test]

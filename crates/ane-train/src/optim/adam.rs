@@ -24,6 +24,7 @@
 use super::{
     HostUpdate, Optimizer, StepInfo, host, normal,
     pair::{GRADIENT_UNIT, Half, Pair, REGIME, Regime, SPLIT, descend},
+    refuses_decay,
 };
 use ane_engine::{
     MOST_STATE, Parameter, Update,
@@ -91,7 +92,7 @@ impl Optimizer for Adam {
         let mut values = step_scalars(self, at);
         // The penalty is part of the gradient, so it is in the gradient's units.
         if self.weight_decay != 0.0 {
-            values.push(normal(self.weight_decay * GRADIENT_UNIT));
+            values.push(self.weight_decay * GRADIENT_UNIT);
         }
         values
     }
@@ -117,7 +118,7 @@ impl Optimizer for Adam {
     }
 
     fn refuses_fusion(&self) -> Option<String> {
-        refuses(self.betas)
+        refuses(self.betas).or_else(|| refuses_decay(self.weight_decay, GRADIENT_UNIT))
     }
 }
 

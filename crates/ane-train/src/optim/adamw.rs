@@ -13,8 +13,9 @@
 use super::{
     Adam, HostUpdate, Optimizer, StepInfo,
     adam::{HostAdam, SCALARS, STATE, corrections, moments, refuses, step_scalars},
-    host, normal,
+    host,
     pair::{Half, Pair, descend},
+    refuses_decay,
 };
 use ane_engine::{Parameter, simd::Isa};
 use ane_ir::{Graph, TypeError, Value};
@@ -80,7 +81,7 @@ impl Optimizer for AdamW {
         let (c1, c2) = corrections(self.betas, at.t);
         let mut values = step_scalars(&self.adam(), at);
         if self.weight_decay != 0.0 {
-            values.push(normal(self.weight_decay * c1 / c2.sqrt()));
+            values.push(self.weight_decay * c1 / c2.sqrt());
         }
         values
     }
@@ -104,6 +105,9 @@ impl Optimizer for AdamW {
     }
 
     fn refuses_fusion(&self) -> Option<String> {
-        refuses(self.betas)
+        // c₁/√c₂ rises from its first value, and what it passes it falls back to: 1.
+        let (c1, c2) = corrections(self.betas, 1);
+        let smallest_scale = (c1 / c2.sqrt()).min(1.0);
+        refuses(self.betas).or_else(|| refuses_decay(self.weight_decay, smallest_scale))
     }
 }

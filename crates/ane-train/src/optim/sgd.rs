@@ -12,6 +12,7 @@
 use super::{
     HostUpdate, Optimizer, StepInfo, host, normal,
     pair::{GRADIENT_UNIT, Half, Pair, REGIME, Regime, SPLIT, descend},
+    refuses_decay,
 };
 use ane_engine::{
     MOST_STATE, Parameter, Update,
@@ -70,7 +71,7 @@ impl Optimizer for Sgd {
     fn scalar_values(&self, at: &StepInfo) -> Vec<f64> {
         let mut values = vec![normal(at.lr * SPLIT / BUFFER_UNIT)];
         if self.weight_decay != 0.0 {
-            values.push(normal(self.weight_decay * GRADIENT_UNIT));
+            values.push(self.weight_decay * GRADIENT_UNIT);
         }
         values
     }
@@ -127,6 +128,10 @@ impl Optimizer for Sgd {
         let plain = h.0.mul(direction, scalars[0])?;
         let amount = h.0.select(regime.small, scaled, plain)?;
         Ok((descend(&mut h, weight, amount)?, new_state))
+    }
+
+    fn refuses_fusion(&self) -> Option<String> {
+        refuses_decay(self.weight_decay, GRADIENT_UNIT)
     }
 }
 

@@ -16,6 +16,20 @@ pub enum StateTensor {
 /// Everything a run needs to continue besides [`Progress`], by name, in raw bits.
 pub type State = BTreeMap<String, StateTensor>;
 
+/// The first tensor that training cannot go on from: it holds a number that is not finite, or a weight that rounds to
+/// infinity in fp16.
+pub(crate) fn unsound(state: &State) -> Option<&str> {
+    let is_sound = |name: &str, tensor: &StateTensor| match tensor {
+        StateTensor::Fp16(bits) => bits.iter().all(|&x| half::f16::from_bits(x).is_finite()),
+        StateTensor::Fp32(x) if name.starts_with("weight.") => {
+            x.iter().all(|&x| half::f16::from_f32(x).is_finite())
+        }
+        StateTensor::Fp32(x) => x.iter().all(|x| x.is_finite()),
+    };
+    let found = state.iter().find(|(name, tensor)| !is_sound(name, tensor));
+    found.map(|(name, _)| name.as_str())
+}
+
 /// Name, dimensions and fp32 values of a trainable tensor.
 pub type NamedWeight = (String, Vec<usize>, Vec<f32>);
 

@@ -2,9 +2,9 @@
 
 use super::{answer, give_handle, handle, place, take_back};
 use crate::error::E5rtError;
-use std::ffi::{c_int, c_void};
+use std::ffi::{c_int, c_ulong, c_void};
 
-/// What a block begins with. Captured variables follow its descriptor, which is not looked at here.
+/// What a block begins with. Captured variables follow.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Block {
@@ -12,6 +12,16 @@ pub struct Block {
     flags: c_int,
     reserved: c_int,
     invoke: Option<unsafe extern "C" fn(*mut Self, i64)>,
+    descriptor: *const BlockDescriptor,
+}
+
+/// What every block's descriptor begins with. Functions that copy and dispose, and a signature, may follow.
+#[derive(Debug)]
+#[repr(C)]
+pub struct BlockDescriptor {
+    reserved: c_ulong,
+    /// Bytes of the block, captured variables included.
+    size: c_ulong,
 }
 
 /// Flag of a block that lives for ever.
@@ -82,7 +92,7 @@ pub unsafe extern "C" fn e5rt_execution_stream_execute_sync(stream: *mut c_void)
 /// Frameworks copy blocks; there is no runtime for that here, so a block on the stack is refused.
 ///
 /// # Safety
-/// `block` is null or a block; it lives until it has been called, and can be called on any thread.
+/// `block` is null or a block; it and its descriptor live until it has been called, and it can be called on any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn e5rt_execution_stream_submit_async(
     stream: *mut c_void,
@@ -93,11 +103,25 @@ pub unsafe extern "C" fn e5rt_execution_stream_submit_async(
         let block = block.cast::<Block>();
         place(block, "block", runtime)?;
         // SAFETY: the caller says that it is a block.
-        let (flags, has_code) = unsafe { ((*block).flags, (*block).invoke.is_some()) };
+        let (flags, has_code, descriptor) = unsafe {
+            (
+                (*block).flags,
+                (*block).invoke.is_some(),
+                (*block).descriptor,
+            )
+        };
         if !has_code || flags & (BLOCK_IS_GLOBAL | BLOCK_NEEDS_FREE) == 0 {
             let found = format!("one with flags {flags:#x}");
             let expected = "a global block, or one that was copied to the heap";
             return Err(E5rtError::value("block", found, expected));
+        }
+        // A framework copies as many bytes as the descriptor says.
+        place(descriptor, "block->descriptor", runtime)?;
+        // SAFETY: the caller says that it is a block, which has a descriptor.
+        let size = unsafe { (*descriptor).size };
+        if (size as usize) < size_of::<Block>() {
+            let expected = "at least the bytes of a block without variables";
+            return Err(E5rtError::value("block->descriptor->size", size, expected));
         }
         let completion = Completion(block);
         runtime.stream_submit_async(stream, move |code| completion.call(code))

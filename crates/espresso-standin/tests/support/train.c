@@ -6,9 +6,6 @@
  * Initial tensors are read from FOLDER/<port>.bin, the trained ones written to FOLDER/<port>.out. State never leaves its
  * buffers: one operation reads A and writes B, the other reads B and writes A. The last two steps run asynchronously.
  */
-#include <dlfcn.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "e5rt.h"
@@ -57,32 +54,7 @@
     f(e5rt_async_event_sync_wait) \
     f(e5rt_async_event_release)
 
-#define DECLARE(name) static __typeof__(&name) p_##name;
-FUNCTIONS(DECLARE)
-
-static void load(const char *path) {
-    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    if (!library) {
-        fprintf(stderr, "%s\n", dlerror());
-        exit(2);
-    }
-#define FIND(name) \
-    *(void **)&p_##name = dlsym(library, #name); \
-    if (!p_##name) { \
-        fprintf(stderr, "%s has no " #name "\n", path); \
-        exit(2); \
-    }
-    FUNCTIONS(FIND)
-}
-
-static void check(int64_t code, const char *call) {
-    if (code) {
-        fprintf(stderr, "%s returned %lld: %s\n", call, (long long)code, p_e5rt_get_last_error_message());
-        exit(1);
-    }
-}
-
-#define CALL(name, ...) check(p_##name(__VA_ARGS__), #name)
+#include "calls.h"
 
 /* Tensors of fp16, by port and number of elements. */
 struct tensor {
@@ -238,7 +210,8 @@ int main(int argc, char **argv) {
         CALL(e5rt_execution_stream_operation_prepare_op_for_encode, operations[from]);
         CALL(e5rt_execution_stream_encode_operation, stream, operations[from]);
     }
-    struct completion completion = {{0, E5RT_BLOCK_IS_GLOBAL, 0, completed}, 0, -1};
+    static const struct e5rt_block_descriptor descriptor = {0, sizeof(struct completion)};
+    struct completion completion = {{0, E5RT_BLOCK_IS_GLOBAL, 0, completed, &descriptor}, 0, -1};
     CALL(e5rt_async_event_create, &completion.event, "trained", 0);
     CALL(e5rt_execution_stream_submit_async, stream, &completion.block);
     CALL(e5rt_async_event_sync_wait, completion.event);

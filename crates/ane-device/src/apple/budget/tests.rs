@@ -177,6 +177,24 @@ fn only_refused_programs_keep_their_files() {
 }
 
 #[test]
+fn a_program_that_is_refused_when_it_comes_back_keeps_its_files_too() {
+    let root = tempfile::tempdir().unwrap();
+    let (budget, engine) = (Budget::new(1), Engine::with_limit(1));
+    let a = add(&budget, &engine, root.path(), "a").unwrap();
+    let b = add(&budget, &engine, root.path(), "b").unwrap();
+    assert_eq!(engine.names(), ["b"]);
+    let refuse = |files: &ProgramDir| Err(refusal(files).into());
+    assert!(budget.run(&a, refuse, |_| Ok(())).is_err());
+    let mil = a.files().mil();
+    // It may be taken the next time, and what was told of the first stays true.
+    run(&budget, &engine, &a, "a");
+    drop((a, b));
+    super::super::program_dir::sweep(root.path());
+    assert_eq!(std::fs::read_to_string(&mil).unwrap(), "a");
+    assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 1);
+}
+
+#[test]
 fn a_compiler_that_refuses_is_asked_once_more_when_room_was_made() {
     let root = tempfile::tempdir().unwrap();
     let (budget, engine) = (Budget::new(9), Engine::with_limit(9));

@@ -10,6 +10,7 @@ use objc2::{
     runtime::{AnyClass, AnyObject, Sel},
 };
 use std::{
+    collections::BTreeMap,
     ffi::{CStr, CString, c_char, c_void},
     path::Path,
 };
@@ -137,6 +138,22 @@ pub(super) fn check(methods: &[Method], library: &Path) -> Result<(), AppleError
         }
     }
     Ok(())
+}
+
+/// What differs in every class that is called, class by class.
+pub(super) fn differences(library: &Path) -> Vec<(&'static str, Vec<String>)> {
+    let mut all = BTreeMap::<&str, Vec<String>>::new();
+    for m in [CLIENT, MEMORY, DEVICE_INFO].into_iter().flatten() {
+        let differences = all.entry(m.class).or_default();
+        if let Err(e) = check(&[*m], library) {
+            let words = e.to_string();
+            // A method that two routes call is in two lists.
+            if !differences.contains(&words) {
+                differences.push(words);
+            }
+        }
+    }
+    all.into_iter().collect()
 }
 
 /// Whether a method is what it was, for one without which a route can do.

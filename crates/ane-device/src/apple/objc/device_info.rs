@@ -8,7 +8,7 @@ use crate::apple::{AppleError, options, system::EngineInfo};
 use objc2::{
     msg_send,
     rc::{Retained, autoreleasepool},
-    runtime::AnyClass,
+    runtime::{AnyClass, AnyObject},
 };
 use objc2_foundation::NSString;
 use std::path::Path;
@@ -54,8 +54,8 @@ enum Text {
 
 /// A string of the class; `None` where it returns nil or nothing.
 fn text(class: &AnyClass, which: Text) -> Option<String> {
-    // SAFETY: `check` has compared the encodings of these methods: an object or nil, and these are strings.
-    let string: Option<Retained<NSString>> = unsafe {
+    // SAFETY: `check` has compared the encodings of these methods: nothing in, an object or nil out.
+    let object: Option<Retained<AnyObject>> = unsafe {
         match which {
             Text::Architecture => msg_send![class, aneArchitectureType],
             Text::Build => msg_send![class, buildVersion],
@@ -63,5 +63,6 @@ fn text(class: &AnyClass, which: Text) -> Option<String> {
             Text::SubType => msg_send![class, aneSubType],
         }
     };
-    string.map(|s| s.to_string()).filter(|s| !s.is_empty())
+    let text = object?.downcast_ref::<NSString>()?.to_string();
+    Some(text).filter(|text| !text.is_empty())
 }

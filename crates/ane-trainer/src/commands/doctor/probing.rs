@@ -1,9 +1,14 @@
 //! The probes, each in a process of its own.
 
-use crate::{commands::selftest::Place, config::RunConfig, failure::Failure, isolated};
+use crate::{
+    commands::selftest::Place,
+    config::{APPLE, RunConfig},
+    failure::Failure,
+    isolated,
+};
 use ane_device::{
     Settings,
-    probe::{Answer, Finding, PROBES, Probe},
+    probe::{Answer, Finding, PROBES, Probe, SYSTEM_PROBES},
 };
 use serde::Serialize;
 use std::process::ExitCode;
@@ -40,14 +45,17 @@ impl Probing {
             probes: Vec::new(),
         };
         drop(device);
-        for probe in PROBES {
-            let mut arguments = vec!["doctor".into(), "--alone".into(), probe.name.to_owned()];
+        let of_system = SYSTEM_PROBES.iter().filter(|_| config.device == APPLE);
+        let of_system = of_system.map(|p| (p.name, p.settles, p.assumes));
+        let of_chip = PROBES.iter().map(|p| (p.name, p.settles, p.assumes));
+        for (name, settles, assumes) in of_system.chain(of_chip) {
+            let mut arguments = vec!["doctor".into(), "--alone".into(), name.to_owned()];
             arguments.extend(place.again(config));
             let answers = isolated::answer(&arguments, place.deadline())?;
             probing.probes.push(Probed {
-                name: probe.name,
-                settles: probe.settles,
-                assumes: probe.assumes,
+                name,
+                settles,
+                assumes,
                 answers: answers.unwrap_or_else(|how| {
                     vec![Answer {
                         case: "all".into(),
@@ -80,8 +88,14 @@ impl Probing {
 
 /// One probe in this process.
 pub(super) fn alone(name: &str, device: &str, settings: &Settings) -> Result<ExitCode, Failure> {
+    if let Some(probe) = SYSTEM_PROBES.iter().find(|p| p.name == name) {
+        let answers = (probe.ask)(&settings.apple);
+        println!("{}", serde_json::to_string(&answers).unwrap_or_default());
+        return Ok(ExitCode::SUCCESS);
+    }
     let probe = Probe::named(name).ok_or_else(|| {
-        let known: Vec<&str> = PROBES.iter().map(|p| p.name).collect();
+        let of_system = SYSTEM_PROBES.iter().map(|p| p.name);
+        let known: Vec<&str> = of_system.chain(PROBES.iter().map(|p| p.name)).collect();
         Failure::usage(
             format!("there is no probe called `{name}`"),
             format!("there are {}", known.join(", ")),
