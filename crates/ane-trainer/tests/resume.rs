@@ -316,6 +316,9 @@ fn an_interrupt_finishes_the_step_and_exits_130() {
         let said = interrupted(command, 1);
         assert!(said.contains(&hint), "{said:?}");
         assert!(!stopped.join("result.json").exists());
+        let placement = std::fs::read(stopped.join("placement.json")).unwrap();
+        let placement: Value = serde_json::from_slice(&placement).unwrap();
+        assert_eq!(placement["compiles"], 1, "{placement}");
     }
     // What was computed in two parts is what is computed in one.
     let parts = metrics(&stopped);

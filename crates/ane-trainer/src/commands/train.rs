@@ -208,16 +208,39 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         eprintln!("note: {e}");
         None
     });
-    match ending? {
-        Ending::Interrupted => {
+    match ending {
+        Ok(Ending::Interrupted) => {
+            println!(
+                "{}",
+                placement_line(&write_placement(&fit, &config, power)?)
+            );
             println!(
                 "interrupted; continue with: ane-trainer train --resume {}",
                 out.display()
             );
             Ok(ExitCode::from(130))
         }
-        Ending::Finished => finish(fit, &config, &Arc::new(datasets.test), since, power),
+        Ok(Ending::Finished) => finish(fit, &config, &Arc::new(datasets.test), since, power),
+        Err(e) => {
+            // What ended the run is what is to be said, whether or not this can be written.
+            let _ = write_placement(&fit, &config, power);
+            Err(e.into())
+        }
     }
+}
+
+/// Writes what ran where.
+fn write_placement(
+    fit: &Fit,
+    config: &RunConfig,
+    power: Option<Power>,
+) -> Result<Placement, Failure> {
+    let placement = Placement {
+        power,
+        ..Placement::of(&fit.trainer, config.replaced())
+    };
+    fit.run.write_json("placement.json", &placement)?;
+    Ok(placement)
 }
 
 /// The one look at the test set, and the reports.
@@ -242,11 +265,7 @@ fn finish(
     let everything: Vec<u32> = (0..u32::try_from(test.len()).unwrap_or(u32::MAX)).collect();
     let result = evaluate(&mut fit.trainer, test, &everything, &mut faults)?;
     tell(&mut faults);
-    let placement = Placement {
-        power,
-        ..Placement::of(&fit.trainer, config.replaced())
-    };
-    fit.run.write_json("placement.json", &placement)?;
+    let placement = write_placement(&fit, config, power)?;
     fit.run.write_json("result.json", &result)?;
     println!("{}", test_line(&result, &chosen));
     println!("trained for {seconds:.1} s");
