@@ -11,6 +11,7 @@ mod apply;
 mod cursor;
 mod error;
 mod grammar;
+mod layout;
 mod literal;
 mod lower;
 mod nearest;

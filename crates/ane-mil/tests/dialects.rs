@@ -143,13 +143,62 @@ fn constants_become_nodes_only_where_they_are_operands() {
 }
 
 #[test]
-fn explicit_layouts_are_refused_where_they_stand() {
-    let text = "program(1.3) { func main<ios18>(tensor_buffer<fp16, shape=[1, 32], strides=[32, 1], interleave_factors=[1, 1]> x) { } -> (); }";
-    let error = parse(text, &NoBlobs).unwrap_err();
-    assert!(matches!(*error.kind, ParseErrorKind::Unsupported { .. }));
-    assert_eq!((error.line, error.column), (1, 33));
-    assert_eq!(
-        &text[error.span.offset..][..error.span.len],
-        "tensor_buffer"
-    );
+fn explicit_layouts_are_read_as_the_tensors_that_they_hold() {
+    let text = r#"program(1.3)
+{
+    func main_ane<ios18>(tensor_buffer<fp16, shape=[1, 1, 4, 20], strides=[128, 128, 32, 1], interleave_factors=[1, 1, 1, 1]> x, tensor<fp16, [1, 1, 4, 20]> z) {
+        tensor<fp16, [1, 1, 4, 20]> xt = tensor_buffer_to_tensor<ios17>(input = x);
+        tensor<fp16, [1, 1, 4, 20]> yt = add(x = xt, y = z);
+        tensor_buffer<fp16, shape=[1, 1, 4, 20], strides=[128, 128, 32, 1], interleave_factors=[1, 1, 1, 1]> y = tensor_to_tensor_buffer<ios17>(input = yt, interleave_factors = tensor<uint8, [4]>([1, 1, 1, 1]), strides = tensor<int64, [4]>([128, 128, 32, 1]));
+    } -> (y);
+}
+"#;
+    let module = parse(text, &NoBlobs).unwrap();
+    let g = &module.functions[0].graph;
+    assert_eq!(g.nodes().len(), 1, "changes of layout are no nodes");
+    assert_eq!(g.input_named("x"), Some(g.inputs()[0]));
+    assert_eq!(g.ty(g.inputs()[0]), &TensorType::fp16([1, 1, 4, 20]));
+    assert_eq!(&g.nodes()[0].operands[..], g.inputs());
+    assert_eq!(g.outputs(), &g.nodes()[0].results[..]);
+    assert_eq!(g.output_named("y"), Some(g.outputs()[0]));
+}
+
+#[test]
+fn layouts_that_no_port_has_are_refused_where_they_stand() {
+    for (layout, found) in [
+        (
+            "shape=[2, 3], strides=[1, 2], interleave_factors=[1, 1]",
+            "strides=[1, 2]",
+        ),
+        (
+            "shape=[2, 3], strides=[2, 1], interleave_factors=[1, 1]",
+            "strides=[2, 1]",
+        ),
+        (
+            "shape=[2, 3], strides=[1], interleave_factors=[1, 1]",
+            "strides=[1]",
+        ),
+        (
+            "shape=[2, 4], strides=[4, 1], interleave_factors=[1, 4]",
+            "interleave_factors=[1, 4]",
+        ),
+        (
+            "shape=[2, 4], pitch=[4, 1], interleave_factors=[1, 1]",
+            "pitch",
+        ),
+    ] {
+        let text = format!(
+            "program(1.3) {{ func main<ios18>(tensor_buffer<fp16, {layout}> x) {{ }} -> (); }}"
+        );
+        let error = parse(&text, &NoBlobs).unwrap_err();
+        assert!(
+            matches!(*error.kind, ParseErrorKind::Unsupported { .. }),
+            "{layout}: {error}"
+        );
+        let span = &text[error.span.offset..][..error.span.len];
+        assert_eq!(span, found, "{layout}");
+    }
+    let other = "program(1.3) { func main<ios18>(tensor<fp16, [2, 3]> x) { tensor<fp16, [3, 2]> y = tensor_buffer_to_tensor(input = x); } -> (y); }";
+    let error = parse(other, &NoBlobs).unwrap_err();
+    assert!(matches!(*error.kind, ParseErrorKind::WrongType { .. }));
 }

@@ -202,12 +202,12 @@ messages! {
         4 |         tensor<fp16, [0, 3]> y = relu(x = x);
           |         ^^^^^^^^^^^^^^^^^^^^
     "#;
-    explicit_layout: message("        tensor_buffer<fp16, shape=[2, 3], strides=[32, 1], interleave_factors=[1, 1]> y = relu(x = x);") => @r#"
-        error: the explicit layout of `tensor_buffer` is not supported
-         --> line 4, column 9
+    explicit_layout: message("        tensor_buffer<fp16, shape=[2, 3], strides=[1, 2], interleave_factors=[1, 1]> y = relu(x = x);") => @r#"
+        error: a layout of [2, 3] with strides [1, 2], which is not row-major, is not supported
+         --> line 4, column 43
           |
-        4 |         tensor_buffer<fp16, shape=[2, 3], strides=[32, 1], interleave_factors=[1, 1]> y = relu(x = x);
-          |         ^^^^^^^^^^^^^
+        4 |         tensor_buffer<fp16, shape=[2, 3], strides=[1, 2], interleave_factors=[1, 1]> y = relu(x = x);
+          |                                           ^^^^^^^^^^^^^^
     "#;
     no_weights: parse("program(1.3) { func main<ios18>() { fp16 y = const()[val = fp16(BLOBFILE(path = \"@model_path/w\", offset = 64))]; } -> (y); }", &NoBlobs).unwrap_err().excerpt() => @r#"
         error: `@model_path/w` is needed, but the program was read without weights

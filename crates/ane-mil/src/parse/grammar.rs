@@ -4,6 +4,7 @@
 use super::{
     cursor::Cursor,
     error::{Fault, ParseErrorKind, Span},
+    layout::{TENSOR_BUFFER, buffer_type},
     nearest::nearest,
     syntax::{
         Argument, Body, Element, Func, Item, ItemKind, Name, Scalar, Statement, Type, Value,
@@ -282,16 +283,8 @@ fn bad_literal(expected: &str, found: &str, span: Span) -> Fault {
 
 fn ty(c: &mut Cursor<'_>) -> Result<Type, Fault> {
     let name = c.name("a type")?;
-    if name.text == "tensor_buffer" {
-        if c.is('<') {
-            c.skip_brackets()?;
-        }
-        return Err(Fault::new(
-            ParseErrorKind::Unsupported {
-                what: "the explicit layout of `tensor_buffer`".into(),
-            },
-            name.span,
-        ));
+    if name.text == TENSOR_BUFFER {
+        return buffer_type(c, name);
     }
     if name.text != "tensor" {
         return Ok(Type {
@@ -313,7 +306,7 @@ fn ty(c: &mut Cursor<'_>) -> Result<Type, Fault> {
     })
 }
 
-fn element(name: Name<'_>) -> Result<Element, Fault> {
+pub(super) fn element(name: Name<'_>) -> Result<Element, Fault> {
     Element::from_name(name.text).ok_or_else(|| {
         Fault::new(
             ParseErrorKind::UnknownType {
@@ -325,7 +318,7 @@ fn element(name: Name<'_>) -> Result<Element, Fault> {
     })
 }
 
-fn dimension(c: &mut Cursor<'_>) -> Result<usize, Fault> {
+pub(super) fn dimension(c: &mut Cursor<'_>) -> Result<usize, Fault> {
     let found = c.found();
     let span = c.span();
     let text = number_text(c)?;

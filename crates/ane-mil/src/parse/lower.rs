@@ -2,6 +2,7 @@
 
 use super::{
     error::{Fault, ParseErrorKind, Span, position},
+    layout,
     literal::{Blobs, bad_literal, tensor_type},
     nearest::nearest,
     syntax::{Argument, Element, Func, Name, Statement, Type, Value, ValueKind},
@@ -71,8 +72,10 @@ impl<'a, 't, 'b, 's> Lowering<'a, 't, 'b, 's> {
         for statement in &f.body {
             let signature = ops::Op::signature(statement.op.text);
             for argument in &statement.arguments {
-                let is_attribute =
-                    signature.is_some_and(|(_, names)| names.contains(&argument.name.text));
+                let is_attribute = signature
+                    .is_some_and(|(_, names)| names.contains(&argument.name.text))
+                    || layout::is_change(statement.op.text)
+                        && layout::is_layout(argument.name.text);
                 let uses = if is_attribute {
                     &mut attributes
                 } else {
@@ -115,6 +118,8 @@ impl<'a, 't, 'b, 's> Lowering<'a, 't, 'b, 's> {
         for statement in &f.body {
             if statement.op.text == CONST {
                 self.constant(statement)?;
+            } else if layout::is_change(statement.op.text) {
+                self.change_layout(statement)?;
             } else {
                 self.apply(statement)?;
             }
@@ -147,6 +152,18 @@ impl<'a, 't, 'b, 's> Lowering<'a, 't, 'b, 's> {
                 defined: name.span,
                 value,
                 constant,
+            },
+        );
+    }
+
+    /// Binds another name to a value, which keeps the one it has.
+    pub(super) fn alias(&mut self, name: Name<'t>, value: ane_ir::Value) {
+        self.names.insert(
+            name.text,
+            Binding {
+                defined: name.span,
+                value: Some(value),
+                constant: None,
             },
         );
     }
