@@ -13,24 +13,23 @@ use ane_ir::{
 };
 use support::{available, bits, buffer, policies, run};
 
+/// Every result computed exactly of the operands' magnitudes: what the errors of sums are relative to.
+fn magnitudes(g: &Graph, xs: &[Tensor<f32>]) -> Vec<Tensor<f64>> {
+    let of = |x: &Tensor<f32>| {
+        let magnitudes = x.data.iter().map(|e| f64::from(e.abs()));
+        Tensor::new(x.ty.clone(), magnitudes.collect())
+    };
+    let xs: Vec<Tensor<f64>> = xs.iter().map(of).collect();
+    eval(g, &xs, &Numerics::exact()).unwrap()
+}
+
 fn check<O: OpDef>() {
     for s in O::samples() {
         let g = testing::graph_of(&s);
         let xs: Vec<Tensor<f32>> = testing::operands(&s);
         for numerics in policies() {
             let want = eval(&g, &xs, &numerics).unwrap();
-            let magnitudes: Vec<Tensor<f64>> = {
-                let xs: Vec<Tensor<f64>> = xs
-                    .iter()
-                    .map(|x| {
-                        Tensor::new(
-                            x.ty.clone(),
-                            x.data.iter().map(|e| f64::from(e.abs())).collect(),
-                        )
-                    })
-                    .collect();
-                eval(&g, &xs, &Numerics::exact()).unwrap()
-            };
+            let magnitudes = magnitudes(&g, &xs);
             for isa in available() {
                 let options = Options {
                     numerics: numerics.clone(),
@@ -167,16 +166,7 @@ fn long_sums_stay_within_the_bound_of_their_length() {
         .enumerate()
         .map(|(i, &v)| testing::tensor(g.ty(v), Fill::Signed, i as u64))
         .collect();
-    let magnitudes: Vec<Tensor<f64>> = {
-        let xs: Vec<Tensor<f64>> = xs
-            .iter()
-            .map(|x| {
-                let magnitudes = x.data.iter().map(|e| f64::from(e.abs()));
-                Tensor::new(x.ty.clone(), magnitudes.collect())
-            })
-            .collect();
-        eval(&g, &xs, &Numerics::exact()).unwrap()
-    };
+    let magnitudes = magnitudes(&g, &xs);
     let h13 = Numerics::of(&Target::new(Chip::H13, Route::E5rt));
     for numerics in [Numerics::ieee(), h13] {
         let want = eval(&g, &xs, &numerics).unwrap();
