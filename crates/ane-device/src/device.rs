@@ -134,6 +134,11 @@ pub trait Executable: Send + std::fmt::Debug {
     /// # Errors
     /// When a port is missing, unknown, bound twice, or its buffer does not fit its type.
     fn bind(&self, ports: &[(&str, &Buffer)]) -> Result<Box<dyn Bound>, DeviceError>;
+
+    /// Whether it is known, and not only assumed, that every port lies in memory as its buffers do.
+    fn layout_is_known(&self) -> bool {
+        false
+    }
 }
 
 /// A compiled program with its buffers.

@@ -96,6 +96,10 @@ impl Executable for Program {
         &self.outputs
     }
 
+    fn layout_is_known(&self) -> bool {
+        true
+    }
+
     fn bind(&self, ports: &[(&str, &Buffer)]) -> Result<Box<dyn Bound>, DeviceError> {
         let (inputs, outputs) = in_port_order(&self.inputs, &self.outputs, ports)?;
         let memory = |buffers: Vec<Buffer>| -> Vec<SharedBuffer> {

@@ -1,7 +1,7 @@
 //! `narrow_rows`: rows of 16, 31 and 33 elements, which are no whole lines of 64 bytes.
 //!
 //! Where buffers are dense, values tell. Where rows are lines, buffers of ours fit no such port; there the route reads the
-//! strides that the loaded program states and compares them with lines of 64 bytes, so loading the program is the test.
+//! strides that the loaded program states and compares them with lines of 64 bytes, so loading the program is the test, where it states any.
 
 use super::{Case, Probe, ProbeError, ramp, values};
 use ane_ir::{Graph, Target, TensorType};

@@ -77,3 +77,17 @@ fn other_habits_are_found_and_read() {
         "{clamp}"
     );
 }
+
+#[test]
+fn loading_is_no_evidence_where_nothing_is_stated() {
+    let settings = Settings {
+        target: Target::new(Chip::H16, Route::Client),
+        ..Settings::default()
+    };
+    let device = open("null", &settings).unwrap();
+    let probe = Probe::named("narrow_rows").unwrap();
+    for answer in probe.ask(&*device).unwrap() {
+        assert_eq!(answer.finding, Finding::NotStated, "{}", answer.case);
+        assert!(answer.finding.to_string().contains("says nothing of it"));
+    }
+}

@@ -25,6 +25,8 @@ enum Side {
 pub(super) struct Symbols {
     pub(super) inputs: Vec<usize>,
     pub(super) outputs: Vec<usize>,
+    /// Whether the program says how every port lies in memory. What it says agrees with our buffers.
+    pub(super) layout_is_stated: bool,
 }
 
 impl Symbols {
@@ -37,12 +39,13 @@ impl Symbols {
         inputs: &[Port],
         outputs: &[Port],
     ) -> Result<Self, AppleError> {
-        let side = |side: Side, ports: &[Port]| -> Result<Vec<usize>, AppleError> {
+        let mut stated = true;
+        let mut side = |side: Side, ports: &[Port]| -> Result<Vec<usize>, AppleError> {
             let symbols = symbols(attributes, side);
             ports
                 .iter()
                 .map(|port| {
-                    check_layout(attributes, side, port)?;
+                    stated &= check_layout(attributes, side, port)?;
                     let found = symbols.iter().find(|(name, _)| *name == port.name);
                     found.map(|(_, symbol)| *symbol).ok_or_else(|| {
                         let known: Vec<&str> = symbols.iter().map(|(n, _)| n.as_str()).collect();
@@ -57,6 +60,7 @@ impl Symbols {
         Ok(Self {
             inputs: side(Side::Input, inputs)?,
             outputs: side(Side::Output, outputs)?,
+            layout_is_stated: stated,
         })
     }
 }
@@ -101,16 +105,16 @@ fn symbols(attributes: &NSDictionary, side: Side) -> Vec<(String, usize)> {
         .collect()
 }
 
-/// Compares the strides of a port with rows of 64 bytes without further gaps, where the program states them.
-fn check_layout(attributes: &NSDictionary, side: Side, port: &Port) -> Result<(), AppleError> {
+/// Compares the strides of a port with rows of 64 bytes without further gaps, and says whether the program states them.
+fn check_layout(attributes: &NSDictionary, side: Side, port: &Port) -> Result<bool, AppleError> {
     let Some(entry) = layout_entry(attributes, side, &port.name) else {
-        return Ok(());
+        return Ok(false);
     };
     let expected = Strides::of(&port.ty);
     let bytes = surface::bytes(&port.ty, row_bytes(&port.ty));
     let found = Strides::stated(&entry, &expected, bytes);
     if found == expected {
-        return Ok(());
+        return Ok(true);
     }
     Err(AppleError::PortLayout {
         port: port.name.clone(),

@@ -233,6 +233,10 @@ impl Executable for Loaded {
         &self.source.outputs
     }
 
+    fn layout_is_known(&self) -> bool {
+        self.symbols.layout_is_stated
+    }
+
     fn bind(&self, ports: &[(&str, &Buffer)]) -> Result<Box<dyn Bound>, DeviceError> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let (inputs, outputs) = in_port_order(self.inputs(), self.outputs(), ports)?;

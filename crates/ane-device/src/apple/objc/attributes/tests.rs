@@ -85,6 +85,7 @@ fn symbols_are_found_by_name_and_procedure() {
     let expected = Symbols {
         inputs: vec![2, 1],
         outputs: vec![1],
+        layout_is_stated: false,
     };
     assert_eq!(found, expected);
 }
@@ -107,7 +108,11 @@ fn layouts_that_differ_are_refused_with_both_sides() {
         ])
         .into()
     };
-    of(|| status(64, 192), &["a"], &["z"]).unwrap();
+    let found = of(|| status(64, 192), &["a"], &["z"]).unwrap();
+    assert!(found.layout_is_stated);
+    // One port of which nothing is said is enough not to know.
+    let found = of(|| status(64, 192), &["a", "b"], &["z"]).unwrap();
+    assert!(!found.layout_is_stated);
     let e = of(|| status(128, 384), &["a"], &["z"])
         .unwrap_err()
         .to_string();
