@@ -234,7 +234,10 @@ impl Executable for Loaded {
     }
 
     fn layout_is_known(&self) -> bool {
-        self.symbols.layout_is_stated
+        let load = |files: &ProgramDir| self.engine.load(&self.source, files);
+        let stated = |resident: &mut Resident| Ok(resident.symbols.layout_is_stated);
+        let asked = self.engine.budget.run(&self.program, load, stated);
+        asked.unwrap_or(false)
     }
 
     fn bind(&self, ports: &[(&str, &Buffer)]) -> Result<Box<dyn Bound>, DeviceError> {
