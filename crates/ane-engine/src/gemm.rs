@@ -5,7 +5,7 @@
 //! Columns are packed by the caller's tasks, fp16 ones converted on the way; rows are packed where they are columns in
 //! memory, and else read as they lie.
 
-use crate::simd::{Isa, Kernel, Lanes, SIDE, Square, dispatch, widen_lanes};
+use crate::simd::{Isa, Kernel, Lanes, MOST_LANES, dispatch, widen_lanes};
 
 /// The crate's microkernel: columns, rows, depth, result, packed columns, packed rows, strides of the result and of the
 /// packed operands, alpha, beta, alpha status, three conjugation flags, prefetch hint.
@@ -198,10 +198,15 @@ impl Kernel for Pack {
                     self.copy_rows(s, x, |x| s.load_f16(x), |row, out| widen_lanes(s, row, out));
                 }
                 Source::F32(x) if self.step == 1 => {
-                    self.transpose(s, x, |row, out| out.copy_from_slice(row));
+                    self.transpose(s, x, |x| s.load(x), |&x| x);
                 }
                 Source::F16(x) if self.step == 1 => {
-                    self.transpose(s, x, |row, out| widen_lanes(s, row, out));
+                    self.transpose(
+                        s,
+                        x,
+                        |x| s.load_f16(x),
+                        |&x| half::f16::from_bits(x).to_f32(),
+                    );
                 }
                 Source::F32(x) => self.gather(|at| *x.add(at)),
                 Source::F16(x) => self.gather(|at| half::f16::from_bits(*x.add(at)).to_f32()),
@@ -266,35 +271,39 @@ impl Pack {
     /// # Safety
     /// As [`Pack::run`].
     #[inline(always)]
-    unsafe fn transpose<S: Lanes, T>(&self, s: S, x: *const T, convert: impl Fn(&[T], &mut [f32])) {
-        let mut square = Square([[0.0; SIDE]; SIDE]);
-        for p0 in (0..self.k).step_by(SIDE) {
-            let depth = SIDE.min(self.k - p0);
-            for i0 in (0..self.count).step_by(SIDE) {
-                let vectors = SIDE.min(self.count - i0);
-                for (i, row) in square.0[..vectors].iter_mut().enumerate() {
-                    // SAFETY: see `run`.
-                    let from = unsafe {
-                        std::slice::from_raw_parts(x.add((i0 + i) * self.stride + p0), depth)
-                    };
-                    // A known length spares the loop over what is left of a vector.
-                    match <&[T; SIDE]>::try_from(from) {
-                        Ok(from) => convert(from, row),
-                        Err(_) => convert(from, &mut row[..depth]),
+    unsafe fn transpose<S: Lanes, T>(
+        &self,
+        s: S,
+        x: *const T,
+        load: impl Fn(&[T]) -> S::V,
+        convert: impl Fn(&T) -> f32,
+    ) {
+        for p0 in (0..self.k).step_by(S::N) {
+            let depth = S::N.min(self.k - p0);
+            for i0 in (0..self.count).step_by(S::N) {
+                let vectors = S::N.min(self.count - i0);
+                if depth == S::N && i0 + S::N <= self.width {
+                    let mut rows = [s.splat(0.0); MOST_LANES];
+                    for (i, row) in rows.iter_mut().enumerate().take(vectors) {
+                        let from = (i0 + i) * self.stride + p0;
+                        // SAFETY: see `run`.
+                        *row = load(unsafe { std::slice::from_raw_parts(x.add(from), S::N) });
                     }
+                    for (p, column) in s.transpose(rows).into_iter().enumerate().take(S::N) {
+                        let to = (p0 + p) * self.width + i0;
+                        // SAFETY: the row of the group goes on that far.
+                        let to = unsafe { std::slice::from_raw_parts_mut(self.out.add(to), S::N) };
+                        s.store(to, column);
+                    }
+                    continue;
                 }
-                s.transpose(&mut square);
-                for (p, row) in square.0[..depth].iter().enumerate() {
-                    let at = (p0 + p) * self.width + i0;
-                    // A narrow group is one square wide: what is written past a row, the next row covers.
-                    let whole =
-                        vectors == SIDE || (self.width <= SIDE && at + SIDE <= self.k * self.width);
-                    let n = if whole { SIDE } else { vectors };
-                    // SAFETY: the group has k · width elements, and the row ends within them.
-                    let to = unsafe { std::slice::from_raw_parts_mut(self.out.add(at), n) };
-                    match <&mut [f32; SIDE]>::try_from(&mut *to) {
-                        Ok(to) => *to = *row,
-                        Err(_) => to.copy_from_slice(&row[..n]),
+                for i in i0..i0 + vectors {
+                    for p in p0..p0 + depth {
+                        // SAFETY: see `run`.
+                        unsafe {
+                            *self.out.add(p * self.width + i) =
+                                convert(&*x.add(i * self.stride + p));
+                        }
                     }
                 }
             }

@@ -12,7 +12,7 @@ mod x86;
 
 pub use convert::{narrow, widen};
 pub(crate) use convert::{narrow_lanes, widen_lanes};
-pub use lanes::{Lanes, SIDE, Square};
+pub use lanes::{Lanes, MOST_LANES};
 use portable::Portable;
 use std::{fmt, str::FromStr};
 

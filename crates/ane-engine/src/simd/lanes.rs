@@ -1,12 +1,7 @@
 //! The operations that kernels are written in.
 
-/// Rows and columns of a [`Square`]; a multiple of every number of lanes.
-pub const SIDE: usize = 16;
-
-/// A square of numbers that fits into the vector registers of the widest instruction set.
-#[derive(Debug, Clone)]
-#[repr(align(64))]
-pub struct Square(pub [[f32; SIDE]; SIDE]);
+/// Most lanes of a vector.
+pub const MOST_LANES: usize = 16;
 
 /// A vector of [`Lanes::N`] f32 lanes and what can be done with it. The implementing token is proof that the machine
 /// has the instructions.
@@ -74,14 +69,18 @@ pub trait Lanes: Copy + Send + Sync + 'static {
     /// The larger of `so_far`, which is not negative, and the magnitude of `a`; NaN if either is.
     fn max_magnitude(self, so_far: Self::V, a: Self::V) -> Self::V;
 
-    /// Rows become columns.
+    /// The columns of the square of the first [`Lanes::N`] rows; what comes after them means nothing.
     #[inline(always)]
-    fn transpose(self, square: &mut Square) {
-        for i in 0..SIDE {
-            for j in 0..i {
-                (square.0[i][j], square.0[j][i]) = (square.0[j][i], square.0[i][j]);
+    fn transpose(self, rows: [Self::V; MOST_LANES]) -> [Self::V; MOST_LANES] {
+        let mut square = [[0.0; MOST_LANES]; MOST_LANES];
+        for (i, row) in rows.into_iter().enumerate().take(Self::N) {
+            let mut lanes = [0.0; MOST_LANES];
+            self.store(&mut lanes, row);
+            for (column, x) in square.iter_mut().zip(lanes) {
+                column[i] = x;
             }
         }
+        square.map(|column| self.load(&column))
     }
 
     /// Largest lane, NaN if one is.

@@ -134,25 +134,30 @@ fn all_instruction_sets_return_the_same_bits() {
     }
 }
 
-struct Transpose<'a>(&'a mut Square);
+struct Transpose<'a>(&'a [f32], &'a mut [f32]);
 
 impl Kernel for Transpose<'_> {
-    type Output = ();
+    type Output = usize;
     #[inline(always)]
-    fn run<S: Lanes>(self, s: S) {
-        s.transpose(self.0);
+    fn run<S: Lanes>(self, s: S) -> usize {
+        let Self(from, to) = self;
+        let rows = std::array::from_fn(|i| s.load(&from[i % S::N * S::N..]));
+        for (to, column) in to.chunks_exact_mut(S::N).zip(s.transpose(rows)).take(S::N) {
+            s.store(to, column);
+        }
+        S::N
     }
 }
 
 #[test]
 fn transposing_exchanges_rows_and_columns() {
     for isa in available() {
-        let at = |i: usize, j: usize| (i * SIDE + j) as f32;
-        let mut square = Square(std::array::from_fn(|i| std::array::from_fn(|j| at(i, j))));
-        dispatch(isa, Transpose(&mut square));
-        for (i, row) in square.0.iter().enumerate() {
+        let from: Vec<f32> = (0..MOST_LANES * MOST_LANES).map(|i| i as f32).collect();
+        let mut to = vec![f32::NAN; from.len()];
+        let n = dispatch(isa, Transpose(&from, &mut to));
+        for (i, row) in to[..n * n].chunks_exact(n).enumerate() {
             for (j, &x) in row.iter().enumerate() {
-                assert_eq!(x, at(j, i), "{isa}: row {i}, column {j}");
+                assert_eq!(x, from[j * n + i], "{isa}: row {i}, column {j}");
             }
         }
     }

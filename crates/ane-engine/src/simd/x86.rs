@@ -2,7 +2,7 @@
 
 mod transpose;
 
-use super::{Kernel, Lanes, Square};
+use super::{Kernel, Lanes, MOST_LANES};
 use std::arch::x86_64::*;
 
 /// Proof that the machine has AVX2, FMA and F16C.
@@ -100,9 +100,9 @@ macro_rules! lanes {
                 unsafe { _mm_prefetch::<_MM_HINT_T0>(x.cast()) }
             }
             #[inline(always)]
-            fn transpose(self, square: &mut Square) {
+            fn transpose(self, rows: [$v; MOST_LANES]) -> [$v; MOST_LANES] {
                 // SAFETY: the token proves the instructions.
-                unsafe { $transpose(square) }
+                unsafe { $transpose(rows) }
             }
             #[inline(always)]
             fn split_exponent(self, $a: $v) -> ($v, $v) {
@@ -161,7 +161,7 @@ lanes!(Avx2, 8, __m256, __m256, __m128i, {
     ));
     load = _mm256_loadu_ps, store = _mm256_storeu_ps,
     load_h = _mm_loadu_si128, store_h = _mm_storeu_si128,
-    widen = _mm256_cvtph_ps, narrow = _mm256_cvtps_ph, transpose = transpose::by_eights);
+    widen = _mm256_cvtph_ps, narrow = _mm256_cvtps_ph, transpose = transpose::eight);
 
 lanes!(Avx512, 16, __m512, __mmask16, __m256i, {
     splat(x: f32) -> V = _mm512_set1_ps(x);
@@ -199,4 +199,4 @@ lanes!(Avx512, 16, __m512, __mmask16, __m256i, {
     ));
     load = _mm512_loadu_ps, store = _mm512_storeu_ps,
     load_h = _mm256_loadu_si256, store_h = _mm256_storeu_si256,
-    widen = _mm512_cvtph_ps, narrow = _mm512_cvtps_ph, transpose = transpose::by_sixteens);
+    widen = _mm512_cvtph_ps, narrow = _mm512_cvtps_ph, transpose = transpose::sixteen);
