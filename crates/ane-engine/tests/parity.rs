@@ -13,6 +13,14 @@ use ane_ir::{
 };
 use support::{available, bits, buffer, policies, run};
 
+/// Values of both signs for every input.
+fn signed(g: &Graph) -> Vec<Tensor<f32>> {
+    let inputs = g.inputs().iter().enumerate();
+    inputs
+        .map(|(i, &v)| testing::tensor(g.ty(v), Fill::Signed, i as u64))
+        .collect()
+}
+
 /// Every result computed exactly of the operands' magnitudes: what the errors of sums are relative to.
 fn magnitudes(g: &Graph, xs: &[Tensor<f32>]) -> Vec<Tensor<f64>> {
     let of = |x: &Tensor<f32>| {
@@ -160,12 +168,7 @@ fn long_sums_stay_within_the_bound_of_their_length() {
     for (name, v) in [("product", product), ("sum", sum), ("mean", mean)] {
         g.output(name, v).unwrap();
     }
-    let xs: Vec<Tensor<f32>> = g
-        .inputs()
-        .iter()
-        .enumerate()
-        .map(|(i, &v)| testing::tensor(g.ty(v), Fill::Signed, i as u64))
-        .collect();
+    let xs = signed(&g);
     let magnitudes = magnitudes(&g, &xs);
     let h13 = Numerics::of(&Target::new(Chip::H13, Route::E5rt));
     for numerics in [Numerics::ieee(), h13] {
@@ -248,12 +251,7 @@ fn a_chain_that_reads_its_product_twice_and_reduces_it_is_one_with_eval() {
     g.output("h", h).unwrap();
     g.output("max", max).unwrap();
     g.output("view", view).unwrap();
-    let xs: Vec<Tensor<f32>> = g
-        .inputs()
-        .iter()
-        .enumerate()
-        .map(|(i, &v)| testing::tensor(g.ty(v), Fill::Signed, i as u64))
-        .collect();
+    let xs = signed(&g);
     let want = eval(&g, &xs, &Numerics::ieee()).unwrap();
     for isa in available() {
         let options = Options {
@@ -321,12 +319,7 @@ mod random {
         for seed in testing::seeds() {
             proptest!(config(seed), |(choices in proptest::collection::vec(any::<u8>(), 3..90))| {
                 let g = testing::random_graph(&choices);
-                let xs: Vec<Tensor<f32>> = g
-                    .inputs()
-                    .iter()
-                    .enumerate()
-                    .map(|(i, &v)| testing::tensor(g.ty(v), Fill::Signed, i as u64))
-                    .collect();
+                let xs = signed(&g);
                 let options = Options::new(Numerics::ieee());
                 let one = run(&g, &xs, options.clone(), 1);
                 prop_assert_eq!(bits(&one), bits(&run(&g, &xs, options, 2)));
@@ -364,12 +357,7 @@ fn passes_that_feed_each_other_are_not_merged_into_one() {
     let f = g.add(e, k).unwrap();
     let h = g.mul(f, s).unwrap();
     g.output("h", h).unwrap();
-    let xs: Vec<Tensor<f32>> = g
-        .inputs()
-        .iter()
-        .enumerate()
-        .map(|(i, &v)| testing::tensor(g.ty(v), Fill::Signed, i as u64))
-        .collect();
+    let xs = signed(&g);
     let options = Options::new(Numerics::ieee());
     let want = eval(&g, &xs, &Numerics::ieee()).unwrap();
     let found = run(&g, &xs, options, 2);

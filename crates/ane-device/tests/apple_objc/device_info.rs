@@ -11,6 +11,17 @@ use ane_device::{
 };
 use ane_ir::{Chip, Route, Target};
 
+/// The chip that the device takes when none is named.
+fn chip_of_the_device() -> Chip {
+    let dir = tempfile::tempdir().unwrap();
+    let mut settings = settings(Route::Memory, dir.path());
+    settings.target = Target {
+        chip: Chip::Software,
+        ..settings.target
+    };
+    open("apple", &settings).unwrap().target().chip
+}
+
 #[test]
 fn programs_are_for_the_generation_that_the_engine_names() {
     const NAME: &str = "device_info::programs_are_for_the_generation_that_the_engine_names";
@@ -30,14 +41,7 @@ fn programs_are_for_the_generation_that_the_engine_names() {
     assert_eq!((info.has_engine, info.cores, info.engines), (true, 16, 1));
     // It is the stand-in that says so: nothing else here speaks of an engine.
     assert_eq!((found.chip, found.engine), (Chip::H15, false));
-    let dir = tempfile::tempdir().unwrap();
-    let mut settings = settings(Route::Memory, dir.path());
-    settings.target = Target {
-        chip: Chip::Software,
-        ..settings.target
-    };
-    let device = open("apple", &settings).unwrap();
-    assert_eq!(device.target().chip, Chip::H15);
+    assert_eq!(chip_of_the_device(), Chip::H15);
 }
 
 #[test]
@@ -71,12 +75,5 @@ fn an_engine_that_cannot_be_asked_is_no_obstacle() {
         ask("has_engine")[0].finding,
         Finding::Refused { words: why }
     );
-    let dir = tempfile::tempdir().unwrap();
-    let mut settings = settings(Route::Memory, dir.path());
-    settings.target = Target {
-        chip: Chip::Software,
-        ..settings.target
-    };
-    let device = open("apple", &settings).unwrap();
-    assert_eq!(device.target().chip, Chip::H13);
+    assert_eq!(chip_of_the_device(), Chip::H13);
 }
