@@ -301,10 +301,17 @@ impl Context<'_> {
                         ahead: chain.tile(),
                     };
                     run.prepare();
-                    run.range(start, (*share).min(elements - start), std::ptr::null());
+                    let block = chain::Block {
+                        start,
+                        rows: 1,
+                        stride: 0,
+                        len: (*share).min(elements - start),
+                    };
+                    run.block(block, std::ptr::null());
                 }
                 Work::Pack(work) => matmul::pack(self, work, task),
-                Work::Matmul(work) => matmul::multiply(self, work, task),
+                Work::Terms(work) => matmul::terms(self, s, work, task),
+                Work::Matmul(work) => matmul::multiply(self, s, work, task),
                 Work::Reduce(work) => reduce::reduce(self, s, work, task),
                 Work::Join(work) => self.join(work, task),
                 Work::LargestOf {

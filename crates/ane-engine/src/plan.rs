@@ -98,6 +98,8 @@ pub(crate) enum Work {
     },
     /// Packing of a matmul operand.
     Pack(PackWork),
+    /// Lists of the terms of a matmul that count.
+    Terms(TermsWork),
     /// A matrix product and the pass over its result.
     Matmul(MatmulWork),
     /// A reduction or a normalisation along axes.
@@ -124,16 +126,40 @@ pub(crate) struct PackWork {
     pub(crate) groups: usize,
     pub(crate) groups_per_task: usize,
     pub(crate) batch_stride: usize,
+    pub(crate) out: Packed,
+}
+
+/// A packed operand.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Packed {
+    pub(crate) slot: Slot,
+    /// For every group the largest magnitude in it.
+    pub(crate) magnitudes: Slot,
+}
+
+/// Lists of the terms that count, for every block of rows of an operand.
+#[derive(Debug)]
+pub(crate) struct TermsWork {
+    pub(crate) rows: Slot,
+    pub(crate) layout: RowLayout,
+    /// Rows of a matrix.
+    pub(crate) row_count: usize,
+    pub(crate) k: usize,
+    /// Strips of all matrices.
+    pub(crate) strips: usize,
+    pub(crate) strips_per_task: usize,
     pub(crate) out: Slot,
 }
 
-/// The rows of a left operand: as the tensor holds them, or packed side by side.
+/// The operand whose rows the kernel reads: as the tensor holds them, or packed side by side.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rows {
     pub(crate) slot: Slot,
-    /// Rows from a matrix of the batch to the next.
-    pub(crate) per_matrix: usize,
     pub(crate) layout: RowLayout,
+    /// The list of every block of rows, or that of all terms where lists do not pay.
+    pub(crate) terms: Slot,
+    /// The list of all terms.
+    pub(crate) all_terms: Slot,
 }
 
 /// A batch of matrix products `[m, k] · [k, n]`, each cut into blocks of `rows` × `columns`.
@@ -145,9 +171,11 @@ pub(crate) struct MatmulWork {
     pub(crate) k: usize,
     pub(crate) rows: usize,
     pub(crate) columns: usize,
-    pub(crate) left: Rows,
-    pub(crate) packed_columns: Slot,
-    /// For every matrix of the result, which matrices of the operands it multiplies.
+    /// Whether the kernel computes the transposed product: columns of the result are its rows.
+    pub(crate) crossed: bool,
+    pub(crate) row_side: Rows,
+    pub(crate) column_side: Packed,
+    /// For every matrix of the result, which matrices of the left and the right operand it multiplies.
     pub(crate) batch: Vec<(usize, usize)>,
 }
 

@@ -1,7 +1,8 @@
 //! Vectors of f32 lanes: one portable source for every kernel, compiled for each instruction set.
 //!
 //! A kernel is written once over [`Lanes`] and run by [`dispatch`], which enters a function compiled with the features
-//! of the chosen [`Isa`]. No lane operation fuses a multiply with an add, so all instruction sets return the same bits.
+//! of the chosen [`Isa`]. Only [`Lanes::mul_add`], which matrix products use, fuses a multiply with an add: all else has
+//! the same bits on every instruction set.
 
 mod convert;
 mod lanes;

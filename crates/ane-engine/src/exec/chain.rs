@@ -25,11 +25,19 @@ pub(super) struct Run<'a> {
     pub(super) ahead: usize,
 }
 
-/// Elements of a chain, made with the promise of [`Run::range`].
+/// Elements of a chain: `rows` of `len` neighbours each, from `start` on, `stride` apart.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Block {
+    pub(super) start: usize,
+    pub(super) rows: usize,
+    pub(super) stride: usize,
+    pub(super) len: usize,
+}
+
+/// A block at work, made with the promise of [`Run::block`].
 struct Range<'a> {
-    run: Run<'a>,
-    start: usize,
-    len: usize,
+    run: &'a Run<'a>,
+    block: Block,
     head: *const f32,
 }
 
@@ -39,15 +47,18 @@ impl Kernel for Range<'_> {
     #[inline(always)]
     fn run<S: Lanes>(self, s: S) {
         let tile = self.run.chain.tile();
-        let mut done = 0;
-        while done < self.len {
-            let n = tile.min(self.len - done);
-            let head = self.head.wrapping_add(done);
-            for instr in &self.run.chain.instrs {
-                // SAFETY: `n` is at most a tile; positions are those of this task.
-                unsafe { self.run.step(s, instr, self.start + done, n, head) };
+        for row in 0..self.block.rows {
+            let start = self.block.start + row * self.block.stride;
+            let mut done = 0;
+            while done < self.block.len {
+                let n = tile.min(self.block.len - done);
+                let head = self.head.wrapping_add(row * self.block.len + done);
+                for instr in &self.run.chain.instrs {
+                    // SAFETY: `n` is at most a tile; positions are those of this task.
+                    unsafe { self.run.step(s, instr, start + done, n, head) };
+                }
+                done += n;
             }
-            done += n;
         }
     }
 }
@@ -84,21 +95,16 @@ impl Run<'_> {
         }
     }
 
-    /// Computes elements `start..start + len`; `head` holds those of the matrix product, if there is one.
+    /// Computes the elements of `block`; `head` holds those of the matrix product, if there is one, without gaps.
     ///
     /// Enters the instruction set anew, so that the long list of instructions is compiled once for each of them and
-    /// not for every caller.
+    /// not for every caller; once for all rows, because what is handed over waits for the stores before it.
     ///
     /// # Safety
-    /// The elements must be this task's, and `head` readable for `len` elements where the chain reads it.
-    pub(super) unsafe fn range(&self, start: usize, len: usize, head: *const f32) {
-        let range = Range {
-            run: *self,
-            start,
-            len,
-            head,
-        };
-        dispatch(self.cx.isa, range);
+    /// The elements must be this task's, and `head` readable for all of them where the chain reads it.
+    pub(super) unsafe fn block(&self, block: Block, head: *const f32) {
+        let run = self;
+        dispatch(self.cx.isa, Range { run, block, head });
     }
 
     #[inline(always)]
@@ -130,7 +136,7 @@ impl Run<'_> {
     }
 
     /// # Safety
-    /// As [`Run::range`].
+    /// As [`Run::block`].
     #[inline(always)]
     unsafe fn step<S: Lanes>(&self, s: S, instr: &Instr, at: usize, n: usize, head: *const f32) {
         // SAFETY: the plan gave every source and destination at least `n` elements from `at` on.
@@ -205,7 +211,7 @@ impl Run<'_> {
     }
 
     /// # Safety
-    /// As [`Run::range`].
+    /// As [`Run::block`].
     #[inline(always)]
     unsafe fn load<S: Lanes>(&self, s: S, load: &Load, at: usize, out: &mut [f32]) {
         // SAFETY: passed on from `step`; the walk stays within the operand.
@@ -262,7 +268,7 @@ impl Run<'_> {
     }
 
     /// # Safety
-    /// As [`Run::range`].
+    /// As [`Run::block`].
     #[inline(always)]
     unsafe fn load_as<T: Copy>(
         &self,
@@ -283,7 +289,7 @@ impl Run<'_> {
     }
 
     /// # Safety
-    /// As [`Run::range`].
+    /// As [`Run::block`].
     #[inline(always)]
     unsafe fn export<S: Lanes>(&self, s: S, from: &[f32], port: usize, dtype: DType, at: usize) {
         let n = from.len();
@@ -313,7 +319,7 @@ impl Run<'_> {
     }
 
     /// # Safety
-    /// As [`Run::range`].
+    /// As [`Run::block`].
     #[inline(always)]
     unsafe fn export_as<T>(
         &self,

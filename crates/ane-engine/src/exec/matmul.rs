@@ -1,9 +1,10 @@
-//! Tasks of matrix products: packing, and blocks of the result with the pass that finishes them.
+//! Tasks of matrix products: packing, lists of terms, and blocks of the result with the pass that finishes them.
 
 use super::{Context, chain};
 use crate::{
-    gemm::{Gemm, Pack, Source},
-    plan::{MatmulWork, PackWork},
+    gemm::{self, Pack, ROWS, STRIP, Source, Terms, Tile},
+    plan::{MatmulWork, PackWork, TermsWork},
+    simd::{Kernel, Lanes, MOST_LANES, dispatch},
 };
 
 /// # Safety
@@ -26,17 +27,116 @@ pub(super) unsafe fn pack(cx: &Context<'_>, work: &PackWork, task: usize) {
             count: work.width.min(work.vectors - vector),
             k: work.k,
             width: work.width,
-            out: cx.slot(work.out).wrapping_add(group * work.width * work.k),
+            out: cx
+                .slot(work.out.slot)
+                .wrapping_add(group * work.width * work.k),
         };
-        // SAFETY: the plan sized the operand and the slot; the group is this task's alone.
-        unsafe { pack.run(cx.isa) };
+        // SAFETY: the plan sized the operand and the slots; the group is this task's alone.
+        unsafe { *cx.slot(work.out.magnitudes).add(group) = pack.run(cx.isa) };
     }
 }
 
 /// # Safety
 /// As [`Context::run`].
-pub(super) unsafe fn multiply(cx: &Context<'_>, work: &MatmulWork, task: usize) {
-    let gemm = Gemm::of(cx.isa);
+#[inline(always)]
+pub(super) unsafe fn terms<S: Lanes>(cx: &Context<'_>, s: S, work: &TermsWork, task: usize) {
+    let per_matrix = work.row_count.div_ceil(STRIP);
+    let first = task * work.strips_per_task;
+    for strip in first..(first + work.strips_per_task).min(work.strips) {
+        let (matrix, row) = (strip / per_matrix, strip % per_matrix * STRIP);
+        let at = matrix * work.row_count * work.k + work.layout.start(row, work.k);
+        // SAFETY: the plan sized the operand and the slot; the lists are this task's alone.
+        unsafe {
+            Terms::find(
+                s,
+                cx.slot(work.rows).add(at),
+                work.layout.strides(work.row_count, work.k),
+                STRIP.min(work.row_count - row),
+                work.k,
+                cx.slot(work.out).add(strip * Terms::strip_space(work.k)),
+            );
+        }
+    }
+}
+
+/// A part of a product as its kernel sees it: rows times the columns of one panel, both of one matrix of the batch.
+///
+/// Enters the instruction set anew, so that what holds the sums in registers is a function of its own.
+struct Part<'a> {
+    cx: &'a Context<'a>,
+    work: &'a MatmulWork,
+    row_matrix: usize,
+    /// The first row, which starts a block.
+    row: usize,
+    row_count: usize,
+    column_matrix: usize,
+    /// The first column, which starts a panel.
+    column: usize,
+    column_count: usize,
+    out: *mut f32,
+    out_stride: usize,
+}
+
+impl Part<'_> {
+    /// # Safety
+    /// `out` must be writable for all rows.
+    unsafe fn multiply(self) {
+        dispatch(self.cx.isa, self);
+    }
+}
+
+impl Kernel for Part<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Lanes>(self, s: S) {
+        let (cx, work) = (self.cx, self.work);
+        let (rows, panel) = (&work.row_side, gemm::panel(cx.isa));
+        let (all_rows, all_columns) = if work.crossed {
+            (work.n, work.m)
+        } else {
+            (work.m, work.n)
+        };
+        let group = self.column_matrix * all_columns.div_ceil(panel) + self.column / panel;
+        // SAFETY: the plan sized operands, lists and magnitudes by these strides, and `multiply` is unsafe to call
+        // with the condition that the result is writable.
+        unsafe {
+            let columns = cx.slot(work.column_side.slot).add(group * panel * work.k);
+            let finite = (*cx.slot(work.column_side.magnitudes).add(group)).is_finite();
+            let listed = finite && rows.terms != rows.all_terms;
+            let matrix = cx
+                .slot(rows.slot)
+                .add(self.row_matrix * all_rows * work.k);
+            for at in (0..self.row_count).step_by(ROWS) {
+                let row = self.row + at;
+                let list = if listed {
+                    let strip = self.row_matrix * all_rows.div_ceil(STRIP) + row / STRIP;
+                    let lists = cx.slot(rows.terms).add(strip * Terms::strip_space(work.k));
+                    lists.add(row % STRIP / ROWS * Terms::space(work.k))
+                } else {
+                    cx.slot(rows.all_terms)
+                };
+                let tile = Tile {
+                    rows: matrix.add(rows.layout.start(row, work.k)),
+                    strides: rows.layout.strides(all_rows, work.k),
+                    row_count: ROWS.min(self.row_count - at),
+                    columns,
+                    column_count: self.column_count,
+                    terms: Terms::at(list),
+                    out: self.out.add(at * self.out_stride),
+                    out_stride: self.out_stride,
+                };
+                tile.run(s);
+            }
+        }
+    }
+}
+
+/// # Safety
+/// As [`Context::run`].
+#[inline(always)]
+pub(super) unsafe fn multiply<S: Lanes>(cx: &Context<'_>, s: S, work: &MatmulWork, task: usize) {
+    let panel = gemm::panel(cx.isa);
     let row_blocks = work.m.div_ceil(work.rows);
     let column_blocks = work.n.div_ceil(work.columns);
     let batch = task / (row_blocks * column_blocks);
@@ -44,29 +144,41 @@ pub(super) unsafe fn multiply(cx: &Context<'_>, work: &MatmulWork, task: usize) 
     let column = task % column_blocks * work.columns;
     let rows = work.rows.min(work.m - row);
     let columns = work.columns.min(work.n - column);
-    let (at_x, at_y) = work.batch[batch];
-    let padded_n = work.n.next_multiple_of(gemm.panel);
-    // SAFETY: the plan sized the operands by these strides and the scratch by the largest block; the block of the
-    // result is this task's alone.
+    let (left, right) = work.batch[batch];
+    let (row_matrix, column_matrix) = if work.crossed {
+        (right, left)
+    } else {
+        (left, right)
+    };
+    let part = |row, row_count, column, column_count, out, out_stride| Part {
+        cx,
+        work,
+        row_matrix,
+        row,
+        row_count,
+        column_matrix,
+        column,
+        column_count,
+        out,
+        out_stride,
+    };
+    // SAFETY: the plan sized the scratch by the largest block; the block of the result is this task's alone.
     unsafe {
-        let left = cx
-            .slot(work.left.slot)
-            .add((at_x * work.left.per_matrix + row) * work.k);
-        let packed_columns = cx
-            .slot(work.packed_columns)
-            .add((at_y * padded_n + column) * work.k);
         let block = cx.scratch;
-        let registers = cx.scratch.add(work.rows * work.columns.min(work.n));
-        for j in (0..columns).step_by(gemm.panel) {
-            gemm.multiply(
-                rows,
-                gemm.panel.min(columns - j),
-                work.k,
-                (left, work.left.layout),
-                packed_columns.add(j * work.k),
-                block.add(j),
-                columns,
-            );
+        let mut registers = block.add(work.rows * work.columns.min(work.n));
+        if work.crossed {
+            let strip = registers;
+            registers = strip.add(STRIP * panel);
+            for at in (0..columns).step_by(STRIP) {
+                let count = STRIP.min(columns - at);
+                part(column + at, count, row, rows, strip, panel).multiply();
+                turn(s, (strip, panel), (count, rows), block.add(at), columns);
+            }
+        } else {
+            for j in (0..columns).step_by(panel) {
+                let count = panel.min(columns - j);
+                part(row, rows, column + j, count, block.add(j), columns).multiply();
+            }
         }
         let run = chain::Run {
             cx,
@@ -81,11 +193,60 @@ pub(super) unsafe fn multiply(cx: &Context<'_>, work: &MatmulWork, task: usize) 
         };
         run.prepare();
         let start = (batch * work.m + row) * work.n + column;
-        if columns == work.n {
-            run.range(start, rows * columns, block);
+        let of_result = if columns == work.n {
+            chain::Block {
+                start,
+                rows: 1,
+                stride: 0,
+                len: rows * columns,
+            }
         } else {
-            for r in 0..rows {
-                run.range(start + r * work.n, columns, block.add(r * columns));
+            chain::Block {
+                start,
+                rows,
+                stride: work.n,
+                len: columns,
+            }
+        };
+        run.block(of_result, block);
+    }
+}
+
+/// Writes `from[rows, columns]` as `to[columns, rows]`.
+///
+/// # Safety
+/// The rows of both must be readable and writable; those of `from` go on for whole vectors.
+#[inline(always)]
+unsafe fn turn<S: Lanes>(
+    s: S,
+    (from, from_stride): (*const f32, usize),
+    (rows, columns): (usize, usize),
+    to: *mut f32,
+    to_stride: usize,
+) {
+    for r in (0..rows).step_by(S::N) {
+        let n = S::N.min(rows - r);
+        for c in (0..columns).step_by(S::N) {
+            let mut square = [s.splat(0.0); MOST_LANES];
+            for (i, row) in square.iter_mut().enumerate().take(n) {
+                // SAFETY: passed on from the caller.
+                *row = s.load(unsafe {
+                    std::slice::from_raw_parts(from.add((r + i) * from_stride + c), S::N)
+                });
+            }
+            let square = s.transpose(square);
+            for (i, column) in square.into_iter().enumerate().take(S::N.min(columns - c)) {
+                // SAFETY: passed on from the caller.
+                let out = unsafe {
+                    std::slice::from_raw_parts_mut(to.add((c + i) * to_stride + r), n)
+                };
+                if n == S::N {
+                    s.store(out, column);
+                } else {
+                    let mut lanes = [0.0; MOST_LANES];
+                    s.store(&mut lanes, column);
+                    out.copy_from_slice(&lanes[..n]);
+                }
             }
         }
     }

@@ -10,7 +10,7 @@ use super::{
     group::{Class, Groups},
     join::join,
 };
-use crate::gemm::Gemm;
+use crate::{gemm::RowLayout, plan::Packed};
 use ane_ir::{DType, Graph, Literal, TensorType, Value, ops::Op};
 use std::collections::HashMap;
 
@@ -32,10 +32,11 @@ pub(super) fn build(graph: &Graph, groups: &Groups, options: &Options) -> Built 
         graph,
         groups,
         options,
-        gemm: Gemm::of(options.isa),
         built: Built::default(),
         slot_of: vec![None; graph.values().len()],
         packed: HashMap::new(),
+        terms: HashMap::new(),
+        all_terms: HashMap::new(),
         ports: vec![Vec::new(); graph.values().len()],
     };
     for (port, &v) in graph.outputs().iter().enumerate() {
@@ -56,15 +57,19 @@ pub(super) fn build(graph: &Graph, groups: &Groups, options: &Options) -> Built 
 }
 
 type PackKey = (Place, usize, usize, usize, usize, usize);
+type TermsKey = (Slot, RowLayout, usize, usize);
 
 struct Builder<'a> {
     graph: &'a Graph,
     groups: &'a Groups,
     options: &'a Options,
-    gemm: Gemm,
     built: Built,
     slot_of: Vec<Option<Slot>>,
-    packed: HashMap<PackKey, Slot>,
+    packed: HashMap<PackKey, Packed>,
+    /// Lists of the rows in a slot.
+    terms: HashMap<TermsKey, Slot>,
+    /// Lists of all terms, by depth.
+    all_terms: HashMap<usize, Slot>,
     /// Output ports of every root.
     ports: Vec<Vec<(usize, Value)>>,
 }

@@ -32,6 +32,11 @@ pub trait Lanes: Copy + Send + Sync + 'static {
     /// # Panics
     /// When there are fewer.
     fn load_f16(self, x: &[u16]) -> Self::V;
+    /// Reads the first `N` bytes as numbers.
+    ///
+    /// # Panics
+    /// When there are fewer.
+    fn load_u8(self, x: &[u8]) -> Self::V;
     /// Rounds to fp16 and writes the first `N` elements.
     ///
     /// # Panics
@@ -44,6 +49,9 @@ pub trait Lanes: Copy + Send + Sync + 'static {
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
     fn sub(self, a: Self::V, b: Self::V) -> Self::V;
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a · b + c`, rounded once where the instruction set fuses the two. For products alone: what else is computed has
+    /// the same bits everywhere.
+    fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     fn div(self, a: Self::V, b: Self::V) -> Self::V;
     fn sqrt(self, a: Self::V) -> Self::V;
     fn abs(self, a: Self::V) -> Self::V;
@@ -66,6 +74,8 @@ pub trait Lanes: Copy + Send + Sync + 'static {
     /// `a` where `m`, else `b`.
     fn select(self, m: Self::M, a: Self::V, b: Self::V) -> Self::V;
 
+    /// The lanes that are not ±0, the first in the lowest bit.
+    fn nonzero(self, a: Self::V) -> u32;
     /// The larger of `so_far`, which is not negative, and the magnitude of `a`; NaN if either is.
     fn max_magnitude(self, so_far: Self::V, a: Self::V) -> Self::V;
 

@@ -68,6 +68,10 @@ impl Lanes for Portable {
         std::array::from_fn(|i| f16::from_bits(x[i]).to_f32())
     }
     #[inline(always)]
+    fn load_u8(self, x: &[u8]) -> V {
+        std::array::from_fn(|i| f32::from(x[i]))
+    }
+    #[inline(always)]
     fn store_f16(self, out: &mut [u16], v: V) {
         for (o, x) in out[..N].iter_mut().zip(v) {
             *o = f16::from_f32(x).to_bits();
@@ -84,6 +88,15 @@ impl Lanes for Portable {
     #[inline(always)]
     fn mul(self, a: V, b: V) -> V {
         zip(a, b, |x, y| x * y)
+    }
+    #[inline(always)]
+    fn mul_add(self, a: V, b: V, c: V) -> V {
+        // Without the instruction a fused sum is a call for every lane.
+        if cfg!(any(target_arch = "aarch64", target_feature = "fma")) {
+            std::array::from_fn(|i| a[i].mul_add(b[i], c[i]))
+        } else {
+            std::array::from_fn(|i| a[i] * b[i] + c[i])
+        }
     }
     #[inline(always)]
     fn div(self, a: V, b: V) -> V {
@@ -122,6 +135,10 @@ impl Lanes for Portable {
             }),
             map(a, |x| ((x.to_bits() >> 23) as i32 - 127) as f32),
         )
+    }
+    #[inline(always)]
+    fn nonzero(self, a: V) -> u32 {
+        (0..N).fold(0, |bits, i| bits | u32::from(a[i] != 0.0) << i)
     }
     #[inline(always)]
     fn max_magnitude(self, so_far: V, a: V) -> V {

@@ -59,6 +59,7 @@ macro_rules! lanes {
         $($name:ident($($arg:ident: $ty:ident),*) -> $ret:ident = $e:expr;)*
     }, split($a:ident) = $mantissa:expr, $exponent:expr;
     load = $load:ident, store = $store:ident, load_h = $load_h:ident, store_h = $store_h:ident,
+    load_b = $load_b:ident, of_byte = $of_byte:ident, of_int = $of_int:ident,
     widen = $widen:ident, narrow = $narrow:ident, transpose = $transpose:path) => {
         impl Lanes for $token {
             const N: usize = $n;
@@ -82,6 +83,12 @@ macro_rules! lanes {
                 let x: &[u16; $n] = x[..$n].try_into().expect("sliced to length");
                 // SAFETY: the reference covers the lanes; the token proves the instructions.
                 unsafe { $widen($load_h(x.as_ptr().cast::<$h>())) }
+            }
+            #[inline(always)]
+            fn load_u8(self, x: &[u8]) -> $v {
+                let x: &[u8; $n] = x[..$n].try_into().expect("sliced to length");
+                // SAFETY: the reference covers the lanes; the token proves the instructions.
+                unsafe { $of_int($of_byte($load_b(x.as_ptr().cast::<__m128i>()))) }
             }
             #[inline(always)]
             fn store_f16(self, out: &mut [u16], v: $v) {
@@ -119,6 +126,7 @@ macro_rules! lanes {
     (@ V $token:ident) => { <$token as Lanes>::V };
     (@ M $token:ident) => { <$token as Lanes>::M };
     (@ f32 $token:ident) => { f32 };
+    (@ u32 $token:ident) => { u32 };
 }
 
 lanes!(Avx2, 8, __m256, __m256, __m128i, {
@@ -126,6 +134,7 @@ lanes!(Avx2, 8, __m256, __m256, __m128i, {
     add(a: V, b: V) -> V = _mm256_add_ps(a, b);
     sub(a: V, b: V) -> V = _mm256_sub_ps(a, b);
     mul(a: V, b: V) -> V = _mm256_mul_ps(a, b);
+    mul_add(a: V, b: V, c: V) -> V = _mm256_fmadd_ps(a, b, c);
     div(a: V, b: V) -> V = _mm256_div_ps(a, b);
     sqrt(a: V) -> V = _mm256_sqrt_ps(a);
     abs(a: V) -> V = _mm256_andnot_ps(_mm256_set1_ps(-0.0), a);
@@ -141,6 +150,8 @@ lanes!(Avx2, 8, __m256, __m256, __m128i, {
     gt(a: V, b: V) -> M = _mm256_cmp_ps::<_CMP_GT_OQ>(a, b);
     ge(a: V, b: V) -> M = _mm256_cmp_ps::<_CMP_GE_OQ>(a, b);
     eq(a: V, b: V) -> M = _mm256_cmp_ps::<_CMP_EQ_OQ>(a, b);
+    nonzero(a: V) -> u32 =
+        _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_NEQ_UQ>(a, _mm256_setzero_ps())) as u32;
     max_magnitude(so_far: V, a: V) -> V = {
         // Magnitudes order like their bits, and NaN above infinity.
         let magnitude = _mm256_andnot_ps(_mm256_set1_ps(-0.0), a);
@@ -161,6 +172,7 @@ lanes!(Avx2, 8, __m256, __m256, __m128i, {
     ));
     load = _mm256_loadu_ps, store = _mm256_storeu_ps,
     load_h = _mm_loadu_si128, store_h = _mm_storeu_si128,
+    load_b = _mm_loadl_epi64, of_byte = _mm256_cvtepu8_epi32, of_int = _mm256_cvtepi32_ps,
     widen = _mm256_cvtph_ps, narrow = _mm256_cvtps_ph, transpose = transpose::eight);
 
 lanes!(Avx512, 16, __m512, __mmask16, __m256i, {
@@ -168,6 +180,7 @@ lanes!(Avx512, 16, __m512, __mmask16, __m256i, {
     add(a: V, b: V) -> V = _mm512_add_ps(a, b);
     sub(a: V, b: V) -> V = _mm512_sub_ps(a, b);
     mul(a: V, b: V) -> V = _mm512_mul_ps(a, b);
+    mul_add(a: V, b: V, c: V) -> V = _mm512_fmadd_ps(a, b, c);
     div(a: V, b: V) -> V = _mm512_div_ps(a, b);
     sqrt(a: V) -> V = _mm512_sqrt_ps(a);
     abs(a: V) -> V = _mm512_andnot_ps(_mm512_set1_ps(-0.0), a);
@@ -183,6 +196,8 @@ lanes!(Avx512, 16, __m512, __mmask16, __m256i, {
     gt(a: V, b: V) -> M = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(a, b);
     ge(a: V, b: V) -> M = _mm512_cmp_ps_mask::<_CMP_GE_OQ>(a, b);
     eq(a: V, b: V) -> M = _mm512_cmp_ps_mask::<_CMP_EQ_OQ>(a, b);
+    nonzero(a: V) -> u32 =
+        _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(a, _mm512_setzero_ps()).into();
     max_magnitude(so_far: V, a: V) -> V = _mm512_castsi512_ps(_mm512_max_epu32(
         _mm512_castps_si512(so_far),
         _mm512_castps_si512(_mm512_abs_ps(a)),
@@ -199,4 +214,5 @@ lanes!(Avx512, 16, __m512, __mmask16, __m256i, {
     ));
     load = _mm512_loadu_ps, store = _mm512_storeu_ps,
     load_h = _mm256_loadu_si256, store_h = _mm256_storeu_si256,
+    load_b = _mm_loadu_si128, of_byte = _mm512_cvtepu8_epi32, of_int = _mm512_cvtepi32_ps,
     widen = _mm512_cvtph_ps, narrow = _mm512_cvtps_ph, transpose = transpose::sixteen);

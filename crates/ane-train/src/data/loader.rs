@@ -2,7 +2,7 @@
 
 use super::{Dataset, sampler::Sampler};
 use crate::loss::Loss;
-use ane_engine::simd::{Isa, Kernel, Lanes, dispatch};
+use ane_engine::simd::{Isa, Kernel, Lanes, MOST_LANES, dispatch};
 use half::f16;
 use std::{
     sync::{
@@ -105,20 +105,17 @@ impl Kernel for Normalise<'_> {
     #[inline(always)]
     fn run<S: Lanes>(self, s: S) {
         let (scale, shift) = (s.splat(self.scale), s.splat(self.shift));
-        let mut wide = [0.0_f32; 16];
-        let mut narrow = [0_u16; 16];
-        for (pixels, out) in self.pixels.chunks(S::N).zip(self.out.chunks_mut(S::N)) {
-            for (w, &p) in wide.iter_mut().zip(pixels) {
-                *w = f32::from(p);
-            }
-            let v = s.sub(s.mul(s.load(&wide), scale), shift);
-            if out.len() == S::N {
-                s.store_f16(out, v);
-            } else {
-                s.store_f16(&mut narrow, v);
-                out.copy_from_slice(&narrow[..out.len()]);
-            }
+        let normalised = |pixels: &[u8]| s.sub(s.mul(s.load_u8(pixels), scale), shift);
+        let mut pixels = self.pixels.chunks_exact(S::N);
+        let mut out = self.out.chunks_exact_mut(S::N);
+        for (pixels, out) in (&mut pixels).zip(&mut out) {
+            s.store_f16(out, normalised(pixels));
         }
+        let (pixels, out) = (pixels.remainder(), out.into_remainder());
+        let (mut wide, mut narrow) = ([0; MOST_LANES], [0; MOST_LANES]);
+        wide[..pixels.len()].copy_from_slice(pixels);
+        s.store_f16(&mut narrow, normalised(&wide));
+        out.copy_from_slice(&narrow[..out.len()]);
     }
 }
 

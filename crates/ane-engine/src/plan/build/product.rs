@@ -2,9 +2,10 @@
 
 use super::Builder;
 use crate::{
-    gemm::Gemm,
+    gemm::{self, ROWS, RowLayout, STRIP, Terms},
     plan::{
-        MatmulWork, PackWork, Place, Rows, Slot, Work, chain_builder::ChainBuilder, group::Groups,
+        MatmulWork, PackWork, Packed, Place, Rows, Slot, TermsWork, Work,
+        chain_builder::ChainBuilder, group::Groups,
     },
 };
 use ane_ir::{DType, Shape, Value, ops::Op};
@@ -12,8 +13,10 @@ use ane_ir::{DType, Shape, Value, ops::Op};
 /// Elements of a task of packing.
 const PACK_SHARE: usize = 16 * 1024;
 /// Largest block of a matrix product: 48 rows by 256 columns stay in a second-level cache with their operands.
-const BLOCK_ROWS: usize = 48;
+const BLOCK_ROWS: usize = 32;
 const BLOCK_COLUMNS: usize = 256;
+/// Columns of a product from which on leaving out terms saves more than listing the others costs.
+const WORTH_A_LIST: usize = 64;
 
 impl Builder<'_> {
     /// The product `head` with the chain that finishes its blocks.
@@ -45,29 +48,41 @@ impl Builder<'_> {
             }
             batch.push((at_x, at_y));
         }
-        let (gemm, x, y) = (self.gemm, n.operands[0], n.operands[1]);
-        let left = if op.transpose_x {
-            Rows {
-                slot: self.pack(x, bx.numel(), d.m, d.k, (1, d.m), gemm.block),
-                per_matrix: d.m.next_multiple_of(gemm.block),
-                layout: gemm.packed_rows(),
-            }
+        let (x, y) = (n.operands[0], n.operands[1]);
+        let panel = gemm::panel(self.options.isa);
+        // The gradient of a layer's weights is a product of two operands that lie by columns, the right one being what
+        // the layer was given. That is where the zeros are, and whole rows of them are left out, so its columns are
+        // the rows that the kernel sees.
+        let crossed = op.transpose_x && !op.transpose_y && d.m >= panel / 2;
+        let row_side = if crossed {
+            self.rows(y, by.numel(), d.n, d.k, true, d.m)
         } else {
-            Rows {
-                slot: self.in_arena(self.groups.root[x.index()]),
-                per_matrix: d.m,
-                layout: Gemm::plain_rows(d.k),
-            }
+            self.rows(x, bx.numel(), d.m, d.k, op.transpose_x, d.n)
         };
-        let (stride, step) = if op.transpose_y { (d.k, 1) } else { (1, d.n) };
-        let packed_columns = self.pack(y, by.numel(), d.n, d.k, (stride, step), gemm.panel);
-        c.reads.extend([left.slot, packed_columns]);
-        let rows = (BLOCK_ROWS / gemm.block * gemm.block).max(gemm.block);
-        // Equal shares of the columns, whole panels each: a rest of one panel would leave a thread idle.
-        let shares = d.n.div_ceil(BLOCK_COLUMNS);
-        let columns = d.n.div_ceil(shares).next_multiple_of(gemm.panel);
+        let column_side = if crossed {
+            self.pack(x, bx.numel(), d.m, d.k, (1, d.m), panel)
+        } else {
+            let lies = if op.transpose_y { (d.k, 1) } else { (1, d.n) };
+            self.pack(y, by.numel(), d.n, d.k, lies, panel)
+        };
+        c.reads.extend([
+            row_side.slot,
+            row_side.terms,
+            row_side.all_terms,
+            column_side.slot,
+            column_side.magnitudes,
+        ]);
+        // Equal shares of an axis, in whole steps: a rest of one step would leave a thread idle.
+        let share = |len: usize, most: usize, step: usize| {
+            len.div_ceil(len.div_ceil(most)).next_multiple_of(step)
+        };
+        let (rows, columns, extra) = if crossed {
+            (panel, share(d.n, BLOCK_COLUMNS, STRIP), STRIP * panel)
+        } else {
+            (share(d.m, BLOCK_ROWS, ROWS), share(d.n, BLOCK_COLUMNS, panel), 0)
+        };
         let tasks = batch.len() * d.m.div_ceil(rows) * d.n.div_ceil(columns);
-        self.need_scratch(&c.chain, rows * columns.min(d.n));
+        self.need_scratch(&c.chain, rows * columns.min(d.n) + extra);
         let work = Work::Matmul(MatmulWork {
             chain: c.chain,
             m: d.m,
@@ -75,11 +90,84 @@ impl Builder<'_> {
             k: d.k,
             rows,
             columns,
-            left,
-            packed_columns,
+            crossed,
+            row_side,
+            column_side,
             batch,
         });
         self.push(work, tasks, c.reads, c.writes);
+    }
+
+    /// The row side of a product with `columns` columns: `vectors` of length `k` of `x`, which lie by columns or by rows.
+    fn rows(
+        &mut self,
+        x: Value,
+        batches: usize,
+        vectors: usize,
+        k: usize,
+        by_columns: bool,
+        columns: usize,
+    ) -> Rows {
+        let slot = self.in_arena(self.groups.root[x.index()]);
+        let layout = if by_columns {
+            RowLayout::Columns
+        } else {
+            RowLayout::Rows
+        };
+        let all_terms = self.all_terms(k);
+        let terms = if columns < WORTH_A_LIST {
+            all_terms
+        } else {
+            self.terms(slot, layout, batches, vectors, k)
+        };
+        Rows {
+            slot,
+            layout,
+            terms,
+            all_terms,
+        }
+    }
+
+    /// The constant list of all terms of depth `k`.
+    fn all_terms(&mut self, k: usize) -> Slot {
+        if let Some(&slot) = self.all_terms.get(&k) {
+            return slot;
+        }
+        let list = Terms::all(k);
+        let slot = self.new_slot(list.len());
+        self.built.constants.push((slot, list));
+        self.all_terms.insert(k, slot);
+        slot
+    }
+
+    /// The slot of the lists of `rows`, shared by all products that read them.
+    fn terms(
+        &mut self,
+        rows: Slot,
+        layout: RowLayout,
+        matrices: usize,
+        row_count: usize,
+        k: usize,
+    ) -> Slot {
+        if let Some(&slot) = self.terms.get(&(rows, layout, row_count, k)) {
+            return slot;
+        }
+        let strips = matrices * row_count.div_ceil(STRIP);
+        let out = self.new_slot(strips * Terms::strip_space(k));
+        let strips_per_task = (PACK_SHARE / (STRIP * k)).max(1);
+        let work = Work::Terms(TermsWork {
+            rows,
+            layout,
+            row_count,
+            k,
+            strips,
+            strips_per_task,
+            out,
+        });
+        let tasks = strips.div_ceil(strips_per_task);
+        self.push(work, tasks, vec![rows], vec![out]);
+        self.terms.insert((rows, layout, row_count, k), out);
+        out
     }
 
     /// The slot of the packed operand `x`, shared by all products that read it alike.
@@ -91,19 +179,22 @@ impl Builder<'_> {
         k: usize,
         (stride, step): (usize, usize),
         width: usize,
-    ) -> Slot {
+    ) -> Packed {
         let root = self.groups.root[x.index()];
         let place = match self.place(root) {
             p @ (Place::Slot(_) | Place::Port(_, DType::Fp16 | DType::Fp32)) => p,
             Place::Port(..) => Place::Slot(self.in_arena(root)),
         };
         let key = (place, stride, step, vectors, k, width);
-        if let Some(&slot) = self.packed.get(&key) {
-            return slot;
+        if let Some(&packed) = self.packed.get(&key) {
+            return packed;
         }
         let per_batch = vectors.div_ceil(width);
         let groups = batches * per_batch;
-        let out = self.new_slot(groups * width * k);
+        let out = Packed {
+            slot: self.new_slot(groups * width * k),
+            magnitudes: self.new_slot(groups),
+        };
         let groups_per_task = (PACK_SHARE / (width * k)).max(1);
         let work = Work::Pack(PackWork {
             place,
@@ -121,7 +212,7 @@ impl Builder<'_> {
             Place::Slot(s) => vec![s],
             Place::Port(..) => Vec::new(),
         };
-        self.push(work, groups.div_ceil(groups_per_task), reads, vec![out]);
+        self.push(work, groups.div_ceil(groups_per_task), reads, vec![out.slot, out.magnitudes]);
         self.packed.insert(key, out);
         out
     }
