@@ -9,7 +9,7 @@ use crate::{
         DType, Place,
         chain::{Chain, Instr, Load, Reg, Src, UNIFORM, Uniform, Walk},
     },
-    simd::{Kernel, Lanes, dispatch, narrow_lanes, widen_lanes},
+    simd::{Kernel, Lanes, MOST_LANES, dispatch, narrow_lanes, widen_lanes},
 };
 use half::f16;
 
@@ -87,7 +87,9 @@ impl Run<'_> {
         for instr in &self.chain.instrs {
             let (partial, least) = match instr {
                 Instr::Largest { partial, .. } => (partial, f32::NEG_INFINITY),
-                Instr::LargestMagnitude { partial, .. } => (partial, 0.0),
+                Instr::LargestMagnitude { partial, .. } | Instr::Deliver { partial, .. } => {
+                    (partial, 0.0)
+                }
                 _ => continue,
             };
             // SAFETY: the slot has one element per task.
@@ -183,6 +185,17 @@ impl Run<'_> {
                     let from = std::slice::from_raw_parts(self.source(from, at, head), n);
                     let so_far = self.cx.slot(partial).add(self.task);
                     *so_far = largest_magnitude(s, from, *so_far);
+                }
+                Instr::Deliver {
+                    from,
+                    limit,
+                    port,
+                    partial,
+                } => {
+                    let from = std::slice::from_raw_parts(self.source(from, at, head), n);
+                    let out = std::slice::from_raw_parts_mut(self.cx.output::<u16>(port).add(at), n);
+                    let so_far = self.cx.slot(partial).add(self.task);
+                    *so_far = deliver(s, from, limit, out, *so_far);
                 }
             }
         }
@@ -370,6 +383,33 @@ fn walk(
         }
         done += n;
     }
+}
+
+/// Writes `x` rounded to fp16, infinite beyond `limit`, and returns the largest magnitude of that and `so_far`.
+#[inline(always)]
+fn deliver<S: Lanes>(s: S, x: &[f32], limit: f32, out: &mut [u16], so_far: f32) -> f32 {
+    let limit = s.splat(limit);
+    let mut largest = s.splat(so_far);
+    let (x, x_rest) = x.split_at(x.len() / S::N * S::N);
+    let (out, out_rest) = out.split_at_mut(x.len());
+    for (x, out) in x.chunks_exact(S::N).zip(out.chunks_exact_mut(S::N)) {
+        largest = deliver_vector(s, x, limit, out, largest);
+    }
+    if !x_rest.is_empty() {
+        let (mut wide, mut narrow) = ([0.0; MOST_LANES], [0; MOST_LANES]);
+        wide[..x_rest.len()].copy_from_slice(x_rest);
+        largest = deliver_vector(s, &wide, limit, &mut narrow, largest);
+        out_rest.copy_from_slice(&narrow[..x_rest.len()]);
+    }
+    s.reduce_max(largest)
+}
+
+#[inline(always)]
+fn deliver_vector<S: Lanes>(s: S, x: &[f32], limit: S::V, out: &mut [u16], so_far: S::V) -> S::V {
+    let v = s.load(x);
+    let beyond = s.gt(s.abs(v), limit);
+    s.store_f16(out, s.select(beyond, s.copysign(s.splat(f32::INFINITY), v), v));
+    s.max_magnitude(so_far, s.load_f16(out))
 }
 
 #[inline(always)]

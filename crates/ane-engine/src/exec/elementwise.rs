@@ -96,6 +96,9 @@ macro_rules! apply {
             $s.splat(0.0),
         )
     };
+    ($s:ident, Greater, $a:expr, $b:expr, $c:expr) => {
+        $s.select($s.gt($a, $b), $s.splat(1.0), $s.splat(0.0))
+    };
     ($s:ident, Less, $a:expr, $b:expr, $c:expr) => {
         $s.select($s.gt($b, $a), $s.splat(1.0), $s.splat(0.0))
     };
@@ -129,7 +132,7 @@ macro_rules! after {
 /// Two functions in one pass over `n` elements.
 ///
 /// # Safety
-/// As [`super::chain::Run::range`].
+/// As [`super::chain::Run::block`].
 #[inline(always)]
 pub(super) unsafe fn compute_joined<S: Lanes>(
     s: S,
@@ -154,7 +157,7 @@ pub(super) unsafe fn compute_joined<S: Lanes>(
 /// One instruction over `n` elements.
 ///
 /// # Safety
-/// As [`super::chain::Run::range`].
+/// As [`super::chain::Run::block`].
 #[inline(always)]
 pub(super) unsafe fn compute<S: Lanes>(
     s: S,
@@ -233,7 +236,7 @@ pub(super) unsafe fn compute<S: Lanes>(
             let signed = s.copysign(one, a);
             s.select(s.gt(s.abs(a), zero), signed, a)
         }),
-        Ew::Greater => unrounded!(|a, b, _c| truth(s.gt(a, b))),
+        Ew::Greater => unrounded!(|a, b, c| apply!(s, Greater, a, b, c)),
         Ew::GreaterEqual => unrounded!(|a, b, _c| truth(s.ge(a, b))),
         Ew::Less => unrounded!(|a, b, c| apply!(s, Less, a, b, c)),
         Ew::Equal => unrounded!(|a, b, _c| truth(s.eq(a, b))),

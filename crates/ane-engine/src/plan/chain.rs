@@ -119,6 +119,14 @@ pub(crate) enum Instr {
     Largest { from: Src, partial: Slot },
     /// Folds magnitudes into the partial maximum of the task.
     LargestMagnitude { from: Src, partial: Slot },
+    /// [`Ew::Cliff`] rounded to fp16, to an output port of that dtype and, by magnitude, into the partial maximum of the
+    /// task: how gradients leave a step.
+    Deliver {
+        from: Src,
+        limit: f32,
+        port: usize,
+        partial: Slot,
+    },
 }
 
 impl Instr {
@@ -131,7 +139,8 @@ impl Instr {
             Self::Store { from, .. }
             | Self::Export { from, .. }
             | Self::Largest { from, .. }
-            | Self::LargestMagnitude { from, .. } => *from == Src::Reg(reg),
+            | Self::LargestMagnitude { from, .. }
+            | Self::Deliver { from, .. } => *from == Src::Reg(reg),
         }
     }
 

@@ -8,6 +8,7 @@
 //! [`arity`].
 
 use super::chain::{Ew, Instr, Reg, Round, Src};
+use ane_ir::DType;
 
 /// Lists the joined functions: name = first, second at the operand of the second that the first's result is.
 macro_rules! joins {
@@ -21,6 +22,7 @@ macro_rules! joins {
             AddRelu = Add, Relu at 0;
             AddSelect = Add, Select at 1;
             AddSub = Add, Sub at 0;
+            GreaterSelect = Greater, Select at 0;
             MaxDiv = Max, Div at 1;
             MaxMax = Max, Max at 0;
             MulAdd = Mul, Add at 0;
@@ -70,6 +72,13 @@ pub(super) fn join(instrs: &mut Vec<Instr>) {
     while i < instrs.len() {
         if let Some(sum_error) = sum_error(&instrs[i..]) {
             instrs.splice(i..i + 5, [sum_error]);
+        }
+        i += 1;
+    }
+    let mut i = 0;
+    while i < instrs.len() {
+        if let Some(delivery) = delivery(&instrs[i..]) {
+            instrs.splice(i..i + 3, [delivery]);
         }
         i += 1;
     }
@@ -126,6 +135,46 @@ fn sum_error(instrs: &[Instr]) -> Option<Instr> {
         to,
         xs: [high, low, sum],
     })
+}
+
+/// What rounds, exports and folds, in place of the three instructions that do it.
+fn delivery(instrs: &[Instr]) -> Option<Instr> {
+    let (window, after) = instrs.split_at_checked(3)?;
+    let [
+        Instr::Compute {
+            f,
+            round: Round::Fp16,
+            to,
+            xs: [from, ..],
+        },
+        Instr::Export {
+            from: exported,
+            port,
+            dtype: DType::Fp16,
+        },
+        Instr::LargestMagnitude {
+            from: folded,
+            partial,
+        },
+    ] = window
+    else {
+        return None;
+    };
+    let limit = match f {
+        Ew::Copy => f32::INFINITY,
+        Ew::Cliff(limit) => *limit,
+        _ => return None,
+    };
+    let rounded = Src::Reg(*to);
+    let whole = !matches!(from, Src::Uniform(_));
+    (whole && *exported == rounded && *folded == rounded && is_dead(after, *to)).then_some(
+        Instr::Deliver {
+            from: *from,
+            limit,
+            port: *port,
+            partial: *partial,
+        },
+    )
 }
 
 /// The only reader of instruction `i`, when both can run as one, and what they become.
@@ -202,7 +251,7 @@ fn is_dead(after: &[Instr], reg: Reg) -> bool {
 mod tests {
     use super::*;
     use crate::{Options, Plan, plan::Work};
-    use ane_ir::{DType, Graph, Numerics, TensorType, Value};
+    use ane_ir::{Graph, Numerics, TensorType, Value};
 
     /// The instructions of a graph over three tensors `x` and a scalar that makes one chain.
     fn chain_of(build: impl FnOnce(&mut Graph, [Value; 3], Value) -> Value) -> Vec<Instr> {

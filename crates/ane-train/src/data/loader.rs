@@ -105,17 +105,18 @@ impl Kernel for Normalise<'_> {
     #[inline(always)]
     fn run<S: Lanes>(self, s: S) {
         let (scale, shift) = (s.splat(self.scale), s.splat(self.shift));
-        let normalised = |pixels: &[u8]| s.sub(s.mul(s.load_u8(pixels), scale), shift);
-        let mut pixels = self.pixels.chunks_exact(S::N);
-        let mut out = self.out.chunks_exact_mut(S::N);
-        for (pixels, out) in (&mut pixels).zip(&mut out) {
-            s.store_f16(out, normalised(pixels));
+        let whole = self.pixels.len() / S::N * S::N;
+        let (pixels, rest) = self.pixels.split_at(whole);
+        let (out, out_rest) = self.out.split_at_mut(whole);
+        for (pixels, out) in pixels.chunks_exact(S::N).zip(out.chunks_exact_mut(S::N)) {
+            s.store_f16(out, s.sub(s.mul(s.load_u8(pixels), scale), shift));
         }
-        let (pixels, out) = (pixels.remainder(), out.into_remainder());
-        let (mut wide, mut narrow) = ([0; MOST_LANES], [0; MOST_LANES]);
-        wide[..pixels.len()].copy_from_slice(pixels);
-        s.store_f16(&mut narrow, normalised(&wide));
-        out.copy_from_slice(&narrow[..out.len()]);
+        if !rest.is_empty() {
+            let (mut wide, mut narrow) = ([0; MOST_LANES], [0; MOST_LANES]);
+            wide[..rest.len()].copy_from_slice(rest);
+            s.store_f16(&mut narrow, s.sub(s.mul(s.load_u8(&wide), scale), shift));
+            out_rest.copy_from_slice(&narrow[..rest.len()]);
+        }
     }
 }
 
