@@ -1,4 +1,4 @@
-"""Benchmark peer: the whole training step of an MLP on MNIST-shaped data, in eager PyTorch.
+"""Benchmark peer: the whole training step of an MLP on MNIST, in eager PyTorch.
 
 A driver starts this program, reads one hello line, and then sends one JSON request per line on standard input. Each
 request is answered by one JSON line on standard output, so that several peers can be measured in turn:
@@ -26,8 +26,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-MEAN, STD = 0.1307, 0.3081
-IMAGES = 60_000
+STD = 0.3081
 SHIM_NAMES = ("mkl_fix", "fakeintel")
 
 
@@ -53,8 +52,8 @@ def read_labels(path: Path) -> Tensor:
 
 
 def normalise(pixels: Tensor) -> Tensor:
-    """((x / 255) - MEAN) / STD, folded into one product and one difference."""
-    return pixels.float().mul_(1 / (255 * STD)).sub_(MEAN / STD)
+    """x / 255 / STD, folded into one product: not centred, as our program has it."""
+    return pixels.float().mul_(1 / (255 * STD))
 
 
 def mlp(sizes: list[int]) -> nn.Sequential:
@@ -138,8 +137,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--dtype", choices=("fp32", "bf16"), default="fp32", help="bf16 is autocast")
     parser.add_argument("--gather", choices=("step", "none"), default="step")
-    parser.add_argument("--images", type=Path, help="raw IDX file; without one, the images are random")
-    parser.add_argument("--labels", type=Path, help="raw IDX file; without one, the labels are random")
+    parser.add_argument("--images", type=Path, required=True, help="raw IDX file")
+    parser.add_argument("--labels", type=Path, required=True, help="raw IDX file")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args()
 
@@ -151,13 +150,7 @@ def main() -> None:
     torch.manual_seed(options.seed)
     sizes = [int(size) for size in options.shape.split("-")]
 
-    real_images = options.images is not None and options.images.exists()
-    real_labels = options.labels is not None and options.labels.exists()
-    if real_images:
-        pixels = read_images(options.images)
-    else:
-        pixels = torch.randint(0, 256, (IMAGES, sizes[0]), dtype=torch.uint8)
-    labels = read_labels(options.labels) if real_labels else torch.randint(0, sizes[-1], (len(pixels),))
+    pixels, labels = read_images(options.images), read_labels(options.labels)
     if pixels.shape[1] != sizes[0] or len(labels) != len(pixels) or options.batch > len(pixels):
         sys.exit(f"{len(labels)} labels for images {tuple(pixels.shape)} do not suit {options.shape}:{options.batch}")
 
@@ -168,8 +161,6 @@ def main() -> None:
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
         "mkl_fix": any(name in preload for name in SHIM_NAMES),
-        "images": "idx" if real_images else "random",
-        "labels": "idx" if real_labels else "random",
     }
     print(json.dumps(hello), flush=True)
     for line in sys.stdin:

@@ -29,7 +29,7 @@ use std::{
 /// As `ane-trainer train` has them when it is told nothing.
 const MODEL: &str = "784-512-512-10";
 const BATCH: usize = 128;
-const PEAK: f64 = 1e-3;
+const PEAK: f64 = 2e-3;
 const VALIDATION: usize = 5_000;
 const LOSS: Loss = Loss::CrossEntropy {
     label_smoothing: 0.0,
@@ -138,7 +138,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (train, _) = sampler::split(spec.train.examples, VALIDATION, seed);
     let run = Run {
         sampler: Sampler::new(train, BATCH, seed),
-        epochs: flag("--epochs", "10").parse()?,
+        epochs: flag("--epochs", "8").parse()?,
         seed,
     };
     let pool = Arc::new(Pool::new(flag("--threads", "2").parse()?)?);
@@ -163,7 +163,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut trainer = Trainer::new(config, device, pool, Isa::detect())?;
     run.export(&trainer, &out)?;
     let loader = Loader::start(
-        Collator::new(Arc::new(datasets.train), BATCH, LOSS),
+        Collator::new(Arc::new(datasets.train.not_centred()), BATCH, LOSS),
         run.sampler.clone(),
         (0, 0),
         run.epochs,
@@ -174,7 +174,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         loader.recycle(batch);
     }
     let last = &losses[losses.len().saturating_sub(LAST)..];
-    let test = Arc::new(datasets.test);
+    let test = Arc::new(datasets.test.not_centred());
     let everything: Vec<u32> = (0..u32::try_from(test.len())?).collect();
     let result = evaluate(&mut trainer, &test, &everything, &mut Faults::new(None))?;
     let report = serde_json::json!({

@@ -6,6 +6,7 @@ use ane_engine::{Pool, simd::Isa};
 use ane_ir::{Numerics, Route, Target};
 use ane_train::{
     TrainerConfig,
+    data::Dataset,
     loss::Loss,
     nn::Sequential,
     optim::{AdamW, OptimizerConfig},
@@ -20,6 +21,9 @@ use std::{path::Path, sync::Arc};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct RunConfig {
     pub(crate) dataset: String,
+    /// Whether the mean of the pixels is taken off. Configurations that do not say so are of runs that did.
+    #[serde(default = "always")]
+    pub(crate) centred: bool,
     pub(crate) model: String,
     pub(crate) loss: Loss,
     pub(crate) batch: usize,
@@ -44,6 +48,10 @@ pub(crate) struct RunConfig {
     pub(crate) whole: bool,
 }
 
+fn always() -> bool {
+    true
+}
+
 /// A numeric policy by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -60,14 +68,15 @@ impl Default for RunConfig {
     fn default() -> Self {
         Self {
             dataset: "mnist".into(),
+            centred: false,
             model: "784-512-512-10".into(),
             loss: Loss::CrossEntropy {
                 label_smoothing: 0.0,
             },
             batch: 128,
-            epochs: 7,
+            epochs: 8,
             optimizer: OptimizerConfig::AdamW(AdamW::default()),
-            lr: 1e-3,
+            lr: 2e-3,
             schedule: Schedule::COSINE,
             max_norm: None,
             seed: 0,
@@ -135,6 +144,15 @@ impl RunConfig {
             .map_err(|e: ane_train::nn::ParseSpecError| {
                 Failure::usage(e.to_string(), "see --model in `ane-trainer train --help`")
             })
+    }
+
+    /// The examples as the model is to see them.
+    pub(crate) fn examples(&self, found: Dataset) -> Arc<Dataset> {
+        Arc::new(if self.centred {
+            found
+        } else {
+            found.not_centred()
+        })
     }
 
     /// The numeric policy on the target.

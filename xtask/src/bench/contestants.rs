@@ -23,6 +23,8 @@ pub(crate) struct Contestant {
 pub(crate) struct Programs {
     ours: PathBuf,
     torch: Option<Torch>,
+    /// Where ours leaves the images for the others.
+    images: PathBuf,
 }
 
 /// PyTorch and what it needs.
@@ -38,7 +40,12 @@ impl Programs {
     pub(crate) fn find(root: &Path, python: Option<&Path>) -> Result<Programs> {
         let ours = build(root, "mnist")?;
         let torch = find_torch(root, python)?;
-        Ok(Programs { ours, torch })
+        let images = process::target_folder(root).join("peers").join("mnist");
+        Ok(Programs {
+            ours,
+            torch,
+            images,
+        })
     }
 
     /// Everyone who takes part with a shape.
@@ -57,7 +64,8 @@ impl Programs {
         let mut all = Vec::new();
         for plan in ["split", "fused"] {
             let mut ours = command(&self.ours, None);
-            ours.args(["--plan", plan, "--target", "h16"]);
+            ours.args(["--plan", plan, "--target", "h16", "--out"]);
+            ours.arg(&self.images);
             all.push(Contestant {
                 name: format!("ours {plan}"),
                 is_ours: true,
@@ -65,7 +73,16 @@ impl Programs {
             });
         }
         if let Some(torch) = &self.torch {
-            let peer = || command(&torch.python, Some(&torch.script));
+            let peer = || {
+                let mut peer = command(&torch.python, Some(&torch.script));
+                for (flag, file) in [
+                    ("--images", "train-images-idx3-ubyte"),
+                    ("--labels", "train-labels-idx1-ubyte"),
+                ] {
+                    peer.arg(flag).arg(self.images.join(file));
+                }
+                peer
+            };
             all.push(Contestant {
                 name: "torch stock".to_owned(),
                 is_ours: false,
@@ -230,6 +247,7 @@ not json
         let programs = Programs {
             ours: "mnist".into(),
             torch: Some(torch),
+            images: "i".into(),
         };
         let lines: Vec<String> = programs
             .contestants("784-10", &options())
@@ -237,11 +255,12 @@ not json
             .map(|contestant| process::describe(&contestant.command))
             .collect();
         let task = "--shape 784-10 --batch 64 --threads 3";
+        let data = "--images i/train-images-idx3-ubyte --labels i/train-labels-idx1-ubyte";
         let expected = [
-            format!("mnist {task} --plan split --target h16"),
-            format!("mnist {task} --plan fused --target h16"),
-            format!("py t.py {task}"),
-            format!("LD_PRELOAD=u.so py t.py {task}"),
+            format!("mnist {task} --plan split --target h16 --out i"),
+            format!("mnist {task} --plan fused --target h16 --out i"),
+            format!("py t.py {task} {data}"),
+            format!("LD_PRELOAD=u.so py t.py {task} {data}"),
         ];
         assert_eq!(lines, expected);
     }
@@ -251,6 +270,7 @@ not json
         let programs = Programs {
             ours: "mnist".into(),
             torch: None,
+            images: "i".into(),
         };
         assert!(
             programs

@@ -45,13 +45,19 @@ pub struct Dataset {
     pub images: Vec<u8>,
     /// `[examples]`.
     pub labels: Vec<u8>,
-    /// Mean of the training pixels / 255.
+    /// What is taken off pixels / 255.
     pub mean: f32,
-    /// Standard deviation of the training pixels / 255.
+    /// What the rest is divided by.
     pub std: f32,
 }
 
 impl Dataset {
+    /// The same pixels without their mean taken off: what is black stays exactly zero.
+    #[must_use]
+    pub fn not_centred(self) -> Self {
+        Self { mean: 0.0, ..self }
+    }
+
     /// Number of examples.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -13,7 +13,7 @@ use crate::{
 use ane_train::{
     Trainer, checkpoint::Checkpoint, data, data::catalog, fit::evaluate, run_dir::RunDir,
 };
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{path::PathBuf, process::ExitCode};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -46,7 +46,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let mut faults = opened.faults();
     let mut trainer = Trainer::new(config.trainer(1)?, opened.device, pool, isa)?;
     faults.restore(&mut trainer, checkpoint.record.progress, &checkpoint.state)?;
-    let test = Arc::new(data::load(spec, &args.source.options(), &report)?.test);
+    let test = config.examples(data::load(spec, &args.source.options(), &report)?.test);
     let everything: Vec<u32> = (0..u32::try_from(test.len()).unwrap_or(u32::MAX)).collect();
     let result = evaluate(&mut trainer, &test, &everything, &mut faults)?;
     tell(&mut faults);

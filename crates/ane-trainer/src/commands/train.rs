@@ -171,7 +171,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     run.truncate_metrics(record.map_or(0, |r| r.progress.step))?;
     let mut fit = Fit {
         trainer,
-        data: Arc::new(datasets.train),
+        data: config.examples(datasets.train),
         sampler,
         validation,
         epochs: config.epochs,
@@ -220,7 +220,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
             );
             Ok(ExitCode::from(130))
         }
-        Ok(Ending::Finished) => finish(fit, &config, &Arc::new(datasets.test), since, power),
+        Ok(Ending::Finished) => finish(fit, &config, &config.examples(datasets.test), since, power),
         Err(e) => {
             // What ended the run is what is to be said, whether or not this can be written.
             let _ = write_placement(&fit, &config, power);

@@ -14,7 +14,7 @@ pub(super) static MNIST: DatasetSpec = DatasetSpec {
     class_names: &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
     example_shape: [1, 28, 28],
     normalisation: Normalisation {
-        mean: 0.0,
+        mean: 0.1307,
         std: 0.3081,
     },
     licence: "MNIST is the work of Yann LeCun, Corinna Cortes and Christopher J. C. Burges, made from NIST's \

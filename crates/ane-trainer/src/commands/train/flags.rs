@@ -17,13 +17,16 @@ pub(crate) struct ConfigArgs {
     /// Layer widths, such as 784-512-512-10 or 784-128-10:gelu, or mnist-mlp [default: mnist-mlp]
     #[arg(long)]
     model: Option<String>,
-    /// Passes over the training examples [default: 7]
+    /// Take the mean off the pixels; without this they are only scaled, and what is black costs the software engine nothing
+    #[arg(long)]
+    centred: bool,
+    /// Passes over the training examples [default: 8]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     epochs: Option<u64>,
     /// Examples per step [default: 128]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=16_384))]
     batch: Option<u32>,
-    /// Peak learning rate [default: 1e-3]
+    /// Peak learning rate [default: 2e-3]
     #[arg(long, value_parser = positive)]
     lr: Option<f64>,
     /// Optimizer: adam, adamw or sgd [default: adamw]
@@ -142,6 +145,7 @@ impl ConfigArgs {
         if base.device == "auto" {
             base.device = ane_device::best().to_owned();
         }
+        base.centred |= self.centred;
         base.require_ane |= self.require_ane;
         if base.require_ane && base.device != APPLE {
             return Err(Failure::usage(
@@ -183,6 +187,7 @@ impl ConfigArgs {
         // Every field by name: a new flag has to be told apart too.
         let Self {
             dataset,
+            centred,
             model,
             epochs,
             batch,
@@ -206,6 +211,7 @@ impl ConfigArgs {
         } = self;
         let all = [
             ("--dataset", dataset.is_some()),
+            ("--centred", *centred),
             ("--model", model.is_some()),
             ("--epochs", epochs.is_some()),
             ("--batch", batch.is_some()),
