@@ -50,7 +50,8 @@ impl Kernel for Pack {
         // SAFETY: `Pack::run` is unsafe to call, with the condition that these accesses are within bounds.
         let largest = unsafe {
             let out = std::slice::from_raw_parts_mut(self.out, self.k * self.width);
-            if self.count < self.width {
+            // The kernel reads whole vectors.
+            if self.count % S::N != 0 {
                 out.fill(0.0);
             }
             match self.source {

@@ -5,7 +5,7 @@ use crate::simd::{Lanes, MOST_LANES};
 /// Rows of a block.
 pub(crate) const ROWS: usize = 4;
 /// Most vectors of a panel.
-const MOST_VECTORS: usize = 6;
+const MOST_VECTORS: usize = 4;
 
 /// Columns of a panel on lanes `n` wide: with its block of rows it fills the registers that the instruction sets have,
 /// 32 where vectors have 16 lanes and 16 of 8 lanes elsewhere.
@@ -62,8 +62,6 @@ impl Tile<'_> {
                 1 => self.accumulate::<S, R, 1>(s),
                 2 => self.accumulate::<S, R, 2>(s),
                 3 => self.accumulate::<S, R, 3>(s),
-                4 => self.accumulate::<S, R, 4>(s),
-                5 => self.accumulate::<S, R, 5>(s),
                 _ => self.accumulate::<S, R, MOST_VECTORS>(s),
             }
         }

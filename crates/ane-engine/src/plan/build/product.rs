@@ -13,8 +13,10 @@ use ane_ir::{DType, Shape, Value, ops::Op};
 /// Elements of a task of packing.
 const PACK_SHARE: usize = 16 * 1024;
 /// Largest block of a matrix product: 48 rows by 256 columns stay in a second-level cache with their operands.
-const BLOCK_ROWS: usize = 32;
-const BLOCK_COLUMNS: usize = 256;
+const BLOCK_ROWS: usize = 64;
+const BLOCK_COLUMNS: usize = 128;
+/// Tasks from which on a product is shared well enough: zeros make some of them shorter than others.
+const TASKS: usize = 8;
 /// Columns of a product from which on leaving out terms saves more than listing the others costs.
 const WORTH_A_LIST: usize = 64;
 
@@ -77,9 +79,14 @@ impl Builder<'_> {
             len.div_ceil(len.div_ceil(most)).next_multiple_of(step)
         };
         let (rows, columns, extra) = if crossed {
-            (panel, share(d.n, BLOCK_COLUMNS, STRIP), STRIP * panel)
+            (panel, share(d.n, 2 * BLOCK_COLUMNS, STRIP), STRIP * panel)
         } else {
-            (share(d.m, BLOCK_ROWS, ROWS), share(d.n, BLOCK_COLUMNS, panel), 0)
+            let columns = share(d.n, BLOCK_COLUMNS, panel);
+            let mut rows = BLOCK_ROWS;
+            while rows > STRIP && batch.len() * d.m.div_ceil(rows) * d.n.div_ceil(columns) < TASKS {
+                rows /= 2;
+            }
+            (share(d.m, rows, ROWS), columns, 0)
         };
         let tasks = batch.len() * d.m.div_ceil(rows) * d.n.div_ceil(columns);
         self.need_scratch(&c.chain, rows * columns.min(d.n) + extra);
