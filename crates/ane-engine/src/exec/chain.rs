@@ -393,20 +393,20 @@ fn deliver<S: Lanes>(s: S, x: &[f32], limit: f32, out: &mut [u16], so_far: f32) 
     let (x, x_rest) = x.split_at(x.len() / S::N * S::N);
     let (out, out_rest) = out.split_at_mut(x.len());
     for (x, out) in x.chunks_exact(S::N).zip(out.chunks_exact_mut(S::N)) {
-        largest = deliver_vector(s, x, limit, out, largest);
+        largest = deliver_vector(s, s.load(x), limit, out, largest);
     }
     if !x_rest.is_empty() {
         let (mut wide, mut narrow) = ([0.0; MOST_LANES], [0; MOST_LANES]);
         wide[..x_rest.len()].copy_from_slice(x_rest);
-        largest = deliver_vector(s, &wide, limit, &mut narrow, largest);
+        largest = deliver_vector(s, s.load(&wide), limit, &mut narrow, largest);
         out_rest.copy_from_slice(&narrow[..x_rest.len()]);
     }
     s.reduce_max(largest)
 }
 
+/// One vector of [`deliver`].
 #[inline(always)]
-fn deliver_vector<S: Lanes>(s: S, x: &[f32], limit: S::V, out: &mut [u16], so_far: S::V) -> S::V {
-    let v = s.load(x);
+pub(super) fn deliver_vector<S: Lanes>(s: S, v: S::V, limit: S::V, out: &mut [u16], so_far: S::V) -> S::V {
     let beyond = s.gt(s.abs(v), limit);
     s.store_f16(out, s.select(beyond, s.copysign(s.splat(f32::INFINITY), v), v));
     s.max_magnitude(so_far, s.load_f16(out))

@@ -3,7 +3,10 @@
 use super::{Context, chain};
 use crate::{
     gemm::{self, Pack, ROWS, STRIP, Source, Terms, Tile},
-    plan::{MatmulWork, PackWork, TermsWork},
+    plan::{
+        MatmulWork, PackWork, TermsWork,
+        chain::{Instr, Src},
+    },
     simd::{Kernel, Lanes, MOST_LANES, dispatch},
 };
 
@@ -169,10 +172,45 @@ pub(super) unsafe fn multiply<S: Lanes>(cx: &Context<'_>, s: S, work: &MatmulWor
         if work.crossed {
             let strip = registers;
             registers = strip.add(STRIP * panel);
-            for at in (0..columns).step_by(STRIP) {
+            let turned = |at: usize| {
                 let count = STRIP.min(columns - at);
                 part(column + at, count, row, rows, strip, panel).multiply();
-                turn(s, (strip, panel), (count, rows), block.add(at), columns);
+                Turn {
+                    from: strip,
+                    stride: panel,
+                    rows: count,
+                    columns: rows,
+                    to: at,
+                }
+            };
+            if let [
+                Instr::Deliver {
+                    from: Src::Head,
+                    limit,
+                    port,
+                    partial,
+                },
+            ] = work.chain.instrs[..]
+            {
+                let start = (batch * work.m + row) * work.n + column;
+                let mut sink = ToPort::<S> {
+                    out: cx.output::<u16>(port).add(start),
+                    stride: work.n,
+                    limit: s.splat(limit),
+                    largest: s.splat(0.0),
+                };
+                for at in (0..columns).step_by(STRIP) {
+                    turned(at).run(s, &mut sink);
+                }
+                *cx.slot(partial).add(task) = s.reduce_max(sink.largest);
+                return;
+            }
+            let mut sink = ToBlock {
+                out: block,
+                stride: columns,
+            };
+            for at in (0..columns).step_by(STRIP) {
+                turned(at).run(s, &mut sink);
             }
         } else {
             for j in (0..columns).step_by(panel) {
@@ -212,42 +250,94 @@ pub(super) unsafe fn multiply<S: Lanes>(cx: &Context<'_>, s: S, work: &MatmulWor
     }
 }
 
-/// Writes `from[rows, columns]` as `to[columns, rows]`.
-///
-/// # Safety
-/// The rows of both must be readable and writable; those of `from` go on for whole vectors.
-#[inline(always)]
-unsafe fn turn<S: Lanes>(
-    s: S,
-    (from, from_stride): (*const f32, usize),
-    (rows, columns): (usize, usize),
-    to: *mut f32,
-    to_stride: usize,
-) {
-    for r in (0..rows).step_by(S::N) {
-        let n = S::N.min(rows - r);
-        for c in (0..columns).step_by(S::N) {
-            let mut square = [s.splat(0.0); MOST_LANES];
-            for (i, row) in square.iter_mut().enumerate().take(n) {
-                // SAFETY: passed on from the caller.
-                *row = s.load(unsafe {
-                    std::slice::from_raw_parts(from.add((r + i) * from_stride + c), S::N)
-                });
-            }
-            let square = s.transpose(square);
-            for (i, column) in square.into_iter().enumerate().take(S::N.min(columns - c)) {
-                // SAFETY: passed on from the caller.
-                let out = unsafe {
-                    std::slice::from_raw_parts_mut(to.add((c + i) * to_stride + r), n)
-                };
-                if n == S::N {
-                    s.store(out, column);
-                } else {
-                    let mut lanes = [0.0; MOST_LANES];
-                    s.store(&mut lanes, column);
-                    out.copy_from_slice(&lanes[..n]);
+/// `from[rows, columns]` on its way to be `[columns, rows]`, at most a strip of rows at a time.
+struct Turn {
+    from: *const f32,
+    stride: usize,
+    rows: usize,
+    columns: usize,
+    /// Where the first row goes: a column of the sink.
+    to: usize,
+}
+
+/// Where turned vectors go.
+trait Sink<S: Lanes> {
+    /// The first `n` lanes of `v` are elements from `column` on of row `row`.
+    ///
+    /// # Safety
+    /// The sink must have them.
+    unsafe fn put(&mut self, s: S, row: usize, column: usize, v: S::V, n: usize);
+}
+
+impl Turn {
+    /// # Safety
+    /// The rows must be readable in whole vectors, and the sink have their elements.
+    #[inline(always)]
+    unsafe fn run<S: Lanes>(self, s: S, sink: &mut impl Sink<S>) {
+        for r in (0..self.rows).step_by(S::N) {
+            let n = S::N.min(self.rows - r);
+            for c in (0..self.columns).step_by(S::N) {
+                let mut square = [s.splat(0.0); MOST_LANES];
+                for (i, row) in square.iter_mut().enumerate().take(n) {
+                    let at = (r + i) * self.stride + c;
+                    // SAFETY: passed on from the caller.
+                    *row = s.load(unsafe { std::slice::from_raw_parts(self.from.add(at), S::N) });
+                }
+                let turned = s.transpose(square).into_iter().enumerate();
+                for (i, v) in turned.take(S::N.min(self.columns - c)) {
+                    // SAFETY: passed on from the caller.
+                    unsafe { sink.put(s, c + i, self.to + r, v, n) };
                 }
             }
+        }
+    }
+}
+
+/// The block of the result, for the rest of the chain.
+struct ToBlock {
+    out: *mut f32,
+    stride: usize,
+}
+
+impl<S: Lanes> Sink<S> for ToBlock {
+    #[inline(always)]
+    unsafe fn put(&mut self, s: S, row: usize, column: usize, v: S::V, n: usize) {
+        // SAFETY: passed on from the caller.
+        let out = unsafe {
+            std::slice::from_raw_parts_mut(self.out.add(row * self.stride + column), n)
+        };
+        if n == S::N {
+            s.store(out, v);
+        } else {
+            let mut lanes = [0.0; MOST_LANES];
+            s.store(&mut lanes, v);
+            out.copy_from_slice(&lanes[..n]);
+        }
+    }
+}
+
+/// An output port, as [`Instr::Deliver`] has it when it is all that the chain does: the block is never written.
+struct ToPort<S: Lanes> {
+    out: *mut u16,
+    stride: usize,
+    limit: S::V,
+    largest: S::V,
+}
+
+impl<S: Lanes> Sink<S> for ToPort<S> {
+    #[inline(always)]
+    unsafe fn put(&mut self, s: S, row: usize, column: usize, v: S::V, n: usize) {
+        // SAFETY: passed on from the caller.
+        let out = unsafe {
+            std::slice::from_raw_parts_mut(self.out.add(row * self.stride + column), n)
+        };
+        if n == S::N {
+            self.largest = chain::deliver_vector(s, v, self.limit, out, self.largest);
+        } else {
+            // Lanes beyond the rows are zero, and no magnitude is less.
+            let mut narrow = [0; MOST_LANES];
+            self.largest = chain::deliver_vector(s, v, self.limit, &mut narrow, self.largest);
+            out.copy_from_slice(&narrow[..n]);
         }
     }
 }

@@ -96,15 +96,17 @@ pub trait Lanes: Copy + Send + Sync + 'static {
     /// Largest lane, NaN if one is.
     #[inline(always)]
     fn reduce_max(self, v: Self::V) -> f32 {
-        let mut lanes = [0.0_f32; 16];
+        let mut lanes = [0.0_f32; MOST_LANES];
         self.store(&mut lanes, v);
-        lanes[..Self::N]
-            .iter()
-            .copied()
-            .fold(
-                f32::NEG_INFINITY,
-                |a, b| if a.is_nan() || a > b { a } else { b },
-            )
+        let mut n = Self::N;
+        while n > 1 {
+            n /= 2;
+            for i in 0..n {
+                let (a, b) = (lanes[i], lanes[i + n]);
+                lanes[i] = if a.is_nan() || a > b { a } else { b };
+            }
+        }
+        lanes[0]
     }
 
     /// Sum of the lanes in pairs, quads and so on.
