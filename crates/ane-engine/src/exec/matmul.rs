@@ -271,14 +271,15 @@ trait Sink<S: Lanes> {
 
 impl Turn {
     /// # Safety
-    /// The rows must be readable in whole vectors, and the sink have their elements.
+    /// The rows must be readable in whole vectors, those that fill up the last square too, and the sink have their
+    /// elements.
     #[inline(always)]
     unsafe fn run<S: Lanes>(self, s: S, sink: &mut impl Sink<S>) {
         for r in (0..self.rows).step_by(S::N) {
             let n = S::N.min(self.rows - r);
             for c in (0..self.columns).step_by(S::N) {
                 let mut square = [s.splat(0.0); MOST_LANES];
-                for (i, row) in square.iter_mut().enumerate().take(n) {
+                for (i, row) in square.iter_mut().enumerate().take(S::N) {
                     let at = (r + i) * self.stride + c;
                     // SAFETY: passed on from the caller.
                     *row = s.load(unsafe { std::slice::from_raw_parts(self.from.add(at), S::N) });
@@ -334,8 +335,10 @@ impl<S: Lanes> Sink<S> for ToPort<S> {
         if n == S::N {
             self.largest = chain::deliver_vector(s, v, self.limit, out, self.largest);
         } else {
-            // Lanes beyond the rows are zero, and no magnitude is less.
-            let mut narrow = [0; MOST_LANES];
+            let (mut wide, mut narrow) = ([0.0; MOST_LANES], [0; MOST_LANES]);
+            s.store(&mut wide, v);
+            wide[n..].fill(0.0);
+            let v = s.load(&wide);
             self.largest = chain::deliver_vector(s, v, self.limit, &mut narrow, self.largest);
             out.copy_from_slice(&narrow[..n]);
         }

@@ -143,8 +143,12 @@ impl Pack {
             for i0 in (0..self.count).step_by(S::N) {
                 let vectors = S::N.min(self.count - i0);
                 if depth == S::N && i0 + S::N <= self.width {
+                    // The number of rounds is a constant, so that the square stays in registers.
                     let mut rows = [s.splat(0.0); MOST_LANES];
-                    for (i, row) in rows.iter_mut().enumerate().take(vectors) {
+                    for (i, row) in rows.iter_mut().enumerate().take(S::N) {
+                        if i >= vectors {
+                            continue;
+                        }
                         let from = (i0 + i) * self.stride + p0;
                         s.prefetch(x.wrapping_add(from + AHEAD).cast());
                         // SAFETY: see `run`.

@@ -14,7 +14,7 @@ use ane_ir::{DType, Shape, Value, ops::Op};
 const PACK_SHARE: usize = 16 * 1024;
 /// Largest block of a matrix product: 48 rows by 256 columns stay in a second-level cache with their operands.
 const BLOCK_ROWS: usize = 64;
-const BLOCK_COLUMNS: usize = 128;
+const BLOCK_COLUMNS: usize = 256;
 /// Tasks from which on a product is shared well enough: zeros make some of them shorter than others.
 const TASKS: usize = 8;
 /// Columns of a product from which on leaving out terms saves more than listing the others costs.
@@ -79,7 +79,7 @@ impl Builder<'_> {
             len.div_ceil(len.div_ceil(most)).next_multiple_of(step)
         };
         let (rows, columns, extra) = if crossed {
-            (panel, share(d.n, 2 * BLOCK_COLUMNS, STRIP), STRIP * panel)
+            (panel, share(d.n, BLOCK_COLUMNS, STRIP), STRIP * panel)
         } else {
             let columns = share(d.n, BLOCK_COLUMNS, panel);
             let mut rows = BLOCK_ROWS;
