@@ -25,6 +25,15 @@ const FUNCTIONS: &[(&str, usize, Build)] = &[
         let p = g.less(x[0], x[1])?;
         g.cast(p, DType::Fp16)
     }),
+    ("greater", 2, |g, x| {
+        let p = g.greater(x[0], x[1])?;
+        g.cast(p, DType::Fp16)
+    }),
+    ("select_by_greater", 2, |g, x| {
+        let zero = g.scalar(DType::Fp16, 0.0)?;
+        let p = g.greater(x[0], zero)?;
+        g.select(p, x[1], zero)
+    }),
     ("select", 2, |g, x| {
         let one = g.scalar(DType::Fp16, 1.0)?;
         let p = g.less(x[0], one)?;
