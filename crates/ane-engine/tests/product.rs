@@ -135,11 +135,19 @@ fn zeros_that_are_left_out_change_no_bit() {
                     let want = in_order(isa, shape, (&a, &b));
                     for layout in LAYOUTS {
                         let found = product(isa, 1, shape, (&a, &b), layout);
-                        same(&found, &want, &format!("{isa} {shape:?} {layout:?} {which}"));
+                        same(
+                            &found,
+                            &want,
+                            &format!("{isa} {shape:?} {layout:?} {which}"),
+                        );
                         let swapped = (n, m, k);
                         let want = in_order(isa, swapped, (&b, &a));
                         let found = product(isa, 2, swapped, (&b, &a), layout);
-                        same(&found, &want, &format!("{isa} {swapped:?} {layout:?} {which}"));
+                        same(
+                            &found,
+                            &want,
+                            &format!("{isa} {swapped:?} {layout:?} {which}"),
+                        );
                     }
                 }
             }
@@ -162,7 +170,10 @@ fn zero_times_what_is_not_finite_is_nan() {
                     let what = format!("{isa} {shape:?} {layout:?} {broken}");
                     let found = product(isa, 2, shape, (&a, &b), layout);
                     same(&found, &in_order(isa, shape, (&a, &b)), &what);
-                    let is_nan = found.iter().enumerate().all(|(at, x)| x.is_nan() == (at % n == column));
+                    let is_nan = found
+                        .iter()
+                        .enumerate()
+                        .all(|(at, x)| x.is_nan() == (at % n == column));
                     assert!(is_nan, "{what}");
                     let swapped = (n, m, k);
                     let found = product(isa, 2, swapped, (&b, &a), layout);
@@ -191,7 +202,9 @@ fn gradients_and_their_largest_magnitude_are_those_of_eval() {
                     // Small whole numbers: every order of adding them is exact, beyond the largest fp16 too.
                     let whole = |len: usize, seed: usize| {
                         let of = |i: usize| ((i * seed) % 7) as f32 - 3.0;
-                        (0..len).map(|i| if i % 5 < 3 { 0.0 } else { of(i) }).collect::<Vec<f32>>()
+                        (0..len)
+                            .map(|i| if i % 5 < 3 { 0.0 } else { of(i) })
+                            .collect::<Vec<f32>>()
                     };
                     let scaled = whole(k * m, 11).into_iter().map(|x| x * scale).collect();
                     let xs = [
@@ -208,7 +221,12 @@ fn gradients_and_their_largest_magnitude_are_those_of_eval() {
                     if numerics.accumulate != Accumulate::Fp32 {
                         continue;
                     }
-                    assert_eq!(bits(&one), bits(&want), "{isa} {numerics:?} {:?}", (m, n, k));
+                    assert_eq!(
+                        bits(&one),
+                        bits(&want),
+                        "{isa} {numerics:?} {:?}",
+                        (m, n, k)
+                    );
                 }
             }
         }

@@ -258,3 +258,41 @@ pub(crate) fn machine(threads: Option<usize>) -> Result<(Arc<Pool>, Isa), Failur
     })?;
     Ok((Arc::new(pool), isa))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn configurations_from_before_the_choice_are_of_centred_pixels() {
+        let mut stored = serde_json::to_value(RunConfig::default()).unwrap();
+        assert_eq!(
+            stored.as_object_mut().unwrap().remove("centred"),
+            Some(false.into())
+        );
+        let config: RunConfig = serde_json::from_value(stored).unwrap();
+        assert!(config.centred);
+    }
+
+    #[test]
+    fn black_stays_zero_unless_pixels_are_centred() {
+        let spec = ane_train::data::catalog::find("mnist").unwrap();
+        let found = Dataset {
+            name: spec.name,
+            split: ane_train::data::Split::Train,
+            class_names: spec.class_names,
+            classes: spec.classes(),
+            example_shape: spec.example_shape,
+            example_len: spec.example_len(),
+            images: Vec::new(),
+            labels: Vec::new(),
+            mean: spec.normalisation.mean,
+            std: spec.normalisation.std,
+        };
+        let mut config = RunConfig::default();
+        let seen = config.examples(found.clone());
+        assert_eq!((seen.mean, seen.std), (0.0, found.std));
+        config.centred = true;
+        assert_eq!(*config.examples(found.clone()), found);
+    }
+}

@@ -24,12 +24,12 @@ fn ane_trainer(arguments: &[&str]) -> String {
 }
 
 /// A small run on the real data.
-fn train(run: &Path) {
+fn train(run: &Path, besides: &[&str]) {
     let step = ["--model", "784-16-10:gelu", "--batch", "1000"];
     let learning = ["--epochs", "2", "--lr", "0.01", "--seed", "5"];
     let engine = ["--device", "software", "--plan", "fused", "--threads", "2"];
     let out = ["--out", run.to_str().unwrap()];
-    ane_trainer(&[&["train"], &step[..], &learning, &engine, &out].concat());
+    ane_trainer(&[&["train"], &step[..], &learning, &engine, &out, besides].concat());
 }
 
 fn read(path: &Path) -> Value {
@@ -40,7 +40,7 @@ fn read(path: &Path) -> Value {
 fn eval_of_a_run_gives_its_result_again() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");
-    train(&run);
+    train(&run, &[]);
     let result = read(&run.join("result.json"));
     assert_eq!(result["examples"], 10_000);
     assert!(result["accuracy"].as_f64().unwrap() > 0.8, "{result}");
@@ -63,10 +63,11 @@ fn eval_of_a_run_gives_its_result_again() {
 fn a_run_says_what_it_was_and_where_it_ran() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");
-    train(&run);
+    train(&run, &[]);
     let config = read(&run.join("config.json"));
     for (field, value) in [
         ("dataset", json!("mnist")),
+        ("centred", json!(false)),
         ("model", json!("784-16-10:gelu")),
         ("batch", json!(1000)),
         ("epochs", json!(2)),
@@ -92,4 +93,22 @@ fn a_run_says_what_it_was_and_where_it_ran() {
         "threads": 2,
     });
     assert_eq!(environment, expected);
+}
+
+#[test]
+fn eval_gives_a_model_the_pixels_that_it_was_trained_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let runs = [("scaled", &[][..]), ("centred", &["--centred"][..])].map(|(name, flags)| {
+        let run = dir.path().join(name);
+        train(&run, flags);
+        let result = read(&run.join("result.json"));
+        let printed = ane_trainer(&["eval", run.to_str().unwrap(), "--json"]);
+        assert_eq!(
+            serde_json::from_str::<Value>(&printed).unwrap(),
+            result,
+            "{name}"
+        );
+        result
+    });
+    assert_ne!(runs[0], runs[1]);
 }

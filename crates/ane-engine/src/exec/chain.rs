@@ -193,7 +193,8 @@ impl Run<'_> {
                     partial,
                 } => {
                     let from = std::slice::from_raw_parts(self.source(from, at, head), n);
-                    let out = std::slice::from_raw_parts_mut(self.cx.output::<u16>(port).add(at), n);
+                    let out =
+                        std::slice::from_raw_parts_mut(self.cx.output::<u16>(port).add(at), n);
                     let so_far = self.cx.slot(partial).add(self.task);
                     *so_far = deliver(s, from, limit, out, *so_far);
                 }
@@ -406,9 +407,18 @@ fn deliver<S: Lanes>(s: S, x: &[f32], limit: f32, out: &mut [u16], so_far: f32) 
 
 /// One vector of [`deliver`].
 #[inline(always)]
-pub(super) fn deliver_vector<S: Lanes>(s: S, v: S::V, limit: S::V, out: &mut [u16], so_far: S::V) -> S::V {
+pub(super) fn deliver_vector<S: Lanes>(
+    s: S,
+    v: S::V,
+    limit: S::V,
+    out: &mut [u16],
+    so_far: S::V,
+) -> S::V {
     let beyond = s.gt(s.abs(v), limit);
-    s.store_f16(out, s.select(beyond, s.copysign(s.splat(f32::INFINITY), v), v));
+    s.store_f16(
+        out,
+        s.select(beyond, s.copysign(s.splat(f32::INFINITY), v), v),
+    );
     s.max_magnitude(so_far, s.load_f16(out))
 }
 

@@ -107,9 +107,7 @@ impl Kernel for Part<'_> {
             let columns = cx.slot(work.column_side.slot).add(group * panel * work.k);
             let finite = (*cx.slot(work.column_side.magnitudes).add(group)).is_finite();
             let listed = finite && rows.terms != rows.all_terms;
-            let matrix = cx
-                .slot(rows.slot)
-                .add(self.row_matrix * all_rows * work.k);
+            let matrix = cx.slot(rows.slot).add(self.row_matrix * all_rows * work.k);
             for at in (0..self.row_count).step_by(ROWS) {
                 let row = self.row + at;
                 let list = if listed {
@@ -304,9 +302,8 @@ impl<S: Lanes> Sink<S> for ToBlock {
     #[inline(always)]
     unsafe fn put(&mut self, s: S, row: usize, column: usize, v: S::V, n: usize) {
         // SAFETY: passed on from the caller.
-        let out = unsafe {
-            std::slice::from_raw_parts_mut(self.out.add(row * self.stride + column), n)
-        };
+        let out =
+            unsafe { std::slice::from_raw_parts_mut(self.out.add(row * self.stride + column), n) };
         if n == S::N {
             s.store(out, v);
         } else {
@@ -329,9 +326,8 @@ impl<S: Lanes> Sink<S> for ToPort<S> {
     #[inline(always)]
     unsafe fn put(&mut self, s: S, row: usize, column: usize, v: S::V, n: usize) {
         // SAFETY: passed on from the caller.
-        let out = unsafe {
-            std::slice::from_raw_parts_mut(self.out.add(row * self.stride + column), n)
-        };
+        let out =
+            unsafe { std::slice::from_raw_parts_mut(self.out.add(row * self.stride + column), n) };
         if n == S::N {
             self.largest = chain::deliver_vector(s, v, self.limit, out, self.largest);
         } else {

@@ -61,17 +61,13 @@ impl Kernel for Pack {
                 Source::F16(x) if self.stride == 1 => {
                     self.copy_rows(s, x, |x| s.load_f16(x), |row, out| widen_lanes(s, row, out))
                 }
-                Source::F32(x) if self.step == 1 => {
-                    self.transpose(s, x, |x| s.load(x), |&x| x)
-                }
-                Source::F16(x) if self.step == 1 => {
-                    self.transpose(
-                        s,
-                        x,
-                        |x| s.load_f16(x),
-                        |&x| half::f16::from_bits(x).to_f32(),
-                    )
-                }
+                Source::F32(x) if self.step == 1 => self.transpose(s, x, |x| s.load(x), |&x| x),
+                Source::F16(x) if self.step == 1 => self.transpose(
+                    s,
+                    x,
+                    |x| s.load_f16(x),
+                    |&x| half::f16::from_bits(x).to_f32(),
+                ),
                 Source::F32(x) => self.gather(s, |at| *x.add(at)),
                 Source::F16(x) => self.gather(s, |at| half::f16::from_bits(*x.add(at)).to_f32()),
             }

@@ -83,7 +83,10 @@ impl Terms {
             }
             for row in (0..row_count).step_by(ROWS) {
                 let count = ROWS.min(row_count - row);
-                let (rows, list) = (rows.add(row * stride), lists.add(row / ROWS * Self::space(k)));
+                let (rows, list) = (
+                    rows.add(row * stride),
+                    lists.add(row / ROWS * Self::space(k)),
+                );
                 let found = if step == 1 {
                     Self::of_block(s, rows, stride, count, k, list)
                 } else {

@@ -7,8 +7,8 @@ pub(crate) const ROWS: usize = 4;
 /// Most vectors of a panel.
 const MOST_VECTORS: usize = 4;
 
-/// Columns of a panel on lanes `n` wide: with its block of rows it fills the registers that the instruction sets have,
-/// 32 where vectors have 16 lanes and 16 of 8 lanes elsewhere.
+/// Columns of a panel on lanes `n` wide: sums, a row of the panel and a factor fit the registers, 32 where vectors have 16
+/// lanes and 16 of 8 lanes elsewhere. Sixty-four, not all that would fit, because they divide what layers are wide.
 pub(super) const fn columns(n: usize) -> usize {
     n * vectors(n)
 }
@@ -81,7 +81,7 @@ impl Tile<'_> {
             // SAFETY: passed on from the caller.
             unsafe {
                 let columns = self.columns.add(p * columns(S::N));
-                let columns = std::slice::from_raw_parts(columns, columns_len::<S>());
+                let columns = std::slice::from_raw_parts(columns, V * S::N);
                 let rows = self.rows.add(p * step);
                 let columns: [S::V; V] = std::array::from_fn(|v| s.load(&columns[v * S::N..]));
                 for (r, sums) in sums.iter_mut().enumerate() {
@@ -95,10 +95,7 @@ impl Tile<'_> {
         for (r, sums) in sums.into_iter().enumerate() {
             // SAFETY: passed on from the caller.
             let out = unsafe {
-                std::slice::from_raw_parts_mut(
-                    self.out.add(r * self.out_stride),
-                    self.column_count,
-                )
+                std::slice::from_raw_parts_mut(self.out.add(r * self.out_stride), self.column_count)
             };
             for (out, sum) in out.chunks_mut(S::N).zip(sums) {
                 if out.len() == S::N {
@@ -111,8 +108,4 @@ impl Tile<'_> {
             }
         }
     }
-}
-
-const fn columns_len<S: Lanes>() -> usize {
-    columns(S::N)
 }

@@ -219,7 +219,12 @@ impl Builder<'_> {
             Place::Slot(s) => vec![s],
             Place::Port(..) => Vec::new(),
         };
-        self.push(work, groups.div_ceil(groups_per_task), reads, vec![out.slot, out.magnitudes]);
+        self.push(
+            work,
+            groups.div_ceil(groups_per_task),
+            reads,
+            vec![out.slot, out.magnitudes],
+        );
         self.packed.insert(key, out);
         out
     }
