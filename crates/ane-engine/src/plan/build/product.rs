@@ -79,7 +79,7 @@ impl Builder<'_> {
             len.div_ceil(len.div_ceil(most)).next_multiple_of(step)
         };
         let (rows, columns, extra) = if crossed {
-            (panel, share(d.n, BLOCK_COLUMNS, STRIP), STRIP * panel)
+            (panel, share(d.n, 2 * BLOCK_COLUMNS, STRIP), STRIP * panel)
         } else {
             let columns = share(d.n, BLOCK_COLUMNS, panel);
             let mut rows = BLOCK_ROWS;
