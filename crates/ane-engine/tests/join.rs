@@ -21,6 +21,7 @@ const FUNCTIONS: &[(&str, usize, Build)] = &[
     ("maximum", 2, |g, x| g.maximum(x[0], x[1])),
     ("abs", 1, |g, x| g.abs(x[0])),
     ("relu", 1, |g, x| g.relu(x[0])),
+    ("sqrt", 1, |g, x| g.sqrt(x[0])),
     ("less", 2, |g, x| {
         let p = g.less(x[0], x[1])?;
         g.cast(p, DType::Fp16)

@@ -89,6 +89,9 @@ macro_rules! apply {
     ($s:ident, Abs, $a:expr, $b:expr, $c:expr) => {
         $s.abs($a)
     };
+    ($s:ident, Sqrt, $a:expr, $b:expr, $c:expr) => {
+        $s.sqrt($a)
+    };
     ($s:ident, Relu, $a:expr, $b:expr, $c:expr) => {
         $s.select(
             $s.or($s.gt($a, $s.splat(0.0)), $s.is_nan($a)),
@@ -113,6 +116,7 @@ macro_rules! rounded {
     ($s:ident, Sub, $($x:expr),*) => { $s.round_f16(apply!($s, Sub, $($x),*)) };
     ($s:ident, Mul, $($x:expr),*) => { $s.round_f16(apply!($s, Mul, $($x),*)) };
     ($s:ident, Div, $($x:expr),*) => { $s.round_f16(apply!($s, Div, $($x),*)) };
+    ($s:ident, Sqrt, $($x:expr),*) => { $s.round_f16(apply!($s, Sqrt, $($x),*)) };
     ($s:ident, $f:ident, $($x:expr),*) => { apply!($s, $f, $($x),*) };
 }
 
@@ -202,7 +206,7 @@ pub(super) unsafe fn compute<S: Lanes>(
         Ew::Max => each!(|a, b, c| apply!(s, Max, a, b, c)),
         Ew::Min => each!(|a, b, _c| s.select(s.or(s.gt(b, a), s.is_nan(a)), a, b)),
         Ew::Pow => unrounded!(|a, b, _c| lane_by_lane(s, a, b, f32::powf)),
-        Ew::Sqrt => unrounded!(|a, _b, _c| s.sqrt(a)),
+        Ew::Sqrt => each!(|a, b, c| apply!(s, Sqrt, a, b, c)),
         Ew::Rsqrt(e) => unrounded!(|a, _b, _c| s.div(one, s.sqrt(s.add(a, s.splat(e))))),
         Ew::Exp => unrounded!(|a, _b, _c| math::exp(s, a)),
         Ew::Log(e) => unrounded!(|a, _b, _c| math::log(s, s.add(a, s.splat(e)))),

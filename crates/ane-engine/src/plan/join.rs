@@ -15,12 +15,14 @@ macro_rules! joins {
     ($then:ident) => {
         $then! {
             AbsLess = Abs, Less at 0;
+            AbsMax = Abs, Max at 0;
             AddAdd = Add, Add at 0;
             AddAddRight = Add, Add at 1;
             AddDiv = Add, Div at 1;
             AddMul = Add, Mul at 0;
             AddRelu = Add, Relu at 0;
             AddSelect = Add, Select at 1;
+            AddSqrt = Add, Sqrt at 0;
             AddSub = Add, Sub at 0;
             GreaterSelect = Greater, Select at 0;
             MaxDiv = Max, Div at 1;
@@ -82,14 +84,19 @@ pub(super) fn join(instrs: &mut Vec<Instr>) {
         }
         i += 1;
     }
-    let mut i = 0;
-    while i < instrs.len() {
-        match partner(instrs, i) {
-            Some((at, joined)) => {
-                instrs[at] = joined;
-                instrs.remove(i);
+    // What a pair no longer writes may have kept another apart.
+    let mut before = usize::MAX;
+    while instrs.len() < before {
+        before = instrs.len();
+        let mut i = 0;
+        while i < instrs.len() {
+            match partner(instrs, i) {
+                Some((at, joined)) => {
+                    instrs[at] = joined;
+                    instrs.remove(i);
+                }
+                None => i += 1,
             }
-            None => i += 1,
         }
     }
 }
@@ -224,7 +231,7 @@ fn plain(instr: &Instr) -> Option<(Ew, Reg, [Src; 3])> {
 /// How a joined function rounds: to fp16 if it leaves the grid.
 fn usual_rounding(f: Ew) -> Round {
     match f {
-        Ew::Add | Ew::Sub | Ew::Mul | Ew::Div => Round::Fp16,
+        Ew::Add | Ew::Sub | Ew::Mul | Ew::Div | Ew::Sqrt => Round::Fp16,
         _ => Round::Keep,
     }
 }
@@ -234,7 +241,7 @@ fn arity(f: Ew) -> Option<usize> {
     match f {
         Ew::Select => Some(3),
         Ew::Add | Ew::Sub | Ew::Mul | Ew::Div | Ew::Max | Ew::Less => Some(2),
-        Ew::Abs | Ew::Relu => Some(1),
+        Ew::Abs | Ew::Relu | Ew::Sqrt => Some(1),
         _ => None,
     }
 }
