@@ -76,9 +76,6 @@ impl Kernel for Pack {
     }
 }
 
-/// Elements of a row from those that are transposed to those asked for: a few squares.
-const AHEAD: usize = 64;
-
 impl Pack {
     /// Elements of neighbouring vectors lie side by side: whole rows of the group are copied.
     ///
@@ -146,7 +143,6 @@ impl Pack {
                             continue;
                         }
                         let from = (i0 + i) * self.stride + p0;
-                        s.prefetch(x.wrapping_add(from + AHEAD).cast());
                         // SAFETY: see `run`.
                         *row = load(unsafe { std::slice::from_raw_parts(x.add(from), S::N) });
                         largest = s.max_magnitude(largest, *row);
