@@ -29,7 +29,7 @@ use std::{
 /// As `ane-trainer train` has them when it is told nothing.
 const MODEL: &str = "784-512-512-10";
 const BATCH: usize = 128;
-const PEAK: f64 = 2e-3;
+const PEAK: f64 = 1.5e-3;
 const VALIDATION: usize = 5_000;
 const LOSS: Loss = Loss::CrossEntropy {
     label_smoothing: 0.0,
@@ -138,7 +138,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (train, _) = sampler::split(spec.train.examples, VALIDATION, seed);
     let run = Run {
         sampler: Sampler::new(train, BATCH, seed),
-        epochs: flag("--epochs", "8").parse()?,
+        epochs: flag("--epochs", "7").parse()?,
         seed,
     };
     let pool = Arc::new(Pool::new(flag("--threads", "2").parse()?)?);

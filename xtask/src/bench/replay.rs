@@ -16,7 +16,7 @@ use crate::{process, python, table};
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Passes over the training examples.
-    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
     epochs: u32,
     /// Seed of the first weights, the order and the validation split.
     #[arg(long, default_value_t = 0)]

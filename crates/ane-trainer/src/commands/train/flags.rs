@@ -20,13 +20,13 @@ pub(crate) struct ConfigArgs {
     /// Take the mean off the pixels; without this they are only scaled, and what is black costs the software engine nothing
     #[arg(long)]
     centred: bool,
-    /// Passes over the training examples [default: 8]
+    /// Passes over the training examples [default: 7]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     epochs: Option<u64>,
     /// Examples per step [default: 128]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=16_384))]
     batch: Option<u32>,
-    /// Peak learning rate [default: 2e-3]
+    /// Peak learning rate [default: 1.5e-3]
     #[arg(long, value_parser = positive)]
     lr: Option<f64>,
     /// Optimizer: adam, adamw or sgd [default: adamw]
