@@ -28,7 +28,7 @@ const LAYOUTS: [(bool, bool); 4] = [(false, false), (false, true), (true, false)
 fn factors(len: usize, k: usize, seed: f32, is_zero: impl Fn(usize, usize) -> bool) -> Vec<f32> {
     let of = |i: usize, p: usize| match is_zero(i, p) {
         // Both zeros are left out.
-        true if (i + p) % 3 == 0 => -0.0,
+        true if (i + p).is_multiple_of(3) => -0.0,
         true => 0.0,
         false => ((i * k + p) as f32 * seed).sin(),
     };

@@ -51,7 +51,7 @@ impl Kernel for Pack {
         let largest = unsafe {
             let out = std::slice::from_raw_parts_mut(self.out, self.k * self.width);
             // The kernel reads whole vectors.
-            if self.count % S::N != 0 {
+            if !self.count.is_multiple_of(S::N) {
                 out.fill(0.0);
             }
             match self.source {
