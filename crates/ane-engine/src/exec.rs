@@ -8,6 +8,7 @@ mod chain;
 mod elementwise;
 mod matmul;
 mod reduce;
+mod turn;
 mod update;
 
 pub use update::{ForEach, MOST_STATE, Parameter, Strided, Update};

@@ -1,8 +1,8 @@
 //! Which terms of a product count.
 //!
-//! A term whose factors from a whole block of rows are zero adds ±0 to sums that are never −0, so it may be left out
-//! without changing a bit, as long as the other factor is finite. Images have their background, and rectified
-//! activations and their cotangents are zero in most places.
+//! A term whose factors from a whole block of rows are zero adds ±0 to the sums, so it may be left out without changing a
+//! bit, as long as the other factor is finite and no sum is −0, which only fp32 terms that underflow make. Images have
+//! their background, and rectified activations and their cotangents are zero in many places.
 
 use super::{ROWS, STRIP};
 use crate::simd::Lanes;
@@ -87,13 +87,12 @@ impl Terms {
                     rows.add(row * stride),
                     lists.add(row / ROWS * Self::space(k)),
                 );
-                let found = if step == 1 {
+                let (looked_at, found) = if step == 1 {
                     Self::of_block(s, rows, stride, count, k, list)
                 } else {
-                    0
+                    (0, 0)
                 };
-                let from = if step == 1 { k / STEP * STEP } else { 0 };
-                Self::one_by_one(rows, (step, stride), count, (from, k), found, list);
+                Self::one_by_one(rows, (step, stride), count, (looked_at, k), found, list);
             }
         }
     }
@@ -149,7 +148,8 @@ impl Terms {
         }
     }
 
-    /// Terms in whole steps of a block of rows whose elements lie side by side; returns how many count.
+    /// Terms in whole steps of a block of rows whose elements lie side by side; returns how many those are, and how many
+    /// of them count.
     ///
     /// # Safety
     /// As [`Terms::find`], for one block.
@@ -161,7 +161,7 @@ impl Terms {
         row_count: usize,
         k: usize,
         list: *mut u32,
-    ) -> usize {
+    ) -> (usize, usize) {
         let mut found = 0;
         let whole = k / STEP * STEP;
         for p in (0..whole).step_by(STEP) {
@@ -183,6 +183,6 @@ impl Terms {
                 }
             }
         }
-        found
+        (whole, found)
     }
 }

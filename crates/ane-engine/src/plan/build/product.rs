@@ -12,7 +12,7 @@ use ane_ir::{DType, Shape, Value, ops::Op};
 
 /// Elements of a task of packing.
 const PACK_SHARE: usize = 16 * 1024;
-/// Largest block of a matrix product: 48 rows by 256 columns stay in a second-level cache with their operands.
+/// Largest block of a matrix product: 64 rows by 256 columns stay in a second-level cache with their operands.
 const BLOCK_ROWS: usize = 64;
 const BLOCK_COLUMNS: usize = 256;
 /// Tasks from which on a product is shared well enough: zeros make some of them shorter than others.
