@@ -12,13 +12,21 @@ pub(crate) use pack::{Pack, Source};
 pub(crate) use terms::Terms;
 pub(crate) use tile::{ROWS, Tile};
 
-use crate::simd::Isa;
+use crate::simd::{Isa, Kernel, Lanes, dispatch};
 
-/// Columns of a packed panel for `isa`.
+/// Columns of a packed panel for `isa`, as the kernel compiled for it has them.
 pub(crate) fn panel(isa: Isa) -> usize {
-    match isa {
-        Isa::Portable | Isa::Avx2 => tile::columns(8),
-        Isa::Avx512 => tile::columns(16),
+    dispatch(isa, PanelColumns)
+}
+
+struct PanelColumns;
+
+impl Kernel for PanelColumns {
+    type Output = usize;
+
+    #[inline(always)]
+    fn run<S: Lanes>(self, _: S) -> usize {
+        tile::columns(S::N)
     }
 }
 

@@ -151,7 +151,7 @@ pub(crate) struct TermsWork {
     pub(crate) out: Slot,
 }
 
-/// The operand whose rows the kernel reads: as the tensor holds them, or packed side by side.
+/// The operand whose rows the kernel reads, where the tensor holds them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rows {
     pub(crate) slot: Slot,

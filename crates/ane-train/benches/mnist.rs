@@ -39,10 +39,7 @@ fn examples(folder: &Path) -> Result<Dataset, Box<dyn Error>> {
     fs::create_dir_all(folder)?;
     let files = data::fetch(spec, &options, &|e| eprintln!("{e}"))?;
     for file in [files.train_images, files.train_labels] {
-        let path = folder.join(file.name);
-        if !path.exists() {
-            fs::write(path, file.content)?;
-        }
+        fs::write(folder.join(file.name), file.content)?;
     }
     Ok(data::load(spec, &options, &|_| {})?.train.not_centred())
 }

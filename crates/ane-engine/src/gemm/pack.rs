@@ -11,8 +11,8 @@ pub(crate) enum Source {
     F16(*const u16),
 }
 
-/// Packs `count` vectors of length `k` into one group `[k][width]`; the rest of the width is finite and means nothing,
-/// since the kernel stores no result of it.
+/// Packs `count` vectors of length `k` into one group `[k][width]`. What fills up the last vector of lanes is finite and
+/// means nothing, since the kernel stores no result of it; the rest of the width is neither written nor read.
 ///
 /// Vector `i`, element `p` is read at `i · stride + p · step`.
 pub(crate) struct Pack {

@@ -71,7 +71,9 @@ impl Tile<'_> {
     /// As [`Tile::run`].
     #[inline(always)]
     unsafe fn accumulate<S: Lanes, const R: usize, const V: usize>(self, s: S) {
+        // No panel is that wide: told to the compiler, so that it makes no such kernel.
         if V > vectors(S::N) {
+            debug_assert!(false, "{V} vectors of {} lanes", S::N);
             return;
         }
         let (step, stride) = self.strides;

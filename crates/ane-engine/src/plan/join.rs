@@ -315,6 +315,34 @@ mod tests {
     }
 
     #[test]
+    fn a_gradient_is_delivered_in_one_pass() {
+        let mut g = Graph::new();
+        let x = g.input("x", TensorType::fp16([8, 100])).unwrap();
+        let y = g.input("y", TensorType::fp16([8, 70])).unwrap();
+        let gradient = g.matmul(x, y, true, false).unwrap();
+        let magnitude = g.abs(gradient).unwrap();
+        let largest = g.reduce_max(magnitude, &[0, 1], true).unwrap();
+        g.output("gradient", gradient).unwrap();
+        g.output("largest", largest).unwrap();
+        let plan = Plan::compile(&g, Options::new(Numerics::ieee())).unwrap();
+        let chain_of_product = plan.0.units.iter().find_map(|unit| match &unit.work {
+            Work::Matmul(work) => Some((&work.chain.instrs[..], work.crossed)),
+            _ => None,
+        });
+        let Some((
+            [
+                Instr::Deliver {
+                    from: Src::Head, ..
+                },
+            ],
+            true,
+        )) = chain_of_product
+        else {
+            panic!("{chain_of_product:?}")
+        };
+    }
+
+    #[test]
     fn two_sum_is_one_sum_and_one_error() {
         let two_sum = |swapped: bool| {
             chain_of(move |g, [a, b, _], scalar| {

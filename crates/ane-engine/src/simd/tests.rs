@@ -189,3 +189,33 @@ fn the_largest_magnitude_is_nan_when_anything_is() {
         assert!(dispatch(isa, LargestMagnitude(&x)).is_nan(), "{isa}");
     }
 }
+
+/// Bytes as numbers, and which of the lanes are not zero.
+struct Bytes<'a>(&'a [u8]);
+
+impl Kernel for Bytes<'_> {
+    type Output = Vec<(f32, bool)>;
+    #[inline(always)]
+    fn run<S: Lanes>(self, s: S) -> Self::Output {
+        let mut found = Vec::new();
+        for bytes in self.0.chunks_exact(S::N) {
+            let v = s.load_u8(bytes);
+            let mut lanes = [0.0; MOST_LANES];
+            s.store(&mut lanes, v);
+            let bits = s.nonzero(v);
+            found.extend((0..S::N).map(|i| (lanes[i], bits >> i & 1 == 1)));
+        }
+        found
+    }
+}
+
+#[test]
+fn bytes_are_numbers_and_zeros_are_seen_on_every_instruction_set() {
+    let bytes: Vec<u8> = (0..=255)
+        .chain((0..64).map(|i| u8::from(i % 3 == 0)))
+        .collect();
+    let want: Vec<(f32, bool)> = bytes.iter().map(|&b| (f32::from(b), b != 0)).collect();
+    for isa in available() {
+        assert_eq!(dispatch(isa, Bytes(&bytes)), want, "{isa}");
+    }
+}
