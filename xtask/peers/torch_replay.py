@@ -1,6 +1,6 @@
 """Replays a training run in fp32 PyTorch: the same first parameters, batches and learning rates, with AdamW.
 
-Prints one JSON line: the mean training loss over the last steps and, where test data is given, the test accuracy. Every
+Prints one JSON line: the mean training losses over the last steps and, where test data is given, the test accuracy. Every
 parameter decays, biases too, as is PyTorch's custom. An index of -1 in the order is padding: it has weight 0, and the
 loss of a step is the mean over the other examples.
 """
@@ -86,9 +86,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--betas", type=float, nargs=2, default=(0.9, 0.999))
     parser.add_argument("--eps", type=float, default=1e-8)
     parser.add_argument("--label-smoothing", type=float, default=0.0)
-    parser.add_argument("--report-last", type=int, default=100, metavar="N", help="steps that the mean loss is over")
+    parser.add_argument(
+        "--report-last", type=int, nargs="+", default=[100], metavar="N", help="steps that a mean loss is over"
+    )
     options = parser.parse_args()
-    if options.report_last < 1:
+    if min(options.report_last) < 1:
         parser.error("--report-last must be 1 or more")
     if (options.test_images is None) != (options.test_labels is None):
         parser.error("--test-images and --test-labels go together")
@@ -104,8 +106,12 @@ def main() -> None:
     if len(rates) != len(order):
         raise SystemExit(f"{len(rates)} learning rates for {len(order)} steps")
     losses = replay(model, order, rates, options)
-    last = losses[-options.report_last :]
-    report = {"steps": len(losses), "mean_over": len(last), "train_loss": sum(last) / len(last)}
+    last = [losses[-steps:] for steps in options.report_last]
+    report = {
+        "steps": len(losses),
+        "mean_over": [len(some) for some in last],
+        "train_loss": [sum(some) / len(some) for some in last],
+    }
     if options.test_images is not None:
         report["test_accuracy"] = accuracy(model, options.test_images, options.test_labels)
     print(json.dumps(report))

@@ -3,7 +3,8 @@
 //!
 //! `--out DIR` gets `init.safetensors` with PyTorch's names, `order.npy` (int64 [steps, batch], -1 for padding),
 //! `lrs.npy` (float64 [steps]) and the raw files of the data set. Standard output gets one line of JSON: the mean loss of
-//! the last steps, each taken before its update, and the accuracy on the test set.
+//! the last epoch's steps and of the last few, each taken before its update, the accuracy on the test set, and the weight
+//! decay that a repetition needs.
 
 use ane_device::{Settings, open};
 use ane_engine::{Pool, simd::Isa};
@@ -30,11 +31,12 @@ use std::{
 const MODEL: &str = "784-512-512-10";
 const BATCH: usize = 128;
 const PEAK: f64 = 1.5e-3;
+const WEIGHT_DECAY: f64 = 0.5;
 const VALIDATION: usize = 5_000;
 const LOSS: Loss = Loss::CrossEntropy {
     label_smoothing: 0.0,
 };
-/// Steps that the reported loss is the mean of.
+/// Steps at the very end whose mean loss is reported besides the last epoch's.
 const LAST: usize = 100;
 
 fn flag(name: &str, default: &str) -> String {
@@ -138,7 +140,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (train, _) = sampler::split(spec.train.examples, VALIDATION, seed);
     let run = Run {
         sampler: Sampler::new(train, BATCH, seed),
-        epochs: flag("--epochs", "7").parse()?,
+        epochs: flag("--epochs", "6").parse()?,
         seed,
     };
     let pool = Arc::new(Pool::new(flag("--threads", "2").parse()?)?);
@@ -152,7 +154,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         loss: LOSS,
         batch: BATCH,
         plan,
-        optimizer: OptimizerConfig::AdamW(AdamW::default()),
+        optimizer: OptimizerConfig::AdamW(AdamW {
+            weight_decay: WEIGHT_DECAY,
+            ..AdamW::default()
+        }),
         lr: PEAK,
         schedule: Schedule::COSINE,
         total_steps: run.steps(),
@@ -173,15 +178,18 @@ fn main() -> Result<(), Box<dyn Error>> {
         losses.push(f64::from(trainer.train_step(&batch)?.loss));
         loader.recycle(batch);
     }
-    let last = &losses[losses.len().saturating_sub(LAST)..];
+    let mean_over = [run.sampler.batches(), LAST].map(|steps| steps.min(losses.len()));
+    let means =
+        mean_over.map(|steps| losses.iter().rev().take(steps).sum::<f64>() / steps.max(1) as f64);
     let test = Arc::new(datasets.test.not_centred());
     let everything: Vec<u32> = (0..u32::try_from(test.len())?).collect();
     let result = evaluate(&mut trainer, &test, &everything, &mut Faults::new(None))?;
     let report = serde_json::json!({
         "steps": losses.len(),
         "skipped": trainer.progress().skipped,
-        "mean_over": last.len(),
-        "train_loss": last.iter().sum::<f64>() / last.len().max(1) as f64,
+        "mean_over": mean_over,
+        "train_loss": means,
+        "weight_decay": WEIGHT_DECAY,
         "test_accuracy": result.accuracy,
     });
     println!("{report}");

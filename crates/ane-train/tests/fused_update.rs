@@ -118,12 +118,19 @@ fn policies() -> [Numerics; 2] {
 
 /// Adam and AdamW under every policy, each with the share of the weight that it removes per unit of learning rate.
 fn adams() -> impl Iterator<Item = (OptimizerConfig, f64, Numerics)> {
-    let adamw = AdamW::default();
-    let both = [
+    let adamw = |weight_decay| {
+        let adamw = AdamW {
+            weight_decay,
+            ..AdamW::default()
+        };
+        (OptimizerConfig::AdamW(adamw), weight_decay)
+    };
+    let all = [
         (OptimizerConfig::Adam(Adam::default()), 0.0),
-        (OptimizerConfig::AdamW(adamw), adamw.weight_decay),
+        adamw(AdamW::default().weight_decay),
+        adamw(0.5),
     ];
-    both.into_iter().flat_map(|(optimizer, decay)| {
+    all.into_iter().flat_map(|(optimizer, decay)| {
         policies().map(|numerics| (optimizer.clone(), decay, numerics))
     })
 }

@@ -200,6 +200,10 @@ fn optimizers() -> Vec<(&'static str, OptimizerConfig, f64, Option<f64>)> {
         })
     };
     let l2 = 0.2;
+    let adamw_decay = AdamW {
+        weight_decay: 0.5,
+        ..AdamW::default()
+    };
     let adam_l2 = Adam {
         weight_decay: l2,
         ..Adam::default()
@@ -220,6 +224,12 @@ fn optimizers() -> Vec<(&'static str, OptimizerConfig, f64, Option<f64>)> {
         ("sgd10", sgd(0.0, false), 0.05, None),
         ("sgdm10", sgd(0.9, false), 0.05, None),
         ("nesterov10", sgd(0.9, true), 0.05, None),
+        (
+            "adamw_decay_10",
+            OptimizerConfig::AdamW(adamw_decay),
+            1e-3,
+            None,
+        ),
         ("adam_l2_10", OptimizerConfig::Adam(adam_l2), 1e-3, None),
         ("sgd_l2_10", OptimizerConfig::Sgd(sgd_l2), 0.05, None),
         (
@@ -245,6 +255,14 @@ fn defaults_are_pytorchs() {
         })
         .collect();
     assert_eq!(serde_json::Value::Object(ours), torch["defaults"]);
+}
+
+#[test]
+fn the_default_runs_decay_moves_the_weights_further_than_the_comparison_lets_pass() {
+    let with = tensor("adamw_decay_10.0.weight");
+    let without = tensor("adamw10.0.weight");
+    let difference: Vec<f32> = with.iter().zip(&without).map(|(a, b)| a - b).collect();
+    assert!(norm(&difference) > 4e-3 * norm(&without));
 }
 
 #[test]

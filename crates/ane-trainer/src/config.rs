@@ -74,8 +74,11 @@ impl Default for RunConfig {
                 label_smoothing: 0.0,
             },
             batch: 128,
-            epochs: 7,
-            optimizer: OptimizerConfig::AdamW(AdamW::default()),
+            epochs: 6,
+            optimizer: OptimizerConfig::AdamW(AdamW {
+                weight_decay: WEIGHT_DECAY,
+                ..AdamW::default()
+            }),
             lr: 1.5e-3,
             schedule: Schedule::COSINE,
             max_norm: None,
@@ -90,6 +93,10 @@ impl Default for RunConfig {
         }
     }
 }
+
+/// Weight decay of the default run: weights forget with a time constant of 1/(lr·weight_decay) = 1,333 steps at the peak
+/// rate, about half the run. PyTorch's 0.01 would take 26 runs, and images would be learnt by heart instead.
+const WEIGHT_DECAY: f64 = 0.5;
 
 /// The device that is Apple's engine.
 pub(crate) const APPLE: &str = "apple";

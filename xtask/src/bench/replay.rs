@@ -1,8 +1,9 @@
 //! `cargo xtask bench replay`: the final training loss of our run on MNIST, and that of fp32 PyTorch from the same first
 //! weights, over the same batches, at the same learning rates.
 //!
-//! Late losses are small and depend on every rounding before them, so PyTorch also repeats the run on one thread, where it
-//! adds in another order: how far it is from itself is the measure of what the other ratios mean.
+//! Two losses are compared: the mean over the last epoch, which a run prints at its end, and the mean over its last few
+//! steps, which fewer examples decide. Both depend on every rounding before them, so PyTorch also repeats the run on one
+//! thread, where it adds in another order: how far it is from itself is the measure of what the other ratios mean.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ use crate::{process, python, table};
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Passes over the training examples.
-    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..))]
     epochs: u32,
     /// Seed of the first weights, the order and the validation split; may be repeated.
     #[arg(long = "seed", value_name = "SEED", default_values_t = [0, 1, 2])]
@@ -36,15 +37,23 @@ pub(crate) struct Options {
 }
 
 /// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 struct Ending {
     steps: u64,
-    /// Steps that the loss is the mean of.
-    mean_over: u64,
-    loss: f64,
+    losses: Vec<MeanLoss>,
     accuracy: f64,
     /// Steps that changed nothing because gradients overflowed; PyTorch has none.
     skipped: u64,
+    /// That of our run; PyTorch is told it.
+    weight_decay: Option<f64>,
+}
+
+/// The mean training loss over the last steps.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct MeanLoss {
+    /// How many.
+    over: u64,
+    loss: f64,
 }
 
 /// Trains in every plan, lets PyTorch repeat it, and prints both.
@@ -54,35 +63,58 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
     let folder = process::target_folder(root).join("replay");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let script = root.join("xtask").join("peers").join("torch_replay.py");
-    let mut ratios: Vec<(String, Vec<f64>)> = Vec::new();
+    let mut ratios: Vec<(String, Vec<Vec<f64>>)> = Vec::new();
     for &seed in &options.seeds {
         let mut runs = Vec::new();
         for plan in &options.plans {
             let mut command = training(&program, plan, seed, &folder, options);
             runs.push((format!("ours {plan}"), ending(&mut command)?));
         }
-        let mut again = repetition(&python, &script, &folder);
+        let (_, ours) = runs.first().context("no plan was asked for")?;
+        let mut again = repetition(&python, &script, &folder, ours);
+        let mut torch = repetition(&python, &script, &folder, ours);
         again.env("OMP_NUM_THREADS", "1");
         runs.push(("torch fp32, 1 thread".to_owned(), ending(&mut again)?));
-        let torch = ending(&mut repetition(&python, &script, &folder))?;
+        let torch = ending(&mut torch)?;
         println!(
-            "\nseed {seed}, {} epochs: {} steps, training loss is the mean of the last {}\n",
-            options.epochs, torch.steps, torch.mean_over
+            "\nseed {seed}, {} epochs: {} steps\n",
+            options.epochs, torch.steps
         );
-        println!("{}", render(&runs, torch)?);
+        println!("{}", render(&runs, &torch)?);
         for (name, run) in runs {
-            let ratio = run.loss / torch.loss;
+            let these = run.ratios(&torch);
             match ratios.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, all)) => all.push(ratio),
-                None => ratios.push((name, vec![ratio])),
+                Some((_, all)) => all.push(these),
+                None => ratios.push((name, vec![these])),
             }
         }
     }
-    println!("training loss / torch, geometric mean of the seeds:");
+    println!("training loss / torch, over all seeds:");
     for (name, all) in &ratios {
-        println!("{name}: {:.4}", geometric_mean(all));
+        println!("{name}: {}", spread(all));
     }
     Ok(())
+}
+
+impl Ending {
+    /// Our training losses over PyTorch's.
+    fn ratios(&self, torch: &Self) -> Vec<f64> {
+        let pairs = self.losses.iter().zip(&torch.losses);
+        pairs
+            .map(|(ours, theirs)| ours.loss / theirs.loss)
+            .collect()
+    }
+}
+
+/// Mean and extremes of every ratio; the first is the last epoch's.
+fn spread(all: &[Vec<f64>]) -> String {
+    let of = |which: usize| {
+        let these: Vec<f64> = all.iter().filter_map(|r| r.get(which).copied()).collect();
+        let least = these.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = these.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        format!("{:.4} ({least:.4} to {most:.4})", geometric_mean(&these))
+    };
+    format!("last epoch {}, last steps {}", of(0), of(1))
 }
 
 fn geometric_mean(ratios: &[f64]) -> f64 {
@@ -116,9 +148,13 @@ fn training(program: &Path, plan: &str, seed: u64, folder: &Path, options: &Opti
 }
 
 /// The same in PyTorch.
-fn repetition(python: &Path, script: &Path, folder: &Path) -> Command {
+fn repetition(python: &Path, script: &Path, folder: &Path, ours: &Ending) -> Command {
     let mut command = Command::new(python);
-    command.arg(script);
+    command.arg(script).arg("--report-last");
+    command.args(ours.losses.iter().map(|mean| mean.over.to_string()));
+    if let Some(decay) = ours.weight_decay {
+        command.args(["--weight-decay", &decay.to_string()]);
+    }
     for (flag, file) in [
         ("--init", "init.safetensors"),
         ("--order", "order.npy"),
@@ -144,50 +180,66 @@ fn ending(command: &mut Command) -> Result<Ending> {
 fn read(line: &str) -> Result<Ending> {
     let report: Value = serde_json::from_str(line)?;
     let count = |name: &str| report.get(name).and_then(Value::as_u64);
-    let number = |name: &str| {
-        let value = report.get(name).and_then(Value::as_f64);
-        value.with_context(|| format!("no number `{name}`"))
+    let number = |name: &str| report.get(name).and_then(Value::as_f64);
+    let list = |name: &str| {
+        let list = report.get(name).and_then(Value::as_array);
+        list.with_context(|| format!("no list `{name}`"))
     };
+    let (counts, means) = (list("mean_over")?, list("train_loss")?);
+    let mut losses = Vec::new();
+    for (over, loss) in counts.iter().zip(means) {
+        losses.push(MeanLoss {
+            over: over.as_u64().context("no count in `mean_over`")?,
+            loss: loss.as_f64().context("no number in `train_loss`")?,
+        });
+    }
+    if losses.len() != 2 || counts.len() != means.len() {
+        bail!(
+            "{} losses, expected the last epoch's and the last steps'",
+            means.len()
+        );
+    }
     Ok(Ending {
         steps: count("steps").context("no count `steps`")?,
-        mean_over: count("mean_over").context("no count `mean_over`")?,
-        loss: number("train_loss")?,
-        accuracy: number("test_accuracy")?,
+        losses,
+        accuracy: number("test_accuracy").context("no number `test_accuracy`")?,
         skipped: count("skipped").unwrap_or(0),
+        weight_decay: number("weight_decay"),
     })
 }
 
 /// A table of all endings; an error if they are not of the same run.
-fn render(runs: &[(String, Ending)], torch: Ending) -> Result<String> {
-    let row = |name: String, ending: &Ending, ratio: String| {
-        vec![
-            name,
-            format!("{:.6}", ending.loss),
-            ratio,
-            format!("{:.2} %", 100.0 * ending.accuracy),
-            ending.skipped.to_string(),
-        ]
+fn render(runs: &[(String, Ending)], torch: &Ending) -> Result<String> {
+    let over = |ending: &Ending| -> Vec<u64> { ending.losses.iter().map(|m| m.over).collect() };
+    let row = |name: &str, ending: &Ending, ratios: Option<Vec<f64>>| {
+        let mut row = vec![name.to_owned()];
+        for (which, mean) in ending.losses.iter().enumerate() {
+            let ratio = ratios.as_ref().and_then(|r| r.get(which));
+            row.push(format!("{:.6}", mean.loss));
+            row.push(ratio.map_or_else(String::new, |r| format!("{r:.4}")));
+        }
+        row.push(format!("{:.2} %", 100.0 * ending.accuracy));
+        row.push(ending.skipped.to_string());
+        row
     };
     let mut rows = Vec::new();
     for (name, ending) in runs {
-        if (ending.steps, ending.mean_over) != (torch.steps, torch.mean_over) {
+        if (ending.steps, over(ending)) != (torch.steps, over(torch)) {
             bail!(
                 "{name} took {} steps and PyTorch {}: they are not the same run",
                 ending.steps,
                 torch.steps
             );
         }
-        let ratio = format!("{:.4}", ending.loss / torch.loss);
-        rows.push(row(name.clone(), ending, ratio));
+        rows.push(row(name, ending, Some(ending.ratios(torch))));
     }
-    rows.push(row("torch fp32".to_owned(), &torch, String::new()));
-    let heading = [
-        "run",
-        "training loss",
-        "/ torch",
-        "test accuracy",
-        "skipped",
-    ];
+    rows.push(row("torch fp32", torch, None));
+    let mut heading = vec!["run".to_owned()];
+    for steps in over(torch) {
+        heading.extend([format!("last {steps} steps"), "/ torch".to_owned()]);
+    }
+    heading.extend(["test accuracy".to_owned(), "skipped".to_owned()]);
+    let heading: Vec<&str> = heading.iter().map(String::as_str).collect();
     Ok(table::render(&heading, &rows))
 }
 
@@ -195,9 +247,9 @@ fn render(runs: &[(String, Ending)], torch: Ending) -> Result<String> {
 mod tests {
     use super::*;
 
-    fn report(steps: u64, loss: f64) -> Ending {
+    fn report(steps: u64, losses: [f64; 2]) -> Ending {
         read(&format!(
-            r#"{{"steps": {steps}, "mean_over": 100, "train_loss": {loss}, "test_accuracy": 0.9825}}"#
+            r#"{{"steps": {steps}, "mean_over": [430, 100], "train_loss": {losses:?}, "test_accuracy": 0.9825}}"#
         ))
         .unwrap()
     }
@@ -205,28 +257,49 @@ mod tests {
     #[test]
     fn losses_are_shown_beside_each_other() {
         let split = "ours split".to_owned();
-        let table = render(&[(split, report(860, 0.125))], report(860, 0.1)).unwrap();
+        let ours = report(860, [0.125, 0.1]);
+        let table = render(&[(split, ours)], &report(860, [0.1, 0.2])).unwrap();
         let lines: Vec<Vec<&str>> = table
             .lines()
             .map(|line| line.split_whitespace().collect())
             .collect();
         assert_eq!(
             lines[2],
-            ["ours", "split", "0.125000", "1.2500", "98.25", "%", "0"]
+            [
+                "ours", "split", "0.125000", "1.2500", "0.100000", "0.5000", "98.25", "%", "0"
+            ]
         );
-        assert_eq!(lines[3], ["torch", "fp32", "0.100000", "98.25", "%", "0"]);
+        assert_eq!(
+            lines[3],
+            ["torch", "fp32", "0.100000", "0.200000", "98.25", "%", "0"]
+        );
     }
 
     #[test]
     fn half_and_double_are_even_on_average() {
-        assert!((geometric_mean(&[0.5, 2.0]) - 1.0).abs() < 1e-12);
+        let seen = spread(&[vec![0.5, 1.0], vec![2.0, 1.25]]);
+        let expected = "last epoch 1.0000 (0.5000 to 2.0000), last steps 1.1180 (1.0000 to 1.2500)";
+        assert_eq!(seen, expected);
     }
 
     #[test]
     fn runs_of_other_lengths_are_not_compared() {
         let split = "ours split".to_owned();
-        let error = render(&[(split, report(861, 0.1))], report(860, 0.1)).unwrap_err();
+        let ours = report(861, [0.1, 0.1]);
+        let error = render(&[(split, ours)], &report(860, [0.1, 0.1])).unwrap_err();
         assert!(error.to_string().contains("861"), "{error}");
+    }
+
+    #[test]
+    fn pytorch_is_told_the_steps_and_the_decay_of_our_run() {
+        let mut ours = report(860, [0.1, 0.1]);
+        ours.weight_decay = Some(0.5);
+        let path = Path::new("x");
+        let command = process::describe(&repetition(path, path, path, &ours));
+        assert!(
+            command.contains("--report-last 430 100 --weight-decay 0.5"),
+            "{command}"
+        );
     }
 
     #[test]
@@ -234,7 +307,9 @@ mod tests {
         for line in [
             "",
             "{}",
-            r#"{"steps": 1, "mean_over": 1, "train_loss": null}"#,
+            r#"{"steps": 1, "mean_over": [1, 1], "train_loss": [null, 1], "test_accuracy": 1}"#,
+            r#"{"steps": 1, "mean_over": [1], "train_loss": [1], "test_accuracy": 1}"#,
+            r#"{"steps": 1, "mean_over": [1, 1], "train_loss": [1, 1]}"#,
         ] {
             assert!(read(line).is_err(), "{line}");
         }

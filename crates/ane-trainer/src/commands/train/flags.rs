@@ -20,7 +20,7 @@ pub(crate) struct ConfigArgs {
     /// Take the mean off the pixels; without this they are only scaled, and what is black costs the software engine nothing
     #[arg(long)]
     centred: bool,
-    /// Passes over the training examples [default: 7]
+    /// Passes over the training examples [default: 6]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     epochs: Option<u64>,
     /// Examples per step [default: 128]
@@ -38,7 +38,7 @@ pub(crate) struct ConfigArgs {
     /// Nesterov's variant of sgd with momentum
     #[arg(long)]
     nesterov: bool,
-    /// Weight decay [default: the optimizer's, as PyTorch]
+    /// Weight decay [default: 0.5 for adamw; 0 for adam and sgd]
     #[arg(long, value_parser = not_negative)]
     weight_decay: Option<f64>,
     /// Schedule of the learning rate: constant, cosine or step [default: cosine]
@@ -312,6 +312,16 @@ mod tests {
         assert_eq!(said("batch"), config.batch.to_string());
         assert_eq!(said("lr").parse(), Ok(config.lr));
         assert_eq!(said("optimizer"), config.optimizer.as_dyn().name());
+        let decays = ["adamw", "adam", "sgd"].map(|name| {
+            let args = ConfigArgs {
+                optimizer: Some(name.to_owned()),
+                ..ConfigArgs::default()
+            };
+            let optimizer = args.over(RunConfig::default()).unwrap().optimizer;
+            serde_json::to_value(optimizer).unwrap()["weight_decay"].clone()
+        });
+        assert_eq!(decays, [0.5, 0.0, 0.0]);
+        assert_eq!(said("weight-decay"), "0.5 for adamw; 0 for adam and sgd");
         assert_eq!(said("schedule").parse(), Ok(config.schedule));
         assert_eq!(said("seed"), config.seed.to_string());
         assert_eq!(said("device"), config.device);
