@@ -40,7 +40,8 @@ pub(crate) struct Options {
 #[derive(Debug, Clone, PartialEq)]
 struct Ending {
     steps: u64,
-    losses: Vec<MeanLoss>,
+    /// Over the last epoch, and over the last few steps.
+    losses: [MeanLoss; 2],
     accuracy: f64,
     /// Steps that changed nothing because gradients overflowed; PyTorch has none.
     skipped: u64,
@@ -63,7 +64,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
     let folder = process::target_folder(root).join("replay");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let script = root.join("xtask").join("peers").join("torch_replay.py");
-    let mut ratios: Vec<(String, Vec<Vec<f64>>)> = Vec::new();
+    let mut ratios: Vec<(String, Vec<[f64; 2]>)> = Vec::new();
     for &seed in &options.seeds {
         let mut runs = Vec::new();
         for plan in &options.plans {
@@ -97,19 +98,18 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
 }
 
 impl Ending {
-    /// Our training losses over PyTorch's.
-    fn ratios(&self, torch: &Self) -> Vec<f64> {
-        let pairs = self.losses.iter().zip(&torch.losses);
-        pairs
-            .map(|(ours, theirs)| ours.loss / theirs.loss)
-            .collect()
+    /// Its training losses over PyTorch's.
+    fn ratios(&self, torch: &Self) -> [f64; 2] {
+        let [epoch, steps] = self.losses;
+        let [torch_epoch, torch_steps] = torch.losses;
+        [epoch.loss / torch_epoch.loss, steps.loss / torch_steps.loss]
     }
 }
 
-/// Mean and extremes of every ratio; the first is the last epoch's.
-fn spread(all: &[Vec<f64>]) -> String {
+/// Mean and extremes of both ratios.
+fn spread(all: &[[f64; 2]]) -> String {
     let of = |which: usize| {
-        let these: Vec<f64> = all.iter().filter_map(|r| r.get(which).copied()).collect();
+        let these: Vec<f64> = all.iter().map(|ratios| ratios[which]).collect();
         let least = these.iter().copied().fold(f64::INFINITY, f64::min);
         let most = these.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         format!("{:.4} ({least:.4} to {most:.4})", geometric_mean(&these))
@@ -181,27 +181,16 @@ fn read(line: &str) -> Result<Ending> {
     let report: Value = serde_json::from_str(line)?;
     let count = |name: &str| report.get(name).and_then(Value::as_u64);
     let number = |name: &str| report.get(name).and_then(Value::as_f64);
-    let list = |name: &str| {
-        let list = report.get(name).and_then(Value::as_array);
-        list.with_context(|| format!("no list `{name}`"))
+    let (counts, means) = (&report["mean_over"], &report["train_loss"]);
+    let mean = |which: usize| -> Result<MeanLoss> {
+        Ok(MeanLoss {
+            over: counts[which].as_u64().context("no counts `mean_over`")?,
+            loss: means[which].as_f64().context("no numbers `train_loss`")?,
+        })
     };
-    let (counts, means) = (list("mean_over")?, list("train_loss")?);
-    let mut losses = Vec::new();
-    for (over, loss) in counts.iter().zip(means) {
-        losses.push(MeanLoss {
-            over: over.as_u64().context("no count in `mean_over`")?,
-            loss: loss.as_f64().context("no number in `train_loss`")?,
-        });
-    }
-    if losses.len() != 2 || counts.len() != means.len() {
-        bail!(
-            "{} losses, expected the last epoch's and the last steps'",
-            means.len()
-        );
-    }
     Ok(Ending {
         steps: count("steps").context("no count `steps`")?,
-        losses,
+        losses: [mean(0)?, mean(1)?],
         accuracy: number("test_accuracy").context("no number `test_accuracy`")?,
         skipped: count("skipped").unwrap_or(0),
         weight_decay: number("weight_decay"),
@@ -210,17 +199,19 @@ fn read(line: &str) -> Result<Ending> {
 
 /// A table of all endings; an error if they are not of the same run.
 fn render(runs: &[(String, Ending)], torch: &Ending) -> Result<String> {
-    let over = |ending: &Ending| -> Vec<u64> { ending.losses.iter().map(|m| m.over).collect() };
-    let row = |name: &str, ending: &Ending, ratios: Option<Vec<f64>>| {
-        let mut row = vec![name.to_owned()];
-        for (which, mean) in ending.losses.iter().enumerate() {
-            let ratio = ratios.as_ref().and_then(|r| r.get(which));
-            row.push(format!("{:.6}", mean.loss));
-            row.push(ratio.map_or_else(String::new, |r| format!("{r:.4}")));
-        }
-        row.push(format!("{:.2} %", 100.0 * ending.accuracy));
-        row.push(ending.skipped.to_string());
-        row
+    let over = |ending: &Ending| ending.losses.map(|mean| mean.over);
+    let row = |name: &str, ending: &Ending, ratios: [String; 2]| {
+        let [epoch, steps] = ending.losses.map(|mean| format!("{:.6}", mean.loss));
+        let [epoch_ratio, steps_ratio] = ratios;
+        vec![
+            name.to_owned(),
+            epoch,
+            epoch_ratio,
+            steps,
+            steps_ratio,
+            format!("{:.2} %", 100.0 * ending.accuracy),
+            ending.skipped.to_string(),
+        ]
     };
     let mut rows = Vec::new();
     for (name, ending) in runs {
@@ -231,15 +222,20 @@ fn render(runs: &[(String, Ending)], torch: &Ending) -> Result<String> {
                 torch.steps
             );
         }
-        rows.push(row(name, ending, Some(ending.ratios(torch))));
+        let ratios = ending.ratios(torch).map(|ratio| format!("{ratio:.4}"));
+        rows.push(row(name, ending, ratios));
     }
-    rows.push(row("torch fp32", torch, None));
-    let mut heading = vec!["run".to_owned()];
-    for steps in over(torch) {
-        heading.extend([format!("last {steps} steps"), "/ torch".to_owned()]);
-    }
-    heading.extend(["test accuracy".to_owned(), "skipped".to_owned()]);
-    let heading: Vec<&str> = heading.iter().map(String::as_str).collect();
+    rows.push(row("torch fp32", torch, Default::default()));
+    let [epoch, steps] = over(torch).map(|steps| format!("last {steps} steps"));
+    let heading = [
+        "run",
+        &epoch,
+        "/ torch",
+        &steps,
+        "/ torch",
+        "test accuracy",
+        "skipped",
+    ];
     Ok(table::render(&heading, &rows))
 }
 
@@ -277,7 +273,7 @@ mod tests {
 
     #[test]
     fn half_and_double_are_even_on_average() {
-        let seen = spread(&[vec![0.5, 1.0], vec![2.0, 1.25]]);
+        let seen = spread(&[[0.5, 1.0], [2.0, 1.25]]);
         let expected = "last epoch 1.0000 (0.5000 to 2.0000), last steps 1.1180 (1.0000 to 1.2500)";
         assert_eq!(seen, expected);
     }
