@@ -1,7 +1,9 @@
 //! Errors at the edge: what went wrong, why, and what to do.
 
 use ane_device::{DeviceError, SupervisedError};
-use ane_train::{TrainerError, checkpoint::CheckpointError, data::DataError, fit::FitError};
+use ane_train::{
+    TrainerError, checkpoint::CheckpointError, config::ConfigError, data::DataError, fit::FitError,
+};
 use miette::Diagnostic;
 use std::{error::Error, process::ExitCode};
 
@@ -88,6 +90,16 @@ impl Diagnostic for Failure {
         self.help
             .as_ref()
             .map(|h| Box::new(h) as Box<dyn std::fmt::Display>)
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(e: ConfigError) -> Self {
+        let help = e.help();
+        Self {
+            usage: true,
+            ..Self::of(e, Some(help.to_owned()))
+        }
     }
 }
 

@@ -5,12 +5,12 @@
 #![forbid(unsafe_code)]
 
 mod commands;
-mod config;
 mod continuation;
 mod failure;
 mod isolated;
 mod progress;
 mod supervision;
+mod threads;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;

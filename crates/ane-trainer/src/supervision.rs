@@ -1,12 +1,12 @@
 //! How a run's device is opened: here or in a worker, and alone on its engine.
 
-use crate::{
-    config::{APPLE, RunConfig},
-    failure::Failure,
-};
+use crate::failure::Failure;
 use ane_device::{Device, EngineLock, Supervised, Supervision, Worker};
 use ane_engine::{Pool, simd::Isa};
-use ane_train::recovery::{Faults, Recovery};
+use ane_train::{
+    config::{APPLE, RunConfig},
+    recovery::{Faults, Recovery},
+};
 use std::{sync::Arc, time::Duration};
 
 /// Compiling may take so many times as long as executing.
@@ -60,7 +60,7 @@ pub(crate) fn open_in_worker(
     pool: &Arc<Pool>,
     isa: Isa,
 ) -> Result<Supervised, Failure> {
-    let settings = config.settings(pool, isa)?;
+    let settings = config.settings(pool, isa);
     let supervision = Supervision {
         attempts: 1,
         ..SupervisionArgs::default().supervision()?
@@ -101,7 +101,7 @@ impl SupervisionArgs {
         } else {
             None
         };
-        let settings = config.settings(pool, isa)?;
+        let settings = config.settings(pool, isa);
         let (device, recovery): (Box<dyn Device>, _) = if supervised {
             let device = Supervised::open(&config.device, &settings, self.supervision()?)?;
             (Box::new(device), Some(Recovery::default()))

@@ -1,9 +1,10 @@
 //! `devices`: what there is to run on.
 
-use crate::{config::APPLE, failure::Failure};
+use crate::failure::Failure;
 use ane_device::{AppleOptions, Settings};
 use ane_engine::simd::Isa;
 use ane_ir::{Chip, Route, Target};
+use ane_train::config::APPLE;
 use std::process::ExitCode;
 
 pub(crate) fn run() -> Result<ExitCode, Failure> {

@@ -5,13 +5,11 @@ use super::{
     train::{tell, test_line},
 };
 use crate::{
-    config::{RunConfig, machine},
-    continuation::read_checkpoint,
-    failure::Failure,
-    supervision::SupervisionArgs,
+    continuation::read_checkpoint, failure::Failure, supervision::SupervisionArgs, threads::machine,
 };
 use ane_train::{
-    Trainer, checkpoint::Checkpoint, data, data::catalog, fit::evaluate, run_dir::RunDir,
+    Trainer, checkpoint::Checkpoint, config::RunConfig, data, data::catalog, fit::evaluate,
+    run_dir::RunDir,
 };
 use std::{path::PathBuf, process::ExitCode};
 

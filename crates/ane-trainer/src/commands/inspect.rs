@@ -1,16 +1,17 @@
 //! `inspect`: the MIL of a step or of a file, what the rules say, and what a device's compiler says of a file.
 
-use super::{eval::stored_config, train::ConfigArgs};
+use super::{
+    eval::stored_config,
+    train::{ConfigArgs, settle_target},
+};
 use crate::{
-    config::{RunConfig, machine},
-    continuation::read_checkpoint,
-    failure::Failure,
-    supervision::open_in_worker,
+    continuation::read_checkpoint, failure::Failure, supervision::open_in_worker, threads::machine,
 };
 use ane_device::Device;
 use ane_ir::{Chip, Module, Route, Target};
 use ane_mil::{DirectoryBlobs, Program, Violation};
 use ane_train::{
+    config::RunConfig,
     legalize,
     placement::Work,
     step::{PlanKind, StepConfig, TrainStep},
@@ -62,7 +63,7 @@ fn step(config: &RunConfig, out: Option<&Path>) -> Result<ExitCode, Failure> {
         max_norm: config.max_norm,
     })
     .map_err(ane_train::TrainerError::from)?;
-    let target = config.target()?;
+    let target = config.target;
     let legal = legalize(&built.graph, &target)?;
     let program = ane_mil::print(&legal);
     let work = Work::of(legal.graph());
@@ -192,8 +193,8 @@ fn targets(flags: &ConfigArgs) -> Result<Vec<Target>, Failure> {
         (None, Some(route)) => Ok(chips_over(&[route])),
         (Some(named), route) => {
             let mut config = RunConfig::default();
-            config.settle_target(Some(named), route)?;
-            Ok(vec![config.target()?])
+            settle_target(&mut config, Some(named), route)?;
+            Ok(vec![config.target])
         }
     }
 }

@@ -1,15 +1,14 @@
 //! `selftest`: every op and the training step on a device, against the software engine.
 
-use crate::{
-    config::{NumericsKind, RunConfig, machine},
-    failure::Failure,
-    isolated,
-};
+use super::train::NumericsArg;
+use crate::{failure::Failure, isolated, threads::machine};
 use ane_device::{AppleOptions, Hardware, Settings};
 use ane_engine::simd::Isa;
 use ane_ir::Route;
-use ane_train::selftest::{self, Row, Subject, Verdict};
-use clap::ValueEnum;
+use ane_train::{
+    config::{NumericsKind, RunConfig},
+    selftest::{self, Row, Subject, Verdict},
+};
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use serde::Serialize;
 use std::{process::ExitCode, time::Duration};
@@ -46,7 +45,7 @@ pub(crate) struct Place {
     route: Option<Route>,
     /// Numeric policy of the software engine [default: ieee]
     #[arg(long)]
-    numerics: Option<NumericsKind>,
+    numerics: Option<NumericsArg>,
     /// Threads; every core when left out
     #[arg(long)]
     threads: Option<usize>,
@@ -66,10 +65,10 @@ impl Place {
             device: device.to_owned(),
             ..RunConfig::default()
         };
-        config.numerics = self.numerics.unwrap_or(config.numerics);
-        config.settle_target(self.target.as_deref(), self.route)?;
+        config.numerics = self.numerics.map_or(config.numerics, Into::into);
+        super::train::settle_target(&mut config, self.target.as_deref(), self.route)?;
         let (pool, isa) = machine(self.threads)?;
-        let settings = config.settings(&pool, isa)?;
+        let settings = config.settings(&pool, isa);
         Ok((config, settings))
     }
 
@@ -83,9 +82,7 @@ impl Place {
         if let Some(route) = self.route {
             flags.extend(["--route".to_owned(), route.to_string()]);
         }
-        if let Some(policy) = config.numerics.to_possible_value() {
-            flags.extend(["--numerics".to_owned(), policy.get_name().to_owned()]);
-        }
+        flags.extend(["--numerics".to_owned(), config.numerics.name().to_owned()]);
         if let Some(threads) = self.threads {
             flags.extend(["--threads".to_owned(), threads.to_string()]);
         }

@@ -2,20 +2,21 @@
 
 mod flags;
 
-pub(crate) use flags::{ConfigArgs, route};
+pub(crate) use flags::{ConfigArgs, NumericsArg, route, settle_target};
 
 use super::data::{Source, report};
 use crate::{
-    config::{APPLE, RunConfig, VALIDATION, machine},
     continuation::{carry_over, default_out, read_checkpoint, refuse_another_run, run_of},
     failure::Failure,
     progress::Progress,
     supervision::{Opened, SupervisionArgs},
+    threads::machine,
 };
 use ane_device::{Power, PowerMeter};
 use ane_train::{
     Trainer, TrainerError,
     checkpoint::{Checkpoint, EpochSums},
+    config::{APPLE, RunConfig, VALIDATION},
     data::{self, Dataset, Sampler, catalog, sampler},
     fit::{Ending, Evaluation, Fit, evaluate},
     machine::Machine,

@@ -1,9 +1,9 @@
 //! What can be said without running a program.
 
-use crate::config::{APPLE, RunConfig};
 use ane_device::{AppleOptions, EngineInfo, EngineLock, Hardware, Settings};
 use ane_engine::simd::Isa;
 use ane_ir::{Chip, Route, Target};
+use ane_train::config::{APPLE, RunConfig};
 use serde::Serialize;
 use std::{
     fs::File,

@@ -1,15 +1,11 @@
 //! The probes, each in a process of its own.
 
-use crate::{
-    commands::selftest::Place,
-    config::{APPLE, RunConfig},
-    failure::Failure,
-    isolated,
-};
+use crate::{commands::selftest::Place, failure::Failure, isolated};
 use ane_device::{
     Settings,
     probe::{Answer, Finding, PROBES, Probe, SYSTEM_PROBES},
 };
+use ane_train::config::{APPLE, RunConfig};
 use serde::Serialize;
 use std::process::ExitCode;
 

@@ -1,67 +1,101 @@
-//! The configuration of a run: flags over defaults, or over a checkpoint's.
+//! The configuration of a run: everything that decides its numbers.
 
-use crate::failure::Failure;
-use ane_device::{AppleOptions, Settings};
-use ane_engine::{Pool, simd::Isa};
-use ane_ir::{Numerics, Route, Target};
-use ane_train::{
+use crate::{
     TrainerConfig,
     data::Dataset,
     loss::Loss,
-    nn::Sequential,
+    nn::{ParseSpecError, Sequential},
     optim::{AdamW, OptimizerConfig},
     schedule::Schedule,
     step::PlanKind,
 };
-use clap::ValueEnum;
-use serde::{Deserialize, Serialize};
-use std::{path::Path, sync::Arc};
+use ane_device::{AppleOptions, Settings};
+use ane_engine::{Pool, simd::Isa};
+use ane_ir::{Numerics, ParseTargetError, Route, Target};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use std::{fmt, path::Path, str::FromStr, sync::Arc};
 
 /// Everything that decides a run's numbers. Stored in `config.json` and in every checkpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct RunConfig {
-    pub(crate) dataset: String,
+pub struct RunConfig {
+    /// Name of the data set.
+    pub dataset: String,
     /// Whether the mean of the pixels is taken off. Configurations that do not say so are of runs that did.
     #[serde(default = "always")]
-    pub(crate) centred: bool,
-    pub(crate) model: String,
-    pub(crate) loss: Loss,
-    pub(crate) batch: usize,
-    pub(crate) epochs: u64,
-    pub(crate) optimizer: OptimizerConfig,
-    pub(crate) lr: f64,
-    pub(crate) schedule: Schedule,
-    pub(crate) max_norm: Option<f64>,
-    pub(crate) seed: u64,
-    pub(crate) device: String,
-    pub(crate) target: String,
+    pub centred: bool,
+    /// The model, as a spec.
+    pub model: String,
+    /// What is minimised.
+    pub loss: Loss,
+    /// Examples per step.
+    pub batch: usize,
+    /// Passes over the training examples.
+    pub epochs: u64,
+    /// Who updates.
+    pub optimizer: OptimizerConfig,
+    /// Peak learning rate.
+    pub lr: f64,
+    /// How it moves.
+    pub schedule: Schedule,
+    /// Largest global norm of the gradients, if clipped.
+    pub max_norm: Option<f64>,
+    /// Seed of weights, order and validation split.
+    pub seed: u64,
+    /// Name of the device.
+    pub device: String,
+    /// Whose limits and quirks hold.
+    #[serde(serialize_with = "by_name", deserialize_with = "from_name")]
+    pub target: Target,
     /// Whether the user has named the chip, so that it is compiled for even if it does not seem to be this machine's.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) chip_is_named: bool,
-    pub(crate) plan: PlanKind,
-    pub(crate) numerics: NumericsKind,
+    pub chip_is_named: bool,
+    /// Where the update runs.
+    pub plan: PlanKind,
+    /// The numeric policy.
+    pub numerics: NumericsKind,
     /// Whether the run may only be made on Apple's engine.
     #[serde(default)]
-    pub(crate) require_ane: bool,
+    pub require_ane: bool,
     /// Whether all training examples are trained on and only `last` is kept.
     #[serde(rename = "final")]
-    pub(crate) whole: bool,
+    pub whole: bool,
 }
 
 fn always() -> bool {
     true
 }
 
+fn by_name<T: fmt::Display, S: Serializer>(x: &T, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(x)
+}
+
+fn from_name<'de, T: FromStr<Err: fmt::Display>, D: Deserializer<'de>>(
+    from: D,
+) -> Result<T, D::Error> {
+    String::deserialize(from)?.parse().map_err(D::Error::custom)
+}
+
 /// A numeric policy by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum NumericsKind {
-    /// The target's known cliffs, IEEE otherwise
+pub enum NumericsKind {
+    /// The target's known cliffs, IEEE otherwise.
     Ieee,
-    /// Subnormals flushed and running sums in fp16 besides
+    /// Subnormals flushed and running sums in fp16 besides.
     Pessimistic,
-    /// The target's known cliffs and the non-finite rules of silicon
+    /// The target's known cliffs and the non-finite rules of silicon.
     Silicon,
+}
+
+impl NumericsKind {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ieee => "ieee",
+            Self::Pessimistic => "pessimistic",
+            Self::Silicon => "silicon",
+        }
+    }
 }
 
 impl Default for RunConfig {
@@ -84,7 +118,7 @@ impl Default for RunConfig {
             max_norm: None,
             seed: 0,
             device: "auto".into(),
-            target: "software".into(),
+            target: Target::SOFTWARE,
             chip_is_named: false,
             plan: PlanKind::Split,
             numerics: NumericsKind::Ieee,
@@ -99,62 +133,86 @@ impl Default for RunConfig {
 const WEIGHT_DECAY: f64 = 0.5;
 
 /// The device that is Apple's engine.
-pub(crate) const APPLE: &str = "apple";
+pub const APPLE: &str = "apple";
 
 /// Examples of the training set that choose `best`.
-pub(crate) const VALIDATION: usize = 5_000;
+pub const VALIDATION: usize = 5_000;
+
+/// A configuration that contradicts itself.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// No such target.
+    #[error(transparent)]
+    Target(#[from] ParseTargetError),
+    /// A route without a chip at its end.
+    #[error("--route {route} leads to a chip, the target is {target}")]
+    RouteWithoutChip {
+        /// The route.
+        route: Route,
+        /// The target.
+        target: Target,
+    },
+    /// No such model.
+    #[error(transparent)]
+    Model(#[from] ParseSpecError),
+}
+
+impl ConfigError {
+    /// What the user can do.
+    pub fn help(&self) -> &'static str {
+        match self {
+            Self::Target(_) => "see `ane-trainer devices`",
+            Self::RouteWithoutChip { .. } => "add --target h16 or another chip, or --device apple",
+            Self::Model(_) => "see --model in `ane-trainer train --help`",
+        }
+    }
+}
 
 impl RunConfig {
-    /// The target.
-    pub(crate) fn target(&self) -> Result<Target, Failure> {
-        self.target.parse().map_err(|e: ane_ir::ParseTargetError| {
-            Failure::usage(e.to_string(), "see `ane-trainer devices`")
-        })
-    }
-
     /// Settles the target: the one that the user has named, or the chip of this machine for a device that is a chip and
-    /// was given none, and `route` to it.
-    pub(crate) fn settle_target(
+    /// was given none, and `route` to it. Gives a warning where the chip of this machine is a guess.
+    ///
+    /// # Errors
+    /// When the target does not exist, or the route leads to no chip.
+    pub fn settle_target(
         &mut self,
         named: Option<&str>,
         route: Option<Route>,
-    ) -> Result<(), Failure> {
+    ) -> Result<Option<String>, ConfigError> {
         if let Some(named) = named {
-            self.target = named.to_owned();
+            self.target = named.parse()?;
         }
-        let mut target = self.target()?;
+        let target = &mut self.target;
+        let mut warning = None;
         self.chip_is_named |= named.is_some() && target.is_chip() && self.device == APPLE;
         if self.device == APPLE && !target.is_chip() {
             let found = ane_device::detect();
-            if let Some(warning) = &found.warning {
-                eprintln!("warning: {warning}");
-            }
+            warning = found.warning;
             target.chip = found.chip;
         }
         if let Some(route) = route {
             if !target.is_chip() {
-                return Err(Failure::usage(
-                    format!("--route {route} leads to a chip, the target is {target}"),
-                    "add --target h16 or another chip, or --device apple",
-                ));
+                return Err(ConfigError::RouteWithoutChip {
+                    route,
+                    target: *target,
+                });
             }
             target.route = route;
         }
-        self.target = target.to_string();
-        Ok(())
+        Ok(warning)
     }
 
     /// The model.
-    pub(crate) fn model(&self) -> Result<Sequential, Failure> {
-        self.model
-            .parse()
-            .map_err(|e: ane_train::nn::ParseSpecError| {
-                Failure::usage(e.to_string(), "see --model in `ane-trainer train --help`")
-            })
+    ///
+    /// # Errors
+    /// When the spec cannot be read.
+    pub fn model(&self) -> Result<Sequential, ConfigError> {
+        Ok(self.model.parse()?)
     }
 
     /// The examples as the model is to see them.
-    pub(crate) fn examples(&self, found: Dataset) -> Arc<Dataset> {
+    pub fn examples(&self, found: Dataset) -> Arc<Dataset> {
         Arc::new(if self.centred {
             found
         } else {
@@ -163,17 +221,20 @@ impl RunConfig {
     }
 
     /// The numeric policy on the target.
-    pub(crate) fn numerics(&self) -> Result<Numerics, Failure> {
-        let base = Numerics::of(&self.target()?);
-        Ok(match self.numerics {
+    pub fn numerics(&self) -> Numerics {
+        let base = Numerics::of(&self.target);
+        match self.numerics {
             NumericsKind::Ieee => base,
             NumericsKind::Pessimistic => base.pessimistic(),
             NumericsKind::Silicon => base.silicon(),
-        })
+        }
     }
 
     /// What the trainer is made of, for a run of `total_steps`.
-    pub(crate) fn trainer(&self, total_steps: u64) -> Result<TrainerConfig, Failure> {
+    ///
+    /// # Errors
+    /// When the model's spec cannot be read.
+    pub fn trainer(&self, total_steps: u64) -> Result<TrainerConfig, ConfigError> {
         Ok(TrainerConfig {
             model: self.model()?,
             loss: self.loss,
@@ -189,21 +250,21 @@ impl RunConfig {
     }
 
     /// What the device is opened with.
-    pub(crate) fn settings(&self, pool: &Arc<Pool>, isa: Isa) -> Result<Settings, Failure> {
-        Ok(Settings {
-            target: self.target()?,
-            numerics: self.numerics()?,
+    pub fn settings(&self, pool: &Arc<Pool>, isa: Isa) -> Settings {
+        Settings {
+            target: self.target,
+            numerics: self.numerics(),
             isa,
             pool: Some(pool.clone()),
             apple: AppleOptions {
                 chip_is_named: self.chip_is_named,
                 ..AppleOptions::default()
             },
-        })
+        }
     }
 
     /// Warnings that the engine of a run is not Apple's.
-    pub(crate) fn replaced(&self) -> Vec<String> {
+    pub fn replaced(&self) -> Vec<String> {
         if self.device != APPLE {
             return Vec::new();
         }
@@ -218,7 +279,7 @@ impl RunConfig {
     }
 
     /// What another configuration has otherwise, a line per field.
-    pub(crate) fn diff(&self, other: &Self) -> Vec<String> {
+    pub fn diff(&self, other: &Self) -> Vec<String> {
         let fields = |c: &Self| serde_json::to_value(c).unwrap_or_default();
         let (mine, theirs) = (fields(self), fields(other));
         let Some(all) = mine.as_object() else {
@@ -234,36 +295,6 @@ impl RunConfig {
             })
             .collect()
     }
-}
-
-/// Threads and instruction set of this process.
-pub(crate) fn machine(threads: Option<usize>) -> Result<(Arc<Pool>, Isa), Failure> {
-    let isa = match std::env::var("ANE_TRAINER_ISA") {
-        Ok(name) => name.parse::<Isa>().map_err(|e| {
-            Failure::usage(
-                e.to_string(),
-                "unset ANE_TRAINER_ISA, or set it to one of these",
-            )
-        })?,
-        Err(_) => Isa::detect(),
-    };
-    let threads = match threads {
-        Some(0) => {
-            return Err(Failure::usage(
-                "--threads must be at least 1, found 0",
-                "leave it out to use every core",
-            ));
-        }
-        Some(n) => n,
-        None => std::thread::available_parallelism().map_or(1, usize::from),
-    };
-    let pool = Pool::new(threads).map_err(|e| {
-        Failure::new(
-            format!("cannot start {threads} threads: {e}"),
-            "pass a smaller --threads",
-        )
-    })?;
-    Ok((Arc::new(pool), isa))
 }
 
 #[cfg(test)]
@@ -282,11 +313,24 @@ mod tests {
     }
 
     #[test]
+    fn a_stored_target_is_its_name_and_must_exist() {
+        let mut stored = serde_json::to_value(RunConfig {
+            target: "h16:client".parse().unwrap(),
+            ..RunConfig::default()
+        })
+        .unwrap();
+        assert_eq!(stored["target"], "h16:client");
+        stored["target"] = "h99".into();
+        let error = serde_json::from_value::<RunConfig>(stored).unwrap_err();
+        assert!(error.to_string().contains("no target is called `h99`"));
+    }
+
+    #[test]
     fn black_stays_zero_unless_pixels_are_centred() {
-        let spec = ane_train::data::catalog::find("mnist").unwrap();
+        let spec = crate::data::catalog::find("mnist").unwrap();
         let found = Dataset {
             name: spec.name,
-            split: ane_train::data::Split::Train,
+            split: crate::data::Split::Train,
             class_names: spec.class_names,
             classes: spec.classes(),
             example_shape: spec.example_shape,

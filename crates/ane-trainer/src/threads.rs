@@ -1,0 +1,35 @@
+//! Threads and instruction set of this process.
+
+use crate::failure::Failure;
+use ane_engine::{Pool, simd::Isa};
+use std::sync::Arc;
+
+/// Threads and instruction set of this process.
+pub(crate) fn machine(threads: Option<usize>) -> Result<(Arc<Pool>, Isa), Failure> {
+    let isa = match std::env::var("ANE_TRAINER_ISA") {
+        Ok(name) => name.parse::<Isa>().map_err(|e| {
+            Failure::usage(
+                e.to_string(),
+                "unset ANE_TRAINER_ISA, or set it to one of these",
+            )
+        })?,
+        Err(_) => Isa::detect(),
+    };
+    let threads = match threads {
+        Some(0) => {
+            return Err(Failure::usage(
+                "--threads must be at least 1, found 0",
+                "leave it out to use every core",
+            ));
+        }
+        Some(n) => n,
+        None => std::thread::available_parallelism().map_or(1, usize::from),
+    };
+    let pool = Pool::new(threads).map_err(|e| {
+        Failure::new(
+            format!("cannot start {threads} threads: {e}"),
+            "pass a smaller --threads",
+        )
+    })?;
+    Ok((Arc::new(pool), isa))
+}
