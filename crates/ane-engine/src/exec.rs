@@ -5,6 +5,7 @@
 //! writes (`plan::schedule`), a barrier separates levels, and all bound buffers are held for the whole execution.
 
 mod chain;
+mod definition;
 mod elementwise;
 mod matmul;
 mod reduce;
@@ -19,6 +20,7 @@ use crate::{
     pool::{Job, Pool, Team},
     simd::{Isa, Kernel, Lanes, dispatch},
 };
+use half::f16;
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
@@ -315,6 +317,7 @@ impl Context<'_> {
                 Work::Matmul(work) => matmul::multiply(self, s, work, task),
                 Work::Reduce(work) => reduce::reduce(self, s, work, task),
                 Work::Join(work) => self.join(work, task),
+                Work::Definition(work) => definition::evaluate(self, work),
                 Work::LargestOf {
                     partial,
                     count,
@@ -339,6 +342,29 @@ impl Context<'_> {
                     self.slot(work.to).add(p.offset + row * work.pitch),
                     p.run,
                 );
+            }
+        }
+    }
+
+    /// Element `at` of an operand.
+    ///
+    /// # Safety
+    /// The operand must have it.
+    #[inline(always)]
+    unsafe fn element(&self, place: Place, at: usize) -> f32 {
+        // SAFETY: passed on from the caller; ports have elements of their dtype.
+        unsafe {
+            match place {
+                Place::Slot(slot) => *self.slot(slot).add(at),
+                Place::Port(port, dtype) => match dtype {
+                    DType::Fp16 => f16::from_bits(*self.input::<u16>(port).add(at)).to_f32(),
+                    DType::Fp32 => *self.input::<f32>(port).add(at),
+                    DType::Int8 => (*self.input::<i8>(port).add(at)).into(),
+                    DType::UInt8 | DType::Bool => (*self.input::<u8>(port).add(at)).into(),
+                    DType::Int16 => (*self.input::<i16>(port).add(at)).into(),
+                    DType::UInt16 => (*self.input::<u16>(port).add(at)).into(),
+                    DType::Int32 => *self.input::<i32>(port).add(at) as f32,
+                },
             }
         }
     }

@@ -1,21 +1,22 @@
 //! From a graph to a plan: what is computed in which order, by how many tasks, and where every value lives.
 //!
-//! Values are gathered into groups that run as one pass over tiles (`group`), each group becomes a unit of work
-//! (`build`), and units are given levels and memory (`schedule`). Units of one level do not depend on each other: their
+//! Every node is lowered to what it is to the engine (`lowering`), values are gathered into groups that run as one pass
+//! over tiles (`group`), each group becomes a unit of work (`build`), and units are given levels and memory (`schedule`). Units of one level do not depend on each other: their
 //! tasks are handed to whichever thread is free, and a barrier separates the levels.
 
 mod build;
 pub(crate) mod chain;
 mod chain_builder;
-mod elementwise;
 mod group;
 pub(crate) mod join;
+mod lowering;
 mod schedule;
 
 use crate::{gemm::RowLayout, simd::Isa};
 pub(crate) use ane_ir::DType;
-use ane_ir::{Graph, Numerics, TensorType};
+use ane_ir::{Graph, Numerics, TensorType, ops::Op};
 use chain::Chain;
+use lowering::Lowering;
 use std::sync::Arc;
 
 /// How a graph is compiled.
@@ -106,6 +107,8 @@ pub(crate) enum Work {
     Reduce(ReduceWork),
     /// Blocks of one tensor copied into another.
     Join(JoinWork),
+    /// An op by its definition.
+    Definition(DefinitionWork),
     /// Largest of the partial maxima that the tasks of a chain left.
     LargestOf {
         partial: Slot,
@@ -219,6 +222,14 @@ pub(crate) struct JoinPart {
     pub(crate) offset: usize,
 }
 
+/// An op evaluated as [`ane_ir`] defines it.
+#[derive(Debug)]
+pub(crate) struct DefinitionWork {
+    pub(crate) op: Op,
+    pub(crate) operands: Vec<(Place, TensorType)>,
+    pub(crate) results: Vec<Slot>,
+}
+
 /// A compiled graph. Cheap to clone and free of state; [`crate::Bound`] holds that.
 #[derive(Debug, Clone)]
 pub struct Plan(pub(crate) Arc<PlanData>);
@@ -255,9 +266,18 @@ impl Plan {
                 ty: graph.ty(v).clone(),
             });
         }
-        let groups = group::group(graph);
-        let built = build::build(graph, &groups, &options);
-        Ok(Self(Arc::new(schedule::schedule(graph, built, options))))
+        Ok(Self::lowered(
+            graph,
+            &lowering::lower(graph, &options),
+            options,
+        ))
+    }
+
+    /// The plan of a graph whose nodes are lowered.
+    fn lowered(graph: &Graph, lowering: &[Lowering], options: Options) -> Self {
+        let groups = group::group(graph, lowering);
+        let built = build::build(graph, lowering, &groups, &options);
+        Self(Arc::new(schedule::schedule(graph, built, options)))
     }
 
     /// Input ports, in order.

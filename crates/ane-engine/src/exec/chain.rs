@@ -79,7 +79,7 @@ impl Run<'_> {
             let value = match uniform {
                 Uniform::Constant(bits) => f32::from_bits(bits),
                 // SAFETY: the plan found the element within the operand.
-                Uniform::Element(place, at) => unsafe { self.element(place, at) },
+                Uniform::Element(place, at) => unsafe { self.cx.element(place, at) },
             };
             // SAFETY: the scratch was sized for all registers and uniforms.
             unsafe { std::slice::from_raw_parts_mut(self.uniform(i), UNIFORM) }.fill(value);
@@ -198,28 +198,6 @@ impl Run<'_> {
                     let so_far = self.cx.slot(partial).add(self.task);
                     *so_far = deliver(s, from, limit, out, *so_far);
                 }
-            }
-        }
-    }
-
-    /// Element `at` of an operand.
-    ///
-    /// # Safety
-    /// The operand must have it.
-    unsafe fn element(&self, place: Place, at: usize) -> f32 {
-        // SAFETY: passed on from the caller; ports have elements of their dtype.
-        unsafe {
-            match place {
-                Place::Slot(slot) => *self.cx.slot(slot).add(at),
-                Place::Port(port, dtype) => match dtype {
-                    DType::Fp16 => f16::from_bits(*self.cx.input::<u16>(port).add(at)).to_f32(),
-                    DType::Fp32 => *self.cx.input::<f32>(port).add(at),
-                    DType::Int8 => (*self.cx.input::<i8>(port).add(at)).into(),
-                    DType::UInt8 | DType::Bool => (*self.cx.input::<u8>(port).add(at)).into(),
-                    DType::Int16 => (*self.cx.input::<i16>(port).add(at)).into(),
-                    DType::UInt16 => (*self.cx.input::<u16>(port).add(at)).into(),
-                    DType::Int32 => *self.cx.input::<i32>(port).add(at) as f32,
-                },
             }
         }
     }

@@ -3,15 +3,15 @@
 mod product;
 
 use super::{
-    JoinPart, JoinWork, Options, Place, ReduceWork, Reduction, Slot, Unit, Work,
+    DefinitionWork, JoinPart, JoinWork, Options, Place, ReduceWork, Reduction, Slot, Unit, Work,
     chain::{Chain, Ew, Instr, Round, Src, TILE, Uniform, Walk},
     chain_builder::ChainBuilder,
-    elementwise::elementwise,
-    group::{Class, Groups},
+    group::{Groups, Member},
     join::join,
+    lowering::{Head, Kernel, Lowering, Step},
 };
 use crate::{gemm::RowLayout, plan::Packed};
-use ane_ir::{DType, Graph, Literal, TensorType, Value, ops::Op};
+use ane_ir::{DType, Graph, Node, Value, ops::Op};
 use std::collections::HashMap;
 
 /// Elements of a task of an elementwise pass: large enough that taking a task costs nothing, small enough to share.
@@ -27,7 +27,12 @@ pub(super) struct Built {
     pub(super) scratch: usize,
 }
 
-pub(super) fn build(graph: &Graph, groups: &Groups, options: &Options) -> Built {
+pub(super) fn build(
+    graph: &Graph,
+    lowering: &[Lowering],
+    groups: &Groups<'_>,
+    options: &Options,
+) -> Built {
     let mut b = Builder {
         graph,
         groups,
@@ -47,9 +52,10 @@ pub(super) fn build(graph: &Graph, groups: &Groups, options: &Options) -> Built 
             b.group(i);
         }
     }
-    for (i, node) in graph.nodes().iter().enumerate() {
-        if groups.class[i] == Class::Alone {
-            b.alone(node);
+    for (node, lowering) in graph.nodes().iter().zip(lowering) {
+        match lowering {
+            Lowering::View | Lowering::Constant | Lowering::Steps(_) => {}
+            Lowering::Alone(kernel) => b.alone(node, kernel),
         }
     }
     b.remaining_ports();
@@ -61,7 +67,7 @@ type TermsKey = (Slot, RowLayout, usize, usize);
 
 struct Builder<'a> {
     graph: &'a Graph,
-    groups: &'a Groups,
+    groups: &'a Groups<'a>,
     options: &'a Options,
     built: Built,
     slot_of: Vec<Option<Slot>>,
@@ -157,32 +163,51 @@ impl Builder<'_> {
 
     fn group(&mut self, index: usize) {
         let group = &self.groups.groups[index];
+        let root = |v: Value| self.groups.root[v.index()];
         let mut c = ChainBuilder::new(group.shape.clone());
-        for (i, &v) in group.members.iter().enumerate() {
-            if let Some((node, _)) = Groups::definition(self.graph, v) {
-                for x in &self.graph.nodes()[node].operands {
-                    c.last_use.insert(self.groups.root[x.index()], i);
-                }
+        // Maxima over a value of the group are folded when it is there; the others come in through a load at the end.
+        let mut largest_of: HashMap<Value, Vec<Value>> = HashMap::new();
+        for (i, member) in group.members.iter().enumerate() {
+            for &x in member.operands {
+                c.last_use.insert(root(x), i);
+            }
+            if let Step::Largest = member.step {
+                let of = root(member.operands[0]);
+                largest_of.entry(of).or_default().push(member.value);
             }
         }
         // Maxima that end the chain, and the slots of their partial results.
-        let mut maxima: Vec<(Value, Option<Slot>)> = Vec::new();
-        for (i, &v) in group.members.iter().enumerate() {
-            let (node, _) = Groups::definition(self.graph, v).expect("members are results");
-            if self.groups.class[node] == Class::Largest {
-                if !maxima.iter().any(|(w, _)| *w == v) {
-                    maxima.push((v, None));
+        let mut maxima: Vec<(Value, Slot)> = Vec::new();
+        let mut head = None;
+        for (i, member) in group.members.iter().enumerate() {
+            let v = member.value;
+            let src = match member.step {
+                Step::Largest => continue,
+                Step::Head(kernel) => {
+                    head = Some(kernel);
+                    self.head(&mut c, v, kernel)
                 }
-                continue;
-            }
-            let src = self.compute(&mut c, index, v);
+                Step::Movement { walk, cliff } => self.movement(&mut c, member, walk, *cliff),
+                Step::Elementwise { function, inexact } => {
+                    let xs: Vec<Src> = member
+                        .operands
+                        .iter()
+                        .map(|&x| self.operand(&mut c, index, x))
+                        .collect();
+                    let to = c.register();
+                    let dtype = self.graph.ty(v).dtype;
+                    let round = Round::of(dtype, *inexact, &self.options.numerics);
+                    c.compute(*function, round, to, &xs);
+                    Src::Reg(to)
+                }
+            };
             c.registers.insert(v, src);
             if self.groups.leaves_group(self.graph, v) {
                 let to = self.slot(v);
                 c.chain.instrs.push(Instr::Store { from: src, to });
                 c.writes.push(to);
             }
-            for &(port, out) in &self.ports[v.index()] {
+            for (port, out) in std::mem::take(&mut self.ports[v.index()]) {
                 let dtype = self.graph.ty(out).dtype;
                 c.chain.instrs.push(Instr::Export {
                     from: src,
@@ -190,40 +215,27 @@ impl Builder<'_> {
                     dtype,
                 });
             }
-            let read_by_largest = |w: &Value| {
-                Groups::definition(self.graph, *w).is_some_and(|(n, _)| {
-                    self.groups.class[n] == Class::Largest
-                        && self.groups.root[self.graph.nodes()[n].operands[0].index()] == v
-                })
-            };
-            for &w in group.members.iter().filter(|w| read_by_largest(w)) {
-                let partial = self.new_slot(0);
-                c.fold_largest(src, partial);
-                c.writes.push(partial);
-                maxima.push((w, Some(partial)));
+            for w in largest_of.remove(&v).unwrap_or_default() {
+                maxima.push((w, self.fold_largest(&mut c, src)));
             }
             c.release(i);
         }
-        // Values read by a maximum but computed elsewhere come in through a load.
-        for (w, partial) in &mut maxima {
-            if partial.is_none() {
-                let (node, _) = Groups::definition(self.graph, *w).expect("members are results");
-                let src = self.operand(&mut c, index, self.graph.nodes()[node].operands[0]);
-                let slot = self.new_slot(0);
-                c.fold_largest(src, slot);
-                c.writes.push(slot);
-                *partial = Some(slot);
+        for member in &group.members {
+            if let Step::Largest = member.step
+                && largest_of.contains_key(&root(member.operands[0]))
+            {
+                let src = self.operand(&mut c, index, member.operands[0]);
+                maxima.push((member.value, self.fold_largest(&mut c, src)));
             }
         }
         c.drop_unread_magnitudes();
         join(&mut c.chain.instrs);
-        match group.head {
-            Some(head) => self.matmul(head, c),
+        match head {
+            Some(Head::Matmul(product)) => self.matmul(product, c),
             None => self.push_chain(c),
         }
         let tasks = self.built.units.last().map_or(0, |u| u.tasks);
         for (w, partial) in maxima {
-            let partial = partial.expect("set above");
             self.built.slots[partial] = tasks;
             let out = self.slot(w);
             let work = Work::LargestOf {
@@ -235,49 +247,45 @@ impl Builder<'_> {
         }
     }
 
-    /// Emits what computes `v` and says where it is.
-    fn compute(&mut self, c: &mut ChainBuilder, group: usize, v: Value) -> Src {
-        let (node, index) = Groups::definition(self.graph, v).expect("members are results");
-        let n = &self.graph.nodes()[node];
+    /// Folds `src` into a partial maximum of every task, and says in which slot those are.
+    fn fold_largest(&mut self, c: &mut ChainBuilder, src: Src) -> Slot {
+        let partial = self.new_slot(0);
+        c.fold_largest(src, partial);
+        c.writes.push(partial);
+        partial
+    }
+
+    /// What the kernel at the head of a pass made, rounded.
+    fn head(&self, c: &mut ChainBuilder, v: Value, kernel: &Head) -> Src {
         let numerics = &self.options.numerics;
         let dtype = self.graph.ty(v).dtype;
-        match &n.op {
-            Op::Matmul(_) => {
-                let f = match (numerics.matmul_limit, dtype) {
-                    (Some(limit), DType::Fp16) => Ew::Cliff(limit),
-                    _ => Ew::Copy,
-                };
-                let round = Round::of(dtype, true, numerics);
-                if (f, round) == (Ew::Copy, Round::Keep) {
-                    return Src::Head;
-                }
-                let to = c.register();
-                c.compute(f, round, to, &[Src::Head]);
-                Src::Reg(to)
-            }
-            Op::Transpose(_) | Op::SliceBySize(_) | Op::Split(_) => {
-                let to = c.register();
-                let (walk, cliff) = self.movement(node, index);
-                let place = self.place(self.groups.root[n.operands[0].index()]);
-                c.load(place, walk, to);
-                if let Some(limit) = cliff {
-                    c.compute(Ew::Cliff(limit), Round::Keep, to, &[Src::Reg(to)]);
-                }
-                Src::Reg(to)
-            }
-            op => {
-                let (f, inexact) =
-                    elementwise(op, self.graph.ty(n.operands[0]).dtype, self.options);
-                let xs: Vec<Src> = n
-                    .operands
-                    .iter()
-                    .map(|&x| self.operand(c, group, x))
-                    .collect();
-                let to = c.register();
-                c.compute(f, Round::of(dtype, inexact, numerics), to, &xs);
-                Src::Reg(to)
-            }
+        let f = match (kernel, numerics.matmul_limit, dtype) {
+            (Head::Matmul(_), Some(limit), DType::Fp16) => Ew::Cliff(limit),
+            (Head::Matmul(_), ..) => Ew::Copy,
+        };
+        let round = Round::of(dtype, true, numerics);
+        if (f, round) == (Ew::Copy, Round::Keep) {
+            return Src::Head;
         }
+        let to = c.register();
+        c.compute(f, round, to, &[Src::Head]);
+        Src::Reg(to)
+    }
+
+    fn movement(
+        &mut self,
+        c: &mut ChainBuilder,
+        member: &Member<'_>,
+        walk: &Walk,
+        cliff: Option<f32>,
+    ) -> Src {
+        let to = c.register();
+        let place = self.place(self.groups.root[member.operands[0].index()]);
+        c.load(place, walk.clone(), to);
+        if let Some(limit) = cliff {
+            c.compute(Ew::Cliff(limit), Round::Keep, to, &[Src::Reg(to)]);
+        }
+        Src::Reg(to)
     }
 
     /// Where an operand of a member of `group` is: a register, the arena itself, or freshly loaded.
@@ -311,55 +319,42 @@ impl Builder<'_> {
         Src::Reg(to)
     }
 
-    /// How a movement reads its operand, and the cliff it applies.
-    fn movement(&self, node: usize, index: usize) -> (Walk, Option<f32>) {
-        let n = &self.graph.nodes()[node];
-        let x = &self.graph.ty(n.operands[0]).shape;
-        let strides = x.strides();
-        let out = &self.graph.ty(n.results[index]).shape;
-        let infallible = "the node was typed when it was made";
-        match &n.op {
-            Op::Transpose(op) => {
-                let perm = op.axes_of(x).expect(infallible);
-                let strides: Vec<usize> = perm.iter().map(|&a| strides[a]).collect();
-                (Walk::new(0, out.dims(), &strides), None)
-            }
-            Op::SliceBySize(op) => {
-                let (begin, _) = op.block(x).expect(infallible);
-                let offset = begin.iter().zip(&strides).map(|(b, s)| b * s).sum();
-                let inside = begin.last().is_some_and(|&b| b > 0);
-                let half = self.graph.ty(n.operands[0]).dtype == DType::Fp16;
-                let cliff = self.options.numerics.slice_limit.filter(|_| inside && half);
-                (Walk::new(offset, out.dims(), &strides), cliff)
-            }
-            Op::Split(op) => {
-                let (axis, sizes) = op.parts(x).expect(infallible);
-                let offset = sizes[..index].iter().sum::<usize>() * strides[axis];
-                (Walk::new(offset, out.dims(), &strides), None)
-            }
-            _ => unreachable!("only movements are asked"),
+    fn alone(&mut self, node: &Node, kernel: &Kernel) {
+        match kernel {
+            Kernel::Reduction { kind, axes } => self.reduction(node, *kind, axes),
+            Kernel::Concat { axis } => self.join(node, *axis),
+            Kernel::Pad { around, value } => self.pad(node, around, *value),
+            Kernel::Definition(op) => self.definition(node, op),
         }
     }
 
-    fn alone(&mut self, node: &ane_ir::Node) {
-        let y = node.results[0];
-        let x = node.operands[0];
-        let reduction = match &node.op {
-            Op::ReduceSum(op) => (Reduction::Sum, op.axes.clone()),
-            Op::ReduceMean(op) => (Reduction::Mean, op.axes.clone()),
-            Op::ReduceMax(op) => (Reduction::Max, op.axes.clone()),
-            Op::ReduceLogSumExp(op) => (Reduction::LogSumExp, op.axes.clone()),
-            Op::Softmax(op) => (Reduction::Softmax, vec![op.axis]),
-            Op::Concat(op) => {
-                let axis = self.graph.ty(y).shape.axis(op.axis);
-                return self.join(node, axis.expect("the node was typed when it was made"));
-            }
-            Op::Pad(op) => return self.pad(node, op),
-            _ => unreachable!("only these run alone"),
-        };
-        let (kind, axes) = reduction;
+    /// One task that gathers the operands, evaluates the op and writes the results.
+    fn definition(&mut self, node: &Node, op: &Op) {
+        let typed = |v: Value| self.graph.ty(v).clone();
+        let operand_types: Vec<_> = node.operands.iter().map(|&x| typed(x)).collect();
+        let roots = node.operands.iter().map(|x| self.groups.root[x.index()]);
+        let places: Vec<Place> = roots
+            .collect::<Vec<_>>()
+            .into_iter()
+            .map(|x| self.place(x))
+            .collect();
+        let results: Vec<Slot> = node.results.iter().map(|&y| self.slot(y)).collect();
+        let reads = places.iter().filter_map(|p| match p {
+            Place::Slot(slot) => Some(*slot),
+            Place::Port(..) => None,
+        });
+        let reads = reads.collect();
+        let work = Work::Definition(DefinitionWork {
+            op: op.clone(),
+            operands: places.into_iter().zip(operand_types).collect(),
+            results: results.clone(),
+        });
+        self.push(work, 1, reads, results);
+    }
+
+    fn reduction(&mut self, node: &Node, kind: Reduction, reduced: &[usize]) {
+        let (x, y) = (node.operands[0], node.results[0]);
         let shape = self.graph.ty(x).shape.clone();
-        let reduced: Vec<usize> = axes.iter().filter_map(|&a| shape.axis(a)).collect();
         let offsets = |reduce: bool| {
             let strides = shape.strides();
             let mut all = vec![0];
@@ -390,7 +385,7 @@ impl Builder<'_> {
         self.push(work, tasks, vec![from], vec![to]);
     }
 
-    fn join(&mut self, node: &ane_ir::Node, axis: usize) {
+    fn join(&mut self, node: &Node, axis: usize) {
         let out = self.graph.ty(node.results[0]).shape.clone();
         let rows: usize = out.dims()[..axis].iter().product();
         let pitch = out.numel() / rows;
@@ -415,18 +410,12 @@ impl Builder<'_> {
     }
 
     /// Joins constants to the operand, axis after axis.
-    fn pad(&mut self, node: &ane_ir::Node, op: &ane_ir::ops::pad::Pad) {
+    fn pad(&mut self, node: &Node, around: &[(usize, usize)], value: f32) {
         let x = node.operands[0];
-        let ty = self.graph.ty(x).clone();
-        let around = op
-            .around(&ty.shape)
-            .expect("the node was typed when it was made");
-        let value = Literal::splat(TensorType::new(ty.dtype, []), op.constant_val);
-        let value = value.to_f64()[0] as f32;
         let mut from = self.in_arena(self.groups.root[x.index()]);
-        let mut dims = ty.shape.dims().to_vec();
+        let mut dims = self.graph.ty(x).shape.dims().to_vec();
         let last = around.iter().rposition(|&a| a != (0, 0));
-        for (axis, (before, after)) in around.into_iter().enumerate() {
+        for (axis, &(before, after)) in around.iter().enumerate() {
             if (before, after) == (0, 0) && last.is_some_and(|last| last != axis) {
                 continue;
             }
@@ -478,14 +467,6 @@ impl Builder<'_> {
     /// Output ports whose values no chain computed: copies.
     fn remaining_ports(&mut self) {
         for root in self.graph.values() {
-            let computed = self.groups.of[root.index()].is_some_and(|g| {
-                let (node, _) = Groups::definition(self.graph, root).expect("members are results");
-                let _ = g;
-                self.groups.class[node] != Class::Largest
-            });
-            if computed {
-                continue;
-            }
             for (port, v) in std::mem::take(&mut self.ports[root.index()]) {
                 let ty = self.graph.ty(v).clone();
                 let mut c = ChainBuilder::new(ty.shape.clone());

@@ -2,107 +2,58 @@
 //!
 //! Nodes are visited from the last to the first. A value joins the group of its readers when all of them read it
 //! element by element in one group of its own shape; readers in several groups of that shape are merged first, unless
-//! a path between them leads through other groups or nodes. A matrix product may head a group: the others then run on its blocks while they
+//! a path between them leads through other groups or nodes. A kernel such as a matrix product may head a group: the others then run on its blocks while they
 //! are hot. Every member of a group that joins later has a smaller index than those before it, so a group never
 //! depends on itself through the outside; only merging must be checked.
 
-use ane_ir::{Def, Graph, Shape, Value, ops::Op};
-
-/// How a node takes part in grouping.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Class {
-    /// The same elements under another shape: no work.
-    View,
-    Constant,
-    Elementwise,
-    /// A strided read: starts a chain.
-    Movement,
-    Matmul,
-    /// Largest of all elements: ends a chain.
-    Largest,
-    /// Runs by itself.
-    Alone,
-}
+use super::lowering::{Lowering, Step};
+use ane_ir::{Graph, Shape, Value};
 
 /// Values computed in one pass.
 #[derive(Debug)]
-pub(super) struct Group {
+pub(super) struct Group<'a> {
     pub(super) shape: Shape,
     /// In order of definition.
-    pub(super) members: Vec<Value>,
-    /// The matrix product whose blocks the pass runs on.
-    pub(super) head: Option<Value>,
+    pub(super) members: Vec<Member<'a>>,
+    /// Whether a member's blocks are what the pass runs on.
+    headed: bool,
+}
+
+/// A value of a group.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Member<'a> {
+    pub(super) value: Value,
+    /// What it reads, in order.
+    pub(super) operands: &'a [Value],
+    pub(super) step: &'a Step,
 }
 
 /// The grouping of a graph.
 #[derive(Debug)]
-pub(super) struct Groups {
-    pub(super) groups: Vec<Group>,
+pub(super) struct Groups<'a> {
+    pub(super) groups: Vec<Group<'a>>,
     /// Group of every value that has one.
     pub(super) of: Vec<Option<usize>>,
     /// The value whose storage each value shares: itself unless it is a view.
     pub(super) root: Vec<Value>,
-    pub(super) class: Vec<Class>,
+    lowering: &'a [Lowering],
     /// Readers of each root: node and the operand, a view of the root or itself.
     pub(super) uses: Vec<Vec<(usize, Value)>>,
-}
-
-pub(super) fn classify(graph: &Graph, node: &ane_ir::Node) -> Class {
-    match &node.op {
-        Op::Const(_) => Class::Constant,
-        Op::Reshape(_) | Op::ExpandDims(_) | Op::Squeeze(_) | Op::Identity(_) => Class::View,
-        Op::Transpose(_) | Op::SliceBySize(_) | Op::Split(_) => Class::Movement,
-        Op::Matmul(_) => Class::Matmul,
-        Op::ReduceMax(_) if graph.ty(node.results[0]).shape.numel() == 1 => Class::Largest,
-        Op::ReduceMax(_)
-        | Op::ReduceSum(_)
-        | Op::ReduceMean(_)
-        | Op::ReduceLogSumExp(_)
-        | Op::Softmax(_)
-        | Op::Concat(_)
-        | Op::Pad(_) => Class::Alone,
-        Op::Abs(_)
-        | Op::Add(_)
-        | Op::Cast(_)
-        | Op::Equal(_)
-        | Op::Erf(_)
-        | Op::Exp(_)
-        | Op::Gelu(_)
-        | Op::Greater(_)
-        | Op::GreaterEqual(_)
-        | Op::Less(_)
-        | Op::Log(_)
-        | Op::LogicalNot(_)
-        | Op::Maximum(_)
-        | Op::Minimum(_)
-        | Op::Mul(_)
-        | Op::Pow(_)
-        | Op::RealDiv(_)
-        | Op::Relu(_)
-        | Op::Rsqrt(_)
-        | Op::Select(_)
-        | Op::Sigmoid(_)
-        | Op::Sign(_)
-        | Op::Silu(_)
-        | Op::Sqrt(_)
-        | Op::Sub(_)
-        | Op::Tanh(_) => Class::Elementwise,
-    }
 }
 
 /// Most values of a group: bounds the registers of a chain.
 const MOST_MEMBERS: usize = 160;
 
-pub(super) fn group(graph: &Graph) -> Groups {
+pub(super) fn group<'a>(graph: &'a Graph, lowering: &'a [Lowering]) -> Groups<'a> {
     let mut g = Groups {
         groups: Vec::new(),
         of: vec![None; graph.values().len()],
         root: graph.values().collect(),
-        class: graph.nodes().iter().map(|n| classify(graph, n)).collect(),
+        lowering,
         uses: vec![Vec::new(); graph.values().len()],
     };
-    for (i, node) in graph.nodes().iter().enumerate() {
-        if g.class[i] == Class::View {
+    for (i, (node, lowering)) in graph.nodes().iter().zip(lowering).enumerate() {
+        if let Lowering::View = lowering {
             g.root[node.results[0].index()] = g.root[node.operands[0].index()];
         } else {
             for &x in &node.operands {
@@ -111,41 +62,39 @@ pub(super) fn group(graph: &Graph) -> Groups {
             }
         }
     }
-    for (i, node) in graph.nodes().iter().enumerate().rev() {
-        let shape = match g.class[i] {
-            Class::View | Class::Constant | Class::Alone => continue,
-            Class::Largest => &graph.ty(node.operands[0]).shape,
-            Class::Elementwise | Class::Movement | Class::Matmul => {
-                &graph.ty(node.results[0]).shape
-            }
+    for (node, lowering) in graph.nodes().iter().zip(lowering).rev() {
+        let steps = match lowering {
+            Lowering::View | Lowering::Constant | Lowering::Alone(_) => continue,
+            Lowering::Steps(steps) => steps,
         };
-        for &v in node.results.iter().rev() {
-            let shape = if g.class[i] == Class::Movement {
-                graph.ty(v).shape.clone()
-            } else {
-                shape.clone()
+        for (&value, step) in node.results.iter().zip(steps).rev() {
+            let walked = match step {
+                Step::Largest => node.operands[0],
+                Step::Elementwise { .. } | Step::Movement { .. } | Step::Head(_) => value,
             };
-            let home = g.home(graph, v, g.class[i], &shape);
-            g.groups[home].members.push(v);
-            if g.class[i] == Class::Matmul {
-                g.groups[home].head = Some(v);
-            }
-            g.of[v.index()] = Some(home);
+            let home = g.home(graph, value, step, &graph.ty(walked).shape);
+            g.groups[home].members.push(Member {
+                value,
+                operands: &node.operands,
+                step,
+            });
+            g.groups[home].headed |= step.is_head();
+            g.of[value.index()] = Some(home);
         }
     }
     for group in &mut g.groups {
-        group.members.sort_unstable();
+        group.members.sort_unstable_by_key(|m| m.value);
     }
     g
 }
 
-impl Groups {
+impl<'a> Groups<'a> {
     /// The group that `v` joins, made if need be.
-    fn home(&mut self, graph: &Graph, v: Value, class: Class, shape: &Shape) -> usize {
+    fn home(&mut self, graph: &Graph, v: Value, step: &Step, shape: &Shape) -> usize {
         let mut readers = Vec::new();
         for &(node, operand) in &self.uses[v.index()] {
             match self.elementwise_reader(graph, node, operand, v) {
-                Some(group) if class != Class::Largest => {
+                Some(group) if !step.is_largest() => {
                     if !readers.contains(&group) {
                         readers.push(group);
                     }
@@ -163,7 +112,7 @@ impl Groups {
             self.merge(first, other);
         }
         let group = &self.groups[first];
-        if (class == Class::Matmul && group.head.is_some()) || group.members.len() >= MOST_MEMBERS {
+        if (step.is_head() && group.headed) || group.members.len() >= MOST_MEMBERS {
             return self.new_group(shape);
         }
         first
@@ -173,7 +122,7 @@ impl Groups {
         self.groups.push(Group {
             shape: shape.clone(),
             members: Vec::new(),
-            head: None,
+            headed: false,
         });
         self.groups.len() - 1
     }
@@ -187,9 +136,12 @@ impl Groups {
         operand: Value,
         root: Value,
     ) -> Option<usize> {
-        let reads_elements = matches!(self.class[node], Class::Elementwise | Class::Largest);
+        let Lowering::Steps(steps) = &self.lowering[node] else {
+            return None;
+        };
         let group = self.of[graph.nodes()[node].results[0].index()]?;
         let shape = &graph.ty(root).shape;
+        let reads_elements = steps.iter().all(Step::reads_elements);
         (reads_elements && &graph.ty(operand).shape == shape && &self.groups[group].shape == shape)
             .then_some(group)
     }
@@ -198,9 +150,7 @@ impl Groups {
     /// through the outside.
     fn can_merge(&self, graph: &Graph, a: usize, b: usize) -> bool {
         let (ga, gb) = (&self.groups[a], &self.groups[b]);
-        if ga.head.is_some() && gb.head.is_some()
-            || ga.members.len() + gb.members.len() > MOST_MEMBERS
-        {
+        if ga.headed && gb.headed || ga.members.len() + gb.members.len() > MOST_MEMBERS {
             return false;
         }
         let inside = |node: usize| {
@@ -212,10 +162,10 @@ impl Groups {
         };
         let mut seen = vec![false; graph.nodes().len()];
         let mut open = Vec::new();
-        for &v in ga.members.iter().chain(&gb.members) {
+        for member in ga.members.iter().chain(&gb.members) {
+            let v = member.value;
             // A largest element is known only when the whole pass is over, also to readers of its own shape.
-            let known_while_running = Self::definition(graph, v)
-                .is_none_or(|(node, _)| self.class[node] != Class::Largest);
+            let known_while_running = !member.step.is_largest();
             for &(node, operand) in &self.uses[v.index()] {
                 let elementwise = known_while_running
                     && self.elementwise_reader(graph, node, operand, v).is_some();
@@ -233,7 +183,7 @@ impl Groups {
             let mut reached: Vec<Value> = graph.nodes()[node].results.to_vec();
             let homes: Vec<usize> = reached.iter().filter_map(|r| self.of[r.index()]).collect();
             for home in homes {
-                reached.extend(&self.groups[home].members);
+                reached.extend(self.groups[home].members.iter().map(|m| m.value));
             }
             for r in reached {
                 for &(reader, _) in &self.uses[r.index()] {
@@ -251,13 +201,13 @@ impl Groups {
 
     fn merge(&mut self, into: usize, from: usize) {
         let emptied = std::mem::take(&mut self.groups[from].members);
-        for v in &emptied {
-            self.of[v.index()] = Some(into);
+        for member in &emptied {
+            self.of[member.value.index()] = Some(into);
         }
-        let head = self.groups[from].head.take();
+        let headed = self.groups[from].headed;
         let target = &mut self.groups[into];
         target.members.extend(emptied);
-        target.head = target.head.or(head);
+        target.headed |= headed;
     }
 
     /// Whether some reader of `v` is outside its group, so that it must be in memory.
@@ -266,13 +216,5 @@ impl Groups {
             self.elementwise_reader(graph, node, operand, v) != self.of[v.index()]
                 || self.of[v.index()].is_none()
         })
-    }
-
-    /// Node that defines `v`, and which of its results it is.
-    pub(super) fn definition(graph: &Graph, v: Value) -> Option<(usize, usize)> {
-        match graph.def(v) {
-            Def::Input(_) => None,
-            Def::Result { node, index } => Some((node, index)),
-        }
     }
 }

@@ -5,10 +5,10 @@ use crate::{
     gemm::{self, ROWS, RowLayout, STRIP, Terms},
     plan::{
         MatmulWork, PackWork, Packed, Place, Rows, Slot, TermsWork, Work,
-        chain_builder::ChainBuilder, group::Groups,
+        chain_builder::ChainBuilder, lowering::Product,
     },
 };
-use ane_ir::{DType, Shape, Value, ops::Op};
+use ane_ir::{DType, Shape, Value};
 
 /// Elements of a task of packing.
 const PACK_SHARE: usize = 16 * 1024;
@@ -21,17 +21,15 @@ const TASKS: usize = 8;
 const WORTH_A_LIST: usize = 64;
 
 impl Builder<'_> {
-    /// The product `head` with the chain that finishes its blocks.
-    pub(super) fn matmul(&mut self, head: Value, mut c: ChainBuilder) {
-        let (node, _) = Groups::definition(self.graph, head).expect("a head is a result");
-        let n = &self.graph.nodes()[node];
-        let Op::Matmul(op) = &n.op else {
-            unreachable!("heads are matmuls")
-        };
-        let (tx, ty) = (self.graph.ty(n.operands[0]), self.graph.ty(n.operands[1]));
-        let d = op
-            .dims(tx, ty)
-            .expect("the node was typed when it was made");
+    /// A batch of products with the chain that finishes its blocks.
+    pub(super) fn matmul(&mut self, product: &Product, mut c: ChainBuilder) {
+        let &Product {
+            operands: [x, y],
+            transpose_x,
+            transpose_y,
+            dims: ref d,
+        } = product;
+        let (tx, ty) = (self.graph.ty(x), self.graph.ty(y));
         let leading = |s: &Shape| Shape::new(&s.dims()[..s.rank() - 2]);
         let (bx, by) = (leading(&tx.shape), leading(&ty.shape));
         let mut batch = Vec::with_capacity(d.batch.numel());
@@ -50,21 +48,20 @@ impl Builder<'_> {
             }
             batch.push((at_x, at_y));
         }
-        let (x, y) = (n.operands[0], n.operands[1]);
         let panel = gemm::panel(self.options.isa);
         // The gradient of a layer's weights is a product of two operands that lie by columns, the right one being what
         // the layer was given. That is where the zeros are, and whole rows of them are left out, so its columns are
         // the rows that the kernel sees.
-        let crossed = op.transpose_x && !op.transpose_y && d.m >= panel / 2;
+        let crossed = transpose_x && !transpose_y && d.m >= panel / 2;
         let row_side = if crossed {
             self.rows(y, by.numel(), d.n, d.k, true, d.m)
         } else {
-            self.rows(x, bx.numel(), d.m, d.k, op.transpose_x, d.n)
+            self.rows(x, bx.numel(), d.m, d.k, transpose_x, d.n)
         };
         let column_side = if crossed {
             self.pack(x, bx.numel(), d.m, d.k, (1, d.m), panel)
         } else {
-            let lies = if op.transpose_y { (d.k, 1) } else { (1, d.n) };
+            let lies = if transpose_y { (d.k, 1) } else { (1, d.n) };
             self.pack(y, by.numel(), d.n, d.k, lies, panel)
         };
         c.reads.extend([

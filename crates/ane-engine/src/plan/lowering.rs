@@ -1,0 +1,284 @@
+//! What every op is to the engine: one match, total over the op set.
+//!
+//! A node is lowered once, with all that depends on its op, types and numerics; grouping and building see the result
+//! and never the op. A new elementwise op is a line of [`of_op`] if [`Ew`] can express it. An op without a kernel is a
+//! [`Kernel::Definition`], which is right at once and fast later.
+
+use super::{
+    Options, Reduction,
+    chain::{Ew, Walk},
+};
+use ane_ir::{
+    DType, Graph, Literal, Node, NonFinite, TensorType, Value,
+    ops::{Op, gelu, matmul::MatmulDims},
+};
+
+/// What a node is to the planner.
+#[derive(Debug)]
+pub(super) enum Lowering {
+    /// The same elements under another shape: no work.
+    View,
+    /// Data that is in memory from the start.
+    Constant,
+    /// Part of a pass over tiles: a step for every result.
+    Steps(Vec<Step>),
+    /// A unit of its own.
+    Alone(Kernel),
+}
+
+/// One value of a pass over tiles.
+#[derive(Debug, Clone)]
+pub(super) enum Step {
+    /// Every element from the elements at its place.
+    Elementwise {
+        /// The function.
+        function: Ew,
+        /// Whether its results may leave the grid of their dtype.
+        inexact: bool,
+    },
+    /// A strided read, infinite beyond a magnitude; starts a chain.
+    Movement {
+        /// Where the elements are in the operand.
+        walk: Walk,
+        /// The magnitude.
+        cliff: Option<f32>,
+    },
+    /// A kernel that makes blocks of elements, on which the pass runs while they are hot.
+    Head(Head),
+    /// Largest of all elements; ends a chain.
+    Largest,
+}
+
+impl Step {
+    pub(super) fn is_head(&self) -> bool {
+        matches!(self, Self::Head(_))
+    }
+
+    pub(super) fn is_largest(&self) -> bool {
+        matches!(self, Self::Largest)
+    }
+
+    /// Whether it reads its operands element by element.
+    pub(super) fn reads_elements(&self) -> bool {
+        match self {
+            Self::Elementwise { .. } | Self::Largest => true,
+            Self::Movement { .. } | Self::Head(_) => false,
+        }
+    }
+}
+
+/// A kernel whose blocks a pass runs on.
+#[derive(Debug, Clone)]
+pub(super) enum Head {
+    /// A batch of matrix products.
+    Matmul(Product),
+}
+
+/// A batch of matrix products.
+#[derive(Debug, Clone)]
+pub(super) struct Product {
+    pub(super) operands: [Value; 2],
+    pub(super) transpose_x: bool,
+    pub(super) transpose_y: bool,
+    pub(super) dims: MatmulDims,
+}
+
+/// What runs by itself.
+#[derive(Debug)]
+pub(super) enum Kernel {
+    /// Elements along axes made one, or normalised.
+    Reduction { kind: Reduction, axes: Vec<usize> },
+    /// Blocks joined along an axis.
+    Concat { axis: usize },
+    /// A constant around every axis.
+    Pad {
+        around: Vec<(usize, usize)>,
+        value: f32,
+    },
+    /// The op's own definition, in one task.
+    #[cfg_attr(not(test), allow(dead_code))]
+    Definition(Op),
+}
+
+/// The lowering of every node.
+pub(super) fn lower(graph: &Graph, options: &Options) -> Vec<Lowering> {
+    let of = |node| of_op(graph, node, options);
+    graph.nodes().iter().map(of).collect()
+}
+
+const TYPED: &str = "the node was typed when it was made";
+
+fn of_op(graph: &Graph, node: &Node, options: &Options) -> Lowering {
+    let numerics = &options.numerics;
+    let silicon = numerics.non_finite == NonFinite::Silicon;
+    let operand = |i: usize| graph.ty(node.operands[i]);
+    let result = |i: usize| graph.ty(node.results[i]);
+    let inexact = |function| elementwise(function, true);
+    let exact = |function| elementwise(function, false);
+    let reduction = |kind, axes: &[i32]| {
+        let axes = axes.iter().filter_map(|&a| operand(0).shape.axis(a));
+        Lowering::Alone(Kernel::Reduction {
+            kind,
+            axes: axes.collect(),
+        })
+    };
+    match &node.op {
+        Op::Const(_) => Lowering::Constant,
+        Op::Reshape(_) | Op::ExpandDims(_) | Op::Squeeze(_) | Op::Identity(_) => Lowering::View,
+
+        Op::Transpose(op) => {
+            let x = &operand(0).shape;
+            let strides = x.strides();
+            let perm = op.axes_of(x).expect(TYPED);
+            let strides: Vec<usize> = perm.iter().map(|&a| strides[a]).collect();
+            movement([Walk::new(0, result(0).shape.dims(), &strides)], None)
+        }
+        Op::SliceBySize(op) => {
+            let x = operand(0);
+            let strides = x.shape.strides();
+            let (begin, _) = op.block(&x.shape).expect(TYPED);
+            let offset = begin.iter().zip(&strides).map(|(b, s)| b * s).sum();
+            let inside = begin.last().is_some_and(|&b| b > 0) && x.dtype == DType::Fp16;
+            let walk = Walk::new(offset, result(0).shape.dims(), &strides);
+            movement([walk], numerics.slice_limit.filter(|_| inside))
+        }
+        Op::Split(op) => {
+            let x = &operand(0).shape;
+            let strides = x.strides();
+            let (axis, sizes) = op.parts(x).expect(TYPED);
+            let mut offset = 0;
+            let walks = sizes.iter().enumerate().map(|(i, len)| {
+                let walk = Walk::new(offset, result(i).shape.dims(), &strides);
+                offset += len * strides[axis];
+                walk
+            });
+            movement(walks, None)
+        }
+
+        Op::Matmul(op) => Lowering::Steps(vec![Step::Head(Head::Matmul(Product {
+            operands: [node.operands[0], node.operands[1]],
+            transpose_x: op.transpose_x,
+            transpose_y: op.transpose_y,
+            dims: op.dims(operand(0), operand(1)).expect(TYPED),
+        }))]),
+
+        Op::ReduceMax(_) if result(0).shape.numel() == 1 => Lowering::Steps(vec![Step::Largest]),
+        Op::ReduceMax(op) => reduction(Reduction::Max, &op.axes),
+        Op::ReduceSum(op) => reduction(Reduction::Sum, &op.axes),
+        Op::ReduceMean(op) => reduction(Reduction::Mean, &op.axes),
+        Op::ReduceLogSumExp(op) => reduction(Reduction::LogSumExp, &op.axes),
+        Op::Softmax(op) => reduction(Reduction::Softmax, &[op.axis]),
+        Op::Concat(op) => Lowering::Alone(Kernel::Concat {
+            axis: result(0).shape.axis(op.axis).expect(TYPED),
+        }),
+        Op::Pad(op) => {
+            let scalar = TensorType::new(operand(0).dtype, []);
+            Lowering::Alone(Kernel::Pad {
+                around: op.around(&operand(0).shape).expect(TYPED),
+                value: Literal::splat(scalar, op.constant_val).to_f64()[0] as f32,
+            })
+        }
+
+        Op::Abs(_) => exact(Ew::Abs),
+        Op::Add(_) => inexact(Ew::Add),
+        Op::Cast(op) => match op.dtype.integer_range() {
+            None => inexact(Ew::Copy),
+            Some(_) if op.dtype == DType::Bool => exact(Ew::NonZero),
+            Some((low, high)) => exact(Ew::Truncate(low as f32, high as f32)),
+        },
+        Op::Equal(_) => exact(Ew::Equal),
+        Op::Erf(_) => inexact(Ew::Erf),
+        Op::Exp(_) => inexact(Ew::Exp),
+        Op::Gelu(op) => inexact(match op.mode {
+            gelu::Mode::Exact => Ew::GeluExact,
+            gelu::Mode::TanhApproximation => Ew::GeluTanh,
+            gelu::Mode::SigmoidApproximation => Ew::GeluSigmoid,
+        }),
+        Op::Greater(_) => exact(Ew::Greater),
+        Op::GreaterEqual(_) => exact(Ew::GreaterEqual),
+        Op::Less(_) => exact(Ew::Less),
+        Op::Log(op) => {
+            let epsilon = op.epsilon_in(operand(0).dtype, numerics);
+            inexact(if silicon {
+                Ew::LogSilicon(epsilon)
+            } else {
+                Ew::Log(epsilon)
+            })
+        }
+        Op::LogicalNot(_) => exact(Ew::Not),
+        Op::Maximum(_) => exact(Ew::Max),
+        Op::Minimum(_) => exact(Ew::Min),
+        Op::Mul(_) if silicon => inexact(Ew::MulSilicon),
+        Op::Mul(_) => inexact(Ew::Mul),
+        Op::Pow(_) => inexact(Ew::Pow),
+        Op::RealDiv(_) => inexact(Ew::Div),
+        Op::Relu(_) => exact(Ew::Relu),
+        Op::Rsqrt(op) => inexact(Ew::Rsqrt(op.epsilon_in(operand(0).dtype, numerics))),
+        Op::Select(_) => exact(Ew::Select),
+        Op::Sigmoid(_) => inexact(Ew::Sigmoid),
+        Op::Sign(_) => exact(Ew::Sign),
+        Op::Silu(_) => inexact(Ew::Silu),
+        Op::Sqrt(_) => inexact(Ew::Sqrt),
+        Op::Sub(_) => inexact(Ew::Sub),
+        Op::Tanh(_) => inexact(Ew::Tanh),
+    }
+}
+
+fn elementwise(function: Ew, inexact: bool) -> Lowering {
+    Lowering::Steps(vec![Step::Elementwise { function, inexact }])
+}
+
+fn movement(walks: impl IntoIterator<Item = Walk>, cliff: Option<f32>) -> Lowering {
+    let step = |walk| Step::Movement { walk, cliff };
+    Lowering::Steps(walks.into_iter().map(step).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Plan, Pool, SharedBuffer};
+    use ane_ir::{Numerics, Tensor, eval, ops::OpDef, testing};
+
+    #[test]
+    fn ops_by_definition_agree_with_eval_bit_for_bit() {
+        macro_rules! check_all {
+            ($($module:ident::$op:ident,)*) => { $(check::<ane_ir::ops::$module::$op>();)* };
+        }
+        ane_ir::for_each_op!(check_all);
+    }
+
+    fn check<O: OpDef>() {
+        for sample in O::samples() {
+            let g = testing::graph_of(&sample);
+            let xs: Vec<Tensor<f32>> = testing::operands(&sample);
+            let options = Options::new(Numerics::ieee());
+            let mut lowered = lower(&g, &options);
+            for (node, lowering) in g.nodes().iter().zip(&mut lowered) {
+                if !matches!(node.op, Op::Const(_)) {
+                    *lowering = Lowering::Alone(Kernel::Definition(node.op.clone()));
+                }
+            }
+            let plan = Plan::lowered(&g, &lowered, options);
+            let buffers = |xs: &[Tensor<f32>]| -> Vec<SharedBuffer> {
+                let filled = |x: &Tensor<f32>| {
+                    let elements: Vec<f64> = x.data.iter().map(|&x| x.into()).collect();
+                    let literal = Literal::from_f64(x.ty.clone(), &elements);
+                    let buffer = SharedBuffer::new(x.ty.bytes());
+                    buffer.write(|bytes| bytes.copy_from_slice(literal.bytes()));
+                    buffer
+                };
+                xs.iter().map(filled).collect()
+            };
+            let want = eval(&g, &xs, &Numerics::ieee()).unwrap();
+            let expected = buffers(&want);
+            let blank = |ty: &TensorType| SharedBuffer::new(ty.bytes());
+            let outputs: Vec<SharedBuffer> = want.iter().map(|y| blank(&y.ty)).collect();
+            let pool = Pool::new(2).unwrap();
+            let mut bound = plan.bind(&buffers(&xs), &outputs, 2).unwrap();
+            bound.execute(&pool);
+            for (want, found) in expected.iter().zip(&outputs) {
+                assert_eq!(want.read(<[u8]>::to_vec), found.read(<[u8]>::to_vec), "{g}");
+            }
+        }
+    }
+}
