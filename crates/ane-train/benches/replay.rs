@@ -107,7 +107,7 @@ impl Run {
             .enumerate()
             .map(|(i, p)| {
                 (
-                    p.name.clone(),
+                    p.path.clone(),
                     p.shape.dims().to_vec(),
                     p.initial(self.seed, i),
                 )

@@ -9,6 +9,7 @@ pub mod fit;
 pub mod loss;
 pub mod loss_scale;
 pub mod machine;
+pub mod model;
 pub mod nn;
 pub mod optim;
 pub mod placement;

@@ -1,4 +1,7 @@
-//! Models: layers with PyTorch's names and initial values, as graph builders.
+//! Layers with PyTorch's names, defaults and initial values, one file each.
+//!
+//! A layer is a value that says what it is; [`Layer::forward`] applies it to a value of the graph being built. The
+//! builder gives it its path, its parameters and what else it asks for.
 
 mod activation;
 mod linear;
@@ -6,40 +9,24 @@ mod sequential;
 
 pub use activation::Activation;
 pub use linear::Linear;
-pub use sequential::{Layer, ParseSpecError, Sequential};
+pub use sequential::{ParseSpecError, Sequential};
 
-use ane_ir::Shape;
-use rand::{Rng, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use crate::model::{Builder, ModelError};
+use ane_ir::Value;
 
-/// A trainable tensor.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Parameter {
-    /// PyTorch's name in the model's `state_dict`, such as `0.weight`.
-    pub name: String,
-    /// PyTorch's shape.
-    pub shape: Shape,
-    /// Initial values are uniform in ± this.
-    pub init_bound: f64,
+/// Something that makes a value of a value, with parameters of its own or without.
+///
+/// A function `|cx, x| …` is a layer as well.
+pub trait Layer {
+    /// Applies the layer to `x` in the current scope of `cx`.
+    ///
+    /// # Errors
+    /// When `x` does not fit the layer.
+    fn forward(&self, cx: &mut Builder, x: Value) -> Result<Value, ModelError>;
 }
 
-impl Parameter {
-    /// Initial values for a seed; every parameter draws from a stream of its own, so models that share a prefix share
-    /// its values.
-    pub fn initial(&self, seed: u64, position: usize) -> Vec<f32> {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        rng.set_stream(position as u64);
-        (0..self.shape.numel())
-            .map(|_| {
-                // 24 random bits: every f32 in [0, 1) of that spacing is as likely.
-                let unit = f64::from(rng.next_u32() >> 8) / f64::from(1 << 24);
-                ((2.0 * unit - 1.0) * self.init_bound) as f32
-            })
-            .collect()
-    }
-
-    /// The name as a MIL identifier: `0.weight` becomes `0_weight`, to be prefixed.
-    pub fn identifier(&self) -> String {
-        self.name.replace('.', "_")
+impl<F: Fn(&mut Builder, Value) -> Result<Value, ModelError>> Layer for F {
+    fn forward(&self, cx: &mut Builder, x: Value) -> Result<Value, ModelError> {
+        self(cx, x)
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::{
     loss::Loss,
-    nn::{Parameter, Sequential},
+    model::Parameter,
+    nn::Sequential,
     optim::{
         Optimizer,
         pair::{GRADIENT_UNIT, Pair},
@@ -214,7 +215,7 @@ impl TrainStep {
 
 /// Port of a parameter's fp16 weight.
 pub fn weight_port(p: &Parameter) -> String {
-    format!("param_{}", p.identifier())
+    p.port()
 }
 
 fn fp16(shape: &Shape) -> TensorType {

@@ -103,7 +103,7 @@ fn trainer(
     let init: Vec<Vec<f32>> = t
         .parameters()
         .iter()
-        .map(|p| tensor(&format!("init.{}", p.name)))
+        .map(|p| tensor(&format!("init.{}", p.path)))
         .collect();
     t.set_weights(&init).unwrap();
     t
@@ -137,7 +137,7 @@ fn check_gradients(t: &Trainer, prefix: &str) {
     let want: Vec<Vec<f32>> = t
         .parameters()
         .iter()
-        .map(|p| tensor(&format!("{prefix}.{}", p.name)))
+        .map(|p| tensor(&format!("{prefix}.{}", p.path)))
         .collect();
     let all = want.iter().map(|g| norm(g).powi(2)).sum::<f64>().sqrt();
     for (i, want) in want.iter().enumerate() {
@@ -147,7 +147,7 @@ fn check_gradients(t: &Trainer, prefix: &str) {
         assert!(
             error <= 2e-3,
             "{prefix}.{}: {error:.2e}",
-            t.parameters()[i].name
+            t.parameters()[i].path
         );
     }
 }

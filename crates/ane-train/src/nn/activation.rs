@@ -1,5 +1,7 @@
 //! Elementwise activations.
 
+use super::Layer;
+use crate::model::{Builder, ModelError};
 use ane_ir::{Graph, TypeError, Value, ops::gelu::Mode};
 
 /// An activation, with the name of PyTorch's module in lower case.
@@ -50,5 +52,11 @@ impl Activation {
             Self::Tanh => g.tanh(x),
             Self::Sigmoid => g.sigmoid(x),
         }
+    }
+}
+
+impl Layer for Activation {
+    fn forward(&self, cx: &mut Builder, x: Value) -> Result<Value, ModelError> {
+        Ok(self.build(cx.graph(), x)?)
     }
 }

@@ -1,48 +1,57 @@
 //! `nn.Linear`: y = x · Wᵀ + b.
 
-use super::Parameter;
-use ane_ir::{Graph, Shape, TypeError, Value};
+use super::Layer;
+use crate::model::{Builder, Init, LayerError, ModelError, Tags};
+use ane_ir::Value;
 
-/// A fully connected layer with bias.
+/// A fully connected layer: x [B, …, inputs] → [B, …, outputs].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Linear {
-    /// Features of x.
-    pub inputs: usize,
-    /// Features of y.
-    pub outputs: usize,
+    inputs: usize,
+    outputs: usize,
+    bias: bool,
 }
 
 impl Linear {
-    /// `weight` `[outputs, inputs]` and `bias` `[outputs]`, both uniform in ±1/√inputs as PyTorch's `reset_parameters`
-    /// (Kaiming uniform with a = √5 comes to the same bound).
-    pub fn parameters(&self, prefix: &str) -> [Parameter; 2] {
-        let bound = 1.0 / (self.inputs as f64).sqrt();
-        [
-            Parameter {
-                name: format!("{prefix}.weight"),
-                shape: Shape::new(&[self.outputs, self.inputs]),
-                init_bound: bound,
-            },
-            Parameter {
-                name: format!("{prefix}.bias"),
-                shape: Shape::new(&[self.outputs]),
-                init_bound: bound,
-            },
-        ]
+    /// With bias.
+    pub fn new(inputs: usize, outputs: usize) -> Self {
+        Self {
+            inputs,
+            outputs,
+            bias: true,
+        }
     }
 
-    /// x [B, inputs] → [B, outputs].
-    ///
-    /// # Errors
-    /// When the operands do not fit the layer.
-    pub fn build(
-        &self,
-        g: &mut Graph,
-        x: Value,
-        weight: Value,
-        bias: Value,
-    ) -> Result<Value, TypeError> {
-        let y = g.matmul(x, weight, false, true)?;
-        g.add(y, bias)
+    /// With or without bias.
+    #[must_use]
+    pub fn bias(self, bias: bool) -> Self {
+        Self { bias, ..self }
+    }
+}
+
+impl Layer for Linear {
+    fn forward(&self, cx: &mut Builder, x: Value) -> Result<Value, ModelError> {
+        let found = cx.shape(x);
+        if found.rank() < 2 || found.last() != self.inputs {
+            return Err(LayerError::Features {
+                layer: "Linear",
+                what: "features",
+                expected: self.inputs,
+                found: found.clone(),
+            }
+            .into());
+        }
+        let init = Init::fan_in(self.inputs);
+        let weight = cx.parameter("weight", [self.outputs, self.inputs], init, Tags::default())?;
+        let bias = if self.bias {
+            Some(cx.parameter("bias", [self.outputs], init, Tags::BIAS)?)
+        } else {
+            None
+        };
+        let y = cx.graph().matmul(x, weight, false, true)?;
+        Ok(match bias {
+            Some(bias) => cx.graph().add(y, bias)?,
+            None => y,
+        })
     }
 }

@@ -1,17 +1,9 @@
 //! `nn.Sequential`, written as a spec: `784-512-512-10`, `784-128-10:gelu`, or the name of one.
 
-use super::{Activation, Linear, Parameter};
+use super::{Activation, Linear};
+use crate::model::{Input, Model, ModelError, Parameter};
 use ane_ir::{Graph, TypeError, Value};
 use std::{fmt, str::FromStr};
-
-/// One module of a [`Sequential`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Layer {
-    /// Fully connected.
-    Linear(Linear),
-    /// Elementwise.
-    Activation(Activation),
-}
 
 /// Layers one after the other: fully connected ones with an activation between them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,32 +89,30 @@ impl Sequential {
         self.widths[self.widths.len() - 1]
     }
 
-    /// The modules; their positions are PyTorch's names.
-    pub fn layers(&self) -> Vec<Layer> {
-        let mut layers = Vec::new();
-        for pair in self.widths.windows(2) {
-            if !layers.is_empty() {
-                layers.push(Layer::Activation(self.activation));
+    /// The model at a batch size: input `x` [B, inputs], output `logits` [B, outputs]. A module's position is its name,
+    /// as in PyTorch.
+    ///
+    /// # Errors
+    /// When the batch is empty.
+    pub fn model(&self, batch: usize) -> Result<Model, ModelError> {
+        let inputs = [Input::fp16("x", [self.inputs()])];
+        Model::build(&self.to_string(), batch, &inputs, |cx, x| {
+            let mut x = x[0];
+            for (i, pair) in self.widths.windows(2).enumerate() {
+                if i > 0 {
+                    x = cx.layer(&(2 * i - 1).to_string(), self.activation, x)?;
+                }
+                x = cx.layer(&(2 * i).to_string(), Linear::new(pair[0], pair[1]), x)?;
             }
-            layers.push(Layer::Linear(Linear {
-                inputs: pair[0],
-                outputs: pair[1],
-            }));
-        }
-        layers
+            Ok([("logits", x)])
+        })
     }
 
     /// Parameters in order of definition.
     pub fn parameters(&self) -> Vec<Parameter> {
-        self.layers()
-            .iter()
-            .enumerate()
-            .filter_map(|(i, layer)| match layer {
-                Layer::Linear(l) => Some(l.parameters(&i.to_string())),
-                Layer::Activation(_) => None,
-            })
-            .flatten()
-            .collect()
+        self.model(1)
+            .expect("widths are positive, and each layer takes what the one before gives")
+            .parameters
     }
 
     /// Floating-point operations of one example's forward pass and of its training step: 2 per weight forward, and 2
@@ -142,14 +132,18 @@ impl Sequential {
     /// # Errors
     /// When the operands do not fit.
     pub fn build(&self, g: &mut Graph, x: Value, weights: &[Value]) -> Result<Value, TypeError> {
-        let mut weights = weights.chunks_exact(2);
-        self.layers().iter().try_fold(x, |x, layer| match layer {
-            Layer::Linear(l) => {
-                let pair = weights.next().expect("two parameters per linear layer");
-                l.build(g, x, pair[0], pair[1])
-            }
-            Layer::Activation(a) => a.build(g, x),
-        })
+        weights
+            .chunks_exact(2)
+            .enumerate()
+            .try_fold(x, |x, (i, pair)| {
+                let x = if i > 0 {
+                    self.activation.build(g, x)?
+                } else {
+                    x
+                };
+                let y = g.matmul(x, pair[0], false, true)?;
+                g.add(y, pair[1])
+            })
     }
 }
 
@@ -168,7 +162,7 @@ mod tests {
             .unwrap()
             .parameters()
             .into_iter()
-            .map(|p| p.name)
+            .map(|p| p.path)
             .collect();
         assert_eq!(names, ["0.weight", "0.bias", "2.weight", "2.bias"]);
     }

@@ -52,7 +52,7 @@ impl Trainer {
             let p = &self.step.parameters[i];
             if w.len() != p.shape.numel() {
                 return Err(TrainerError::State {
-                    name: p.name.clone(),
+                    name: p.path.clone(),
                     expected: p.shape.numel(),
                     found: w.len().to_string(),
                 });
@@ -98,7 +98,7 @@ impl Trainer {
         self.step
             .parameters
             .iter()
-            .map(|p| (p.name.clone(), p.shape.dims().to_vec(), values(&p.name)))
+            .map(|p| (p.path.clone(), p.shape.dims().to_vec(), values(&p.path)))
             .collect()
     }
 
@@ -176,7 +176,7 @@ impl Trainer {
         let Some(host) = &self.host else {
             for (s, buffer) in self.step.state.iter().zip(&self.sets[self.current]) {
                 let p = &self.step.parameters[s.parameter];
-                parts.push((name_of_half(s.role, &p.name, s.low), Part::Half(buffer)));
+                parts.push((name_of_half(s.role, &p.path, s.low), Part::Half(buffer)));
             }
             return parts;
         };
@@ -190,7 +190,7 @@ impl Trainer {
                     len: p.shape.numel(),
                     on_device,
                 };
-                parts.push((name_of(role, &p.name), part));
+                parts.push((name_of(role, &p.path), part));
             }
         }
         parts
