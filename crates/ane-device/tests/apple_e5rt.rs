@@ -35,7 +35,7 @@ fn state_goes_back_and_forth_between_two_bindings_of_a_program() {
 }
 
 #[test]
-fn outputs_in_place_of_inputs_are_refused_as_everywhere() {
+fn outputs_in_place_of_inputs_are_refused_where_the_graph_does_not_declare_them() {
     let programs = tempfile::tempdir().unwrap();
     for device in [apple(programs.path()), software(H16)] {
         let program = device.compile(&scale(H16, 2)).unwrap();
@@ -45,6 +45,34 @@ fn outputs_in_place_of_inputs_are_refused_as_everywhere() {
             panic!("{e}")
         };
         assert_eq!((&*output, &*other), ("y", "x"));
+    }
+}
+
+#[test]
+fn declared_state_is_updated_in_place() {
+    let programs = tempfile::tempdir().unwrap();
+    let mut g = Graph::new();
+    let ty = TensorType::fp16([2, 32]);
+    let w = g.input("w", ty.clone()).unwrap();
+    let one = g.scalar(ane_ir::DType::Fp16, 1.0).unwrap();
+    let (next, old) = (g.add(w, one).unwrap(), g.abs(w).unwrap());
+    let next = g.add(next, w).unwrap();
+    g.output("next", next).unwrap();
+    g.output("old", old).unwrap();
+    g.declare_in_place("w", "next").unwrap();
+    let graph = legal(&g, H16);
+    assert_eq!(graph.graph().in_place(), [(0, 0)]);
+    for device in [apple(programs.path()), software(H16)] {
+        let program = device.compile(&graph).unwrap();
+        let (state, old) = allocate(&*device, &ty);
+        state.copy_in(&[1.0; 64]).unwrap();
+        let ports = [("w", &state), ("next", &state), ("old", &old)];
+        let mut bound = program.bind(&ports).unwrap();
+        for (before, after) in [(1.0, 3.0), (3.0, 7.0), (7.0, 15.0)] {
+            bound.execute().unwrap();
+            assert_eq!(old.copy_out(), [before; 64], "{device:?}");
+            assert_eq!(state.copy_out(), [after; 64], "{device:?}");
+        }
     }
 }
 

@@ -16,7 +16,7 @@ pub use update::{ForEach, MOST_STATE, Parameter, Strided, Update};
 
 use crate::{
     arena::{Access, Holds, SharedBuffer},
-    plan::{DType, JoinWork, Place, Plan, Port, Slot, Unit, Work},
+    plan::{DType, InPlace, JoinWork, Place, Plan, Port, Slot, Unit, Work},
     pool::{Job, Pool, Team},
     simd::{Isa, Kernel, Lanes, dispatch},
 };
@@ -54,7 +54,8 @@ pub enum BindError {
     },
     /// An output's buffer is bound to another port too.
     #[error(
-        "output `{output}` shares its buffer with `{other}`; outputs need buffers of their own"
+        "output `{output}` shares its buffer with `{other}`; outputs need buffers of their own, or that of the input in \
+         whose place the graph declares them"
     )]
     Shared {
         /// The output.
@@ -70,6 +71,8 @@ pub struct Bound {
     job: Arc<Execution>,
     as_job: AsJob,
     holds: Holds,
+    /// Inputs that are copied aside before their buffers are written, with the copies.
+    copies: Vec<(SharedBuffer, SharedBuffer)>,
 }
 
 struct AsJob(Arc<dyn Job>);
@@ -94,8 +97,11 @@ struct Execution {
 impl Plan {
     /// Binds buffers to the ports, in port order, with memory for up to `threads` threads.
     ///
+    /// An output may have the buffer of the input in whose place the graph declares it
+    /// ([`ane_ir::Graph::declare_in_place`]); the program reads what the buffer held before each execution.
+    ///
     /// # Errors
-    /// When a buffer is missing, has the wrong size, or an output shares its buffer with another port.
+    /// When a buffer is missing, has the wrong size, or an output shares its buffer with a port of no such pair.
     pub fn bind(
         &self,
         inputs: &[SharedBuffer],
@@ -104,23 +110,7 @@ impl Plan {
     ) -> Result<Bound, BindError> {
         check("input", self.inputs(), inputs)?;
         check("output", self.outputs(), outputs)?;
-        let ports = || {
-            self.inputs()
-                .iter()
-                .zip(inputs)
-                .chain(self.outputs().iter().zip(outputs))
-        };
-        for (i, (port, buffer)) in self.outputs().iter().zip(outputs).enumerate() {
-            let other = ports()
-                .enumerate()
-                .find(|(j, (_, b))| *j != i + inputs.len() && b.same_as(buffer));
-            if let Some((_, (other, _))) = other {
-                return Err(BindError::Shared {
-                    output: port.name.clone(),
-                    other: other.name.clone(),
-                });
-            }
-        }
+        self.check_shared(inputs, outputs)?;
         let data = &self.0;
         let arena = SharedBuffer::new(data.arena * 4);
         arena.write_f32(|a| {
@@ -131,13 +121,23 @@ impl Plan {
         });
         let reads = inputs.iter().map(|b| (b, Access::Read));
         let holds = Holds::of(reads.chain(outputs.iter().map(|b| (b, Access::Write))));
+        let mut read = inputs.to_vec();
+        let mut copies = Vec::new();
+        for pair in data.in_place.iter().filter(|pair| pair.copy) {
+            let input = &mut read[pair.input];
+            if input.same_as(&outputs[pair.output]) {
+                let bytes = self.inputs()[pair.input].ty.bytes();
+                let copy = SharedBuffer::new(bytes);
+                copies.push((std::mem::replace(input, copy.clone()), copy));
+            }
+        }
         let job = Arc::new(Execution {
             plan: self.clone(),
             arena,
             scratch: (0..threads.max(1))
                 .map(|_| SharedBuffer::new(data.scratch * 4))
                 .collect(),
-            inputs: inputs.to_vec(),
+            inputs: read,
             outputs: outputs.to_vec(),
             next_task: data.levels.iter().map(|_| AtomicUsize::new(0)).collect(),
             taken: (0..threads.max(1)).map(|_| AtomicUsize::new(0)).collect(),
@@ -146,7 +146,38 @@ impl Plan {
             as_job: AsJob(job.clone()),
             job,
             holds,
+            copies,
         })
+    }
+
+    /// Refuses outputs that share their buffer with a port other than the input of their pair.
+    fn check_shared(
+        &self,
+        inputs: &[SharedBuffer],
+        outputs: &[SharedBuffer],
+    ) -> Result<(), BindError> {
+        let ports = || {
+            self.inputs()
+                .iter()
+                .zip(inputs)
+                .chain(self.outputs().iter().zip(outputs))
+        };
+        for (i, (port, buffer)) in self.outputs().iter().zip(outputs).enumerate() {
+            let is_pair = |j: usize| {
+                let matches = |p: &InPlace| (p.input, p.output) == (j, i);
+                self.0.in_place.iter().any(matches)
+            };
+            let other = ports()
+                .enumerate()
+                .find(|&(j, (_, b))| j != i + inputs.len() && b.same_as(buffer) && !is_pair(j));
+            if let Some((_, (other, _))) = other {
+                return Err(BindError::Shared {
+                    output: port.name.clone(),
+                    other: other.name.clone(),
+                });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -187,6 +218,12 @@ impl Bound {
             next.store(0, Ordering::Relaxed);
         }
         let _held = self.holds.take();
+        for (from, to) in &self.copies {
+            // SAFETY: `from` is held for the whole execution, `to` is this binding's alone and no longer than it.
+            unsafe {
+                std::ptr::copy_nonoverlapping(from.start::<u8>(), to.start::<u8>(), to.len());
+            }
+        }
         pool.run(&self.as_job.0);
     }
 

@@ -8,6 +8,7 @@ mod build;
 pub(crate) mod chain;
 mod chain_builder;
 mod group;
+mod in_place;
 pub(crate) mod join;
 mod lowering;
 mod schedule;
@@ -16,6 +17,7 @@ use crate::{gemm::RowLayout, simd::Isa};
 pub(crate) use ane_ir::DType;
 use ane_ir::{Graph, Numerics, TensorType, ops::Op};
 use chain::Chain;
+pub(crate) use in_place::InPlace;
 use lowering::Lowering;
 use std::sync::Arc;
 
@@ -239,6 +241,8 @@ pub(crate) struct PlanData {
     pub(crate) options: Options,
     pub(crate) inputs: Vec<Port>,
     pub(crate) outputs: Vec<Port>,
+    /// Declared pairs of ports.
+    pub(crate) in_place: Vec<InPlace>,
     pub(crate) units: Vec<Unit>,
     /// Units by level.
     pub(crate) levels: Vec<Vec<usize>>,

@@ -68,6 +68,8 @@ pub struct Graph {
     inputs: Vec<Value>,
     outputs: Vec<Value>,
     stops: BTreeSet<Value>,
+    /// Positions among inputs and outputs.
+    in_place: Vec<(usize, usize)>,
 }
 
 /// A port could not be made.
@@ -93,6 +95,16 @@ pub enum GraphError {
     /// The node that a port needed did not type.
     #[error(transparent)]
     Type(#[from] TypeError),
+    /// The two ports cannot share a buffer.
+    #[error("output `{output}` cannot be written in place of input `{input}`: {reason}")]
+    InPlace {
+        /// The input.
+        input: String,
+        /// The output.
+        output: String,
+        /// Why not.
+        reason: &'static str,
+    },
 }
 
 impl Graph {
@@ -267,6 +279,45 @@ impl Graph {
         self.outputs.iter().copied().find(|&v| self.port(v) == name)
     }
 
+    /// Declares resident state: one buffer may be bound to `input` and to `output`, which holds its next value.
+    ///
+    /// The output reads what the buffer held before the execution, whatever else the program computes.
+    /// The text of a program does not say it; it is a promise of whoever binds the buffers.
+    ///
+    /// # Errors
+    /// When a port does not exist, the types differ, or one of them already is in such a pair.
+    pub fn declare_in_place(&mut self, input: &str, output: &str) -> Result<(), GraphError> {
+        let refused = |reason| GraphError::InPlace {
+            input: input.into(),
+            output: output.into(),
+            reason,
+        };
+        let position = |ports: &[Value], name| ports.iter().position(|&v| self.port(v) == name);
+        let from =
+            position(&self.inputs, input).ok_or_else(|| refused("there is no such input"))?;
+        let to =
+            position(&self.outputs, output).ok_or_else(|| refused("there is no such output"))?;
+        if self.ty(self.inputs[from]) != self.ty(self.outputs[to]) {
+            return Err(refused("their types differ"));
+        }
+        if self.in_place.iter().any(|&(i, o)| i == from || o == to) {
+            return Err(refused("one of them is in another pair"));
+        }
+        self.in_place.push((from, to));
+        Ok(())
+    }
+
+    /// The declared pairs of an input and the output that may be written to its buffer, as positions among
+    /// [`Graph::inputs`] and [`Graph::outputs`].
+    pub fn in_place(&self) -> &[(usize, usize)] {
+        &self.in_place
+    }
+
+    /// Takes over the pairs of a graph with the same ports in the same order.
+    pub(crate) fn copy_in_place(&mut self, from: &Self) {
+        self.in_place.clone_from(&from.in_place);
+    }
+
     /// How often each value is read by nodes and outputs, by value index.
     pub fn use_counts(&self) -> Vec<usize> {
         let mut uses = vec![0; self.values.len()];
@@ -308,7 +359,8 @@ impl Graph {
         self.stops.insert(value);
     }
 
-    /// Whether the two compute the same thing in the same way: equal but for names of values that are not ports.
+    /// Whether the two compute the same thing in the same way: equal but for names of values that are not ports and for
+    /// pairs in place, neither of which a program's text carries.
     pub fn same_as(&self, other: &Self) -> bool {
         let types = |g: &Self| g.values.iter().map(|v| v.ty.clone()).collect::<Vec<_>>();
         let ports = |g: &Self| {
@@ -379,6 +431,26 @@ mod tests {
             g.output("z", y),
             Err(GraphError::OutputTwice { .. })
         ));
+    }
+
+    #[test]
+    fn a_pair_in_place_has_one_type_and_ports_of_its_own() {
+        let mut g = Graph::new();
+        let w = g.input("w", TensorType::fp16([2, 3])).unwrap();
+        let v = g.input("v", TensorType::fp16([3])).unwrap();
+        let (next, sum) = (g.relu(w).unwrap(), g.add(w, v).unwrap());
+        g.output("w_next", next).unwrap();
+        g.output("sum", sum).unwrap();
+        let reason = |g: &mut Graph, input, output| match g.declare_in_place(input, output) {
+            Err(GraphError::InPlace { reason, .. }) => reason,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(reason(&mut g, "v", "sum"), "their types differ");
+        assert_eq!(reason(&mut g, "sum", "w_next"), "there is no such input");
+        assert_eq!(reason(&mut g, "w", "v"), "there is no such output");
+        g.declare_in_place("w", "w_next").unwrap();
+        assert_eq!(reason(&mut g, "w", "sum"), "one of them is in another pair");
+        assert_eq!(g.in_place(), [(0, 0)]);
     }
 
     #[test]

@@ -189,5 +189,6 @@ pub fn rewrite(
         }
         r.out.output(graph.port(v), new).map_err(port)?;
     }
+    r.out.copy_in_place(graph);
     Ok(r.out)
 }

@@ -44,6 +44,16 @@ pub enum VerifyError {
         /// The value.
         value: Value,
     },
+    /// A pair in place names ports that do not exist, or that have different types.
+    #[error(
+        "input {input} and output {output} are declared in place of each other and are not alike"
+    )]
+    InPlace {
+        /// Position among the inputs.
+        input: usize,
+        /// Position among the outputs.
+        output: usize,
+    },
     /// Two ports share a name.
     #[error("two ports are called `{name}`")]
     PortName {
@@ -95,6 +105,13 @@ pub fn verify(graph: &Graph) -> Vec<VerifyError> {
         let rank = graph.ty(v).shape.rank();
         if rank > MAX_RANK {
             errors.push(VerifyError::Rank { value: v, rank });
+        }
+    }
+    for &(input, output) in graph.in_place() {
+        let ty = |ports: &[Value], at: usize| ports.get(at).map(|&v| graph.ty(v));
+        let from = ty(graph.inputs(), input);
+        if from.is_none() || from != ty(graph.outputs(), output) {
+            errors.push(VerifyError::InPlace { input, output });
         }
     }
     let mut names: Vec<&str> = graph

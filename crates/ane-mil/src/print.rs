@@ -30,6 +30,8 @@ pub struct Program {
     pub text: String,
     /// The weight file that the text calls [`WEIGHTS_PATH`]; empty when no constant needs it.
     pub weights: Vec<u8>,
+    /// Inputs and the outputs that may be written in their place, by name. The text has no words for that.
+    pub in_place: Vec<(String, String)>,
 }
 
 impl Program {
@@ -41,7 +43,15 @@ impl Program {
 
 /// The program of the one function `main`.
 pub fn print(graph: &LegalGraph) -> Program {
-    program(std::iter::once(("main", OPSET, graph.graph())))
+    let g = graph.graph();
+    let port = |v: ane_ir::Value| g.port(v).to_owned();
+    let pairs = g.in_place().iter();
+    Program {
+        in_place: pairs
+            .map(|&(i, o)| (port(g.inputs()[i]), port(g.outputs()[o])))
+            .collect(),
+        ..program(std::iter::once(("main", OPSET, g)))
+    }
 }
 
 /// The program of any module, for dumps; no target has agreed to it.
@@ -70,6 +80,7 @@ fn program<'a>(functions: impl Iterator<Item = (&'a str, &'a str, &'a Graph)>) -
     Program {
         text: out.text,
         weights: out.weights.finish(),
+        in_place: Vec::new(),
     }
 }
 

@@ -5,6 +5,7 @@
 //! | `ANE_STANDIN_ANY_CHIP` | any value: programs for other chips run too | refused |
 //! | `ANE_STANDIN_CHIP` | the chip that the machine pretends to have, `h13` to `h17` | `h16` |
 //! | `ANE_STANDIN_FAULTS` | directory of planned [`Faults`] | no faults |
+//! | `ANE_STANDIN_IN_PLACE` | `state` or `poison`: an output in the buffer of an input is its next value, or not-a-numbers | `state` |
 //! | `ANE_STANDIN_LOG` | any value: reasons of errors go to standard error | silence |
 //! | `ANE_STANDIN_MAX_COMPILES` | programs that a process may compile | any number |
 //! | `ANE_STANDIN_MAX_LOADED` | programs that may be loaded at a time | 126 |
@@ -15,7 +16,10 @@
 //! | `ANE_STANDIN_WEIGHTS_HASH` | `data` or `offset`: what of a weight file names an in-memory model | `data` |
 //! | `ANE_TRAINER_ISA` | instruction set of the engine, as for the software device | the fastest |
 
-use crate::faults::{Faults, FaultsError};
+use crate::{
+    execution::InPlace,
+    faults::{Faults, FaultsError},
+};
 use ane_engine::{
     Options,
     simd::{Isa, ParseIsaError},
@@ -99,6 +103,8 @@ pub struct Environment {
     pub chip: Chip,
     /// Whether programs that were compiled for another chip run, which they do not on hardware.
     pub any_chip: bool,
+    /// What becomes of an output in the buffer of an input.
+    pub in_place: InPlace,
     /// Whether memory for the processor starts at no multiple of 64 bytes.
     pub misalign: bool,
     /// The numeric policy.
@@ -126,6 +132,7 @@ impl Default for Environment {
         Self {
             chip: Chip::H16,
             any_chip: false,
+            in_place: InPlace::State,
             misalign: false,
             numerics: NumericsKind::Ieee,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
@@ -177,6 +184,13 @@ impl Environment {
                     "ieee, pessimistic or silicon",
                 )
             })?;
+        }
+        if let Some(name) = text("ANE_STANDIN_IN_PLACE") {
+            environment.in_place = match &*name {
+                "state" => InPlace::State,
+                "poison" => InPlace::Poison,
+                _ => return Err(value("ANE_STANDIN_IN_PLACE", &name, "state or poison")),
+            };
         }
         if let Some(number) = text("ANE_STANDIN_THREADS") {
             environment.threads = positive("ANE_STANDIN_THREADS", &number)?;
@@ -265,6 +279,7 @@ mod tests {
         let e = of(&[
             ("ANE_STANDIN_ANY_CHIP", "1"),
             ("ANE_STANDIN_CHIP", "h13g"),
+            ("ANE_STANDIN_IN_PLACE", "poison"),
             ("ANE_STANDIN_LOG", ""),
             ("ANE_STANDIN_MAX_COMPILES", "5"),
             ("ANE_STANDIN_MAX_LOADED", "7"),
@@ -278,6 +293,7 @@ mod tests {
         .unwrap();
         assert_eq!((e.chip, e.max_loaded, e.threads), (Chip::H13, 7, 3));
         assert!(e.log && e.any_chip && e.misalign);
+        assert_eq!(e.in_place, InPlace::Poison);
         assert_eq!(e.max_compiles, Some(5));
         assert_eq!(e.temporary, Path::new("/there"));
         assert_eq!(e.weights_hash, WeightsHash::Offset);
@@ -297,6 +313,7 @@ mod tests {
             ("ANE_STANDIN_CHIP", "m4"),
             ("ANE_STANDIN_CHIP", "software"),
             ("ANE_STANDIN_FAULTS", "/nowhere/at/all"),
+            ("ANE_STANDIN_IN_PLACE", "alias"),
             ("ANE_STANDIN_MAX_COMPILES", "none"),
             ("ANE_STANDIN_MAX_LOADED", "0"),
             ("ANE_STANDIN_NUMERICS", "exact"),

@@ -8,7 +8,7 @@
 //!
 //! ```
 //! use ane_engine::{Pool, SharedBuffer};
-//! use ane_standin::{Environment, Source};
+//! use ane_standin::{Environment, InPlace, Source};
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let directory = tempfile::tempdir()?;
 //! let text = "program(1.3) {
@@ -24,7 +24,7 @@
 //! let (x, y) = (SharedBuffer::new(64), SharedBuffer::new(64));
 //! x.write_u16(|x| x.fill(0xBC00));
 //! let pool = Pool::new(1)?;
-//! main.bind(&[x], &[y.clone()], pool.threads())?.execute(&pool);
+//! main.bind(&[x], &[y.clone()], pool.threads(), InPlace::State)?.execute(&pool);
 //! y.read_u16(|y| assert_eq!(y, [0x3C00; 32]));
 //! # Ok(())
 //! # }
@@ -40,7 +40,7 @@ mod program;
 mod source;
 
 pub use environment::{Environment, EnvironmentError, NumericsKind, WeightsHash, host_chip_of};
-pub use execution::Execution;
+pub use execution::{Execution, InPlace};
 pub use faults::{Event, Fault, FaultCounts, Faults, FaultsError, PlannedFault};
 pub use loaded::{Loaded, LoadedSlot, TooManyLoaded};
 pub use program::{Function, Program};

@@ -1,6 +1,6 @@
 //! A compiled program: functions by name, with their ports.
 
-use crate::execution::Execution;
+use crate::execution::{Execution, InPlace};
 use ane_engine::{BindError, Plan, Port, SharedBuffer};
 use ane_ir::Target;
 
@@ -74,8 +74,8 @@ impl Function {
 
     /// Binds dense buffers to the ports, in port order, for a pool of up to `threads` threads.
     ///
-    /// A buffer may be larger than its port and be bound to several inputs. One that is bound to an output besides makes
-    /// every execution write not-a-numbers.
+    /// A buffer may be larger than its port and be bound to several inputs, and to an output besides, of which `in_place`
+    /// says what becomes.
     ///
     /// # Errors
     /// When a buffer is missing or too small, or two outputs share one.
@@ -84,7 +84,8 @@ impl Function {
         inputs: &[SharedBuffer],
         outputs: &[SharedBuffer],
         threads: usize,
+        in_place: InPlace,
     ) -> Result<Execution, BindError> {
-        Execution::new(&self.plan, inputs, outputs, threads)
+        Execution::new(&self.plan, inputs, outputs, threads, in_place)
     }
 }

@@ -8,8 +8,8 @@
 //! bound. An operation that was in a stream before must be prepared before it is encoded into another, or into the same
 //! one after a reset; `prepare_op_for_encode` refuses one that was never encoded ("Op has not been encoded and hence
 //! cannot be reset to 'ReadyForEncode'", aneforge). A buffer that is bound to an output and to an input of the same
-//! operation is full of not-a-numbers after an execution, and so are the other outputs: only an output that is the input
-//! of another operation is documented.
+//! operation is state: the operation reads what it held and leaves the next value in it. The environment can make such
+//! outputs not-a-numbers instead.
 //!
 //! A program that was compiled for another chip is refused when an operation is made of it, unless the environment lets
 //! every chip's programs run.
@@ -23,7 +23,7 @@ use crate::{
     runtime::{Runtime, leak},
 };
 use ane_engine::{Port as PlanPort, SharedBuffer};
-use ane_standin::{Event, Execution, Fault, Loaded, LoadedSlot, TooManyLoaded};
+use ane_standin::{Event, Execution, Fault, InPlace, Loaded, LoadedSlot, TooManyLoaded};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// Whether a function is loaded.
@@ -210,6 +210,7 @@ impl Operation {
         &self,
         state: &mut State,
         threads: usize,
+        in_place: InPlace,
     ) -> Result<Arc<Mutex<Execution>>, E5rtError> {
         if let Some(execution) = &state.execution {
             return Ok(execution.clone());
@@ -225,13 +226,18 @@ impl Operation {
             .collect::<Result<Vec<_>, _>>()
         };
         let (inputs, outputs) = (bound(true, &state.inputs)?, bound(false, &state.outputs)?);
-        let execution = self.function.function.bind(&inputs, &outputs, threads)?;
+        let function = &self.function.function;
+        let execution = function.bind(&inputs, &outputs, threads, in_place)?;
         let execution = Arc::new(Mutex::new(execution));
         state.execution = Some(execution.clone());
         Ok(execution)
     }
 
-    pub(crate) fn encode(self: &Arc<Self>, threads: usize) -> Result<Encoded, E5rtError> {
+    pub(crate) fn encode(
+        self: &Arc<Self>,
+        threads: usize,
+        in_place: InPlace,
+    ) -> Result<Encoded, E5rtError> {
         let mut state = self.lock();
         if state.encoded == 0 && state.ready == Ready::Encoded {
             let reason = format!(
@@ -240,7 +246,7 @@ impl Operation {
             );
             return Err(E5rtError::order("encode an operation", reason));
         }
-        let execution = self.execution(&mut state, threads)?;
+        let execution = self.execution(&mut state, threads, in_place)?;
         state.ready = Ready::Encoded;
         state.encoded += 1;
         Ok(Encoded {

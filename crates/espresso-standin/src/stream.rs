@@ -171,9 +171,9 @@ impl Runtime {
             let reason = "the stream has been executed; reset it";
             return Err(E5rtError::order(call, reason));
         }
-        state
-            .encoded
-            .push(Arc::new(operation.encode(self.pool.threads())?));
+        state.encoded.push(Arc::new(
+            operation.encode(self.pool.threads(), self.environment.in_place)?,
+        ));
         Ok(())
     }
 

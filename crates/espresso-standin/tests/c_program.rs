@@ -225,12 +225,14 @@ fn trained_directly(bench: &Bench, steps: u32) -> Vec<Vec<u8>> {
     kept.map(|buffer| buffer.read(<[u8]>::to_vec)).collect()
 }
 
-#[test]
-fn a_thousand_steps_with_resident_state_give_the_engines_own_bits() {
+/// A thousand steps of the C program give the engine's own bits, and learn.
+fn trains(change: impl FnOnce(&mut Command)) {
     let bench = Bench::new();
     let untrained = trained_directly(&bench, 2);
     let expected = trained_directly(&bench, 1000);
-    let output = bench.command(1000).output().unwrap();
+    let mut command = bench.command(1000);
+    change(&mut command);
+    let output = command.output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
     let loss = |bytes: &[u8]| u16::from_le_bytes([bytes[0], bytes[1]]);
     let said = format!("loss {:04x} after 1000 steps\n", loss(&expected[0]));
@@ -241,6 +243,30 @@ fn a_thousand_steps_with_resident_state_give_the_engines_own_bits() {
         let found = fs::read(bench.path(&format!("{name}.out"))).unwrap();
         assert_eq!(found, *expected, "{name}");
     }
+}
+
+#[test]
+fn a_thousand_steps_with_resident_state_give_the_engines_own_bits() {
+    trains(|_| {});
+}
+
+#[test]
+fn a_thousand_steps_in_place_give_the_same_bits() {
+    trains(|command| {
+        command.arg("in-place");
+    });
+}
+
+#[test]
+fn a_stand_in_that_poisons_state_in_place_trains_nobody() {
+    let bench = Bench::new();
+    let mut command = bench.command(4);
+    command
+        .arg("in-place")
+        .env("ANE_STANDIN_IN_PLACE", "poison");
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(said, "loss ffff after 4 steps\n", "{}", stderr(&output));
 }
 
 #[test]

@@ -35,9 +35,8 @@ fn state_stays_in_its_buffers_from_one_execution_to_the_next() {
     assert_eq!((w.value(a), w.value(b)), (64.0, 128.0));
 }
 
-#[test]
-fn outputs_in_place_of_inputs_are_full_of_what_nobody_can_use() {
-    let w = World::quiet();
+/// `state` becomes `state + b`, and `twice` twice the old `state`.
+fn run_in_place(w: &World, times: usize) -> [Handle; 3] {
     let stream = w.runtime.stream_create();
     let (state, b, twice) = (w.buffer(1.0), w.buffer(1.0), w.buffer(0.0));
     let sum = w.operation(SUM);
@@ -45,7 +44,30 @@ fn outputs_in_place_of_inputs_are_full_of_what_nobody_can_use() {
     w.bind(sum, "b", true, b);
     w.bind(sum, "sum", false, state);
     w.bind(sum, "twice", false, twice);
-    w.run(stream, &[sum]).unwrap();
+    for _ in 0..times {
+        w.run(stream, &[sum]).unwrap();
+    }
+    [state, b, twice]
+}
+
+#[test]
+fn outputs_in_place_of_inputs_are_their_next_values() {
+    let w = World::quiet();
+    let [state, b, twice] = run_in_place(&w, 3);
+    assert_eq!(
+        (w.value(state), w.value(b), w.value(twice)),
+        (4.0, 1.0, 6.0)
+    );
+}
+
+#[test]
+fn outputs_in_place_are_not_a_number_where_the_environment_says_so() {
+    let w = World::new(ane_standin::Environment {
+        in_place: ane_standin::InPlace::Poison,
+        threads: 1,
+        ..ane_standin::Environment::default()
+    });
+    let [state, b, twice] = run_in_place(&w, 1);
     for output in [state, twice] {
         let memory = w.runtime.buffer_memory(output).unwrap();
         memory.read_u16(|elements| assert_eq!(elements[..32], [0xffff; 32]));

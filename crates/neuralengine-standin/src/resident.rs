@@ -11,7 +11,7 @@ use crate::geometry::{Geometry, PAGE};
 use crate::surface::{EngineUse, Memory};
 use crate::symbols::{Symbol, Symbols};
 use ane_engine::{Pool, SharedBuffer};
-use ane_standin::{Event, Execution, Fault, Function, LoadedSlot, Program};
+use ane_standin::{Event, Execution, Fault, Function, InPlace, LoadedSlot, Program};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Procedure indices that a program with a single procedure takes for that one.
@@ -59,7 +59,7 @@ impl Procedure {
         let outputs = dense(self.function.outputs());
         let execution = self
             .function
-            .bind(&inputs, &outputs, threads)
+            .bind(&inputs, &outputs, threads, InPlace::State)
             .map_err(|error| {
                 daemon::log(&error.to_string());
                 Failure::inference(0x1d)

@@ -2,7 +2,9 @@
 //!
 //! A program is a directory with its text and weights, compiled and loaded by the framework. A binding is an operation
 //! in a stream of its own, so that executing it again costs one call. Buffers are the framework's, and the same one can
-//! be an output of one binding and an input of another: that is how state stays on the engine.
+//! be an output of one binding and an input of another: that is how state stays on the engine. An output may also have
+//! the buffer of the input in whose place the graph declares it; a client that trains that way is published (aneforge,
+//! M1 and M5). Whether such an output was written cannot be seen, since its buffer holds the state that is read.
 
 use super::{
     AppleError,
@@ -183,6 +185,7 @@ impl Device for E5rt {
             program,
             inputs,
             outputs,
+            in_place: graph.graph().in_place().to_vec(),
             engine: self.engine.clone(),
         }))
     }
@@ -201,6 +204,8 @@ struct Loaded {
     program: Arc<Program<Resident>>,
     inputs: Vec<Port>,
     outputs: Vec<Port>,
+    /// Declared pairs, by position.
+    in_place: Vec<(usize, usize)>,
     engine: Engine,
 }
 
@@ -236,15 +241,19 @@ impl Executable for Loaded {
             }
         }
         held.sort_by_key(SharedBuffer::address);
-        // What the engine does in place is not known; state goes from the output of one binding to the input of another.
+        let mut poisoned = vec![true; outputs.len()];
         for (i, (output, buffer)) in outputs.iter().enumerate() {
-            let mut others = inputs.iter().chain(&outputs[..i]);
-            if let Some((other, _)) = others.find(|(_, b)| b.memory().same_as(buffer.memory())) {
-                return Err(BindError::Shared {
-                    output: output.clone(),
-                    other: other.clone(),
+            let others = inputs.iter().chain(&outputs[..i]).enumerate();
+            for (j, (other, _)) in others.filter(|(_, (_, b))| b.memory().same_as(buffer.memory()))
+            {
+                if !self.in_place.contains(&(j, i)) {
+                    return Err(BindError::Shared {
+                        output: output.clone(),
+                        other: other.clone(),
+                    }
+                    .into());
                 }
-                .into());
+                poisoned[i] = false;
             }
         }
         self.program.bind();
@@ -254,6 +263,7 @@ impl Executable for Loaded {
             engine: self.engine.clone(),
             inputs,
             outputs,
+            poisoned,
             held,
         };
         running.with_stream(|_| Ok(()))?;
@@ -269,6 +279,8 @@ struct Running {
     engine: Engine,
     inputs: Vec<(String, Buffer)>,
     outputs: Vec<(String, Buffer)>,
+    /// By output, whether its buffer is its own and can be poisoned before an execution.
+    poisoned: Vec<bool>,
     /// Every buffer once, in the order in which threads wait for them.
     held: Vec<SharedBuffer>,
 }
@@ -278,6 +290,12 @@ impl Running {
         let name = format!("ane_trainer_{}", self.number);
         let (inputs, outputs) = (objects(&self.inputs), objects(&self.outputs));
         Stream::new(Operation::new(&resident.function, &name, inputs, outputs)?)
+    }
+
+    /// Outputs that are not written in place of an input.
+    fn own_outputs(&self) -> impl Iterator<Item = &(String, Buffer)> {
+        let outputs = self.outputs.iter().zip(&self.poisoned);
+        outputs.filter_map(|(port, &poisoned)| poisoned.then_some(port))
     }
 
     /// Uses the binding's stream, after making it if the program was loaded without it.
@@ -302,7 +320,7 @@ impl Running {
 
 impl Bound for Running {
     fn execute(&mut self) -> Result<(), DeviceError> {
-        for (_, output) in &self.outputs {
+        for (_, output) in self.own_outputs() {
             poison::put(output);
         }
         let held = std::mem::take(&mut self.held);
@@ -313,7 +331,7 @@ impl Bound for Running {
         self.held = held;
         ran?;
         self.engine.counter.dispatched();
-        let unwritten = self.outputs.iter().find(|(_, o)| poison::remains(o));
+        let unwritten = self.own_outputs().find(|(_, o)| poison::remains(o));
         unwritten.map_or(Ok(()), |(port, _)| {
             Err(AppleError::OutputNotWritten {
                 port: port.clone(),

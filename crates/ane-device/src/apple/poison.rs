@@ -3,7 +3,8 @@
 //! Engines have reported success and left outputs as they were. Before an execution, elements of
 //! every floating-point output are set to a NaN that no arithmetic makes; one that is still there afterwards was not
 //! written. The first element, the last and a few hundred between are looked at, so that the cost does not grow with
-//! the tensor. Outputs of whole numbers have no such value and are not looked at.
+//! the tensor. Outputs of whole numbers have no such value and are not looked at, nor are outputs in place of an input,
+//! whose buffer holds what the program reads.
 
 use crate::buffer::{Buffer, Layout};
 use ane_ir::DType;

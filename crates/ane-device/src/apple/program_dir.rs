@@ -239,6 +239,7 @@ mod tests {
         Program {
             text: text.into(),
             weights: vec![1, 2, 3],
+            in_place: Vec::new(),
         }
     }
 
@@ -390,6 +391,7 @@ mod tests {
             let program = Program {
                 text: text.into(),
                 weights: weights.into(),
+                in_place: Vec::new(),
             };
             ContentHash::of(&program, options)
         };

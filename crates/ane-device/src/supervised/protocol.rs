@@ -29,6 +29,8 @@ pub(super) enum Request {
         text: Span,
         /// Weight file.
         weights: Span,
+        /// Inputs and the outputs that may be written in their place.
+        in_place: Vec<(String, String)>,
     },
     /// Make a buffer of the device, and map its mirror.
     Allocate {

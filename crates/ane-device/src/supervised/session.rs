@@ -308,6 +308,7 @@ impl Session {
                     program: number,
                     text,
                     weights,
+                    in_place: program.in_place.clone(),
                 };
                 let outcome = self.call(state, &request, self.supervision.compile_deadline);
                 state.memory.release(weights);

@@ -181,8 +181,9 @@ impl Server<'_> {
                 program,
                 text,
                 weights,
+                in_place,
             } => {
-                let compiled = self.compile(text, weights)?;
+                let compiled = self.compile(text, weights, &in_place)?;
                 self.programs.insert(program, compiled);
             }
             Request::Allocate {
@@ -250,7 +251,12 @@ impl Server<'_> {
             .ok_or_else(|| senseless(format!("there is no buffer {number}")))
     }
 
-    fn compile(&self, text: Span, weights: Span) -> Result<Box<dyn Executable>, Refusal> {
+    fn compile(
+        &self,
+        text: Span,
+        weights: Span,
+        in_place: &[(String, String)],
+    ) -> Result<Box<dyn Executable>, Refusal> {
         let device = self.device()?;
         let text = Mapping::of(&self.memory, text)
             .map_err(senseless)?
@@ -264,7 +270,10 @@ impl Server<'_> {
         if module.functions.len() != 1 {
             return Err(senseless(format!("{} functions", module.functions.len())));
         }
-        let graph = module.functions.remove(0).graph;
+        let mut graph = module.functions.remove(0).graph;
+        for (input, output) in in_place {
+            graph.declare_in_place(input, output).map_err(senseless)?;
+        }
         let legal = ane_mil::check(graph, device.target()).map_err(|violations| {
             let all: Vec<String> = violations.iter().map(ToString::to_string).collect();
             senseless(all.join("; "))

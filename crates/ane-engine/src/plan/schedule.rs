@@ -4,7 +4,7 @@
 //! a level keep all threads busy together. A slot lives from the level that writes it to the last that reads it; slots
 //! whose lives do not meet share memory.
 
-use super::{Options, PlanData, Port, Slot, build::Built};
+use super::{Options, PlanData, Port, Slot, build::Built, in_place};
 use ane_ir::{Graph, Value};
 
 /// Slots start on cache lines: 16 f32.
@@ -65,6 +65,7 @@ pub(super) fn schedule(graph: &Graph, built: Built, options: Options) -> PlanDat
         options,
         inputs: graph.inputs().iter().map(port).collect(),
         outputs: graph.outputs().iter().map(port).collect(),
+        in_place: in_place::pairs(graph, &units, &level),
         units,
         levels,
         offsets,

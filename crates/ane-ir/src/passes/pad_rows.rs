@@ -62,6 +62,7 @@ pub(super) fn run(graph: &Graph, target: &Target) -> Result<Graph, PassError> {
         }
         out.output(graph.port(v), y).map_err(port)?;
     }
+    out.copy_in_place(graph);
     Ok(out)
 }
 

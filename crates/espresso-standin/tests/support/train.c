@@ -1,10 +1,11 @@
 /*
  * Trains a two-layer network through the e5rt functions, from their prototypes alone.
  *
- *     train LIBRARY MODEL.MIL CACHE FOLDER STEPS
+ *     train LIBRARY MODEL.MIL CACHE FOLDER STEPS [in-place]
  *
  * Initial tensors are read from FOLDER/<port>.bin, the trained ones written to FOLDER/<port>.out. State never leaves its
- * buffers: one operation reads A and writes B, the other reads B and writes A. The last two steps run asynchronously.
+ * buffers: one operation reads A and writes B, the other reads B and writes A; in place, A and B are the same buffer. The
+ * last two steps run asynchronously.
  */
 #include <string.h>
 
@@ -152,8 +153,9 @@ static void *compiled(const char *mil, const char *cache) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 6) {
-        fprintf(stderr, "train LIBRARY MODEL.MIL CACHE FOLDER STEPS\n");
+    int in_place = argc == 7 && !strcmp(argv[6], "in-place");
+    if (argc != 6 + in_place) {
+        fprintf(stderr, "train LIBRARY MODEL.MIL CACHE FOLDER STEPS [in-place]\n");
         return 2;
     }
     load(argv[1]);
@@ -177,7 +179,7 @@ int main(int argc, char **argv) {
         fixed[i] = buffer_for(&data[i], 1);
     for (size_t i = 0; i < COUNT(state); i++) {
         sides[0][i] = buffer_for(&state[i], 1);
-        sides[1][i] = buffer_for(&state[i], 0);
+        sides[1][i] = in_place ? sides[0][i] : buffer_for(&state[i], 0);
     }
 
     void *operations[2];
@@ -228,7 +230,8 @@ int main(int argc, char **argv) {
     for (int from = 0; from < 2; from++) {
         CALL(e5rt_execution_stream_operation_release, &operations[from]);
         for (size_t i = 0; i < COUNT(state); i++)
-            CALL(e5rt_buffer_object_release, &sides[from][i]);
+            if (!from || !in_place)
+                CALL(e5rt_buffer_object_release, &sides[from][i]);
     }
     for (size_t i = 0; i < COUNT(data); i++)
         CALL(e5rt_buffer_object_release, &fixed[i]);

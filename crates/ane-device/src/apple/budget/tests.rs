@@ -58,6 +58,7 @@ fn program(text: &str) -> ane_mil::Program {
     ane_mil::Program {
         text: text.into(),
         weights: Vec::new(),
+        in_place: Vec::new(),
     }
 }
 
