@@ -21,6 +21,7 @@ mod softmax_rows;
 mod subnormals;
 mod sum_channels;
 mod sum_width;
+mod surface_count;
 
 use crate::{
     AppleError, AppleOptions, Device, DeviceError,
@@ -50,6 +51,7 @@ pub const PROBES: &[Probe] = &[
     subnormals::PROBE,
     sum_channels::PROBE,
     sum_width::PROBE,
+    surface_count::PROBE,
 ];
 
 /// Every probe that asks the system and needs no program, in alphabetical order.

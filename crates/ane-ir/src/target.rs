@@ -193,6 +193,19 @@ impl Target {
         }
     }
 
+    /// Whether surfaces carry fp32 tensors that the program casts from and to fp16 at once: seen to run on M3 to M5, and
+    /// refused on M1 and M2 (see the rule `io_dtypes` and its sources).
+    pub fn carries_fp32_for_casts(&self) -> bool {
+        self.is_chip() && self.route.has_rows() && self.chip >= Chip::H15
+    }
+
+    /// Most surfaces of one request, inputs and outputs together: the structure with which a driver maps them has 128
+    /// slots (slavko-at-klincov-it/ANE-Training docs/ANE_BUFFER_SRAM.md,
+    /// M3 Pro, macOS 26.3.1). Nobody has counted what e5rt makes of its ports.
+    pub fn max_surfaces(&self) -> Option<usize> {
+        (self.is_chip() && self.route.has_rows()).then_some(128)
+    }
+
     /// What is known about an op here.
     pub fn op_support(&self, op: &str) -> OpSupport {
         op_support(op, self.chip, self.route)
@@ -253,7 +266,8 @@ mod tests {
     fn software_has_no_limits() {
         let t = Target::SOFTWARE;
         assert_eq!(t.max_axis().or(t.max_blobs()).or(t.widest_row()), None);
-        assert_eq!(t.row_alignment(), None);
+        assert_eq!(t.row_alignment().or(t.max_surfaces()), None);
+        assert!(!t.carries_fp32_for_casts());
         assert_eq!((t.matmul_limit(), t.slice_limit()), (None, None));
         assert_eq!(t.input_dtypes(), DType::ALL);
         assert_eq!(t.output_dtypes(), DType::ALL);

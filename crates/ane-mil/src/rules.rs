@@ -17,6 +17,7 @@ mod op_support;
 mod rank;
 mod required_parameters;
 mod scaled_reduction;
+mod surface_count;
 mod wide_rows;
 
 /// Every rule, alphabetical.
@@ -32,6 +33,7 @@ pub const RULES: &[Rule] = &[
     rank::RULE,
     required_parameters::RULE,
     scaled_reduction::RULE,
+    surface_count::RULE,
     wide_rows::RULE,
 ];
 

@@ -44,6 +44,14 @@ messages! {
           |                                  ^^^^^
         help: did you mean `relu`?
     "#;
+    unknown_op_with_string_parameters: message("        string kind = const()[name = string(\"kind\"), val = string(\"valid\")];\n        tensor<fp16, [2, 3]> y = reluu(x = x, kind = kind);") => @r#"
+        error: unknown op `reluu`
+         --> line 5, column 34
+          |
+        5 |         tensor<fp16, [2, 3]> y = reluu(x = x, kind = kind);
+          |                                  ^^^^^
+        help: did you mean `relu`?
+    "#;
     unknown_value: message("        tensor<fp16, [2, 3]> hidden = relu(x = x);\n        tensor<fp16, [2, 3]> y = relu(x = hiden);") => @r#"
         error: unknown value `hiden`
          --> line 5, column 43

@@ -7,7 +7,7 @@ mod mlp;
 
 use ane_ir::{
     Chip, DType, Graph, Literal, Route, Shape, Target, TensorType, Value,
-    ops::{concat::Concat, log::Log, rsqrt::Rsqrt},
+    ops::concat::Concat,
     passes::{self, LEGALIZE},
 };
 use ane_mil::{RULES, Violation, check, parse, print};
@@ -114,16 +114,6 @@ const MUTANTS: &[Mutant] = &[
     }),
     ("required_parameters", "h16", |g| {
         let x = logits(g);
-        let y = g.push(Rsqrt { epsilon: None }, &[x]).unwrap();
-        g.output("root", y).unwrap();
-    }),
-    ("required_parameters", "h16", |g| {
-        let x = logits(g);
-        let y = g.push(Log { epsilon: None }, &[x]).unwrap();
-        g.output("logarithm", y).unwrap();
-    }),
-    ("required_parameters", "h16", |g| {
-        let x = logits(g);
         let concat = Concat {
             axis: 0,
             interleave: None,
@@ -137,6 +127,15 @@ const MUTANTS: &[Mutant] = &[
         let zero = g.scalar(DType::Fp16, 0.0).unwrap();
         let y = g.mul(max, zero).unwrap();
         g.output("nothing", y).unwrap();
+    }),
+    ("surface_count", "h15:client", |g| {
+        let mut x = logits(g);
+        for i in 0..110 {
+            let ty = g.ty(x).clone();
+            let more = g.input(&format!("more{i}"), ty).unwrap();
+            x = g.add(x, more).unwrap();
+        }
+        g.output("sum", x).unwrap();
     }),
     ("wide_rows", "h17", |g| {
         let gradient = g.output_named("dw0").unwrap();

@@ -1,4 +1,9 @@
 //! Reading weight files; nothing in them is believed.
+//!
+//! Writers of in-memory programs leave fields of a record out, and their programs compile and run: maderix
+//! (inmem_peak.m, M4) writes no data offset and one size for tensors of every size, with the data right behind the
+//! record. Where the data offset is 0 the data is read from there, and where it or the size is 0 the declared type
+//! says how much of it. Whether the engine then computes with these numbers, nobody has published.
 
 use super::{ALIGNMENT, BlobError, SENTINEL, VERSION, code};
 use ane_ir::{Literal, TensorType};
@@ -42,14 +47,25 @@ impl<'a> BlobReader<'a> {
     /// # Errors
     /// When there is none, or its data is not in the file.
     pub fn record(&self, offset: u64) -> Result<Record<'a>, BlobError> {
+        self.record_of(offset, None)
+    }
+
+    /// The record at `offset`, of `bytes` bytes where it does not say itself how long it is.
+    fn record_of(&self, offset: u64, bytes: Option<u64>) -> Result<Record<'a>, BlobError> {
         self.range("a record", offset, ALIGNMENT as u64)?;
         let found = self.u32("the sentinel", offset)?;
         if found != SENTINEL {
             return Err(BlobError::Sentinel { offset, found });
         }
         let code = self.u32("the dtype", offset + 4)?;
-        let size = self.u64("the size", offset + 8)?;
-        let start = self.u64("the data offset", offset + 16)?;
+        let mut size = self.u64("the size", offset + 8)?;
+        let mut start = self.u64("the data offset", offset + 16)?;
+        if let Some(bytes) = bytes.filter(|_| size == 0 || start == 0) {
+            size = bytes;
+        }
+        if start == 0 {
+            start = offset + ALIGNMENT as u64;
+        }
         if start < ALIGNMENT as u64 {
             return Err(BlobError::DataInHeader {
                 offset,
@@ -66,7 +82,7 @@ impl<'a> BlobReader<'a> {
     /// When it is not a record of that element type and size.
     pub fn literal(&self, offset: u64, ty: &TensorType) -> Result<Literal, BlobError> {
         let expected = code(ty.dtype).ok_or(BlobError::NotStorable { dtype: ty.dtype })?;
-        let record = self.record(offset)?;
+        let record = self.record_of(offset, Some(ty.bytes() as u64))?;
         if record.code != expected {
             return Err(BlobError::DType {
                 offset,
@@ -151,6 +167,24 @@ mod tests {
                 found: 6
             })
         );
+    }
+
+    #[test]
+    fn records_of_in_memory_writers_are_read_by_the_declared_type() {
+        let ty = TensorType::fp16([3]);
+        let field = |file: &mut [u8], at: usize, x: u64| {
+            file[64 + at..][..8].copy_from_slice(&x.to_le_bytes());
+        };
+        let (no_offset, no_size, neither) = (file(), file(), file());
+        for (mut file, size, start) in [(no_offset, 0x80000, 0), (no_size, 0, 128), (neither, 0, 0)]
+        {
+            field(&mut file, 8, size);
+            field(&mut file, 16, start);
+            let reader = BlobReader::new(&file).unwrap();
+            assert_eq!(reader.literal(64, &ty).unwrap().to_f64(), [1.0; 3]);
+            let longer = reader.literal(64, &TensorType::fp16([300]));
+            assert!(matches!(longer, Err(BlobError::Truncated { .. })));
+        }
     }
 
     #[test]

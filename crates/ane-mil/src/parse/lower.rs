@@ -72,10 +72,14 @@ impl<'a, 't, 'b, 's> Lowering<'a, 't, 'b, 's> {
         for statement in &f.body {
             let signature = ops::Op::signature(statement.op.text);
             for argument in &statement.arguments {
-                let is_attribute = signature
-                    .is_some_and(|(_, names)| names.contains(&argument.name.text))
-                    || layout::is_change(statement.op.text)
-                        && layout::is_layout(argument.name.text);
+                let is_attribute = match signature {
+                    Some((_, names)) => names.contains(&argument.name.text),
+                    None if layout::is_change(statement.op.text) => {
+                        layout::is_layout(argument.name.text)
+                    }
+                    // The op is refused where it stands; its constants, strings among them, are not read as tensors.
+                    None => true,
+                };
                 let uses = if is_attribute {
                     &mut attributes
                 } else {

@@ -1,12 +1,33 @@
 //! `io_dtypes`: ports have types that the route carries.
 //!
-//! Sources contradict each other. fp32 ports: compiled with casts inside through `_ANEInMemoryModel` on macOS 15 to 26
-//! (crate-ane, Espresso, ironmill), refused on macOS 27 (qwen-ane) and by e5rt (aneforge). int8 inputs: refused on
+//! Sources contradict each other. fp32 ports that the program casts at once: run through `_ANEInMemoryModel` and
+//! `_ANEClient` on M3 to M5 (maderix, Espresso, ironmill, ane-infer), refused on M1 and M2 (maderix), on macOS 27 (qwen-ane)
+//! and by e5rt (aneforge). The rule follows the chips on which they ran; a system that refuses them says so when it
+//! compiles. int8 inputs: refused on
 //! macOS 27 (qwen-ane), carried by e5rt (aneforge) and as `tensor_buffer` (splash), which we do not print. int8 outputs:
 //! refused on an M3 Pro (ironmill), not mentioned elsewhere; the rule refuses them on M3 only. fp16 is what all accept.
 
 use super::{Evidence, Rule, Violation};
-use ane_ir::{Chip, DType, Graph, Target, Value};
+use ane_ir::{
+    Chip, DType, Graph, Target, Value,
+    ops::{Op, cast::Cast},
+};
+
+/// Whether an fp32 port touches nothing but casts: all its readers, or the op that makes it.
+fn is_cast(graph: &Graph, port: Value) -> bool {
+    const HALF: Op = Op::Cast(Cast { dtype: DType::Fp16 });
+    match graph.node_of(port) {
+        Some(node) => {
+            let is_cast = matches!(node.op, Op::Cast(_));
+            is_cast && graph.ty(node.operands[0]).dtype == DType::Fp16
+        }
+        None => graph
+            .nodes()
+            .iter()
+            .filter(|node| node.operands.contains(&port))
+            .all(|node| node.op == HALF),
+    }
+}
 
 fn check(graph: &Graph, target: &Target) -> Vec<Violation> {
     let of = |values: &[Value], carried: &[DType], port: &str| -> Vec<Violation> {
@@ -14,10 +35,18 @@ fn check(graph: &Graph, target: &Target) -> Vec<Violation> {
         let names = names.join(", ");
         values
             .iter()
-            .filter(|&&v| !carried.contains(&graph.ty(v).dtype))
-            .map(|&v| {
-                let what = format!("is an {port} of {}, expected {names}", graph.ty(v).dtype);
-                RULE.by_value(graph, v, &what)
+            .filter_map(|&v| {
+                let dtype = graph.ty(v).dtype;
+                let may_be_cast = dtype == DType::Fp32 && target.carries_fp32_for_casts();
+                if carried.contains(&dtype) || (may_be_cast && is_cast(graph, v)) {
+                    return None;
+                }
+                let what = if may_be_cast {
+                    format!("is an {port} of fp32 that is not cast, expected {names}, or fp32 next to a cast")
+                } else {
+                    format!("is an {port} of {dtype}, expected {names}")
+                };
+                Some(RULE.by_value(graph, v, &what))
             })
             .collect()
     };
@@ -29,7 +58,7 @@ fn check(graph: &Graph, target: &Target) -> Vec<Violation> {
 pub(super) const RULE: Rule = Rule {
     id: "io_dtypes",
     title: "element types of ports",
-    forbids: "ports of fp32, int32 and bool; on the client and memory routes all but fp16; on M3 int8 outputs",
+    forbids: "ports of fp32, int32 and bool; on the client and memory routes all but fp16 and, from M3, fp32 that is cast at once; on M3 int8 outputs",
     otherwise: "the compiler refuses the program, depending on the version of the system",
     fix: "make the port fp16 and let the host convert",
     evidence: &[
@@ -46,6 +75,20 @@ pub(super) const RULE: Rule = Rule {
             os: "macOS 27",
             date: "not stated",
             probe: "as above, through the memory route",
+        },
+        Evidence {
+            source: "maderix:inmem_peak.m (fp32 ports with casts inside; its fallback without them is for M1 and M2)",
+            chips: &[Chip::H13, Chip::H14, Chip::H16],
+            os: "macOS 15 to 26",
+            date: "2026",
+            probe: "compile and run cast to fp16, add, cast to fp32 with fp32 ports, through the memory and client routes",
+        },
+        Evidence {
+            source: "Espresso, ironmill, ane-infer (fp32 ports with casts inside run)",
+            chips: &[Chip::H15, Chip::H17],
+            os: "macOS 15 to 26.3",
+            date: "not stated",
+            probe: "as above",
         },
         Evidence {
             source: "ironmill:docs (int32 ports and int8 outputs are refused)",
@@ -71,8 +114,34 @@ mod tests {
         )
     }
 
+    const CASTS: &str = "func main<ios18>(tensor<fp32, [2, 32]> x) {
+        tensor<fp16, [2, 32]> a = cast(x = x, dtype = \"fp16\");
+        tensor<fp16, [2, 32]> b = relu(x = a);
+        tensor<fp32, [2, 32]> y = cast(x = b, dtype = \"fp32\");
+    } -> (y);";
+
     #[test]
-    fn fp16_is_carried_everywhere_and_fp32_nowhere() {
+    fn fp32_is_carried_by_surfaces_from_m3_where_it_is_cast_at_once() {
+        for target in ["h15:client", "h16:memory", "h17:client"] {
+            accepts("io_dtypes", target, CASTS);
+            let used = CASTS
+                .replace("relu(x = a)", "cast(x = c, dtype = \"fp16\")")
+                .replace(
+                    "tensor<fp16, [2, 32]> b",
+                    "tensor<fp32, [2, 32]> c = relu(x = x); tensor<fp16, [2, 32]> b",
+                );
+            rejects("io_dtypes", target, &used);
+            let made = CASTS.replace("tensor<fp32, [2, 32]> y = cast(x = b, dtype = \"fp32\")",
+                "tensor<fp32, [2, 32]> d = cast(x = b, dtype = \"fp32\"); tensor<fp32, [2, 32]> y = relu(x = d)");
+            rejects("io_dtypes", target, &made);
+        }
+        for target in ["h16", "h13:client", "h14:memory"] {
+            rejects("io_dtypes", target, CASTS);
+        }
+    }
+
+    #[test]
+    fn fp16_is_carried_everywhere_and_fp32_is_not_computed_on() {
         for target in ["h13", "h17:client", "h17:memory"] {
             accepts("io_dtypes", target, &relu_of("fp16"));
             rejects("io_dtypes", target, &relu_of("fp32"));
