@@ -72,8 +72,16 @@ impl Unit {
                 visit(port);
             }
         };
-        if let Work::Pack(pack) = &self.work {
-            place(pack.place);
+        match &self.work {
+            Work::Pack(pack) => place(pack.place),
+            Work::Definition(work) => work.operands.iter().for_each(|(at, _)| place(*at)),
+            // Chains are below; the others read the arena.
+            Work::Chain { .. }
+            | Work::Matmul(_)
+            | Work::Terms(_)
+            | Work::Reduce(_)
+            | Work::Join(_)
+            | Work::LargestOf { .. } => {}
         }
         if let Some(chain) = self.chain() {
             chain.loads.iter().for_each(|load| place(load.place));
@@ -114,6 +122,7 @@ impl Unit {
             | Work::Terms(_)
             | Work::Reduce(_)
             | Work::Join(_)
+            | Work::Definition(_)
             | Work::LargestOf { .. } => None,
         }
     }
