@@ -15,7 +15,7 @@ mod schedule;
 
 use crate::{gemm::RowLayout, simd::Isa};
 pub(crate) use ane_ir::DType;
-use ane_ir::{Graph, Numerics, TensorType, ops::Op};
+use ane_ir::{Graph, Numerics, Segments, TensorType, ops::Op};
 use chain::Chain;
 pub(crate) use in_place::InPlace;
 use lowering::Lowering;
@@ -228,6 +228,8 @@ pub(crate) struct JoinPart {
 #[derive(Debug)]
 pub(crate) struct DefinitionWork {
     pub(crate) op: Op,
+    /// To which declared operands those present belong.
+    pub(crate) segments: Segments,
     pub(crate) operands: Vec<(Place, TensorType)>,
     pub(crate) results: Vec<Slot>,
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     graph::{Graph, Results, Value},
+    operands::Operands,
     ops::{OpDef, TypeError, support::elementwise},
 };
 
@@ -26,7 +27,7 @@ pub struct VjpCx<'a> {
     /// The graph to which cotangent nodes are appended.
     pub g: &'a mut Graph,
     /// Operands of the node.
-    pub xs: &'a [Value],
+    pub xs: Operands<'a, Value>,
     /// Its results.
     pub ys: &'a [Value],
 }
@@ -51,14 +52,14 @@ impl VjpCx<'_> {
         cts: &[Option<Value>],
     ) -> Result<Vec<Cotangent>, TypeError> {
         let parts: Results = op
-            .decompose(self.g, self.xs)?
+            .decompose(self.g, &self.xs)?
             .expect("the op differentiates through its decomposition");
         let (outputs, seeds): (Vec<Value>, Vec<Value>) = parts
             .iter()
             .zip(cts)
             .filter_map(|(&y, ct)| ct.map(|ct| (y, ct)))
             .unzip();
-        let grads = vjp(self.g, &outputs, &seeds, self.xs).map_err(|e| match e {
+        let grads = vjp(self.g, &outputs, &seeds, &self.xs).map_err(|e| match e {
             VjpError::Type(e) => e,
             VjpError::Seed { .. } | VjpError::SeedCount { .. } => {
                 unreachable!("each part has the type of its result")
@@ -148,7 +149,7 @@ pub fn vjp(
         }
         let mut cx = VjpCx {
             g: graph,
-            xs: &node.operands,
+            xs: node.view(&node.operands),
             ys: &node.results,
         };
         let grads = node.op.vjp(&mut cx, &arrived)?;

@@ -1,6 +1,9 @@
 //! Debug text of graphs: one line per node, for messages and logs. MIL text is `ane-mil`'s.
 
-use crate::{graph::Graph, ops::Attr};
+use crate::{
+    graph::Graph,
+    ops::{Arity, Attr},
+};
 use std::fmt;
 
 impl fmt::Display for Graph {
@@ -15,9 +18,15 @@ impl fmt::Display for Graph {
             }
             write!(f, " = {}(", node.op.name())?;
             let mut comma = "";
-            for &x in &node.operands {
-                write!(f, "{comma}{x}")?;
-                comma = ", ";
+            for (operand, group) in node.view(&node.operands).groups() {
+                for x in group {
+                    write!(f, "{comma}")?;
+                    if operand.arity == Arity::Optional {
+                        write!(f, "{}=", operand.name)?;
+                    }
+                    write!(f, "{x}")?;
+                    comma = ", ";
+                }
             }
             for (name, attr) in node.op.attrs() {
                 write!(f, "{comma}{name}={attr}")?;
@@ -38,6 +47,9 @@ impl fmt::Display for Attr {
             Self::Bool(b) => write!(f, "{b}"),
             Self::Int(i) => write!(f, "{i}"),
             Self::Ints(v) => write!(f, "{v:?}"),
+            Self::Bools(v) => write!(f, "{v:?}"),
+            Self::Floats(v) => write!(f, "{v:?}"),
+            Self::Strs(v) => write!(f, "{v:?}"),
             Self::Float(x) => write!(f, "{x}"),
             Self::Str(s) => write!(f, "{s:?}"),
             Self::Literal(l) => match l.splat_value() {

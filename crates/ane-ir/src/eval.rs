@@ -65,7 +65,7 @@ pub fn eval<T: Real>(
             .iter()
             .map(|x| env[x.index()].as_ref().expect("operands precede uses"))
             .collect();
-        let results = node.op.eval(&xs, numerics);
+        let results = node.op.eval(&node.view(&xs), numerics);
         for (&v, y) in node.results.iter().zip(results) {
             env[v.index()] = Some(y);
         }

@@ -1,6 +1,7 @@
 //! Graphs in SSA form, and modules of them.
 
 use crate::{
+    operands::{Argument, Operands, Segments},
     ops::{Op, TypeError, constant::Const},
     tensor::Literal,
     types::{DType, TensorType},
@@ -33,10 +34,19 @@ pub type Results = SmallVec<[Value; 1]>;
 pub struct Node {
     /// What is done.
     pub op: Op,
-    /// To which values, in the order of the op's operand names.
+    /// To which values: those that are present, in the order of the op's declaration.
     pub operands: SmallVec<[Value; 3]>,
+    /// How many of them each declared operand has.
+    pub segments: Segments,
     /// The values it defines.
     pub results: Results,
+}
+
+impl Node {
+    /// `present`, one for each operand, by the operands' names.
+    pub fn view<'a, T: Copy>(&'a self, present: &'a [T]) -> Operands<'a, T> {
+        Operands::new(self.op.operands(), present, &self.segments)
+    }
 }
 
 /// Where a value comes from.
@@ -115,6 +125,8 @@ impl Graph {
 
     /// Apply `op` to `operands`; infers the types of the results. The values are the node's results.
     ///
+    /// The operands fill the op's declaration from the left, so that optional ones at its end may be missing.
+    ///
     /// # Errors
     /// When the operands do not fit the op.
     ///
@@ -126,8 +138,44 @@ impl Graph {
         operands: &[Value],
     ) -> Result<Results, TypeError> {
         let op = op.into();
+        let segments = Segments::plain(op.name(), op.operands(), operands.len())?;
+        self.push_segments(op, operands, &segments)
+    }
+
+    /// Apply `op` to one argument for each operand that it declares.
+    ///
+    /// # Errors
+    /// As [`Graph::push_multi`].
+    pub fn push_arguments(
+        &mut self,
+        op: impl Into<Op>,
+        arguments: &[Argument<'_>],
+    ) -> Result<Results, TypeError> {
+        let op = op.into();
+        let counts: SmallVec<[usize; 5]> = arguments.iter().map(|a| a.values().len()).collect();
+        let segments = Segments::of(op.name(), op.operands(), &counts)?;
+        let operands: SmallVec<[Value; 5]> = arguments
+            .iter()
+            .flat_map(Argument::values)
+            .copied()
+            .collect();
+        self.push_segments(op, &operands, &segments)
+    }
+
+    /// Apply `op` to `operands`, of which each declared one has as many as `segments` says: what a rewrite does with
+    /// the operands of an old node.
+    ///
+    /// # Errors
+    /// As [`Graph::push_multi`].
+    pub fn push_segments(
+        &mut self,
+        op: impl Into<Op>,
+        operands: &[Value],
+        segments: &Segments,
+    ) -> Result<Results, TypeError> {
+        let op = op.into();
         let tys: SmallVec<[&TensorType; 3]> = operands.iter().map(|&v| self.ty(v)).collect();
-        let result_tys = op.infer(&tys)?;
+        let result_tys = op.infer(&Operands::new(op.operands(), &tys, segments))?;
         drop(tys);
         let node = self.nodes.len();
         let results: Results = result_tys
@@ -138,6 +186,7 @@ impl Graph {
         self.nodes.push(Node {
             op,
             operands: operands.into(),
+            segments: segments.clone(),
             results: results.clone(),
         });
         Ok(results)

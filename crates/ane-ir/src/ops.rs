@@ -4,10 +4,13 @@ use crate::{
     autodiff::{Cotangent, VjpCx},
     graph::{Graph, Results, Value},
     numerics::Numerics,
+    operands::Segments,
     tensor::{Literal, Real, Tensor},
     types::{DType, TensorType},
 };
 use smallvec::SmallVec;
+
+pub use crate::operands::{Argument, Arity, Operand, Operands};
 
 pub mod abs;
 pub mod add;
@@ -118,6 +121,12 @@ pub enum Attr {
     Int(i32),
     /// `tensor<int32, [2]>([0, 1])`
     Ints(Vec<i32>),
+    /// `tensor<bool, [2]>([true, false])`
+    Bools(Vec<bool>),
+    /// `tensor<fp16, [2]>([0x1p-3, 0x1p+0])`, in the op's own dtype.
+    Floats(Vec<f64>),
+    /// `tensor<string, [2]>(["a", "b"])`
+    Strs(Vec<String>),
     /// A float in the op's own dtype: `fp16(0x1p-3)`
     Float(f64),
     /// `string("EXACT")`
@@ -156,7 +165,11 @@ macro_rules! attr_type {
 attr_type!(bool, Bool);
 attr_type!(i32, Int);
 attr_type!(Vec<i32>, Ints);
+attr_type!(Vec<bool>, Bools);
 attr_type!(f64, Float);
+attr_type!(Vec<f64>, Floats);
+attr_type!(String, Str);
+attr_type!(Vec<String>, Strs);
 attr_type!(Literal, Literal);
 
 impl<A: AttrType> AttrType for Option<A> {
@@ -232,15 +245,6 @@ pub(crate) use attributes;
 /// Types of the results of a node.
 pub type ResultTypes = SmallVec<[TensorType; 1]>;
 
-/// MIL names of the tensor operands of an op.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operands {
-    /// One name per operand, in order.
-    Fixed(&'static [&'static str]),
-    /// Any number of operands under one name: `values = (a, b)`.
-    Variadic(&'static str),
-}
-
 /// How an op may be put on the engine's output compared with `eval`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Tolerance {
@@ -256,18 +260,22 @@ pub enum Tolerance {
 pub trait OpDef: Attributes + Clone + Into<Op> {
     /// MIL name.
     const NAME: &'static str;
-    /// MIL names of the tensor operands.
-    const OPERANDS: Operands;
+    /// The tensor operands, in order.
+    const OPERANDS: &'static [Operand];
     /// Result types, or why the operands do not fit.
-    fn infer(&self, xs: &[&TensorType]) -> Result<ResultTypes, TypeError>;
+    fn infer(&self, xs: &Operands<'_, &TensorType>) -> Result<ResultTypes, TypeError>;
     /// The definition, naive, before rounding to the node's dtype.
-    fn eval<T: Real>(&self, xs: &[&Tensor<T>], numerics: &Numerics) -> Vec<Tensor<T>>;
-    /// Cotangents of the operands from those of the results (`None`: no cotangent reached that result).
+    fn eval<T: Real>(&self, xs: &Operands<'_, &Tensor<T>>, numerics: &Numerics) -> Vec<Tensor<T>>;
+    /// Cotangents of the operands that are present from those of the results (`None`: no cotangent reached that result).
     fn vjp(&self, cx: &mut VjpCx<'_>, cts: &[Option<Value>]) -> Result<Vec<Cotangent>, TypeError>;
     /// Operands every generic suite runs the op on; must not be empty.
     fn samples() -> Vec<Sample<Self>>;
     /// The same function in simpler ops, for targets that lack this one.
-    fn decompose(&self, _g: &mut Graph, _xs: &[Value]) -> Result<Option<Results>, TypeError> {
+    fn decompose(
+        &self,
+        _g: &mut Graph,
+        _xs: &Operands<'_, Value>,
+    ) -> Result<Option<Results>, TypeError> {
         Ok(None)
     }
     /// How far the engine may be from `eval`.
@@ -281,8 +289,43 @@ pub trait OpDef: Attributes + Clone + Into<Op> {
 pub struct Sample<O> {
     /// The op with its attributes.
     pub op: O,
-    /// Operand types and how they are filled.
+    /// Types of the operands that are given, and how they are filled.
     pub operands: Vec<(TensorType, Fill)>,
+    /// To which declared operands they belong.
+    pub segments: Segments,
+}
+
+impl<O: OpDef> Sample<O> {
+    /// A sample whose operands fill the declaration from the left: optional ones at its end may be missing.
+    ///
+    /// # Panics
+    /// When the op does not take so many.
+    pub fn new(op: O, operands: impl Into<Vec<(TensorType, Fill)>>) -> Self {
+        let operands = operands.into();
+        let segments = Segments::plain(O::NAME, O::OPERANDS, operands.len());
+        Self {
+            op,
+            segments: segments.expect("samples have as many operands as their op takes"),
+            operands,
+        }
+    }
+
+    /// A sample with so many operands for each declared one.
+    ///
+    /// # Panics
+    /// When the op does not take so many.
+    pub fn with_counts(
+        op: O,
+        operands: impl Into<Vec<(TensorType, Fill)>>,
+        counts: &[usize],
+    ) -> Self {
+        let segments = Segments::of(O::NAME, O::OPERANDS, counts);
+        Self {
+            op,
+            operands: operands.into(),
+            segments: segments.expect("samples have as many operands as their op takes"),
+        }
+    }
 }
 
 /// Contents of a sample tensor; deterministic, and kept away from points where a derivative does not exist.
@@ -311,6 +354,18 @@ pub enum TypeError {
         op: &'static str,
         /// How many it takes.
         expected: String,
+        /// How many there are.
+        found: usize,
+    },
+    /// Too many or too few values under one operand name.
+    #[error("{op}: operand `{operand}` takes {expected}, found {found}")]
+    OperandArity {
+        /// MIL name.
+        op: &'static str,
+        /// Operand name.
+        operand: &'static str,
+        /// How many it takes.
+        expected: &'static str,
         /// How many there are.
         found: usize,
     },
@@ -371,8 +426,8 @@ macro_rules! ops {
             pub fn name(&self) -> &'static str {
                 match self { $(Self::$op(_) => <$module::$op as OpDef>::NAME),* }
             }
-            /// MIL names of the operands.
-            pub fn operands(&self) -> Operands {
+            /// The operands that the op declares.
+            pub fn operands(&self) -> &'static [Operand] {
                 match self { $(Self::$op(_) => <$module::$op as OpDef>::OPERANDS),* }
             }
             /// Attributes that are given, in declaration order.
@@ -380,12 +435,12 @@ macro_rules! ops {
                 match self { $(Self::$op(o) => o.attrs()),* }
             }
             /// Result types.
-            pub fn infer(&self, xs: &[&TensorType]) -> Result<ResultTypes, TypeError> {
-                support::arity(self.name(), self.operands(), xs.len())?;
+            pub fn infer(&self, xs: &Operands<'_, &TensorType>) -> Result<ResultTypes, TypeError> {
+                xs.check(self.name())?;
                 match self { $(Self::$op(o) => o.infer(xs)),* }
             }
             /// The definition, rounded to the node's dtype. What only moves elements leaves their bits alone.
-            pub fn eval<T: Real>(&self, xs: &[&Tensor<T>], numerics: &Numerics) -> Vec<Tensor<T>> {
+            pub fn eval<T: Real>(&self, xs: &Operands<'_, &Tensor<T>>, numerics: &Numerics) -> Vec<Tensor<T>> {
                 let mut ys = match self { $(Self::$op(o) => o.eval(xs, numerics)),* };
                 if self.only_moves() {
                     return ys;
@@ -402,15 +457,15 @@ macro_rules! ops {
                 match self { $(Self::$op(o) => o.vjp(cx, cts)),* }
             }
             /// In simpler ops.
-            pub fn decompose(&self, g: &mut Graph, xs: &[Value]) -> Result<Option<Results>, TypeError> {
+            pub fn decompose(&self, g: &mut Graph, xs: &Operands<'_, Value>) -> Result<Option<Results>, TypeError> {
                 match self { $(Self::$op(o) => o.decompose(g, xs)),* }
             }
             /// How far the engine may be from `eval`.
             pub fn tolerance(&self) -> Tolerance {
                 match self { $(Self::$op(_) => <$module::$op as OpDef>::tolerance()),* }
             }
-            /// Operand and attribute names of the op called `name`.
-            pub fn signature(name: &str) -> Option<(Operands, &'static [&'static str])> {
+            /// Operands and attribute names of the op called `name`.
+            pub fn signature(name: &str) -> Option<(&'static [Operand], &'static [&'static str])> {
                 $(if name == <$module::$op as OpDef>::NAME {
                     return Some((<$module::$op as OpDef>::OPERANDS, <$module::$op as Attributes>::ATTRIBUTES));
                 })*
@@ -455,6 +510,7 @@ pub fn all_samples() -> Vec<Sample<Op>> {
             $(all.extend(<$module::$op as OpDef>::samples().into_iter().map(|s| Sample {
                 op: s.op.into(),
                 operands: s.operands,
+                segments: s.segments,
             }));)*
         };
     }

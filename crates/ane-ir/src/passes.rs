@@ -162,7 +162,7 @@ pub fn rewrite(
             Some(results) => results,
             None => r
                 .out
-                .push_multi(node.op.clone(), &operands)
+                .push_segments(node.op.clone(), &operands, &node.segments)
                 .map_err(|source| PassError::Type { pass, source })?,
         };
         for (&old, &new) in node.results.iter().zip(&results) {

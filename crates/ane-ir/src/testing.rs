@@ -68,7 +68,9 @@ pub fn graph_of<O: OpDef>(sample: &Sample<O>) -> Graph {
         .enumerate()
         .map(|(i, (ty, _))| g.input(&format!("x{i}"), ty.clone()).expect("names differ"))
         .collect();
-    let ys = g.push_multi(sample.op.clone(), &xs).expect("samples type");
+    let ys = g
+        .push_segments(sample.op.clone(), &xs, &sample.segments)
+        .expect("samples type");
     for (i, y) in ys.into_iter().enumerate() {
         g.output(&format!("y{i}"), y).expect("names differ");
     }

@@ -86,7 +86,7 @@ pub fn verify(graph: &Graph) -> Vec<VerifyError> {
             }
         }
         let tys: SmallVec<[&TensorType; 3]> = node.operands.iter().map(|&x| graph.ty(x)).collect();
-        let inferred = node.op.infer(&tys);
+        let inferred = node.op.infer(&node.view(&tys));
         for (index, &r) in node.results.iter().enumerate() {
             let expected = match &inferred {
                 Ok(tys) => tys.get(index).map_or("nothing".into(), ToString::to_string),

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use ane_ir::{
-    Graph, Numerics, Real, Target, Tensor, TensorType, Value,
+    Graph, Numerics, Operands, Real, Target, Tensor, TensorType, Value,
     autodiff::{Cotangent, VjpCx, vjp},
     eval,
     ops::{OpDef, Sample},
@@ -111,7 +111,7 @@ fn no_gradient<O: OpDef>() {
         let before = g.nodes().len();
         let mut cx = VjpCx {
             g: &mut g,
-            xs: &node.operands,
+            xs: node.view(&node.operands),
             ys: &node.results,
         };
         let grads = node
@@ -140,7 +140,10 @@ fn decomposes<O: OpDef>() {
             .iter()
             .map(|&v| d.input(g.port(v), g.ty(v).clone()).unwrap())
             .collect();
-        let Some(parts) = s.op.decompose(&mut d, &xs).unwrap() else {
+        let Some(parts) =
+            s.op.decompose(&mut d, &Operands::new(O::OPERANDS, &xs, &s.segments))
+                .unwrap()
+        else {
             continue;
         };
         for (i, y) in parts.into_iter().enumerate() {

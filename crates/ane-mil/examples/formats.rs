@@ -9,7 +9,7 @@ use std::error::Error;
 use std::fs;
 use std::io;
 
-use ane_ir::ops::{Op, Operands};
+use ane_ir::ops::{Arity, Op, Operand};
 use ane_ir::{DType, Literal, TensorType};
 use ane_mil::{BlobReader, BlobWriter};
 use serde_json::{Value, json};
@@ -34,13 +34,19 @@ fn ops() -> Value {
     let entries = Op::NAMES.iter().zip(signatures);
     entries
         .map(|(name, (operands, attributes))| {
-            let (operands, is_variadic) = match operands {
-                Operands::Fixed(names) => (names.to_vec(), false),
-                Operands::Variadic(name) => (vec![name], true),
-            };
-            json!({"name": name, "operands": operands, "variadic": is_variadic, "attributes": attributes})
+            let operands: Vec<Value> = operands.iter().map(operand).collect();
+            json!({"name": name, "operands": operands, "attributes": attributes})
         })
         .collect()
+}
+
+fn operand(operand: &Operand) -> Value {
+    let arity = match operand.arity {
+        Arity::Required => "required",
+        Arity::Optional => "optional",
+        Arity::List => "list",
+    };
+    json!({"name": operand.name, "arity": arity})
 }
 
 fn pack(file: &str, tensors: &[Value]) -> Result<Value> {

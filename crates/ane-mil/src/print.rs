@@ -8,7 +8,7 @@ use crate::{
     legal::LegalGraph,
     namer, number,
 };
-use ane_ir::{DType, Graph, Literal, Module, Node, ops};
+use ane_ir::{Arity, DType, Graph, Literal, Module, Node, ops};
 use std::fmt::Write;
 
 /// Path of the weight file in the text: beside the text, as the e5rt and client routes want it.
@@ -84,7 +84,8 @@ fn program<'a>(functions: impl Iterator<Item = (&'a str, &'a str, &'a Graph)>) -
     }
 }
 
-struct Printer {
+#[derive(Default)]
+pub(crate) struct Printer {
     text: String,
     weights: BlobWriter,
 }
@@ -115,17 +116,17 @@ impl Printer {
                 "        {declared} = {op}()[{own_name}, val = {val}];"
             ));
         }
-        let mut arguments: Vec<String> = match node.op.operands() {
-            ops::Operands::Fixed(operands) => operands
-                .iter()
-                .zip(&node.operands)
-                .map(|(operand, x)| format!("{operand} = {}", names[x.index()]))
-                .collect(),
-            ops::Operands::Variadic(operand) => {
-                let all = joined(node.operands.iter().map(|x| names[x.index()].clone()));
-                vec![format!("{operand} = ({all})")]
+        let mut arguments = Vec::new();
+        for (operand, group) in node.view(&node.operands).groups() {
+            let all = joined(group.iter().map(|x| names[x.index()].clone()));
+            match (operand.arity, group) {
+                (Arity::List, _) => arguments.push(format!("{} = ({all})", operand.name)),
+                (Arity::Required | Arity::Optional, []) => {}
+                (Arity::Required | Arity::Optional, _) => {
+                    arguments.push(format!("{} = {all}", operand.name));
+                }
             }
-        };
+        }
         let dtype = node
             .operands
             .first()
@@ -141,18 +142,16 @@ impl Printer {
     }
 
     /// A typed literal; floats are said to be of `dtype`, though written with every bit they have.
-    fn attribute(&mut self, attr: &ops::Attr, dtype: DType) -> String {
+    pub(crate) fn attribute(&mut self, attr: &ops::Attr, dtype: DType) -> String {
+        let float = if dtype.is_float() { dtype } else { DType::Fp32 };
         match attr {
             ops::Attr::Bool(b) => format!("bool({b})"),
             ops::Attr::Int(i) => format!("int32({i})"),
-            ops::Attr::Ints(all) => {
-                let elements = joined(all.iter().map(ToString::to_string));
-                format!("tensor<int32, [{}]>([{elements}])", all.len())
-            }
-            ops::Attr::Float(x) => {
-                let dtype = if dtype.is_float() { dtype } else { DType::Fp32 };
-                format!("{dtype}({})", number::hex(*x))
-            }
+            ops::Attr::Ints(all) => list("int32", all.iter().map(ToString::to_string)),
+            ops::Attr::Bools(all) => list("bool", all.iter().map(ToString::to_string)),
+            ops::Attr::Floats(all) => list(float.name(), all.iter().map(|&x| number::hex(x))),
+            ops::Attr::Strs(all) => list("string", all.iter().map(|s| quoted(s))),
+            ops::Attr::Float(x) => format!("{float}({})", number::hex(*x)),
             ops::Attr::Str(s) => format!("string({})", quoted(s)),
             ops::Attr::Literal(literal) => self.literal(literal),
         }
@@ -200,6 +199,12 @@ fn nested(dims: &[usize], elements: &[String]) -> String {
             format!("[{}]", joined(rows))
         }
     }
+}
+
+/// A list of elements as a typed literal.
+fn list(element: &str, parts: impl ExactSizeIterator<Item = String>) -> String {
+    let len = parts.len();
+    format!("tensor<{element}, [{len}]>([{}])", joined(parts))
 }
 
 fn joined(parts: impl Iterator<Item = String>) -> String {

@@ -88,7 +88,9 @@ fn program(choices: &[u8]) -> Program {
         .constant(Literal::splat(TensorType::fp16([3, 40]), 0.5))
         .unwrap();
     let c = g.relu(c).unwrap();
-    let y = g.push_multi(sample.op.clone(), &xs).unwrap()[0];
+    let y = g
+        .push_segments(sample.op.clone(), &xs, &sample.segments)
+        .unwrap()[0];
     g.output("y", y).unwrap();
     g.output("c", c).unwrap();
     print_module(&Module::main(g))

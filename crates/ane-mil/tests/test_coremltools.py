@@ -89,9 +89,11 @@ def test_every_op_is_one_of_coremltools_with_the_same_names() -> None:
             faults.append(f"{name}: coremltools has no such op")
             continue
         theirs = versions[max(version for version in versions if version <= OPSET)].input_spec.input_types
-        ours = [*op["operands"], *op["attributes"]]
+        ours = [*(o["name"] for o in op["operands"]), *op["attributes"]]
         faults += [f"{name}: it has no `{argument}`" for argument in ours if argument not in theirs]
         required = [argument for argument, kind in theirs.items() if not kind.optional]
         faults += [f"{name}: it requires `{argument}`" for argument in required if argument not in ours]
+        optional = [o["name"] for o in op["operands"] if o["arity"] == "optional"]
+        faults += [f"{name}: `{argument}` is not optional" for argument in optional if argument in required]
     assert ops, "the table is empty"
     assert not faults, "\n".join(faults)

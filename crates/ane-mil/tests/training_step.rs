@@ -172,7 +172,9 @@ fn change_input(
     }
     for node in g.nodes() {
         let operands: Vec<Value> = node.operands.iter().map(|x| map[x]).collect();
-        let results = out.push_multi(node.op.clone(), &operands).unwrap();
+        let results = out
+            .push_segments(node.op.clone(), &operands, &node.segments)
+            .unwrap();
         map.extend(node.results.iter().copied().zip(results));
     }
     for &old in g.outputs() {

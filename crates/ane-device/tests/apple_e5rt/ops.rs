@@ -29,7 +29,7 @@ fn graph_of<O: OpDef>(sample: &Sample<O>) -> Result<Graph, TypeError> {
         });
     }
     for (i, y) in g
-        .push_multi(sample.op.clone(), &xs)?
+        .push_segments(sample.op.clone(), &xs, &sample.segments)?
         .into_iter()
         .enumerate()
     {

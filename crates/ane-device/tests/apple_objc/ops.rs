@@ -27,7 +27,9 @@ fn graph(sample: &Sample<Op>) -> Option<Graph> {
             other => g.cast(x, other).ok()?,
         });
     }
-    let ys = g.push_multi(sample.op.clone(), &xs).ok()?;
+    let ys = g
+        .push_segments(sample.op.clone(), &xs, &sample.segments)
+        .ok()?;
     for (i, y) in ys.into_iter().enumerate() {
         let y = match g.ty(y).dtype {
             DType::Fp16 => y,

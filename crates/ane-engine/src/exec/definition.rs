@@ -2,7 +2,7 @@
 
 use super::Context;
 use crate::plan::DefinitionWork;
-use ane_ir::Tensor;
+use ane_ir::{Operands, Tensor};
 
 /// # Safety
 /// As [`Context::run`].
@@ -16,6 +16,7 @@ pub(super) unsafe fn evaluate(cx: &Context<'_>, work: &DefinitionWork) {
     let operands: Vec<Tensor<f32>> = operands.collect();
     let operands: Vec<&Tensor<f32>> = operands.iter().collect();
     let numerics = &cx.execution.plan.0.options.numerics;
+    let operands = Operands::new(work.op.operands(), &operands, &work.segments);
     for (y, &slot) in work.op.eval(&operands, numerics).iter().zip(&work.results) {
         // SAFETY: the plan sized the slot by the result's type; the unit has one task.
         unsafe {

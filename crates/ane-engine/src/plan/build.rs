@@ -345,6 +345,7 @@ impl Builder<'_> {
         });
         let reads = reads.collect();
         let work = Work::Definition(DefinitionWork {
+            segments: node.segments.clone(),
             op: op.clone(),
             operands: places.into_iter().zip(operand_types).collect(),
             results: results.clone(),

@@ -9,7 +9,7 @@
 //! # Sources      coremltools iOS15 elementwise_unary
 //! ```
 
-use super::{Fill, OpDef, Operands, ResultTypes, Sample, TypeError, attributes, support};
+use super::{Fill, OpDef, Operand, Operands, ResultTypes, Sample, TypeError, attributes, support};
 use crate::{
     autodiff::{Cotangent, VjpCx},
     graph::{Graph, Value},
@@ -28,16 +28,16 @@ attributes! {
 
 impl OpDef for Cast {
     const NAME: &'static str = "cast";
-    const OPERANDS: Operands = Operands::Fixed(&["x"]);
+    const OPERANDS: &'static [Operand] = &[Operand::required("x")];
 
-    fn infer(&self, xs: &[&TensorType]) -> Result<ResultTypes, TypeError> {
+    fn infer(&self, xs: &Operands<'_, &TensorType>) -> Result<ResultTypes, TypeError> {
         support::one(TensorType {
             dtype: self.dtype,
             shape: xs[0].shape.clone(),
         })
     }
 
-    fn eval<T: Real>(&self, xs: &[&Tensor<T>], _: &Numerics) -> Vec<Tensor<T>> {
+    fn eval<T: Real>(&self, xs: &Operands<'_, &Tensor<T>>, _: &Numerics) -> Vec<Tensor<T>> {
         let convert = |x: T| match self.dtype.integer_range() {
             None => x,
             Some(_) if self.dtype == DType::Bool => {
@@ -84,10 +84,7 @@ impl OpDef for Cast {
             ),
         ]
         .into_iter()
-        .map(|(dtype, x)| Sample {
-            op: Self { dtype },
-            operands: vec![x],
-        })
+        .map(|(dtype, x)| Sample::new(Self { dtype }, [x]))
         .collect()
     }
 }

@@ -9,7 +9,7 @@
 //! # Sources      coremltools iOS15 tensor_operation
 //! ```
 
-use super::{Fill, OpDef, Operands, ResultTypes, Sample, TypeError, attributes, support};
+use super::{Fill, OpDef, Operand, Operands, ResultTypes, Sample, TypeError, attributes, support};
 use crate::{
     autodiff::{Cotangent, VjpCx},
     graph::{Graph, Value},
@@ -30,9 +30,9 @@ attributes! {
 
 impl OpDef for Concat {
     const NAME: &'static str = "concat";
-    const OPERANDS: Operands = Operands::Variadic("values");
+    const OPERANDS: &'static [Operand] = &[Operand::list("values")];
 
-    fn infer(&self, xs: &[&TensorType]) -> Result<ResultTypes, TypeError> {
+    fn infer(&self, xs: &Operands<'_, &TensorType>) -> Result<ResultTypes, TypeError> {
         let first = xs[0];
         let axis = first.shape.axis(self.axis).ok_or_else(|| {
             support::attribute(
@@ -66,17 +66,17 @@ impl OpDef for Concat {
         })
     }
 
-    fn eval<T: Real>(&self, xs: &[&Tensor<T>], _: &Numerics) -> Vec<Tensor<T>> {
+    fn eval<T: Real>(&self, xs: &Operands<'_, &Tensor<T>>, _: &Numerics) -> Vec<Tensor<T>> {
         let tys: Vec<&TensorType> = xs.iter().map(|x| &x.ty).collect();
         let ty = self
-            .infer(&tys)
+            .infer(&Operands::plain(Self::OPERANDS, &tys))
             .expect("the node was typed when it was made")
             .remove(0);
         let axis = ty.shape.axis(self.axis).expect("checked by infer");
         let outer: usize = ty.shape.dims()[..axis].iter().product();
         let mut data = Vec::with_capacity(ty.shape.numel());
         for o in 0..outer {
-            for x in xs {
+            for x in xs.iter() {
                 let run = x.data.len() / outer;
                 data.extend_from_slice(&x.data[o * run..(o + 1) * run]);
             }
@@ -92,7 +92,7 @@ impl OpDef for Concat {
         let axis = ty.shape.axis(self.axis).expect("checked by infer");
         let mut begin = vec![0; ty.shape.rank()];
         let mut grads = Vec::new();
-        for &x in cx.xs {
+        for &x in cx.xs.iter() {
             let size: Vec<i32> =
                 cx.g.ty(x)
                     .shape
@@ -126,12 +126,14 @@ impl OpDef for Concat {
             (0, vec![support::h(&[33], Fill::Signed)]),
         ]
         .into_iter()
-        .map(|(axis, operands)| Sample {
-            op: Self {
-                axis,
-                interleave: Some(false),
-            },
-            operands,
+        .map(|(axis, operands)| {
+            Sample::new(
+                Self {
+                    axis,
+                    interleave: Some(false),
+                },
+                operands,
+            )
         })
         .collect()
     }

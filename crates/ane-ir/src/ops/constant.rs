@@ -8,7 +8,7 @@
 //! # Sources      coremltools iOS15 control_flow
 //! ```
 
-use super::{OpDef, Operands, ResultTypes, Sample, TypeError, attributes, support};
+use super::{OpDef, Operand, Operands, ResultTypes, Sample, TypeError, attributes, support};
 use crate::{
     autodiff::{Cotangent, VjpCx},
     graph::{Graph, Value},
@@ -27,13 +27,13 @@ attributes! {
 
 impl OpDef for Const {
     const NAME: &'static str = "const";
-    const OPERANDS: Operands = Operands::Fixed(&[]);
+    const OPERANDS: &'static [Operand] = &[];
 
-    fn infer(&self, _: &[&TensorType]) -> Result<ResultTypes, TypeError> {
+    fn infer(&self, _: &Operands<'_, &TensorType>) -> Result<ResultTypes, TypeError> {
         support::one(self.val.ty().clone())
     }
 
-    fn eval<T: Real>(&self, _: &[&Tensor<T>], _: &Numerics) -> Vec<Tensor<T>> {
+    fn eval<T: Real>(&self, _: &Operands<'_, &Tensor<T>>, _: &Numerics) -> Vec<Tensor<T>> {
         vec![self.val.to_tensor()]
     }
 
@@ -52,10 +52,7 @@ impl OpDef for Const {
             Literal::from_f64(TensorType::new(DType::Bool, [2]), &[1.0, 0.0]),
         ]
         .into_iter()
-        .map(|val| Sample {
-            op: Self { val },
-            operands: Vec::new(),
-        })
+        .map(|val| Sample::new(Self { val }, Vec::new()))
         .collect()
     }
 }

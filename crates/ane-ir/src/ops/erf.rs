@@ -8,7 +8,7 @@
 //! ```
 
 use super::{
-    Fill, OpDef, Operands, ResultTypes, Sample, Tolerance, TypeError, attributes,
+    Fill, OpDef, Operand, Operands, ResultTypes, Sample, Tolerance, TypeError, attributes,
     support::{self, elementwise},
 };
 use crate::{
@@ -26,13 +26,13 @@ attributes! {
 
 impl OpDef for Erf {
     const NAME: &'static str = "erf";
-    const OPERANDS: Operands = Operands::Fixed(&["x"]);
+    const OPERANDS: &'static [Operand] = &[Operand::required("x")];
 
-    fn infer(&self, xs: &[&TensorType]) -> Result<ResultTypes, TypeError> {
+    fn infer(&self, xs: &Operands<'_, &TensorType>) -> Result<ResultTypes, TypeError> {
         elementwise::unary_type(Self::NAME, xs)
     }
 
-    fn eval<T: Real>(&self, xs: &[&Tensor<T>], _: &Numerics) -> Vec<Tensor<T>> {
+    fn eval<T: Real>(&self, xs: &Operands<'_, &Tensor<T>>, _: &Numerics) -> Vec<Tensor<T>> {
         elementwise::map(xs[0], |x| x.map(Function::Erf))
     }
 
@@ -56,10 +56,7 @@ impl OpDef for Erf {
             support::h(&[3, 37], Fill::Signed),
         ]
         .into_iter()
-        .map(|x| Sample {
-            op: Self {},
-            operands: vec![x],
-        })
+        .map(|x| Sample::new(Self {}, [x]))
         .collect()
     }
 

@@ -8,7 +8,7 @@
 //! # Sources      coremltools iOS15 tensor_transformation
 //! ```
 
-use super::{Fill, OpDef, Operands, ResultTypes, Sample, TypeError, attributes, support};
+use super::{Fill, OpDef, Operand, Operands, ResultTypes, Sample, TypeError, attributes, support};
 use crate::{
     autodiff::{Cotangent, VjpCx},
     graph::{Graph, Value},
@@ -27,9 +27,9 @@ attributes! {
 
 impl OpDef for ExpandDims {
     const NAME: &'static str = "expand_dims";
-    const OPERANDS: Operands = Operands::Fixed(&["x"]);
+    const OPERANDS: &'static [Operand] = &[Operand::required("x")];
 
-    fn infer(&self, xs: &[&TensorType]) -> Result<ResultTypes, TypeError> {
+    fn infer(&self, xs: &Operands<'_, &TensorType>) -> Result<ResultTypes, TypeError> {
         let rank = xs[0].shape.rank() + self.axes.len();
         let bad = || {
             support::attribute(
@@ -67,9 +67,9 @@ impl OpDef for ExpandDims {
         })
     }
 
-    fn eval<T: Real>(&self, xs: &[&Tensor<T>], _: &Numerics) -> Vec<Tensor<T>> {
+    fn eval<T: Real>(&self, xs: &Operands<'_, &Tensor<T>>, _: &Numerics) -> Vec<Tensor<T>> {
         let ty = self
-            .infer(&[&xs[0].ty])
+            .infer(&Operands::plain(Self::OPERANDS, &[&xs[0].ty]))
             .expect("the node was typed when it was made")
             .remove(0);
         vec![Tensor {
@@ -94,10 +94,7 @@ impl OpDef for ExpandDims {
             (support::h(&[4, 6], Fill::Signed), vec![2]),
         ]
         .into_iter()
-        .map(|(x, axes)| Sample {
-            op: Self { axes },
-            operands: vec![x],
-        })
+        .map(|(x, axes)| Sample::new(Self { axes }, [x]))
         .collect()
     }
 }

@@ -10,8 +10,8 @@
 //! ```
 
 use super::{
-    Attr, AttrType, Fill, OpDef, Operands, ResultTypes, Sample, Tolerance, TypeError, attributes,
-    support,
+    Attr, AttrType, Fill, OpDef, Operand, Operands, ResultTypes, Sample, Tolerance, TypeError,
+    attributes, support,
 };
 use crate::{
     autodiff::{Cotangent, VjpCx},
@@ -72,13 +72,13 @@ attributes! {
 
 impl OpDef for Gelu {
     const NAME: &'static str = "gelu";
-    const OPERANDS: Operands = Operands::Fixed(&["x"]);
+    const OPERANDS: &'static [Operand] = &[Operand::required("x")];
 
-    fn infer(&self, xs: &[&TensorType]) -> Result<ResultTypes, TypeError> {
+    fn infer(&self, xs: &Operands<'_, &TensorType>) -> Result<ResultTypes, TypeError> {
         support::elementwise::unary_type(Self::NAME, xs)
     }
 
-    fn eval<T: Real>(&self, xs: &[&Tensor<T>], _: &Numerics) -> Vec<Tensor<T>> {
+    fn eval<T: Real>(&self, xs: &Operands<'_, &Tensor<T>>, _: &Numerics) -> Vec<Tensor<T>> {
         let c = T::from_f64;
         // Neither 1 + erf nor 1 + tanh: far below zero nothing but their rounding would be left.
         let logistic = |x: T, y: T| x.div(c(1.0).add(c(-1.0).mul(y).map(Function::Exp)));
@@ -119,14 +119,15 @@ impl OpDef for Gelu {
             ),
         ]
         .into_iter()
-        .map(|(mode, x)| Sample {
-            op: Self { mode },
-            operands: vec![x],
-        })
+        .map(|(mode, x)| Sample::new(Self { mode }, [x]))
         .collect()
     }
 
-    fn decompose(&self, g: &mut Graph, xs: &[Value]) -> Result<Option<Results>, TypeError> {
+    fn decompose(
+        &self,
+        g: &mut Graph,
+        xs: &Operands<'_, Value>,
+    ) -> Result<Option<Results>, TypeError> {
         let x = xs[0];
         let dtype = g.ty(x).dtype;
         match self.mode {

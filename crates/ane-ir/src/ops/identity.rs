@@ -8,7 +8,7 @@
 //! # Sources      coremltools iOS15 tensor_operation
 //! ```
 
-use super::{Fill, OpDef, Operands, ResultTypes, Sample, TypeError, attributes, support};
+use super::{Fill, OpDef, Operand, Operands, ResultTypes, Sample, TypeError, attributes, support};
 use crate::{
     autodiff::{Cotangent, VjpCx},
     graph::{Graph, Value},
@@ -24,13 +24,13 @@ attributes! {
 
 impl OpDef for Identity {
     const NAME: &'static str = "identity";
-    const OPERANDS: Operands = Operands::Fixed(&["x"]);
+    const OPERANDS: &'static [Operand] = &[Operand::required("x")];
 
-    fn infer(&self, xs: &[&TensorType]) -> Result<ResultTypes, TypeError> {
+    fn infer(&self, xs: &Operands<'_, &TensorType>) -> Result<ResultTypes, TypeError> {
         support::one(xs[0].clone())
     }
 
-    fn eval<T: Real>(&self, xs: &[&Tensor<T>], _: &Numerics) -> Vec<Tensor<T>> {
+    fn eval<T: Real>(&self, xs: &Operands<'_, &Tensor<T>>, _: &Numerics) -> Vec<Tensor<T>> {
         vec![xs[0].clone()]
     }
 
@@ -48,10 +48,7 @@ impl OpDef for Identity {
             support::h(&[3, 37], Fill::Signed),
         ]
         .into_iter()
-        .map(|x| Sample {
-            op: Self {},
-            operands: vec![x],
-        })
+        .map(|x| Sample::new(Self {}, [x]))
         .collect()
     }
 }

@@ -10,7 +10,7 @@
 //! ```
 
 use super::{
-    Fill, OpDef, Operands, ResultTypes, Sample, Tolerance, TypeError, attributes,
+    Fill, OpDef, Operand, Operands, ResultTypes, Sample, Tolerance, TypeError, attributes,
     support::{self, elementwise},
 };
 use crate::{
@@ -34,13 +34,13 @@ const DEFAULT_EPSILON: f64 = 1e-45;
 
 impl OpDef for Log {
     const NAME: &'static str = "log";
-    const OPERANDS: Operands = Operands::Fixed(&["x"]);
+    const OPERANDS: &'static [Operand] = &[Operand::required("x")];
 
-    fn infer(&self, xs: &[&TensorType]) -> Result<ResultTypes, TypeError> {
+    fn infer(&self, xs: &Operands<'_, &TensorType>) -> Result<ResultTypes, TypeError> {
         elementwise::unary_type(Self::NAME, xs)
     }
 
-    fn eval<T: Real>(&self, xs: &[&Tensor<T>], numerics: &Numerics) -> Vec<Tensor<T>> {
+    fn eval<T: Real>(&self, xs: &Operands<'_, &Tensor<T>>, numerics: &Numerics) -> Vec<Tensor<T>> {
         let epsilon = self.epsilon_in::<T>(xs[0].ty.dtype, numerics);
         elementwise::map(xs[0], |x| {
             let x = x.add(epsilon);
@@ -69,10 +69,7 @@ impl OpDef for Log {
             (None, support::h(&[5], Fill::Positive)),
         ]
         .into_iter()
-        .map(|(epsilon, x)| Sample {
-            op: Self { epsilon },
-            operands: vec![x],
-        })
+        .map(|(epsilon, x)| Sample::new(Self { epsilon }, [x]))
         .collect()
     }
 

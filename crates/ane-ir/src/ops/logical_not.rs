@@ -7,7 +7,7 @@
 //! # Sources      coremltools iOS15 elementwise_unary
 //! ```
 
-use super::{Fill, OpDef, Operands, ResultTypes, Sample, TypeError, attributes, support};
+use super::{Fill, OpDef, Operand, Operands, ResultTypes, Sample, TypeError, attributes, support};
 use crate::{
     autodiff::{Cotangent, VjpCx},
     graph::{Graph, Value},
@@ -23,14 +23,14 @@ attributes! {
 
 impl OpDef for LogicalNot {
     const NAME: &'static str = "logical_not";
-    const OPERANDS: Operands = Operands::Fixed(&["x"]);
+    const OPERANDS: &'static [Operand] = &[Operand::required("x")];
 
-    fn infer(&self, xs: &[&TensorType]) -> Result<ResultTypes, TypeError> {
+    fn infer(&self, xs: &Operands<'_, &TensorType>) -> Result<ResultTypes, TypeError> {
         support::truth(Self::NAME, "x", xs[0])?;
         support::one(xs[0].clone())
     }
 
-    fn eval<T: Real>(&self, xs: &[&Tensor<T>], _: &Numerics) -> Vec<Tensor<T>> {
+    fn eval<T: Real>(&self, xs: &Operands<'_, &Tensor<T>>, _: &Numerics) -> Vec<Tensor<T>> {
         support::elementwise::map(xs[0], |x| {
             T::from_f64(f64::from(u8::from(x.to_f64() == 0.0)))
         })
@@ -44,9 +44,11 @@ impl OpDef for LogicalNot {
     fn samples() -> Vec<Sample<Self>> {
         [[2, 3], [3, 37]]
             .into_iter()
-            .map(|shape| Sample {
-                op: Self {},
-                operands: vec![(TensorType::new(DType::Bool, shape), Fill::Truth)],
+            .map(|shape| {
+                Sample::new(
+                    Self {},
+                    [(TensorType::new(DType::Bool, shape), Fill::Truth)],
+                )
             })
             .collect()
     }

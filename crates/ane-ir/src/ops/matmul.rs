@@ -10,7 +10,7 @@
 //! ```
 
 use super::{
-    Fill, OpDef, Operands, ResultTypes, Sample, Tolerance, TypeError, attributes, support,
+    Fill, OpDef, Operand, Operands, ResultTypes, Sample, Tolerance, TypeError, attributes, support,
 };
 use crate::{
     autodiff::{Cotangent, VjpCx},
@@ -32,9 +32,9 @@ attributes! {
 
 impl OpDef for Matmul {
     const NAME: &'static str = "matmul";
-    const OPERANDS: Operands = Operands::Fixed(&["x", "y"]);
+    const OPERANDS: &'static [Operand] = &[Operand::required("x"), Operand::required("y")];
 
-    fn infer(&self, xs: &[&TensorType]) -> Result<ResultTypes, TypeError> {
+    fn infer(&self, xs: &Operands<'_, &TensorType>) -> Result<ResultTypes, TypeError> {
         support::float(Self::NAME, "x", xs[0])?;
         let dims = self.dims(xs[0], xs[1])?;
         let mut shape = dims.batch.dims().to_vec();
@@ -45,7 +45,7 @@ impl OpDef for Matmul {
         })
     }
 
-    fn eval<T: Real>(&self, xs: &[&Tensor<T>], numerics: &Numerics) -> Vec<Tensor<T>> {
+    fn eval<T: Real>(&self, xs: &Operands<'_, &Tensor<T>>, numerics: &Numerics) -> Vec<Tensor<T>> {
         let (x, y) = (xs[0], xs[1]);
         let d = self
             .dims(&x.ty, &y.ty)
@@ -149,12 +149,14 @@ impl OpDef for Matmul {
             ),
         ]
         .into_iter()
-        .map(|(transpose_x, transpose_y, x, y)| Sample {
-            op: Self {
-                transpose_x,
-                transpose_y,
-            },
-            operands: vec![x, y],
+        .map(|(transpose_x, transpose_y, x, y)| {
+            Sample::new(
+                Self {
+                    transpose_x,
+                    transpose_y,
+                },
+                [x, y],
+            )
         })
         .collect()
     }

@@ -9,7 +9,7 @@
 //! ```
 
 use super::{
-    Fill, OpDef, Operands, ResultTypes, Sample, TypeError, attributes,
+    Fill, OpDef, Operand, Operands, ResultTypes, Sample, TypeError, attributes,
     support::{self, elementwise},
 };
 use crate::{
@@ -27,13 +27,13 @@ attributes! {
 
 impl OpDef for Mul {
     const NAME: &'static str = "mul";
-    const OPERANDS: Operands = Operands::Fixed(&["x", "y"]);
+    const OPERANDS: &'static [Operand] = &[Operand::required("x"), Operand::required("y")];
 
-    fn infer(&self, xs: &[&TensorType]) -> Result<ResultTypes, TypeError> {
+    fn infer(&self, xs: &Operands<'_, &TensorType>) -> Result<ResultTypes, TypeError> {
         elementwise::binary_type(Self::NAME, xs)
     }
 
-    fn eval<T: Real>(&self, xs: &[&Tensor<T>], numerics: &Numerics) -> Vec<Tensor<T>> {
+    fn eval<T: Real>(&self, xs: &Operands<'_, &Tensor<T>>, numerics: &Numerics) -> Vec<Tensor<T>> {
         elementwise::zip(xs[0], xs[1], xs[0].ty.dtype, |x, y| {
             let infinite = x.to_f64().is_infinite() || y.to_f64().is_infinite();
             if numerics.non_finite == NonFinite::Silicon && infinite {
@@ -81,10 +81,7 @@ impl OpDef for Mul {
             ],
         ]
         .into_iter()
-        .map(|xs| Sample {
-            op: Self {},
-            operands: xs.into(),
-        })
+        .map(|xs| Sample::new(Self {}, xs))
         .collect()
     }
 }

@@ -9,7 +9,8 @@
 //! ```
 
 use super::{
-    Attr, AttrType, Fill, OpDef, Operands, ResultTypes, Sample, TypeError, attributes, support,
+    Attr, AttrType, Fill, OpDef, Operand, Operands, ResultTypes, Sample, TypeError, attributes,
+    support,
 };
 use crate::{
     autodiff::{Cotangent, VjpCx},
@@ -49,9 +50,9 @@ attributes! {
 
 impl OpDef for Pad {
     const NAME: &'static str = "pad";
-    const OPERANDS: Operands = Operands::Fixed(&["x"]);
+    const OPERANDS: &'static [Operand] = &[Operand::required("x")];
 
-    fn infer(&self, xs: &[&TensorType]) -> Result<ResultTypes, TypeError> {
+    fn infer(&self, xs: &Operands<'_, &TensorType>) -> Result<ResultTypes, TypeError> {
         support::float(Self::NAME, "x", xs[0])?;
         let dims: Option<Vec<usize>> = self
             .around(&xs[0].shape)?
@@ -63,9 +64,12 @@ impl OpDef for Pad {
         support::one(TensorType::new(xs[0].dtype, Shape::new(&dims)))
     }
 
-    fn eval<T: Real>(&self, xs: &[&Tensor<T>], _: &Numerics) -> Vec<Tensor<T>> {
+    fn eval<T: Real>(&self, xs: &Operands<'_, &Tensor<T>>, _: &Numerics) -> Vec<Tensor<T>> {
         let infallible = "the node was typed when it was made";
-        let ty = self.infer(&[&xs[0].ty]).expect(infallible).remove(0);
+        let ty = self
+            .infer(&Operands::plain(Self::OPERANDS, &[&xs[0].ty]))
+            .expect(infallible)
+            .remove(0);
         let around = self.around(&xs[0].ty.shape).expect(infallible);
         let value = Literal::splat(TensorType::new(ty.dtype, []), self.constant_val);
         let value = T::from_f64(value.to_f64()[0]);
@@ -115,13 +119,15 @@ impl OpDef for Pad {
             ),
         ]
         .into_iter()
-        .map(|(x, pad, constant_val)| Sample {
-            op: Self {
-                pad,
-                mode: Mode::Constant,
-                constant_val,
-            },
-            operands: vec![x],
+        .map(|(x, pad, constant_val)| {
+            Sample::new(
+                Self {
+                    pad,
+                    mode: Mode::Constant,
+                    constant_val,
+                },
+                [x],
+            )
         })
         .collect()
     }

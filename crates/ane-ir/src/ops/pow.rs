@@ -8,7 +8,7 @@
 //! ```
 
 use super::{
-    Fill, OpDef, Operands, ResultTypes, Sample, Tolerance, TypeError, attributes,
+    Fill, OpDef, Operand, Operands, ResultTypes, Sample, Tolerance, TypeError, attributes,
     support::{self, elementwise},
 };
 use crate::{
@@ -26,14 +26,14 @@ attributes! {
 
 impl OpDef for Pow {
     const NAME: &'static str = "pow";
-    const OPERANDS: Operands = Operands::Fixed(&["x", "y"]);
+    const OPERANDS: &'static [Operand] = &[Operand::required("x"), Operand::required("y")];
 
-    fn infer(&self, xs: &[&TensorType]) -> Result<ResultTypes, TypeError> {
+    fn infer(&self, xs: &Operands<'_, &TensorType>) -> Result<ResultTypes, TypeError> {
         support::float(Self::NAME, "x", xs[0])?;
         elementwise::binary_type(Self::NAME, xs)
     }
 
-    fn eval<T: Real>(&self, xs: &[&Tensor<T>], _: &Numerics) -> Vec<Tensor<T>> {
+    fn eval<T: Real>(&self, xs: &Operands<'_, &Tensor<T>>, _: &Numerics) -> Vec<Tensor<T>> {
         elementwise::zip(xs[0], xs[1], xs[0].ty.dtype, T::pow)
     }
 
@@ -81,10 +81,7 @@ impl OpDef for Pow {
             ],
         ]
         .into_iter()
-        .map(|xs| Sample {
-            op: Self {},
-            operands: xs.into(),
-        })
+        .map(|xs| Sample::new(Self {}, xs))
         .collect()
     }
 

@@ -10,7 +10,7 @@
 //! ```
 
 use super::{
-    Fill, OpDef, Operands, ResultTypes, Sample, Tolerance, TypeError, attributes,
+    Fill, OpDef, Operand, Operands, ResultTypes, Sample, Tolerance, TypeError, attributes,
     support::{self, reduce},
 };
 use crate::{
@@ -33,13 +33,13 @@ attributes! {
 
 impl OpDef for ReduceSum {
     const NAME: &'static str = "reduce_sum";
-    const OPERANDS: Operands = Operands::Fixed(&["x"]);
+    const OPERANDS: &'static [Operand] = &[Operand::required("x")];
 
-    fn infer(&self, xs: &[&TensorType]) -> Result<ResultTypes, TypeError> {
+    fn infer(&self, xs: &Operands<'_, &TensorType>) -> Result<ResultTypes, TypeError> {
         reduce::ty(Self::NAME, xs[0], &self.axes, self.keep_dims)
     }
 
-    fn eval<T: Real>(&self, xs: &[&Tensor<T>], numerics: &Numerics) -> Vec<Tensor<T>> {
+    fn eval<T: Real>(&self, xs: &Operands<'_, &Tensor<T>>, numerics: &Numerics) -> Vec<Tensor<T>> {
         reduce::groups(xs[0], &self.axes, self.keep_dims, |group| {
             reduce::sum(&xs[0].ty, group, numerics)
         })
@@ -65,10 +65,7 @@ impl OpDef for ReduceSum {
             (support::h(&[2, 33], Fill::Signed), vec![0, 1], true),
         ]
         .into_iter()
-        .map(|(x, axes, keep_dims)| Sample {
-            op: Self { axes, keep_dims },
-            operands: vec![x],
-        })
+        .map(|(x, axes, keep_dims)| Sample::new(Self { axes, keep_dims }, [x]))
         .collect()
     }
 

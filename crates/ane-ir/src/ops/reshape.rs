@@ -9,7 +9,7 @@
 //! # Sources      coremltools iOS15 tensor_transformation
 //! ```
 
-use super::{Fill, OpDef, Operands, ResultTypes, Sample, TypeError, attributes, support};
+use super::{Fill, OpDef, Operand, Operands, ResultTypes, Sample, TypeError, attributes, support};
 use crate::{
     autodiff::{Cotangent, VjpCx},
     graph::{Graph, Value},
@@ -28,9 +28,9 @@ attributes! {
 
 impl OpDef for Reshape {
     const NAME: &'static str = "reshape";
-    const OPERANDS: Operands = Operands::Fixed(&["x"]);
+    const OPERANDS: &'static [Operand] = &[Operand::required("x")];
 
-    fn infer(&self, xs: &[&TensorType]) -> Result<ResultTypes, TypeError> {
+    fn infer(&self, xs: &Operands<'_, &TensorType>) -> Result<ResultTypes, TypeError> {
         let bad = || {
             support::attribute(
                 Self::NAME,
@@ -70,9 +70,9 @@ impl OpDef for Reshape {
         })
     }
 
-    fn eval<T: Real>(&self, xs: &[&Tensor<T>], _: &Numerics) -> Vec<Tensor<T>> {
+    fn eval<T: Real>(&self, xs: &Operands<'_, &Tensor<T>>, _: &Numerics) -> Vec<Tensor<T>> {
         let ty = self
-            .infer(&[&xs[0].ty])
+            .infer(&Operands::plain(Self::OPERANDS, &[&xs[0].ty]))
             .expect("the node was typed when it was made")
             .remove(0);
         vec![Tensor {
@@ -98,10 +98,7 @@ impl OpDef for Reshape {
             (support::h(&[1], Fill::Signed), vec![]),
         ]
         .into_iter()
-        .map(|(x, shape)| Sample {
-            op: Self { shape },
-            operands: vec![x],
-        })
+        .map(|(x, shape)| Sample::new(Self { shape }, [x]))
         .collect()
     }
 }

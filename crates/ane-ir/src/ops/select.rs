@@ -7,7 +7,7 @@
 //! # Sources      coremltools iOS15 control_flow
 //! ```
 
-use super::{Fill, OpDef, Operands, ResultTypes, Sample, TypeError, attributes, support};
+use super::{Fill, OpDef, Operand, Operands, ResultTypes, Sample, TypeError, attributes, support};
 use crate::{
     autodiff::{Cotangent, VjpCx},
     graph::{Graph, Value},
@@ -23,9 +23,13 @@ attributes! {
 
 impl OpDef for Select {
     const NAME: &'static str = "select";
-    const OPERANDS: Operands = Operands::Fixed(&["cond", "a", "b"]);
+    const OPERANDS: &'static [Operand] = &[
+        Operand::required("cond"),
+        Operand::required("a"),
+        Operand::required("b"),
+    ];
 
-    fn infer(&self, xs: &[&TensorType]) -> Result<ResultTypes, TypeError> {
+    fn infer(&self, xs: &Operands<'_, &TensorType>) -> Result<ResultTypes, TypeError> {
         support::truth(Self::NAME, "cond", xs[0])?;
         let shape = support::broadcast(Self::NAME, xs[1], xs[2])?;
         let shape = shape
@@ -42,9 +46,12 @@ impl OpDef for Select {
         })
     }
 
-    fn eval<T: Real>(&self, xs: &[&Tensor<T>], _: &Numerics) -> Vec<Tensor<T>> {
+    fn eval<T: Real>(&self, xs: &Operands<'_, &Tensor<T>>, _: &Numerics) -> Vec<Tensor<T>> {
         let ty = self
-            .infer(&[&xs[0].ty, &xs[1].ty, &xs[2].ty])
+            .infer(&Operands::plain(
+                Self::OPERANDS,
+                &[&xs[0].ty, &xs[1].ty, &xs[2].ty],
+            ))
             .expect("the node was typed when it was made")
             .remove(0);
         let mut data = Vec::with_capacity(ty.shape.numel());
@@ -103,10 +110,7 @@ impl OpDef for Select {
             ],
         ]
         .into_iter()
-        .map(|xs| Sample {
-            op: Self {},
-            operands: xs.into(),
-        })
+        .map(|xs| Sample::new(Self {}, xs))
         .collect()
     }
 }

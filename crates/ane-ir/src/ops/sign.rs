@@ -8,7 +8,7 @@
 //! ```
 
 use super::{
-    Fill, OpDef, Operands, ResultTypes, Sample, TypeError, attributes,
+    Fill, OpDef, Operand, Operands, ResultTypes, Sample, TypeError, attributes,
     support::{self, elementwise},
 };
 use crate::{
@@ -26,13 +26,13 @@ attributes! {
 
 impl OpDef for Sign {
     const NAME: &'static str = "sign";
-    const OPERANDS: Operands = Operands::Fixed(&["x"]);
+    const OPERANDS: &'static [Operand] = &[Operand::required("x")];
 
-    fn infer(&self, xs: &[&TensorType]) -> Result<ResultTypes, TypeError> {
+    fn infer(&self, xs: &Operands<'_, &TensorType>) -> Result<ResultTypes, TypeError> {
         elementwise::unary_type(Self::NAME, xs)
     }
 
-    fn eval<T: Real>(&self, xs: &[&Tensor<T>], _: &Numerics) -> Vec<Tensor<T>> {
+    fn eval<T: Real>(&self, xs: &Operands<'_, &Tensor<T>>, _: &Numerics) -> Vec<Tensor<T>> {
         elementwise::map(xs[0], |x| {
             let x = x.to_f64();
             T::from_f64(if x > 0.0 {
@@ -59,10 +59,7 @@ impl OpDef for Sign {
             support::h(&[3, 37], Fill::Signed),
         ]
         .into_iter()
-        .map(|x| Sample {
-            op: Self {},
-            operands: vec![x],
-        })
+        .map(|x| Sample::new(Self {}, [x]))
         .collect()
     }
 }

@@ -8,7 +8,7 @@
 //! ```
 
 use super::{
-    Fill, OpDef, Operands, ResultTypes, Sample, Tolerance, TypeError, attributes,
+    Fill, OpDef, Operand, Operands, ResultTypes, Sample, Tolerance, TypeError, attributes,
     support::{self, elementwise},
 };
 use crate::{
@@ -27,13 +27,13 @@ attributes! {
 
 impl OpDef for Silu {
     const NAME: &'static str = "silu";
-    const OPERANDS: Operands = Operands::Fixed(&["x"]);
+    const OPERANDS: &'static [Operand] = &[Operand::required("x")];
 
-    fn infer(&self, xs: &[&TensorType]) -> Result<ResultTypes, TypeError> {
+    fn infer(&self, xs: &Operands<'_, &TensorType>) -> Result<ResultTypes, TypeError> {
         elementwise::unary_type(Self::NAME, xs)
     }
 
-    fn eval<T: Real>(&self, xs: &[&Tensor<T>], _: &Numerics) -> Vec<Tensor<T>> {
+    fn eval<T: Real>(&self, xs: &Operands<'_, &Tensor<T>>, _: &Numerics) -> Vec<Tensor<T>> {
         elementwise::map(xs[0], |x| {
             let one = T::from_f64(1.0);
             x.div(one.add(T::from_f64(0.0).sub(x).map(Function::Exp)))
@@ -54,7 +54,11 @@ impl OpDef for Silu {
         Ok(vec![cx.g.mul(ct, slope)?.into()])
     }
 
-    fn decompose(&self, g: &mut Graph, xs: &[Value]) -> Result<Option<Results>, TypeError> {
+    fn decompose(
+        &self,
+        g: &mut Graph,
+        xs: &Operands<'_, Value>,
+    ) -> Result<Option<Results>, TypeError> {
         let s = g.sigmoid(xs[0])?;
         Ok(Some(smallvec![g.mul(xs[0], s)?]))
     }
@@ -65,10 +69,7 @@ impl OpDef for Silu {
             support::h(&[3, 37], Fill::Signed),
         ]
         .into_iter()
-        .map(|x| Sample {
-            op: Self {},
-            operands: vec![x],
-        })
+        .map(|x| Sample::new(Self {}, [x]))
         .collect()
     }
 

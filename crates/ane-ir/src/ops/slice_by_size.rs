@@ -9,7 +9,7 @@
 //! # Sources      coremltools iOS15 tensor_transformation
 //! ```
 
-use super::{Fill, OpDef, Operands, ResultTypes, Sample, TypeError, attributes, support};
+use super::{Fill, OpDef, Operand, Operands, ResultTypes, Sample, TypeError, attributes, support};
 use crate::{
     autodiff::{Cotangent, VjpCx},
     graph::{Graph, Value},
@@ -30,9 +30,9 @@ attributes! {
 
 impl OpDef for SliceBySize {
     const NAME: &'static str = "slice_by_size";
-    const OPERANDS: Operands = Operands::Fixed(&["x"]);
+    const OPERANDS: &'static [Operand] = &[Operand::required("x")];
 
-    fn infer(&self, xs: &[&TensorType]) -> Result<ResultTypes, TypeError> {
+    fn infer(&self, xs: &Operands<'_, &TensorType>) -> Result<ResultTypes, TypeError> {
         let (_, size) = self.block(&xs[0].shape)?;
         support::one(TensorType {
             dtype: xs[0].dtype,
@@ -40,7 +40,7 @@ impl OpDef for SliceBySize {
         })
     }
 
-    fn eval<T: Real>(&self, xs: &[&Tensor<T>], numerics: &Numerics) -> Vec<Tensor<T>> {
+    fn eval<T: Real>(&self, xs: &Operands<'_, &Tensor<T>>, numerics: &Numerics) -> Vec<Tensor<T>> {
         let x = xs[0];
         let (begin, size) = self
             .block(&x.ty.shape)
@@ -120,10 +120,7 @@ impl OpDef for SliceBySize {
             (support::h(&[5, 70], Fill::Signed), vec![2, 3], vec![2, 65]),
         ]
         .into_iter()
-        .map(|(x, begin, size)| Sample {
-            op: Self { begin, size },
-            operands: vec![x],
-        })
+        .map(|(x, begin, size)| Sample::new(Self { begin, size }, [x]))
         .collect()
     }
 }

@@ -9,7 +9,7 @@
 //! ```
 
 use super::{
-    Fill, OpDef, Operands, ResultTypes, Sample, Tolerance, TypeError, attributes, support,
+    Fill, OpDef, Operand, Operands, ResultTypes, Sample, Tolerance, TypeError, attributes, support,
 };
 use crate::{
     autodiff::{Cotangent, VjpCx},
@@ -29,9 +29,9 @@ attributes! {
 
 impl OpDef for Softmax {
     const NAME: &'static str = "softmax";
-    const OPERANDS: Operands = Operands::Fixed(&["x"]);
+    const OPERANDS: &'static [Operand] = &[Operand::required("x")];
 
-    fn infer(&self, xs: &[&TensorType]) -> Result<ResultTypes, TypeError> {
+    fn infer(&self, xs: &Operands<'_, &TensorType>) -> Result<ResultTypes, TypeError> {
         support::float(Self::NAME, "x", xs[0])?;
         if xs[0].shape.axis(self.axis).is_none() {
             return Err(support::attribute(
@@ -44,7 +44,7 @@ impl OpDef for Softmax {
         support::one(xs[0].clone())
     }
 
-    fn eval<T: Real>(&self, xs: &[&Tensor<T>], numerics: &Numerics) -> Vec<Tensor<T>> {
+    fn eval<T: Real>(&self, xs: &Operands<'_, &Tensor<T>>, numerics: &Numerics) -> Vec<Tensor<T>> {
         let x = xs[0];
         let axis =
             x.ty.shape
@@ -89,10 +89,7 @@ impl OpDef for Softmax {
             (support::h(&[2, 5, 7], Fill::Signed), 1),
         ]
         .into_iter()
-        .map(|(x, axis)| Sample {
-            op: Self { axis },
-            operands: vec![x],
-        })
+        .map(|(x, axis)| Sample::new(Self { axis }, [x]))
         .collect()
     }
 

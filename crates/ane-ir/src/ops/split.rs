@@ -8,7 +8,7 @@
 //! # Sources      coremltools iOS15 tensor_operation
 //! ```
 
-use super::{Fill, OpDef, Operands, ResultTypes, Sample, TypeError, attributes, support};
+use super::{Fill, OpDef, Operand, Operands, ResultTypes, Sample, TypeError, attributes, support};
 use crate::{
     autodiff::{Cotangent, VjpCx},
     graph::{Graph, Results, Value},
@@ -31,9 +31,9 @@ attributes! {
 
 impl OpDef for Split {
     const NAME: &'static str = "split";
-    const OPERANDS: Operands = Operands::Fixed(&["x"]);
+    const OPERANDS: &'static [Operand] = &[Operand::required("x")];
 
-    fn infer(&self, xs: &[&TensorType]) -> Result<ResultTypes, TypeError> {
+    fn infer(&self, xs: &Operands<'_, &TensorType>) -> Result<ResultTypes, TypeError> {
         let (axis, sizes) = self.parts(&xs[0].shape)?;
         Ok(sizes
             .into_iter()
@@ -48,7 +48,7 @@ impl OpDef for Split {
             .collect())
     }
 
-    fn eval<T: Real>(&self, xs: &[&Tensor<T>], _: &Numerics) -> Vec<Tensor<T>> {
+    fn eval<T: Real>(&self, xs: &Operands<'_, &Tensor<T>>, _: &Numerics) -> Vec<Tensor<T>> {
         let x = xs[0];
         let (axis, sizes) = self
             .parts(&x.ty.shape)
@@ -57,7 +57,7 @@ impl OpDef for Split {
         let row = x.data.len() / outer;
         let inner = row / x.ty.shape.dims()[axis];
         let tys = self
-            .infer(&[&x.ty])
+            .infer(&Operands::plain(Self::OPERANDS, &[&x.ty]))
             .expect("the node was typed when it was made");
         let mut start = 0;
         tys.into_iter()
@@ -106,13 +106,15 @@ impl OpDef for Split {
             (support::h(&[2, 6, 33], Fill::Signed), Some(3), None, 1),
         ]
         .into_iter()
-        .map(|(x, num_splits, split_sizes, axis)| Sample {
-            op: Self {
-                num_splits,
-                split_sizes,
-                axis,
-            },
-            operands: vec![x],
+        .map(|(x, num_splits, split_sizes, axis)| {
+            Sample::new(
+                Self {
+                    num_splits,
+                    split_sizes,
+                    axis,
+                },
+                [x],
+            )
         })
         .collect()
     }

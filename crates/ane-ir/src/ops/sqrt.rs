@@ -8,7 +8,7 @@
 //! ```
 
 use super::{
-    Fill, OpDef, Operands, ResultTypes, Sample, TypeError, attributes,
+    Fill, OpDef, Operand, Operands, ResultTypes, Sample, TypeError, attributes,
     support::{self, elementwise},
 };
 use crate::{
@@ -26,13 +26,13 @@ attributes! {
 
 impl OpDef for Sqrt {
     const NAME: &'static str = "sqrt";
-    const OPERANDS: Operands = Operands::Fixed(&["x"]);
+    const OPERANDS: &'static [Operand] = &[Operand::required("x")];
 
-    fn infer(&self, xs: &[&TensorType]) -> Result<ResultTypes, TypeError> {
+    fn infer(&self, xs: &Operands<'_, &TensorType>) -> Result<ResultTypes, TypeError> {
         elementwise::unary_type(Self::NAME, xs)
     }
 
-    fn eval<T: Real>(&self, xs: &[&Tensor<T>], _: &Numerics) -> Vec<Tensor<T>> {
+    fn eval<T: Real>(&self, xs: &Operands<'_, &Tensor<T>>, _: &Numerics) -> Vec<Tensor<T>> {
         elementwise::map(xs[0], |x| x.map(Function::Sqrt))
     }
 
@@ -51,10 +51,7 @@ impl OpDef for Sqrt {
             support::h(&[3, 37], Fill::Positive),
         ]
         .into_iter()
-        .map(|x| Sample {
-            op: Self {},
-            operands: vec![x],
-        })
+        .map(|x| Sample::new(Self {}, [x]))
         .collect()
     }
 }

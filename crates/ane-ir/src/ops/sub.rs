@@ -8,7 +8,7 @@
 //! ```
 
 use super::{
-    Fill, OpDef, Operands, ResultTypes, Sample, TypeError, attributes,
+    Fill, OpDef, Operand, Operands, ResultTypes, Sample, TypeError, attributes,
     support::{self, elementwise},
 };
 use crate::{
@@ -26,13 +26,13 @@ attributes! {
 
 impl OpDef for Sub {
     const NAME: &'static str = "sub";
-    const OPERANDS: Operands = Operands::Fixed(&["x", "y"]);
+    const OPERANDS: &'static [Operand] = &[Operand::required("x"), Operand::required("y")];
 
-    fn infer(&self, xs: &[&TensorType]) -> Result<ResultTypes, TypeError> {
+    fn infer(&self, xs: &Operands<'_, &TensorType>) -> Result<ResultTypes, TypeError> {
         elementwise::binary_type(Self::NAME, xs)
     }
 
-    fn eval<T: Real>(&self, xs: &[&Tensor<T>], _: &Numerics) -> Vec<Tensor<T>> {
+    fn eval<T: Real>(&self, xs: &Operands<'_, &Tensor<T>>, _: &Numerics) -> Vec<Tensor<T>> {
         elementwise::zip(xs[0], xs[1], xs[0].ty.dtype, T::sub)
     }
 
@@ -73,10 +73,7 @@ impl OpDef for Sub {
             ],
         ]
         .into_iter()
-        .map(|xs| Sample {
-            op: Self {},
-            operands: xs.into(),
-        })
+        .map(|xs| Sample::new(Self {}, xs))
         .collect()
     }
 }

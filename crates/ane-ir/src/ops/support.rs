@@ -3,30 +3,13 @@
 pub(crate) mod elementwise;
 pub(crate) mod reduce;
 
-use super::{Fill, Operands, ResultTypes, TypeError};
+use super::{Fill, ResultTypes, TypeError};
 use crate::types::{DType, Shape, TensorType};
 use smallvec::smallvec;
 
 /// One result.
 pub(crate) fn one(ty: TensorType) -> Result<ResultTypes, TypeError> {
     Ok(smallvec![ty])
-}
-
-/// Whether `found` operands suit the op's operand names.
-pub(crate) fn arity(op: &'static str, operands: Operands, found: usize) -> Result<(), TypeError> {
-    let (fits, expected) = match operands {
-        Operands::Fixed(names) => (names.len() == found, names.len().to_string()),
-        Operands::Variadic(_) => (found > 0, "at least 1".to_owned()),
-    };
-    if fits {
-        Ok(())
-    } else {
-        Err(TypeError::OperandCount {
-            op,
-            expected,
-            found,
-        })
-    }
 }
 
 /// The operand must be floating point.

@@ -8,7 +8,7 @@
 //! # Sources      coremltools iOS15 tensor_transformation
 //! ```
 
-use super::{Fill, OpDef, Operands, ResultTypes, Sample, TypeError, attributes, support};
+use super::{Fill, OpDef, Operand, Operands, ResultTypes, Sample, TypeError, attributes, support};
 use crate::{
     autodiff::{Cotangent, VjpCx},
     graph::{Graph, Value},
@@ -27,9 +27,9 @@ attributes! {
 
 impl OpDef for Transpose {
     const NAME: &'static str = "transpose";
-    const OPERANDS: Operands = Operands::Fixed(&["x"]);
+    const OPERANDS: &'static [Operand] = &[Operand::required("x")];
 
-    fn infer(&self, xs: &[&TensorType]) -> Result<ResultTypes, TypeError> {
+    fn infer(&self, xs: &Operands<'_, &TensorType>) -> Result<ResultTypes, TypeError> {
         let perm = self.axes_of(&xs[0].shape)?;
         let shape = perm.iter().map(|&a| xs[0].shape.dims()[a]).collect();
         support::one(TensorType {
@@ -38,7 +38,7 @@ impl OpDef for Transpose {
         })
     }
 
-    fn eval<T: Real>(&self, xs: &[&Tensor<T>], _: &Numerics) -> Vec<Tensor<T>> {
+    fn eval<T: Real>(&self, xs: &Operands<'_, &Tensor<T>>, _: &Numerics) -> Vec<Tensor<T>> {
         let perm = self
             .axes_of(&xs[0].ty.shape)
             .expect("the node was typed when it was made");
@@ -82,10 +82,7 @@ impl OpDef for Transpose {
             (support::h(&[2, 3, 4, 5], Fill::Signed), vec![0, 2, 1, 3]),
         ]
         .into_iter()
-        .map(|(x, perm)| Sample {
-            op: Self { perm },
-            operands: vec![x],
-        })
+        .map(|(x, perm)| Sample::new(Self { perm }, [x]))
         .collect()
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn run(graph: &Graph, target: &Target) -> Result<Graph, PassError> {
                 let tensors: Vec<Tensor<f32>> = literals.iter().map(Literal::to_tensor).collect();
                 let refs: Vec<&Tensor<f32>> = tensors.iter().collect();
                 node.op
-                    .eval(&refs, &numerics)
+                    .eval(&node.view(&refs), &numerics)
                     .into_iter()
                     .map(|y| {
                         let elements: Vec<f64> = y.data.iter().map(|&e| f64::from(e)).collect();

@@ -30,7 +30,7 @@ pub(super) fn run(graph: &Graph, target: &Target) -> Result<Graph, PassError> {
             })
         };
         if let Some(said) = with_required_parameters(&node.op) {
-            return typed(r.out.push_multi(said, xs).map(Some));
+            return typed(r.out.push_segments(said, xs, &node.segments).map(Some));
         }
         if let Some(sum) = sum_by_matmul(r, node, xs) {
             return typed(sum.map(Some));
@@ -39,7 +39,7 @@ pub(super) fn run(graph: &Graph, target: &Target) -> Result<Graph, PassError> {
             return Ok(None);
         }
         // An op without a decomposition stays: `check` refuses it by its rule, with the evidence.
-        typed(node.op.decompose(&mut r.out, xs))
+        typed(node.op.decompose(&mut r.out, &node.view(xs)))
     })
 }
 

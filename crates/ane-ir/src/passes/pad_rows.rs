@@ -42,7 +42,9 @@ pub(super) fn run(graph: &Graph, target: &Target) -> Result<Graph, PassError> {
             .iter()
             .map(|x| map[x.index()].expect(infallible))
             .collect();
-        let results = out.push_multi(node.op.clone(), &operands).map_err(typed)?;
+        let results = out
+            .push_segments(node.op.clone(), &operands, &node.segments)
+            .map_err(typed)?;
         for (&old, &new) in node.results.iter().zip(&results) {
             map[old.index()] = Some(new);
             if graph.stops_gradient(old) {

@@ -14,7 +14,7 @@
 use super::{PassError, Rewriter, rewrite};
 use crate::{
     graph::{Graph, Node, Value},
-    ops::{Op, Operands},
+    ops::{Arity, Op},
     target::Target,
 };
 use smallvec::smallvec;
@@ -124,5 +124,5 @@ fn broadcasts(op: &Op) -> bool {
             | Op::GreaterEqual(_)
             | Op::Less(_)
             | Op::Equal(_)
-    ) && matches!(op.operands(), Operands::Fixed(_))
+    ) && op.operands().iter().all(|o| o.arity == Arity::Required)
 }

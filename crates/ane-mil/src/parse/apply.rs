@@ -5,9 +5,9 @@ use super::{
     literal::{bad_literal, checked_elements, tensor_type},
     lower::{Lowering, results, unknown_argument, wrong_type},
     nearest::nearest,
-    syntax::{Argument, Body, Statement, Value, ValueKind},
+    syntax::{Argument, Statement, Value, ValueKind},
 };
-use ane_ir::{TensorType, ops};
+use ane_ir::{Arity, Operand, Operands, Segments, TensorType, ops};
 use std::collections::{HashMap, HashSet};
 
 /// Largest single integer attribute: axes, counts of parts, factors. An op may make as many results as one says.
@@ -16,7 +16,7 @@ const MAX_INTEGER: u32 = 1 << 16;
 impl<'a, 't> Lowering<'a, 't, '_, '_> {
     pub(super) fn apply(&mut self, statement: &'a Statement<'t>) -> Result<(), Fault> {
         let op_name = statement.op.text;
-        let Some((operand_names, attribute_names)) = ops::Op::signature(op_name) else {
+        let Some((declared, attribute_names)) = ops::Op::signature(op_name) else {
             return Err(Fault::new(
                 ParseErrorKind::UnknownOp {
                     name: op_name.into(),
@@ -25,13 +25,10 @@ impl<'a, 't> Lowering<'a, 't, '_, '_> {
                 statement.op.span,
             ));
         };
-        let mut known: Vec<&str> = match operand_names {
-            ops::Operands::Fixed(names) => names.to_vec(),
-            ops::Operands::Variadic(name) => vec![name],
-        };
+        let mut known: Vec<&str> = declared.iter().map(|o| o.name).collect();
         known.extend(attribute_names);
         refuse_arguments(statement, &known)?;
-        let operands = self.operands_of(statement, operand_names)?;
+        let (operands, counts) = self.operands_of(statement, declared)?;
         let mut attributes: HashMap<&str, (ops::Attr, &Argument<'t>)> = HashMap::new();
         for argument in &statement.arguments {
             if attribute_names.contains(&argument.name.text) {
@@ -40,42 +37,52 @@ impl<'a, 't> Lowering<'a, 't, '_, '_> {
             }
         }
         let op = make_op(statement, &mut attributes)?;
-        self.push(statement, op, &operands)
+        let fault = |e| Fault::new(ParseErrorKind::Type(e), statement.op.span);
+        let segments = Segments::of(op.name(), declared, &counts).map_err(fault)?;
+        self.push(statement, op, &operands, &segments)
     }
 
+    /// The operands that are given, and how many there are for each declared one.
     fn operands_of(
         &mut self,
         statement: &'a Statement<'t>,
-        names: ops::Operands,
-    ) -> Result<Vec<ane_ir::Value>, Fault> {
-        let find = |name: &str| {
-            statement
+        declared: &[Operand],
+    ) -> Result<(Vec<ane_ir::Value>, Vec<usize>), Fault> {
+        let mut values = Vec::new();
+        let mut counts = Vec::new();
+        for operand in declared {
+            let before = values.len();
+            let argument = statement
                 .arguments
                 .iter()
-                .find(|a| a.name.text == name)
-                .ok_or_else(|| {
-                    Fault::new(
+                .find(|a| a.name.text == operand.name);
+            match (argument.map(|a| &a.value), operand.arity) {
+                (None, Arity::Optional) => {}
+                (None, Arity::Required | Arity::List) => {
+                    return Err(Fault::new(
                         ParseErrorKind::MissingOperand {
                             op: statement.op.text.into(),
-                            name: name.into(),
+                            name: operand.name.into(),
                         },
                         statement.op.span,
-                    )
-                })
-        };
-        match names {
-            ops::Operands::Fixed(names) => names
-                .iter()
-                .map(|name| find(name).and_then(|a| self.operand(&a.value)))
-                .collect(),
-            ops::Operands::Variadic(name) => match &find(name)?.value {
-                Value {
-                    kind: ValueKind::Tuple(values),
-                    ..
-                } => values.iter().map(|v| self.operand(v)).collect(),
-                one => Ok(vec![self.operand(one)?]),
-            },
+                    ));
+                }
+                (
+                    Some(Value {
+                        kind: ValueKind::Tuple(all),
+                        ..
+                    }),
+                    Arity::List,
+                ) => {
+                    for v in all {
+                        values.push(self.operand(v)?);
+                    }
+                }
+                (Some(one), _) => values.push(self.operand(one)?),
+            }
+            counts.push(values.len() - before);
         }
+        Ok((values, counts))
     }
 
     fn operand(&mut self, value: &Value<'t>) -> Result<ane_ir::Value, Fault> {
@@ -132,10 +139,13 @@ impl<'a, 't> Lowering<'a, 't, '_, '_> {
         statement: &Statement<'t>,
         op: ops::Op,
         operands: &[ane_ir::Value],
+        segments: &Segments,
     ) -> Result<(), Fault> {
         let fault = |e| Fault::new(ParseErrorKind::Type(e), statement.op.span);
         let tys: Vec<&TensorType> = operands.iter().map(|&v| self.graph.ty(v)).collect();
-        let inferred = op.infer(&tys).map_err(fault)?;
+        let inferred = op
+            .infer(&Operands::new(op.operands(), &tys, segments))
+            .map_err(fault)?;
         if inferred.len() != statement.results.len() {
             return Err(results(statement, inferred.len()));
         }
@@ -154,7 +164,10 @@ impl<'a, 't> Lowering<'a, 't, '_, '_> {
                 return Err(wrong_type(name.text, declared, inferred.clone(), ty.span));
             }
         }
-        let values = self.graph.push_multi(op, operands).map_err(fault)?;
+        let values = self
+            .graph
+            .push_segments(op, operands, segments)
+            .map_err(fault)?;
         for (&value, (_, name)) in values.iter().zip(&statement.results) {
             self.refuse_duplicate(*name)?;
             self.bind(*name, Some(value), None);
@@ -206,12 +219,12 @@ fn make_op(
                 statement.op.span,
             ));
         };
-        let bare = matches!(
-            argument.value.kind,
-            ValueKind::Literal(None, Body::Scalar(_))
-        );
+        let bare = matches!(argument.value.kind, ValueKind::Literal(None, _));
         match attr {
             ops::Attr::Int(i) if bare => *attr = ops::Attr::Float(f64::from(*i)),
+            ops::Attr::Ints(all) if bare => {
+                *attr = ops::Attr::Floats(all.iter().map(|&i| f64::from(i)).collect());
+            }
             _ => return Err(wrong_attribute(statement, argument, attr)),
         }
     }
@@ -222,6 +235,9 @@ fn wrong_attribute(statement: &Statement<'_>, argument: &Argument<'_>, attr: &op
         ops::Attr::Bool(_) => "bool",
         ops::Attr::Int(_) => "integer",
         ops::Attr::Ints(_) => "integers",
+        ops::Attr::Bools(_) => "bools",
+        ops::Attr::Floats(_) => "floats",
+        ops::Attr::Strs(_) => "strings",
         ops::Attr::Float(_) => "float",
         ops::Attr::Str(_) => "string",
         ops::Attr::Literal(_) => "tensor",

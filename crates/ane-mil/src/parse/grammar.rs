@@ -117,7 +117,7 @@ fn argument<'t>(c: &mut Cursor<'t>) -> Result<Argument<'t>, Fault> {
     })
 }
 
-fn value<'t>(c: &mut Cursor<'t>) -> Result<Value<'t>, Fault> {
+pub(super) fn value<'t>(c: &mut Cursor<'t>) -> Result<Value<'t>, Fault> {
     let start = c.span();
     if c.is('(') {
         let (values, span) = c.list(('(', ')'), value)?;

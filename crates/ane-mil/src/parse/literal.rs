@@ -97,7 +97,15 @@ impl<'s> Blobs<'s> {
             (Element::Str, Body::Scalar(Scalar::Str(s))) if ty.dims.is_empty() => {
                 Ok(ops::Attr::Str(s.clone()))
             }
-            (Element::Str, _) => Err(bad_literal("a string", "something else", span)),
+            (Element::Str, Body::List(items)) if ty.dims == [items.len()] => scalars(items)?
+                .map(|s| string(s, span))
+                .collect::<Result<_, _>>()
+                .map(ops::Attr::Strs),
+            (Element::Str, _) => Err(bad_literal(
+                "a string or a list of strings, as typed",
+                "something else",
+                span,
+            )),
             (Element::Integer(_), body) => integers(&ty.dims, body, span),
             (Element::Tensor(dtype), Body::Scalar(_) | Body::List(_)) if is_integer(dtype) => {
                 integers(&ty.dims, body, span)
@@ -110,14 +118,25 @@ impl<'s> Blobs<'s> {
                 };
                 Ok(scalar_attribute(dtype, x))
             }
+            (Element::Tensor(dtype), Body::List(items))
+                if dtype.is_float() && ty.dims == [items.len()] =>
+            {
+                scalars(items)?
+                    .map(|s| float(s, span))
+                    .collect::<Result<_, _>>()
+                    .map(ops::Attr::Floats)
+            }
             (Element::Tensor(_), body) => {
                 let literal = self.constant(&tensor_type(ty)?, body, span)?;
                 let LiteralView { dtype, rank } = LiteralView::of(&literal);
-                Ok(match (rank, is_integer(dtype)) {
-                    (0, _) => scalar_attribute(dtype, literal.to_f64()[0]),
-                    (1, true) => {
-                        ops::Attr::Ints(literal.to_f64().iter().map(|&x| x as i32).collect())
+                let all = literal.to_f64();
+                Ok(match rank {
+                    0 => scalar_attribute(dtype, all[0]),
+                    1 if dtype == DType::Bool => {
+                        ops::Attr::Bools(all.iter().map(|&x| x != 0.0).collect())
                     }
+                    1 if dtype.is_float() => ops::Attr::Floats(all),
+                    1 => ops::Attr::Ints(all.iter().map(|&x| x as i32).collect()),
                     _ => ops::Attr::Literal(literal),
                 })
             }
@@ -161,8 +180,63 @@ fn bare_attribute(body: &Body<'_>, span: Span) -> Result<ops::Attr, Fault> {
             Ok(i) => Ok(ops::Attr::Int(i)),
             Err(_) => float(&Scalar::Number(n), span).map(ops::Attr::Float),
         },
-        Body::List(items) => integers(&[items.len()], body, span),
+        Body::List(items) => bare_list(items, span),
         Body::Blob { .. } => Err(bad_literal("a type before `BLOBFILE`", "none", span)),
+    }
+}
+
+/// A list without type is one of what its first element is; numbers are integers as long as all of them are.
+fn bare_list(items: &[Item<'_>], span: Span) -> Result<ops::Attr, Fault> {
+    let all: Vec<&Scalar<'_>> = scalars(items)?.collect();
+    match all.first() {
+        Some(Scalar::Bool(_)) => all
+            .iter()
+            .map(|s| element(DType::Bool, s, span).map(|x| x != 0.0))
+            .collect::<Result<_, _>>()
+            .map(ops::Attr::Bools),
+        Some(Scalar::Str(_)) => all
+            .iter()
+            .map(|s| string(s, span))
+            .collect::<Result<_, _>>()
+            .map(ops::Attr::Strs),
+        Some(Scalar::Number(_)) | None => {
+            let whole: Option<Vec<i32>> = all
+                .iter()
+                .map(|s| match s {
+                    Scalar::Number(n) => n.parse().ok(),
+                    Scalar::Bool(_) | Scalar::Str(_) => None,
+                })
+                .collect();
+            match whole {
+                Some(whole) => Ok(ops::Attr::Ints(whole)),
+                None => all
+                    .iter()
+                    .map(|s| float(s, span))
+                    .collect::<Result<_, _>>()
+                    .map(ops::Attr::Floats),
+            }
+        }
+    }
+}
+
+/// The elements of a list that has no lists in it.
+fn scalars<'a, 't>(
+    items: &'a [Item<'t>],
+) -> Result<impl Iterator<Item = &'a Scalar<'t>> + use<'a, 't>, Fault> {
+    let nested = |item: &Item<'_>| matches!(item.kind, ItemKind::List(_));
+    if let Some(inner) = items.iter().find(|item| nested(item)) {
+        return Err(bad_literal("one element", "a list", inner.span));
+    }
+    Ok(items.iter().filter_map(|item| match &item.kind {
+        ItemKind::Scalar(scalar) => Some(scalar),
+        ItemKind::List(_) => None,
+    }))
+}
+
+fn string(scalar: &Scalar<'_>, span: Span) -> Result<String, Fault> {
+    match scalar {
+        Scalar::Str(s) => Ok(s.clone()),
+        Scalar::Number(_) | Scalar::Bool(_) => Err(bad_literal("a string", "something else", span)),
     }
 }
 
@@ -349,4 +423,72 @@ pub(super) fn bad_literal(expected: &str, found: &str, span: Span) -> Fault {
         },
         span,
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        MemoryBlobs,
+        parse::{cursor::Cursor, grammar, syntax::ValueKind},
+        print::Printer,
+    };
+    use ane_ir::ops::Attr;
+
+    fn read(text: &str) -> Result<Attr, Box<ParseErrorKind>> {
+        let value =
+            grammar::value(&mut Cursor::new(text).map_err(|f| f.kind)?).map_err(|f| f.kind)?;
+        let ValueKind::Literal(ty, body) = &value.kind else {
+            panic!("{text} is a literal");
+        };
+        Blobs::new(&MemoryBlobs::new())
+            .attribute(ty.as_ref(), body, value.span)
+            .map_err(|f| f.kind)
+    }
+
+    #[test]
+    fn every_kind_of_attribute_is_read_as_printed() {
+        for attr in [
+            Attr::Bool(true),
+            Attr::Int(-3),
+            Attr::Float(1.0 / 3.0),
+            Attr::Str("a \"b\"".into()),
+            Attr::Ints(vec![1, -2]),
+            Attr::Ints(vec![]),
+            Attr::Bools(vec![true, false, true]),
+            Attr::Floats(vec![1.0 / 3.0, -0.0, 2.0_f64.powi(-30)]),
+            Attr::Strs(vec!["valid".into(), String::new()]),
+        ] {
+            let text = Printer::default().attribute(&attr, DType::Fp16);
+            assert_eq!(read(&text), Ok(attr), "{text}");
+        }
+    }
+
+    #[test]
+    fn lists_without_a_type_are_what_their_elements_are() {
+        for (text, attr) in [
+            ("[1, 2]", Attr::Ints(vec![1, 2])),
+            ("[1, 0.5]", Attr::Floats(vec![1.0, 0.5])),
+            ("[true, false]", Attr::Bools(vec![true, false])),
+            (r#"["a", "b"]"#, Attr::Strs(vec!["a".into(), "b".into()])),
+        ] {
+            assert_eq!(read(text), Ok(attr), "{text}");
+        }
+        for mixed in ["[1, true]", r#"["a", 1]"#, "[true, 1]", "[[1], [2]]"] {
+            assert!(read(mixed).is_err(), "{mixed}");
+        }
+    }
+
+    #[test]
+    fn a_typed_list_has_the_length_and_the_elements_that_its_type_says() {
+        for wrong in [
+            "tensor<bool, [3]>([true, false])",
+            "tensor<fp16, [2]>([0x1p+0])",
+            "tensor<fp16, [1]>([true])",
+            r#"tensor<string, [1]>(["a", "b"])"#,
+            "tensor<string, [1]>([1])",
+        ] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
 }

@@ -230,7 +230,7 @@ fn graph_of(sample: &Sample<Op>) -> Result<Graph, TypeError> {
             other => g.cast(x, other)?,
         });
     }
-    let ys = g.push_multi(sample.op.clone(), &xs)?;
+    let ys = g.push_segments(sample.op.clone(), &xs, &sample.segments)?;
     for (i, y) in ys.into_iter().enumerate() {
         let y = match g.ty(y).dtype {
             DType::Fp16 => y,
