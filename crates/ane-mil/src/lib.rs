@@ -26,6 +26,7 @@
 #![forbid(unsafe_code)]
 
 pub mod blob;
+mod identifier;
 mod legal;
 mod lex;
 mod namer;
@@ -37,6 +38,7 @@ pub mod rules;
 pub use blob::{
     BlobError, BlobReader, BlobSource, BlobWriter, DirectoryBlobs, MemoryBlobs, NoBlobs,
 };
+pub use identifier::identifier;
 pub use legal::{LegalGraph, check, check_except};
 pub use parse::{ParseError, ParseErrorKind, Span, parse};
 pub use print::{Program, WEIGHTS_PATH, print, print_module};
