@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::{Args, Subcommand};
 
+mod compile;
 mod contest;
 mod contestants;
 mod machine;
@@ -23,6 +24,8 @@ pub(crate) struct Options {
 
 #[derive(Debug, Subcommand)]
 enum What {
+    /// What making a program costs, stage by stage, and how that grows with the graph.
+    Compile(compile::Options),
     /// The whole training step of an MLP on MNIST, against PyTorch.
     Mnist(MnistOptions),
     /// The final training loss of a run on MNIST, against fp32 PyTorch on the same batches.
@@ -58,6 +61,7 @@ struct MnistOptions {
 /// Runs the benchmark that was asked for.
 pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
     match &options.what {
+        What::Compile(options) => compile::run(root, options),
         What::Mnist(options) => mnist::run(root, options),
         What::Replay(options) => replay::run(root, options),
     }
