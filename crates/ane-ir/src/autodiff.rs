@@ -1,10 +1,12 @@
 //! Reverse mode, from graph to graph: a function in, the same function with cotangent nodes appended out.
 
 use crate::{
-    graph::{Graph, Results, Value},
+    graph::{Graph, Node, Results, Value},
     operands::Operands,
     ops::{OpDef, TypeError, support::elementwise},
+    place::Place,
 };
+use std::{collections::HashMap, ops::Range};
 
 /// What a rule says about the cotangent of one operand.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -13,6 +15,9 @@ pub enum Cotangent {
     Zero,
     /// This value, of the operand's type.
     Value(Value),
+    /// There is a derivative, and the rule does not have it, for this reason: an error only when a gradient that was
+    /// asked for needs it.
+    Undefined(&'static str),
 }
 
 impl From<Value> for Cotangent {
@@ -51,6 +56,8 @@ impl VjpCx<'_> {
         op: &O,
         cts: &[Option<Value>],
     ) -> Result<Vec<Cotangent>, TypeError> {
+        let nodes = self.g.nodes().len();
+        let first_value = self.g.values().len();
         let parts: Results = op
             .decompose(self.g, &self.xs)?
             .expect("the op differentiates through its decomposition");
@@ -59,15 +66,18 @@ impl VjpCx<'_> {
             .zip(cts)
             .filter_map(|(&y, ct)| ct.map(|ct| (y, ct)))
             .unzip();
-        let grads = vjp(self.g, &outputs, &seeds, &self.xs).map_err(|e| match e {
-            VjpError::Type(e) => e,
-            VjpError::Seed { .. } | VjpError::SeedCount { .. } => {
-                unreachable!("each part has the type of its result")
-            }
-        })?;
-        Ok(grads
+        let part = Part {
+            nodes: nodes..self.g.nodes().len(),
+            first_value,
+        };
+        let slots = part.differentiate(self.g, &outputs, &seeds, &self.xs, rule_of_op)?;
+        Ok(slots
             .into_iter()
-            .map(|g| g.map_or(Cotangent::Zero, Cotangent::Value))
+            .map(|slot| match (slot.undefined, slot.ct) {
+                (Some(cause), _) => Cotangent::Undefined(cause.reason),
+                (None, Some(ct)) => Cotangent::Value(ct),
+                (None, None) => Cotangent::Zero,
+            })
             .collect())
     }
 }
@@ -79,8 +89,8 @@ pub enum VjpError {
     /// A seed cotangent of another type than its output.
     #[error("the cotangent of {output} must be {expected}, found {found}")]
     Seed {
-        /// The output.
-        output: Value,
+        /// The output, by name and place.
+        output: String,
         /// Its type.
         expected: crate::TensorType,
         /// The seed's type.
@@ -94,6 +104,18 @@ pub enum VjpError {
         /// Number of cotangents.
         cotangents: usize,
     },
+    /// A gradient that was asked for needs a derivative that an op does not have.
+    #[error("the gradient of {wrt} needs that of {op}, which is undefined: {reason}{}", .place.suffix())]
+    Undefined {
+        /// Whose gradient was asked for, by name and place.
+        wrt: String,
+        /// MIL name of the op.
+        op: &'static str,
+        /// Why it has no derivative.
+        reason: &'static str,
+        /// Where the op is.
+        place: Place,
+    },
     /// A rule built a node that does not type: our bug.
     #[error(transparent)]
     Type(#[from] TypeError),
@@ -101,11 +123,11 @@ pub enum VjpError {
 
 /// Cotangents of `wrt` given those of `outputs`; `None` where no path leads.
 ///
-/// The nodes are appended to `graph`. A loss scale is a seed other than 1, never a factor on the loss. Values marked
-/// by [`Graph::stop_gradient`] pass nothing on.
+/// The nodes are appended to `graph`, each at the place of the node that it differentiates. A loss scale is a seed other
+/// than 1, never a factor on the loss. Values marked by [`Graph::stop_gradient`] pass nothing on.
 ///
 /// # Errors
-/// When the seeds do not fit the outputs.
+/// When the seeds do not fit the outputs, or a derivative on the way to `wrt` is undefined.
 pub fn vjp(
     graph: &mut Graph,
     outputs: &[Value],
@@ -118,84 +140,206 @@ pub fn vjp(
             cotangents: cotangents.len(),
         });
     }
-    let forward_nodes = graph.nodes().len();
-    let needed = values_on_paths(graph, wrt);
-    let mut cts: Vec<Option<Value>> = vec![None; graph.values().len()];
     for (&y, &ct) in outputs.iter().zip(cotangents) {
         if graph.ty(y) != graph.ty(ct) {
             return Err(VjpError::Seed {
-                output: y,
+                output: graph.describe(y),
                 expected: graph.ty(y).clone(),
                 found: graph.ty(ct).clone(),
             });
         }
-        accumulate(graph, &mut cts, y, ct)?;
     }
-    for i in (0..forward_nodes).rev() {
-        let node = graph.nodes()[i].clone();
-        let arrived: Vec<Option<Value>> = node
-            .results
-            .iter()
-            .map(|&r| {
-                cts.get(r.index())
-                    .copied()
-                    .flatten()
-                    .filter(|_| !graph.stops_gradient(r))
-            })
-            .collect();
-        let on_path = node.operands.iter().any(|x| needed[x.index()]);
-        if !on_path || arrived.iter().all(Option::is_none) {
-            continue;
-        }
-        let mut cx = VjpCx {
-            g: graph,
-            xs: node.view(&node.operands),
-            ys: &node.results,
-        };
-        let grads = node.op.vjp(&mut cx, &arrived)?;
-        for (&x, grad) in node.operands.iter().zip(grads) {
-            if !needed[x.index()] {
-                continue;
-            }
-            match grad {
-                Cotangent::Zero => {}
-                Cotangent::Value(gx) => accumulate(graph, &mut cts, x, gx)?,
-            }
-        }
-    }
-    Ok(wrt
-        .iter()
-        .map(|v| cts.get(v.index()).copied().flatten())
-        .collect())
-}
-
-/// Which values depend on `wrt`: only these need cotangents.
-fn values_on_paths(graph: &Graph, wrt: &[Value]) -> Vec<bool> {
-    let mut needed = vec![false; graph.values().len()];
-    for v in wrt {
-        needed[v.index()] = true;
-    }
-    for node in graph.nodes() {
-        if node.operands.iter().any(|x| needed[x.index()]) {
-            for r in &node.results {
-                needed[r.index()] = true;
-            }
-        }
-    }
-    needed
-}
-
-fn accumulate(
-    graph: &mut Graph,
-    cts: &mut [Option<Value>],
-    v: Value,
-    ct: Value,
-) -> Result<(), TypeError> {
-    let sum = match cts[v.index()] {
-        Some(earlier) => graph.add(earlier, ct)?,
-        None => ct,
+    let part = Part {
+        nodes: 0..graph.nodes().len(),
+        first_value: 0,
     };
-    cts[v.index()] = Some(sum);
+    let slots = part.differentiate(graph, outputs, cotangents, wrt, rule_of_op)?;
+    let asked = wrt
+        .iter()
+        .zip(slots)
+        .map(|(&v, slot)| match slot.undefined {
+            Some(cause) => Err(VjpError::Undefined {
+                wrt: graph.describe(v),
+                op: graph.nodes()[cause.node].op.name(),
+                reason: cause.reason,
+                place: graph.place(cause.node).clone(),
+            }),
+            None => Ok(slot.ct),
+        });
+    asked.collect()
+}
+
+/// The rule of a node.
+type Rule = fn(&Node, &mut VjpCx<'_>, &[Option<Value>]) -> Result<Vec<Cotangent>, TypeError>;
+
+fn rule_of_op(
+    node: &Node,
+    cx: &mut VjpCx<'_>,
+    cts: &[Option<Value>],
+) -> Result<Vec<Cotangent>, TypeError> {
+    node.op.vjp(cx, cts)
+}
+
+/// What is known of the cotangent of a value.
+#[derive(Debug, Clone, Default)]
+struct Slot {
+    /// Whether the value depends on one that a gradient was asked for.
+    needed: bool,
+    ct: Option<Value>,
+    undefined: Option<Undefined>,
+}
+
+/// The node whose rule does not say a cotangent.
+#[derive(Debug, Clone, Copy)]
+struct Undefined {
+    node: usize,
+    reason: &'static str,
+}
+
+/// Nodes at the end of a graph, and the values that they define; differentiating them costs what they cost, however
+/// large the graph before them is.
+struct Part {
+    nodes: Range<usize>,
+    first_value: usize,
+}
+
+/// Slots of the values of a part and of those before it that it is differentiated by.
+struct Slots {
+    first: usize,
+    within: Vec<Slot>,
+    before: HashMap<Value, Slot>,
+}
+
+impl Slots {
+    fn get(&self, v: Value) -> Option<&Slot> {
+        match v.index().checked_sub(self.first) {
+            Some(i) => self.within.get(i),
+            None => self.before.get(&v),
+        }
+    }
+
+    fn get_mut(&mut self, v: Value) -> Option<&mut Slot> {
+        match v.index().checked_sub(self.first) {
+            Some(i) => self.within.get_mut(i),
+            None => self.before.get_mut(&v),
+        }
+    }
+
+    fn is_needed(&self, v: Value) -> bool {
+        self.get(v).is_some_and(|slot| slot.needed)
+    }
+}
+
+impl Part {
+    /// The slots of `wrt`, in order.
+    fn differentiate(
+        &self,
+        graph: &mut Graph,
+        outputs: &[Value],
+        cotangents: &[Value],
+        wrt: &[Value],
+        rule: Rule,
+    ) -> Result<Vec<Slot>, TypeError> {
+        let mut slots = self.slots(graph, wrt);
+        for (&y, &ct) in outputs.iter().zip(cotangents) {
+            accumulate(graph, &mut slots, y, ct)?;
+        }
+        for i in self.nodes.clone().rev() {
+            let place = graph.place(i).gradient();
+            graph.at(place, |graph| step(graph, &mut slots, i, rule))?;
+        }
+        Ok(wrt
+            .iter()
+            .map(|&v| slots.get(v).cloned().unwrap_or_default())
+            .collect())
+    }
+
+    /// Empty slots, marked where the values depend on `wrt`: only these need cotangents.
+    fn slots(&self, graph: &Graph, wrt: &[Value]) -> Slots {
+        let mut slots = Slots {
+            first: self.first_value,
+            within: vec![Slot::default(); graph.values().len() - self.first_value],
+            before: HashMap::new(),
+        };
+        for &v in wrt {
+            if v.index() < self.first_value {
+                slots.before.entry(v).or_default();
+            }
+            if let Some(slot) = slots.get_mut(v) {
+                slot.needed = true;
+            }
+        }
+        for node in &graph.nodes()[self.nodes.clone()] {
+            if node.operands.iter().any(|&x| slots.is_needed(x)) {
+                for &r in &node.results {
+                    if let Some(slot) = slots.get_mut(r) {
+                        slot.needed = true;
+                    }
+                }
+            }
+        }
+        slots
+    }
+}
+
+/// Passes the cotangents of the results of node `i` on to its operands.
+fn step(graph: &mut Graph, slots: &mut Slots, i: usize, rule: Rule) -> Result<(), TypeError> {
+    let node = graph.nodes()[i].clone();
+    if !node.operands.iter().any(|&x| slots.is_needed(x)) {
+        return Ok(());
+    }
+    let arriving: Vec<Option<&Slot>> = node
+        .results
+        .iter()
+        .map(|&r| slots.get(r).filter(|_| !graph.stops_gradient(r)))
+        .collect();
+    if let Some(cause) = arriving.iter().find_map(|slot| (*slot)?.undefined) {
+        // What comes of an undefined cotangent is undefined, whatever the rule makes of the others.
+        for &x in &node.operands {
+            mark_undefined(slots, x, cause);
+        }
+        return Ok(());
+    }
+    let cts: Vec<Option<Value>> = arriving.iter().map(|slot| (*slot)?.ct).collect();
+    if cts.iter().all(Option::is_none) {
+        return Ok(());
+    }
+    let mut cx = VjpCx {
+        g: graph,
+        xs: node.view(&node.operands),
+        ys: &node.results,
+    };
+    let grads = rule(&node, &mut cx, &cts)?;
+    for (&x, grad) in node.operands.iter().zip(grads) {
+        match grad {
+            Cotangent::Zero => {}
+            Cotangent::Value(gx) => accumulate(graph, slots, x, gx)?,
+            Cotangent::Undefined(reason) => {
+                mark_undefined(slots, x, Undefined { node: i, reason });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Values that no asked-for gradient depends on have no use for a cotangent, nor for knowing that it is undefined.
+fn needed_slot(slots: &mut Slots, v: Value) -> Option<&mut Slot> {
+    slots.get_mut(v).filter(|slot| slot.needed)
+}
+
+fn mark_undefined(slots: &mut Slots, v: Value, cause: Undefined) {
+    if let Some(slot) = needed_slot(slots, v) {
+        slot.undefined.get_or_insert(cause);
+    }
+}
+
+fn accumulate(graph: &mut Graph, slots: &mut Slots, v: Value, ct: Value) -> Result<(), TypeError> {
+    if let Some(slot) = needed_slot(slots, v) {
+        slot.ct = Some(match slot.ct {
+            Some(earlier) => graph.add(earlier, ct)?,
+            None => ct,
+        });
+    }
     Ok(())
 }
 
@@ -227,6 +371,77 @@ mod tests {
         g.output("dx", dx).unwrap();
         let at = Tensor::full(TensorType::fp32([]), 3.0_f64);
         assert_eq!(eval(&g, &[at], &Numerics::exact()).unwrap()[0].data, [3.0]);
+    }
+
+    /// `y = tanh(erf(a) · b)`, with a rule for `erf` that has no answer.
+    fn without_erf(wrt: &str, stop: bool) -> (Graph, Slot) {
+        let mut g = Graph::new();
+        let a = g.input("a", TensorType::fp32([2])).unwrap();
+        let b = g.input("b", TensorType::fp32([2])).unwrap();
+        let mut e = g.scope("gate", |g| g.erf(a)).unwrap();
+        if stop {
+            e = g.stop_gradient(e).unwrap();
+        }
+        let p = g.mul(e, b).unwrap();
+        let y = g.tanh(p).unwrap();
+        let seed = g.input("seed", TensorType::fp32([2])).unwrap();
+        let rule: Rule = |node, cx, cts| match node.op.name() {
+            "erf" => Ok(vec![Cotangent::Undefined("it is a test")]),
+            _ => rule_of_op(node, cx, cts),
+        };
+        let part = Part {
+            nodes: 0..g.nodes().len(),
+            first_value: 0,
+        };
+        let wrt = g.input_named(wrt).unwrap();
+        let mut slots = part
+            .differentiate(&mut g, &[y], &[seed], &[wrt], rule)
+            .unwrap();
+        (g, slots.remove(0))
+    }
+
+    #[test]
+    fn an_undefined_derivative_is_met_only_on_the_way_to_what_was_asked() {
+        let (g, a) = without_erf("a", false);
+        let cause = a.undefined.unwrap();
+        assert_eq!(g.place(cause.node).path(), "gate");
+        assert_eq!(cause.reason, "it is a test");
+        let (_, b) = without_erf("b", false);
+        assert!(b.undefined.is_none() && b.ct.is_some());
+        let (_, stopped) = without_erf("a", true);
+        assert!(stopped.undefined.is_none() && stopped.ct.is_none());
+    }
+
+    #[test]
+    fn the_error_names_what_was_asked_the_op_and_its_place() {
+        let error = VjpError::Undefined {
+            wrt: "`w`".into(),
+            op: "erf",
+            reason: "it is a test",
+            place: Place::new("gate"),
+        };
+        assert_eq!(
+            error.to_string(),
+            "the gradient of `w` needs that of erf, which is undefined: it is a test, at gate"
+        );
+    }
+
+    #[test]
+    fn a_decomposition_is_differentiated_at_its_own_cost() {
+        let nodes_of = |before: usize| {
+            let mut g = Graph::new();
+            let mut x = g.input("x", TensorType::fp32([2])).unwrap();
+            for _ in 0..before {
+                x = g.relu(x).unwrap();
+            }
+            let first_value = g.values().len();
+            let part = Part {
+                nodes: g.nodes().len()..g.nodes().len(),
+                first_value,
+            };
+            part.slots(&g, &[x]).within.len()
+        };
+        assert_eq!((nodes_of(1), nodes_of(1000)), (0, 0));
     }
 
     #[test]

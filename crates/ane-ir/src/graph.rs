@@ -3,11 +3,16 @@
 use crate::{
     operands::{Argument, Operands, Segments},
     ops::{Op, TypeError, constant::Const},
+    place::Place,
     tensor::Literal,
     types::{DType, TensorType},
 };
 use smallvec::SmallVec;
-use std::{collections::BTreeSet, fmt, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt,
+    sync::Arc,
+};
 
 /// Handle of an input or of one result of a node; prints as `%7`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,15 +73,25 @@ struct ValueData {
     ty: TensorType,
     def: Def,
     name: Option<Arc<str>>,
+    /// Position among the inputs or the outputs.
+    port: Option<usize>,
+    /// Whether it is one of a pair in place.
+    is_resident: bool,
 }
 
 /// A pure function from inputs to outputs. [`Graph::push`] is the only way a node enters it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Graph {
     nodes: Vec<Node>,
+    /// Where each node comes from.
+    places: Vec<Place>,
+    /// The place of the nodes to come.
+    scope: Place,
     values: Vec<ValueData>,
     inputs: Vec<Value>,
     outputs: Vec<Value>,
+    /// Inputs and outputs by name.
+    ports: HashMap<Arc<str>, Value>,
     stops: BTreeSet<Value>,
     /// Positions among inputs and outputs.
     in_place: Vec<(usize, usize)>,
@@ -138,7 +153,8 @@ impl Graph {
         operands: &[Value],
     ) -> Result<Results, TypeError> {
         let op = op.into();
-        let segments = Segments::plain(op.name(), op.operands(), operands.len())?;
+        let segments = Segments::plain(op.name(), op.operands(), operands.len())
+            .map_err(|error| error.at(&self.scope))?;
         self.push_segments(op, operands, &segments)
     }
 
@@ -153,7 +169,8 @@ impl Graph {
     ) -> Result<Results, TypeError> {
         let op = op.into();
         let counts: SmallVec<[usize; 5]> = arguments.iter().map(|a| a.values().len()).collect();
-        let segments = Segments::of(op.name(), op.operands(), &counts)?;
+        let segments = Segments::of(op.name(), op.operands(), &counts)
+            .map_err(|error| error.at(&self.scope))?;
         let operands: SmallVec<[Value; 5]> = arguments
             .iter()
             .flat_map(Argument::values)
@@ -175,7 +192,9 @@ impl Graph {
     ) -> Result<Results, TypeError> {
         let op = op.into();
         let tys: SmallVec<[&TensorType; 3]> = operands.iter().map(|&v| self.ty(v)).collect();
-        let result_tys = op.infer(&Operands::new(op.operands(), &tys, segments))?;
+        let result_tys = op
+            .infer(&Operands::new(op.operands(), &tys, segments))
+            .map_err(|error| error.at(&self.scope))?;
         drop(tys);
         let node = self.nodes.len();
         let results: Results = result_tys
@@ -189,6 +208,7 @@ impl Graph {
             segments: segments.clone(),
             results: results.clone(),
         });
+        self.places.push(self.scope.clone());
         Ok(results)
     }
 
@@ -206,6 +226,8 @@ impl Graph {
             ty,
             def,
             name: None,
+            port: None,
+            is_resident: false,
         });
         v
     }
@@ -217,8 +239,8 @@ impl Graph {
     pub fn input(&mut self, name: &str, ty: TensorType) -> Result<Value, GraphError> {
         self.refuse_port_name(name)?;
         let v = self.define(ty, Def::Input(self.inputs.len()));
+        self.make_port(v, name, self.inputs.len());
         self.inputs.push(v);
-        self.values[v.index()].name = Some(name.into());
         Ok(v)
     }
 
@@ -228,24 +250,32 @@ impl Graph {
     /// When the name is taken, or the value already is a port.
     pub fn output(&mut self, name: &str, value: Value) -> Result<(), GraphError> {
         self.refuse_port_name(name)?;
-        if self.inputs.contains(&value) || self.outputs.contains(&value) {
+        if self.is_port(value) {
             return Err(GraphError::OutputTwice {
                 value,
                 name: self.name(value).unwrap_or_default().to_owned(),
             });
         }
+        self.make_port(value, name, self.outputs.len());
         self.outputs.push(value);
-        self.values[value.index()].name = Some(name.into());
         Ok(())
     }
 
+    fn make_port(&mut self, value: Value, name: &str, position: usize) {
+        let name: Arc<str> = name.into();
+        self.ports.insert(name.clone(), value);
+        let data = &mut self.values[value.index()];
+        data.name = Some(name);
+        data.port = Some(position);
+    }
+
+    /// Whether `value` is an input or an output.
+    pub fn is_port(&self, value: Value) -> bool {
+        self.values[value.index()].port.is_some()
+    }
+
     fn refuse_port_name(&self, name: &str) -> Result<(), GraphError> {
-        let taken = self
-            .inputs
-            .iter()
-            .chain(&self.outputs)
-            .any(|&v| self.name(v) == Some(name));
-        if taken {
+        if self.ports.contains_key(name) {
             return Err(GraphError::DuplicateName { name: name.into() });
         }
         Ok(())
@@ -253,7 +283,7 @@ impl Graph {
 
     /// Give `value` a name for messages and text. Names of ports are set by [`Graph::input`] and [`Graph::output`].
     pub fn set_name(&mut self, value: Value, name: &str) {
-        if !self.inputs.contains(&value) && !self.outputs.contains(&value) {
+        if !self.is_port(value) {
             self.values[value.index()].name = Some(name.into());
         }
     }
@@ -320,12 +350,14 @@ impl Graph {
 
     /// The input called `name`.
     pub fn input_named(&self, name: &str) -> Option<Value> {
-        self.inputs.iter().copied().find(|&v| self.port(v) == name)
+        let v = *self.ports.get(name)?;
+        matches!(self.def(v), Def::Input(_)).then_some(v)
     }
 
     /// The output called `name`.
     pub fn output_named(&self, name: &str) -> Option<Value> {
-        self.outputs.iter().copied().find(|&v| self.port(v) == name)
+        let v = *self.ports.get(name)?;
+        matches!(self.def(v), Def::Result { .. }).then_some(v)
     }
 
     /// Declares resident state: one buffer may be bound to `input` and to `output`, which holds its next value.
@@ -341,18 +373,27 @@ impl Graph {
             output: output.into(),
             reason,
         };
-        let position = |ports: &[Value], name| ports.iter().position(|&v| self.port(v) == name);
-        let from =
-            position(&self.inputs, input).ok_or_else(|| refused("there is no such input"))?;
-        let to =
-            position(&self.outputs, output).ok_or_else(|| refused("there is no such output"))?;
-        if self.ty(self.inputs[from]) != self.ty(self.outputs[to]) {
+        let from = self
+            .input_named(input)
+            .ok_or_else(|| refused("there is no such input"))?;
+        let to = self
+            .output_named(output)
+            .ok_or_else(|| refused("there is no such output"))?;
+        if self.ty(from) != self.ty(to) {
             return Err(refused("their types differ"));
         }
-        if self.in_place.iter().any(|&(i, o)| i == from || o == to) {
+        if [from, to]
+            .iter()
+            .any(|v| self.values[v.index()].is_resident)
+        {
             return Err(refused("one of them is in another pair"));
         }
-        self.in_place.push((from, to));
+        let position = |v: Value| self.values[v.index()].port.expect("ports have positions");
+        let (from_at, to_at) = (position(from), position(to));
+        for v in [from, to] {
+            self.values[v.index()].is_resident = true;
+        }
+        self.in_place.push((from_at, to_at));
         Ok(())
     }
 
@@ -365,6 +406,11 @@ impl Graph {
     /// Takes over the pairs of a graph with the same ports in the same order.
     pub(crate) fn copy_in_place(&mut self, from: &Self) {
         self.in_place.clone_from(&from.in_place);
+        for &(input, output) in &self.in_place {
+            for v in [self.inputs[input], self.outputs[output]] {
+                self.values[v.index()].is_resident = true;
+            }
+        }
     }
 
     /// How often each value is read by nodes and outputs, by value index.
@@ -408,8 +454,8 @@ impl Graph {
         self.stops.insert(value);
     }
 
-    /// Whether the two compute the same thing in the same way: equal but for names of values that are not ports and for
-    /// pairs in place, neither of which a program's text carries.
+    /// Whether the two compute the same thing in the same way: equal but for places, for names of values that are not
+    /// ports, and for what is promised of the buffers of ports.
     pub fn same_as(&self, other: &Self) -> bool {
         let types = |g: &Self| g.values.iter().map(|v| v.ty.clone()).collect::<Vec<_>>();
         let ports = |g: &Self| {
@@ -458,6 +504,11 @@ impl Module {
         self.functions.iter().find(|f| f.name == name)
     }
 }
+
+mod parts;
+mod places;
+
+pub use parts::PartError;
 
 #[cfg(test)]
 mod broken;

@@ -1,7 +1,7 @@
 //! The language of ane-trainer.
 //!
 //! A [`Graph`] is a pure function on tensors in single static assignment form: nodes in a sequence, operands before
-//! uses, static shapes of rank at most five. A [`Node`] applies one [`ops::Op`] and yields one or more results;
+//! uses, static shapes of rank at most eight. A [`Node`] applies one [`ops::Op`] and yields one or more results;
 //! [`Value`] numbers results and inputs alike, in order of creation. A [`Module`] is a set of named functions.
 //!
 //! What this crate holds: the types, the op set (one file per op in `ops/`, joined by one list), reverse-mode
@@ -34,6 +34,7 @@ mod numerics;
 mod operands;
 pub mod ops;
 pub mod passes;
+mod place;
 mod target;
 mod tensor;
 #[cfg(feature = "testing")]
@@ -41,12 +42,13 @@ pub mod testing;
 mod types;
 mod verify;
 
-pub use eval::{EvalError, eval};
-pub use graph::{Def, Function, Graph, GraphError, Module, Node, Results, Value};
+pub use eval::{EvalError, eval, eval_literals};
+pub use graph::{Def, Function, Graph, GraphError, Module, Node, PartError, Results, Value};
 pub use numerics::{Accumulate, NonFinite, Numerics, SILICON_INF_PRODUCT};
 pub use operands::{Argument, Arity, Operand, Operands, Segments};
 pub use ops::TypeError;
+pub use place::Place;
 pub use target::{Chip, OpSupport, ParseTargetError, Route, Target, op_support};
-pub use tensor::{Function as ElementaryFunction, Literal, Real, Tensor, erf};
+pub use tensor::{Function as ElementaryFunction, Literal, Real, Single, Tensor, erf};
 pub use types::{DType, MAX_RANK, Shape, TensorType};
 pub use verify::{VerifyError, verify};

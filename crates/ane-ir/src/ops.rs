@@ -5,6 +5,7 @@ use crate::{
     graph::{Graph, Results, Value},
     numerics::Numerics,
     operands::Segments,
+    place::Place,
     tensor::{Literal, Real, Tensor},
     types::{DType, TensorType},
 };
@@ -393,6 +394,14 @@ pub enum TypeError {
         /// The rule they break.
         rule: &'static str,
     },
+    /// Any of these, in a graph whose builder said where it is.
+    #[error("{error}, at {place}")]
+    At {
+        /// What does not fit.
+        error: Box<TypeError>,
+        /// Where.
+        place: Place,
+    },
     /// An attribute value that does not fit the operands.
     #[error("{op}: attribute `{attribute}` must be {expected}, found {found}")]
     Attribute {
@@ -405,6 +414,19 @@ pub enum TypeError {
         /// What it is.
         found: String,
     },
+}
+
+impl TypeError {
+    /// The same, with the place where it is known.
+    pub(crate) fn at(self, place: &Place) -> Self {
+        if place.is_unknown() || matches!(self, Self::At { .. }) {
+            return self;
+        }
+        Self::At {
+            error: Box::new(self),
+            place: place.clone(),
+        }
+    }
 }
 
 /// Joins the ops into the closed enum and its dispatch.

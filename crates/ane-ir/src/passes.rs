@@ -3,6 +3,7 @@
 use crate::{
     graph::{Graph, GraphError, Node, Results, Value},
     ops::TypeError,
+    place::Place,
     target::Target,
     verify::{VerifyError, verify},
 };
@@ -149,7 +150,8 @@ pub fn rewrite(
                 .map_err(port)?,
         );
     }
-    for node in graph.nodes() {
+    for (i, node) in graph.nodes().iter().enumerate() {
+        r.out.set_scope(graph.place(i).clone());
         let Some(operands) = node
             .operands
             .iter()
@@ -178,10 +180,11 @@ pub fn rewrite(
         }
     }
     for &v in graph.outputs() {
+        r.out.set_scope(graph.place_of(v).clone());
         let mut new = r.mapped(v);
         // One value cannot leave under two names, nor can an input leave unchanged: such outputs keep a node of
         // their own.
-        if r.out.inputs().contains(&new) || r.out.outputs().contains(&new) {
+        if r.out.is_port(new) {
             new = r
                 .out
                 .identity(new)
@@ -190,5 +193,6 @@ pub fn rewrite(
         r.out.output(graph.port(v), new).map_err(port)?;
     }
     r.out.copy_in_place(graph);
+    r.out.set_scope(Place::UNKNOWN);
     Ok(r.out)
 }

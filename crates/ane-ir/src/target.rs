@@ -164,6 +164,12 @@ impl Target {
         (self.is_chip() && self.route.has_rows()).then_some(16)
     }
 
+    /// Most axes of a tensor: a descriptor of the hardware has five (tinygrad:extra/accel/ane/README.md, M1), and no source
+    /// compiled a program with more.
+    pub fn max_rank(&self) -> Option<usize> {
+        self.is_chip().then_some(5)
+    }
+
     /// Longest row that `reshape` and `concat` may make, in elements: the widest that any chip is documented to take;
     /// the compiler was seen to crash at 100,352 (aneforge docs/developer/autograd.md, M5).
     pub fn widest_row(&self) -> Option<usize> {
@@ -268,6 +274,7 @@ mod tests {
         assert_eq!(t.max_axis().or(t.max_blobs()).or(t.widest_row()), None);
         assert_eq!(t.row_alignment().or(t.max_surfaces()), None);
         assert!(!t.carries_fp32_for_casts());
+        assert_eq!(t.max_rank(), None);
         assert_eq!((t.matmul_limit(), t.slice_limit()), (None, None));
         assert_eq!(t.input_dtypes(), DType::ALL);
         assert_eq!(t.output_dtypes(), DType::ALL);

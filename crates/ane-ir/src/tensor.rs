@@ -2,12 +2,24 @@
 
 use crate::types::{DType, Shape, TensorType};
 use half::f16;
-use std::sync::Arc;
+use std::{
+    hash::{Hash, Hasher},
+    sync::{Arc, OnceLock},
+};
 
 /// Working type of the definitions of the ops: f32 for the engine's oracle, f64 for checking derivatives.
 ///
-/// Every dtype's values are held in it. Integers beyond 2²⁴ lose precision in f32; no op of the set depends on them.
+/// Every dtype's values are held in it. An f32 holds integers up to 2²⁴ only, so [`crate::eval`] computes in
+/// [`Real::Exact`], which holds every int32 and computes floats as this type does.
 pub trait Real: Copy + PartialOrd + std::fmt::Debug + Send + Sync + 'static {
+    /// The same arithmetic over elements that hold every int32.
+    type Exact: Real<Exact = Self::Exact>;
+    /// The integer; in f32 the nearest value.
+    fn from_int(i: i32) -> Self;
+    /// The integer that this is, towards zero and saturating; 0 for NaN.
+    fn to_int(self) -> i32 {
+        self.to_f64() as i32
+    }
     /// Nearest value.
     fn from_f64(x: f64) -> Self;
     /// Exact widening.
@@ -52,8 +64,12 @@ pub enum Function {
 }
 
 macro_rules! real {
-    ($t:ty) => {
+    ($t:ty, $exact:ty) => {
         impl Real for $t {
+            type Exact = $exact;
+            fn from_int(i: i32) -> Self {
+                i as $t
+            }
             fn from_f64(x: f64) -> Self {
                 x as $t
             }
@@ -94,8 +110,64 @@ macro_rules! real {
         }
     };
 }
-real!(f32);
-real!(f64);
+real!(f32, Single);
+real!(f64, f64);
+
+/// An element of [`crate::eval`] in f32: a float that is always an f32, or any int32.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub struct Single(f64);
+
+impl Single {
+    fn of(x: f32) -> Self {
+        Self(f64::from(x))
+    }
+}
+
+impl Real for Single {
+    type Exact = Self;
+    fn from_int(i: i32) -> Self {
+        Self(f64::from(i))
+    }
+    fn from_f64(x: f64) -> Self {
+        Self::of(x as f32)
+    }
+    fn to_f64(self) -> f64 {
+        self.0
+    }
+    fn to_f32(self) -> f32 {
+        self.0 as f32
+    }
+    fn to_f16(self) -> f16 {
+        round_to_f16(self.0)
+    }
+    fn map(self, f: Function) -> Self {
+        Self::of(self.to_f32().map(f))
+    }
+    fn add(self, y: Self) -> Self {
+        Self::of(self.to_f32() + y.to_f32())
+    }
+    fn sub(self, y: Self) -> Self {
+        Self::of(self.to_f32() - y.to_f32())
+    }
+    fn mul(self, y: Self) -> Self {
+        Self::of(self.to_f32() * y.to_f32())
+    }
+    fn div(self, y: Self) -> Self {
+        Self::of(self.to_f32() / y.to_f32())
+    }
+    fn pow(self, y: Self) -> Self {
+        Self::of(self.to_f32().pow(y.to_f32()))
+    }
+}
+
+/// `x` as an element of `dtype` in another working type.
+fn converted<T: Real, U: Real>(dtype: DType, x: T) -> U {
+    if dtype.is_float() {
+        U::from_f64(x.to_f64())
+    } else {
+        U::from_int(x.to_int())
+    }
+}
 
 /// fp16 nearest to `x`, ties to even. Going through f32 would round twice.
 fn round_to_f16(x: f64) -> f16 {
@@ -180,23 +252,70 @@ impl<T: Real> Tensor<T> {
     pub fn convert<U: Real>(&self) -> Tensor<U> {
         Tensor {
             ty: self.ty.clone(),
-            data: self.data.iter().map(|x| U::from_f64(x.to_f64())).collect(),
+            data: self
+                .data
+                .iter()
+                .map(|&x| converted(self.ty.dtype, x))
+                .collect(),
         }
     }
 }
 
-/// Payload of a constant: little-endian elements of its dtype, shared.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Payload of a constant: little-endian elements of its dtype, shared. Equal elements are held once, so that a splat of
+/// any size costs nothing until its bytes are asked for.
+#[derive(Debug, Clone)]
 pub struct Literal {
     ty: TensorType,
-    bytes: Arc<[u8]>,
+    data: Data,
+}
+
+#[derive(Debug, Clone)]
+enum Data {
+    Dense(Arc<[u8]>),
+    /// One element, and all of them once somebody asked.
+    Splat {
+        element: Arc<[u8]>,
+        dense: Arc<OnceLock<Box<[u8]>>>,
+    },
+}
+
+impl PartialEq for Literal {
+    fn eq(&self, other: &Self) -> bool {
+        // Whoever makes a literal of equal elements gets a splat, so the two kinds never hold the same data.
+        self.ty == other.ty
+            && match (&self.data, &other.data) {
+                (Data::Dense(a), Data::Dense(b)) => Arc::ptr_eq(a, b) || a == b,
+                (Data::Splat { element: a, .. }, Data::Splat { element: b, .. }) => a == b,
+                _ => false,
+            }
+    }
+}
+
+impl Eq for Literal {}
+
+impl Hash for Literal {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.ty.hash(state);
+        match &self.data {
+            Data::Dense(bytes) | Data::Splat { element: bytes, .. } => bytes.hash(state),
+        }
+    }
 }
 
 impl Literal {
     /// A constant from the bytes of its elements, or `None` when their number is wrong.
     pub fn from_bytes(ty: TensorType, bytes: impl Into<Arc<[u8]>>) -> Option<Self> {
         let bytes = bytes.into();
-        (bytes.len() == ty.bytes()).then_some(Self { ty, bytes })
+        (bytes.len() == ty.bytes()).then(|| Self::of(ty, bytes))
+    }
+
+    fn of(ty: TensorType, bytes: Arc<[u8]>) -> Self {
+        let mut elements = bytes.chunks_exact(ty.dtype.bytes());
+        let data = match elements.next() {
+            Some(first) if elements.all(|e| e == first) => Data::splat(first.into()),
+            _ => Data::Dense(bytes),
+        };
+        Self { ty, data }
     }
 
     /// A constant from elements, each rounded to `ty.dtype` (integers saturate, truth is non-zero).
@@ -218,16 +337,19 @@ impl Literal {
                 DType::Bool => bytes.push(u8::from(x != 0.0)),
             }
         }
-        Self {
-            ty,
-            bytes: bytes.into(),
-        }
+        Self::of(ty, bytes.into())
     }
 
     /// A constant of equal elements.
     pub fn splat(ty: TensorType, value: f64) -> Self {
-        let n = ty.shape.numel();
-        Self::from_f64(ty, &vec![value; n])
+        if ty.shape.numel() == 0 {
+            return Self::from_f64(ty, &[]);
+        }
+        let one = TensorType::new(ty.dtype, []);
+        Self {
+            data: Self::from_f64(one, &[value]).data,
+            ty,
+        }
     }
 
     /// Its type.
@@ -237,12 +359,26 @@ impl Literal {
 
     /// Little-endian elements.
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+        match &self.data {
+            Data::Dense(bytes) => bytes,
+            Data::Splat { element, .. } if self.ty.shape.numel() == 1 => element,
+            Data::Splat { element, dense } => {
+                dense.get_or_init(|| element.repeat(self.ty.shape.numel()).into())
+            }
+        }
     }
 
     /// The elements, exactly.
     pub fn to_f64(&self) -> Vec<f64> {
-        let b = &self.bytes;
+        match &self.data {
+            Data::Dense(bytes) => self.elements(bytes),
+            Data::Splat { element, .. } => {
+                vec![self.elements(element)[0]; self.ty.shape.numel()]
+            }
+        }
+    }
+
+    fn elements(&self, b: &[u8]) -> Vec<f64> {
         match self.ty.dtype {
             DType::Fp16 => chunks(b, |c| f64::from(f16::from_le_bytes(c))),
             DType::Fp32 => chunks(b, |c| f64::from(f32::from_le_bytes(c))),
@@ -258,27 +394,19 @@ impl Literal {
     pub fn to_tensor<T: Real>(&self) -> Tensor<T> {
         Tensor {
             ty: self.ty.clone(),
-            data: self.to_f64().into_iter().map(T::from_f64).collect(),
+            data: self
+                .to_f64()
+                .into_iter()
+                .map(|x| converted(self.ty.dtype, x))
+                .collect(),
         }
     }
 
     /// The common element, when all elements have the same bits.
     pub fn splat_value(&self) -> Option<f64> {
-        let size = self.ty.dtype.bytes();
-        let mut elements = self.bytes.chunks_exact(size);
-        let first = elements.next()?;
-        elements
-            .all(|e| e == first)
-            .then(|| self.reshaped(Shape::new(&[1]), 1).to_f64()[0])
-    }
-
-    fn reshaped(&self, shape: Shape, elements: usize) -> Self {
-        Self {
-            ty: TensorType {
-                dtype: self.ty.dtype,
-                shape,
-            },
-            bytes: self.bytes[..elements * self.ty.dtype.bytes()].into(),
+        match &self.data {
+            Data::Dense(_) => None,
+            Data::Splat { element, .. } => Some(self.elements(element)[0]),
         }
     }
 
@@ -289,8 +417,17 @@ impl Literal {
                 dtype: self.ty.dtype,
                 shape,
             },
-            bytes: self.bytes.clone(),
+            data: self.data.clone(),
         })
+    }
+}
+
+impl Data {
+    fn splat(element: Arc<[u8]>) -> Self {
+        Self::Splat {
+            element,
+            dense: Arc::default(),
+        }
     }
 }
 
@@ -327,5 +464,40 @@ mod tests {
             assert!((erf(x) - want).abs() < 1e-10, "{x}");
             assert!((erf(-x) + want).abs() < 1e-10, "{x}");
         }
+    }
+
+    #[test]
+    fn equal_elements_are_held_once_however_they_came() {
+        let ty = TensorType::new(DType::Int16, [1000, 1000]);
+        let splat = Literal::splat(ty.clone(), -2.0);
+        let Data::Splat { element, dense } = &splat.data else {
+            panic!("a splat");
+        };
+        assert_eq!(element.len(), 2);
+        assert!(dense.get().is_none(), "nobody asked for the elements");
+        let dense = Literal::from_bytes(ty.clone(), [0xfe, 0xff].repeat(1_000_000)).unwrap();
+        assert_eq!(splat, dense);
+        assert_eq!(splat.bytes(), dense.bytes());
+        assert_eq!(splat.bytes().len(), ty.bytes());
+        assert_ne!(splat, Literal::splat(ty, -1.0));
+        let (zero, minus) = (TensorType::fp16([2]), TensorType::fp16([2]));
+        let (zero, minus) = (Literal::splat(zero, 0.0), Literal::splat(minus, -0.0));
+        assert_ne!(zero, minus, "bits decide");
+    }
+
+    #[test]
+    fn singles_are_f32_and_hold_every_int32() {
+        for i in [i32::MIN, -16_777_217, 16_777_217, i32::MAX] {
+            assert_eq!(Single::from_int(i).to_int(), i);
+        }
+        for (x, y) in [(0.1_f32, 0.7_f32), (1e30, -3e-30), (16_777_216.0, 1.0)] {
+            let (a, b) = (Single::of(x), Single::of(y));
+            assert_eq!(a.add(b).to_f32(), x + y);
+            assert_eq!(a.sub(b).to_f32(), x - y);
+            assert_eq!(a.mul(b).to_f32(), x * y);
+            assert_eq!(a.div(b).to_f32(), x / y);
+            assert_eq!(a.map(Function::Exp).to_f32(), x.exp());
+        }
+        assert_eq!(Single::from_f64(0.1).to_f64(), f64::from(0.1_f32));
     }
 }

@@ -90,8 +90,8 @@ impl fmt::Display for DType {
     }
 }
 
-/// Highest rank of a tensor.
-pub const MAX_RANK: usize = 5;
+/// Highest rank of a tensor. Chips have fewer axes: [`crate::Target::max_rank`].
+pub const MAX_RANK: usize = 8;
 
 /// Static dimensions, outermost first; at most [`MAX_RANK`]. Displays as `[1, 64]`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]

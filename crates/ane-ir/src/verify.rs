@@ -2,6 +2,7 @@
 
 use crate::{
     graph::{Def, Graph, Value},
+    place::Place,
     types::{MAX_RANK, TensorType},
 };
 use smallvec::SmallVec;
@@ -11,7 +12,7 @@ use smallvec::SmallVec;
 #[non_exhaustive]
 pub enum VerifyError {
     /// A node reads a value that does not exist yet.
-    #[error("node {node} ({op}) reads {operand} before it is defined")]
+    #[error("node {node} ({op}) reads {operand} before it is defined{}", .place.suffix())]
     UseBeforeDef {
         /// Position of the node.
         node: usize,
@@ -19,9 +20,11 @@ pub enum VerifyError {
         op: &'static str,
         /// What it reads.
         operand: Value,
+        /// Where the node comes from.
+        place: Place,
     },
     /// A recorded type differs from the inferred one.
-    #[error("{value} is recorded as {found}, its op yields {expected}")]
+    #[error("{value} is recorded as {found}, its op yields {expected}{}", .place.suffix())]
     Type {
         /// The value.
         value: Value,
@@ -29,6 +32,8 @@ pub enum VerifyError {
         expected: String,
         /// Recorded.
         found: TensorType,
+        /// Where the node comes from.
+        place: Place,
     },
     /// More axes than the IR has.
     #[error("{value} has rank {rank}, at most {MAX_RANK} is possible")]
@@ -76,6 +81,7 @@ pub fn verify(graph: &Graph) -> Vec<VerifyError> {
                     node: i,
                     op: node.op.name(),
                     operand,
+                    place: graph.place(i).clone(),
                 });
             }
         }
@@ -88,17 +94,18 @@ pub fn verify(graph: &Graph) -> Vec<VerifyError> {
         let tys: SmallVec<[&TensorType; 3]> = node.operands.iter().map(|&x| graph.ty(x)).collect();
         let inferred = node.op.infer(&node.view(&tys));
         for (index, &r) in node.results.iter().enumerate() {
+            let recorded = graph.ty(r);
             let expected = match &inferred {
+                Ok(tys) if tys.get(index) == Some(recorded) => continue,
                 Ok(tys) => tys.get(index).map_or("nothing".into(), ToString::to_string),
                 Err(e) => e.to_string(),
             };
-            if expected != graph.ty(r).to_string() {
-                errors.push(VerifyError::Type {
-                    value: r,
-                    expected,
-                    found: graph.ty(r).clone(),
-                });
-            }
+            errors.push(VerifyError::Type {
+                value: r,
+                expected,
+                found: recorded.clone(),
+                place: graph.place(i).clone(),
+            });
         }
     }
     for v in graph.values() {

@@ -2,7 +2,7 @@
 //! other values get out of its way.
 
 use ane_ir::{Graph, Value};
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 /// Words that the grammar takes for something else than a value.
 const KEYWORDS: &[&str] = &[
@@ -54,10 +54,11 @@ pub(crate) fn is_identifier(name: &str) -> bool {
 /// another port. Other values keep theirs where it is an identifier, made unique by a suffix, or get `v7`.
 pub(crate) fn names(graph: &Graph) -> Vec<String> {
     let mut names: Vec<Option<String>> = vec![None; graph.values().len()];
-    let mut taken: HashSet<String> = HashSet::new();
+    // Every name, and how many have been made of it by a number.
+    let mut taken: HashMap<String, u32> = HashMap::new();
     for &v in graph.inputs().iter().chain(graph.outputs()) {
         let port = graph.port(v).to_owned();
-        taken.insert(port.clone());
+        taken.insert(port.clone(), 0);
         names[v.index()] = Some(port);
     }
     graph
@@ -87,14 +88,18 @@ fn candidate(graph: &Graph, v: Value) -> String {
     }
 }
 
-fn unique(wanted: String, taken: &mut HashSet<String>) -> String {
-    if taken.insert(wanted.clone()) {
+fn unique(wanted: String, taken: &mut HashMap<String, u32>) -> String {
+    let Some(&made) = taken.get(&wanted) else {
+        taken.insert(wanted.clone(), 0);
         return wanted;
-    }
-    (1..)
-        .map(|i: u32| format!("{wanted}_{i}"))
-        .find(|name| taken.insert(name.clone()))
-        .expect("some number is free")
+    };
+    let (number, name) = (made + 1..)
+        .map(|i| (i, format!("{wanted}_{i}")))
+        .find(|(_, name)| !taken.contains_key(name))
+        .expect("some number is free");
+    taken.insert(wanted, number);
+    taken.insert(name.clone(), 0);
+    name
 }
 
 #[cfg(test)]

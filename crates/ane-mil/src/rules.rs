@@ -95,12 +95,13 @@ impl fmt::Display for Violation {
 }
 
 impl Rule {
-    /// A violation by `value`; the message reads on from its name and type.
+    /// A violation by `value`; the message reads on from its name and type, and ends with its place.
     fn by_value(&self, graph: &Graph, value: Value, what: &str) -> Violation {
         let name = name_of(graph, value);
+        let place = graph.place_of(value).suffix();
         Violation {
             rule: self.id,
-            message: format!("`{name}` ({}) {what}", graph.ty(value)),
+            message: format!("`{name}` ({}) {what}{place}", graph.ty(value)),
             value: Some(name),
             ty: Some(graph.ty(value).clone()),
             help: self.fix.to_owned(),

@@ -253,7 +253,7 @@ fn largest_of(g: &mut Graph, values: &[Value]) -> Result<Value, TypeError> {
     for &v in values {
         let size = g.abs(v)?;
         let axes: Vec<i32> = (0..g.ty(v).shape.rank())
-            .map(|a| i32::try_from(a).expect("rank is at most 5"))
+            .map(|a| i32::try_from(a).expect("a rank fits an i32"))
             .collect();
         let max = g.reduce_max(size, &axes, true)?;
         let max = g.reshape(max, &Shape::new(&[1, 1]))?;

@@ -40,11 +40,9 @@ impl OpDef for Cast {
     fn eval<T: Real>(&self, xs: &Operands<'_, &Tensor<T>>, _: &Numerics) -> Vec<Tensor<T>> {
         let convert = |x: T| match self.dtype.integer_range() {
             None => x,
-            Some(_) if self.dtype == DType::Bool => {
-                T::from_f64(f64::from(u8::from(x.to_f64() != 0.0)))
-            }
-            Some((low, high)) if x.is_nan() => T::from_f64(0.0_f64.clamp(low, high)),
-            Some((low, high)) => T::from_f64(x.to_f64().trunc().clamp(low, high)),
+            Some(_) if self.dtype == DType::Bool => T::from_int((x.to_f64() != 0.0).into()),
+            // The ranges of all integer types are within that of an int32.
+            Some((low, high)) => T::from_int(x.to_int().clamp(low as i32, high as i32)),
         };
         vec![Tensor {
             ty: TensorType {

@@ -103,7 +103,7 @@ impl Graph {
     /// `x` with axes of length 1 at the positions `axes` of the result.
     ///
     /// # Errors
-    /// When an axis does not exist in the result, or its rank would exceed 5.
+    /// When an axis does not exist in the result, or its rank would exceed [`MAX_RANK`].
     pub fn expand_dims(&mut self, x: Value, axes: &[i32]) -> Result<Value, TypeError> {
         self.push(
             ExpandDims {

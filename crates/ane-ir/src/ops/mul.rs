@@ -34,14 +34,15 @@ impl OpDef for Mul {
     }
 
     fn eval<T: Real>(&self, xs: &Operands<'_, &Tensor<T>>, numerics: &Numerics) -> Vec<Tensor<T>> {
-        elementwise::zip(xs[0], xs[1], xs[0].ty.dtype, |x, y| {
+        let product = |x: T, y: T| {
             let infinite = x.to_f64().is_infinite() || y.to_f64().is_infinite();
             if numerics.non_finite == NonFinite::Silicon && infinite {
                 T::from_f64(f64::from(SILICON_INF_PRODUCT))
             } else {
                 x.mul(y)
             }
-        })
+        };
+        elementwise::arithmetic(xs, product, i32::wrapping_mul)
     }
 
     fn vjp(&self, cx: &mut VjpCx<'_>, cts: &[Option<Value>]) -> Result<Vec<Cotangent>, TypeError> {

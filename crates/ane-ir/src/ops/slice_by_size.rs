@@ -14,7 +14,7 @@ use crate::{
     autodiff::{Cotangent, VjpCx},
     graph::{Graph, Value},
     numerics::Numerics,
-    tensor::{Literal, Real, Tensor},
+    tensor::{Real, Tensor},
     types::{Shape, TensorType},
 };
 
@@ -76,36 +76,20 @@ impl OpDef for SliceBySize {
             return Ok(vec![Cotangent::Zero]);
         };
 
-        let x = cx.g.ty(cx.xs[0]).clone();
-        let (begin, size) = self.block(&x.shape)?;
-        let mut padded = ct;
-        for (axis, &begin) in begin.iter().enumerate() {
-            let len = size.dims()[axis];
-            let mut parts = Vec::new();
-            for (zeros, first) in [(begin, true), (x.shape.dims()[axis] - begin - len, false)] {
-                if first && zeros == 0 {
-                    parts.push(padded);
-                    continue;
-                }
-                if zeros > 0 {
-                    let mut dims = cx.g.ty(padded).shape.dims().to_vec();
-                    dims[axis] = zeros;
-                    let ty = TensorType {
-                        dtype: x.dtype,
-                        shape: Shape::new(&dims),
-                    };
-                    parts.push(cx.g.constant(Literal::splat(ty, 0.0))?);
-                }
-                if first {
-                    parts.push(padded);
-                }
-            }
-            if parts.len() > 1 {
-                padded =
-                    cx.g.concat(&parts, i32::try_from(axis).expect("rank is at most 5"))?;
-            }
-        }
-        Ok(vec![padded.into()])
+        let x = cx.g.ty(cx.xs[0]).shape.clone();
+        let (begin, size) = self.block(&x)?;
+        let around = begin
+            .iter()
+            .enumerate()
+            .flat_map(|(axis, &before)| [before, x.dims()[axis] - before - size.dims()[axis]]);
+        let around: Vec<i32> = around
+            .map(|n| i32::try_from(n).unwrap_or(i32::MAX))
+            .collect();
+        Ok(vec![if around.iter().all(|&n| n == 0) {
+            ct.into()
+        } else {
+            cx.g.pad(ct, &around, 0.0)?.into()
+        }])
     }
 
     fn samples() -> Vec<Sample<Self>> {

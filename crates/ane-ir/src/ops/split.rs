@@ -13,7 +13,7 @@ use crate::{
     autodiff::{Cotangent, VjpCx},
     graph::{Graph, Results, Value},
     numerics::Numerics,
-    tensor::{Literal, Real, Tensor},
+    tensor::{Real, Tensor},
     types::{Shape, TensorType},
 };
 
@@ -81,17 +81,33 @@ impl OpDef for Split {
         if cts.iter().all(Option::is_none) {
             return Ok(vec![Cotangent::Zero]);
         }
-        let mut parts = Vec::new();
-        for (&y, &ct) in cx.ys.iter().zip(cts) {
-            parts.push(match ct {
-                Some(ct) => ct,
-                None => {
-                    let ty = cx.g.ty(y).clone();
-                    cx.g.constant(Literal::splat(ty, 0.0))?
-                }
-            });
+        // A part without a cotangent is zeros around its neighbour: that costs the part, not the whole.
+        let x = cx.g.ty(cx.xs[0]).shape.clone();
+        let (axis, sizes) = self.parts(&x)?;
+        let mut joined: Vec<(Value, usize, usize)> = Vec::new();
+        let mut leading = 0;
+        for (&ct, len) in cts.iter().zip(sizes) {
+            match (ct, joined.last_mut()) {
+                (Some(ct), _) => joined.push((ct, std::mem::take(&mut leading), 0)),
+                (None, Some((_, _, after))) => *after += len,
+                (None, None) => leading += len,
+            }
         }
-        Ok(vec![cx.g.concat(&parts, self.axis)?.into()])
+        let mut parts = Vec::new();
+        for (ct, before, after) in joined {
+            if (before, after) == (0, 0) {
+                parts.push(ct);
+                continue;
+            }
+            let mut around = vec![0; 2 * x.rank()];
+            around[2 * axis] = i32::try_from(before).unwrap_or(i32::MAX);
+            around[2 * axis + 1] = i32::try_from(after).unwrap_or(i32::MAX);
+            parts.push(cx.g.pad(ct, &around, 0.0)?);
+        }
+        Ok(vec![match parts[..] {
+            [whole] => whole.into(),
+            _ => cx.g.concat(&parts, self.axis)?.into(),
+        }])
     }
 
     fn samples() -> Vec<Sample<Self>> {

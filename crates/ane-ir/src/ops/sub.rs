@@ -33,7 +33,7 @@ impl OpDef for Sub {
     }
 
     fn eval<T: Real>(&self, xs: &Operands<'_, &Tensor<T>>, _: &Numerics) -> Vec<Tensor<T>> {
-        elementwise::zip(xs[0], xs[1], xs[0].ty.dtype, T::sub)
+        elementwise::arithmetic(xs, T::sub, i32::wrapping_sub)
     }
 
     fn vjp(&self, cx: &mut VjpCx<'_>, cts: &[Option<Value>]) -> Result<Vec<Cotangent>, TypeError> {

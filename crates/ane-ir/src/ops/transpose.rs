@@ -69,7 +69,7 @@ impl OpDef for Transpose {
         let perm = self.axes_of(&cx.g.ty(cx.xs[0]).shape)?;
         let mut inverse = vec![0; perm.len()];
         for (i, &axis) in perm.iter().enumerate() {
-            inverse[axis] = i32::try_from(i).expect("rank is at most 5");
+            inverse[axis] = i32::try_from(i).expect("a rank fits an i32");
         }
         Ok(vec![cx.g.transpose(ct, &inverse)?.into()])
     }

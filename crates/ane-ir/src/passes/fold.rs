@@ -9,7 +9,7 @@ use crate::{
     numerics::Numerics,
     ops::Op,
     target::Target,
-    tensor::{Literal, Tensor},
+    tensor::{Literal, Real, Single, Tensor},
 };
 
 /// Most elements of a folded result.
@@ -26,13 +26,14 @@ pub(super) fn run(graph: &Graph, target: &Target) -> Result<Graph, PassError> {
             .all(|&v| graph.ty(v).shape.numel() <= LARGEST);
         match literals {
             Some(literals) if small && !matches!(node.op, Op::Const(_)) => {
-                let tensors: Vec<Tensor<f32>> = literals.iter().map(Literal::to_tensor).collect();
-                let refs: Vec<&Tensor<f32>> = tensors.iter().collect();
+                let tensors: Vec<Tensor<Single>> =
+                    literals.iter().map(Literal::to_tensor).collect();
+                let refs: Vec<&Tensor<Single>> = tensors.iter().collect();
                 node.op
                     .eval(&node.view(&refs), &numerics)
                     .into_iter()
                     .map(|y| {
-                        let elements: Vec<f64> = y.data.iter().map(|&e| f64::from(e)).collect();
+                        let elements: Vec<f64> = y.data.iter().map(|e| e.to_f64()).collect();
                         r.out.constant(Literal::from_f64(y.ty, &elements))
                     })
                     .collect::<Result<_, _>>()

@@ -114,7 +114,7 @@ fn build(
     if !keep_dims {
         let axes: Vec<i32> = axes
             .iter()
-            .map(|&a| i32::try_from(a).expect("rank is at most 5"))
+            .map(|&a| i32::try_from(a).expect("a rank fits an i32"))
             .collect();
         sum = g.squeeze(sum, &axes)?;
     }

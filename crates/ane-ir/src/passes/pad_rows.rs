@@ -11,6 +11,7 @@ use super::PassError;
 use crate::{
     graph::{Graph, Value},
     ops::TypeError,
+    place::Place,
     target::Target,
     types::{Shape, TensorType},
 };
@@ -36,7 +37,8 @@ pub(super) fn run(graph: &Graph, target: &Target) -> Result<Graph, PassError> {
         });
     }
     let infallible = "operands are defined before their uses";
-    for node in graph.nodes() {
+    for (i, node) in graph.nodes().iter().enumerate() {
+        out.set_scope(graph.place(i).clone());
         let operands: Vec<Value> = node
             .operands
             .iter()
@@ -51,11 +53,12 @@ pub(super) fn run(graph: &Graph, target: &Target) -> Result<Graph, PassError> {
                 out.mark_stop(new);
             }
             // The name of a port belongs to the padded value.
-            if let Some(name) = graph.name(old).filter(|_| !graph.outputs().contains(&old)) {
+            if let Some(name) = graph.name(old).filter(|_| !graph.is_port(old)) {
                 out.set_name(new, name);
             }
         }
     }
+    out.set_scope(Place::UNKNOWN);
     for &v in graph.outputs() {
         let mut y = map[v.index()].expect(infallible);
         let wide = padded(graph.ty(v), line);

@@ -368,7 +368,7 @@ pub(super) fn tensor_type(ty: &Type) -> Result<TensorType, Fault> {
         )
     };
     if ty.dims.len() > MAX_RANK {
-        return Err(bad("at most 5 axes"));
+        return Err(bad("at most 8 axes"));
     }
     if ty.dims.contains(&0) {
         return Err(bad("every axis has at least one element"));

@@ -65,6 +65,22 @@ pub(crate) fn zip<T: Real>(
     }]
 }
 
+/// `float` of every pair of floats, or `int` of every pair of int32, broadcasting.
+pub(crate) fn arithmetic<T: Real>(
+    xs: &[&Tensor<T>],
+    float: impl Fn(T, T) -> T,
+    int: impl Fn(i32, i32) -> i32,
+) -> Vec<Tensor<T>> {
+    let dtype = xs[0].ty.dtype;
+    if dtype.is_float() {
+        zip(xs[0], xs[1], dtype, float)
+    } else {
+        zip(xs[0], xs[1], dtype, |a, b| {
+            T::from_int(int(a.to_int(), b.to_int()))
+        })
+    }
+}
+
 /// 1 where the comparison holds, 0 elsewhere.
 pub(crate) fn compare<T: Real>(
     xs: &[&Tensor<T>],
@@ -106,7 +122,7 @@ pub(crate) fn unbroadcast(g: &mut Graph, ct: Value, to: &Shape) -> Result<Value,
     let pad = from.rank() - to.rank();
     let repeated: Vec<i32> = (0..from.rank())
         .filter(|&i| i < pad || (to.dims()[i - pad] == 1 && from.dims()[i] != 1))
-        .map(|i| i32::try_from(i).expect("rank is at most 5"))
+        .map(|i| i32::try_from(i).expect("a rank fits an i32"))
         .collect();
     let sum = if repeated.is_empty() {
         ct
@@ -117,7 +133,7 @@ pub(crate) fn unbroadcast(g: &mut Graph, ct: Value, to: &Shape) -> Result<Value,
         return Ok(sum);
     }
     let leading: Vec<i32> = (0..pad)
-        .map(|i| i32::try_from(i).expect("rank is at most 5"))
+        .map(|i| i32::try_from(i).expect("a rank fits an i32"))
         .collect();
     g.squeeze(sum, &leading)
 }

@@ -126,12 +126,13 @@ pub(crate) fn restore_dims(
     let axes = axes("reduce", axes_attr, &g.ty(x).shape)?;
     let axes: Vec<i32> = axes
         .into_iter()
-        .map(|a| i32::try_from(a).expect("rank is at most 5"))
+        .map(|a| i32::try_from(a).expect("a rank fits an i32"))
         .collect();
     g.expand_dims(y, &axes)
 }
 
-/// `ct` of a reduction repeated over the reduced axes of `x`.
+/// `ct` of a reduction repeated over the reduced axes of `x`: a product with a splat, which is held as one element and
+/// which whoever reads it broadcasting does without.
 pub(crate) fn repeat_to(g: &mut Graph, ct: Value, x: Value) -> Result<Value, TypeError> {
     let ty = g.ty(x).clone();
     let ones = g.constant(crate::tensor::Literal::splat(ty, 1.0))?;
