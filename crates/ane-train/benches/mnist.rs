@@ -38,7 +38,7 @@ fn examples(folder: &Path) -> Result<Dataset, Box<dyn Error>> {
     let options = FetchOptions::default();
     fs::create_dir_all(folder)?;
     let files = data::fetch(spec, &options, &|e| eprintln!("{e}"))?;
-    for file in [files.train_images, files.train_labels] {
+    for file in files.train {
         fs::write(folder.join(file.name), file.content)?;
     }
     Ok(data::load(spec, &options, &|_| {})?.train.not_centred())

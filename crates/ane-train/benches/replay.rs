@@ -127,13 +127,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::create_dir_all(&out)?;
     let spec = catalog::find("mnist")?;
     let datasets = data::load(spec, &FetchOptions::default(), &|e| eprintln!("{e}"))?;
-    let RawFiles {
-        train_images,
-        train_labels,
-        test_images,
-        test_labels,
-    } = data::fetch(spec, &FetchOptions::default(), &|_| {})?;
-    for file in [train_images, train_labels, test_images, test_labels] {
+    let RawFiles { train, test } = data::fetch(spec, &FetchOptions::default(), &|_| {})?;
+    for file in train.into_iter().chain(test) {
         fs::write(out.join(file.name), file.content)?;
     }
     let seed: u64 = flag("--seed", "0").parse()?;

@@ -8,6 +8,7 @@
 
 mod cache;
 pub mod catalog;
+pub mod cifar;
 mod dataset;
 mod event;
 mod fetch;
@@ -25,7 +26,8 @@ use std::io;
 use std::path::PathBuf;
 
 pub use cache::{CACHE_VARIABLE, default_root};
-pub use catalog::{DatasetSpec, FileSpec, Normalisation, SplitSpec};
+pub use catalog::{DatasetSpec, FileSpec, Files, Normalisation, SplitSpec};
+pub use cifar::CifarError;
 pub use dataset::{Dataset, Datasets, Split, load};
 pub use event::FetchEvent;
 pub use fetch::{FetchOptions, RawFile, RawFiles, fetch};
@@ -34,6 +36,7 @@ pub use gzip::GzipError;
 pub use idx::IdxError;
 pub use loader::{Batch, Collator, Loader};
 pub use sampler::Sampler;
+pub use source::archive::Archive;
 pub use source::debian::DebianPackage;
 pub use source::flat::{Encoding, FlatFile, Run};
 pub use source::npm::NpmPackage;
@@ -128,6 +131,21 @@ pub enum DataError {
     /// A file is not the IDX file that it should be.
     #[error(transparent)]
     Idx(#[from] IdxError),
+    /// A file is not the file of records that it should be.
+    #[error(transparent)]
+    Cifar(#[from] CifarError),
+    /// Ours: the files are the published ones, and hold another number of examples than the catalog says.
+    #[error("the {split} files of `{dataset}` hold {found} examples: expected {expected}")]
+    Examples {
+        /// Name of the data set.
+        dataset: &'static str,
+        /// Which part of it.
+        split: Split,
+        /// Examples that the catalog promises.
+        expected: usize,
+        /// Examples in the files.
+        found: usize,
+    },
     /// Ours: the catalog's shape and the file's header disagree although the checksum is right.
     #[error("`{file}` holds {found:?} (examples, rows, columns): expected {expected:?}")]
     Shape {
@@ -177,7 +195,8 @@ impl DataError {
                 path.display()
             )),
             Self::Idx(error) => error.help(),
-            Self::Shape { .. } => None,
+            Self::Cifar(error) => error.help(),
+            Self::Shape { .. } | Self::Examples { .. } => None,
         }
     }
 }

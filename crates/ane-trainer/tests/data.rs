@@ -32,7 +32,7 @@ fn said(output: &Output) -> String {
 fn mnist() -> PathBuf {
     let fetched = data(&["fetch", "mnist"]);
     assert!(fetched.status.success(), "{}", said(&fetched));
-    assert!(said(&fetched).contains("mnist: complete, 54 MB of images"));
+    assert!(said(&fetched).contains("mnist: complete, 54 MB"));
     let spec = catalog::find("mnist").unwrap();
     let cached = ane_train::data::verify(spec, &FetchOptions::default()).unwrap();
     cached[0].path.parent().unwrap().to_owned()

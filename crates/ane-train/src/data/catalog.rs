@@ -2,6 +2,7 @@
 //!
 //! A new data set is a file in `catalog/` and an entry in `ALL`; nothing else names one.
 
+mod cifar10;
 mod fashion_mnist;
 mod mnist;
 
@@ -15,7 +16,11 @@ pub fn all() -> &'static [&'static DatasetSpec] {
     &ALL
 }
 
-static ALL: [&DatasetSpec; 2] = [&mnist::MNIST, &fashion_mnist::FASHION_MNIST];
+static ALL: [&DatasetSpec; 3] = [
+    &mnist::MNIST,
+    &fashion_mnist::FASHION_MNIST,
+    &cifar10::CIFAR10,
+];
 
 /// The data set called `name`.
 ///
@@ -69,15 +74,11 @@ impl DatasetSpec {
         self.example_shape.iter().product()
     }
 
-    /// Train images, train labels, test images, test labels.
+    /// The files of the training examples, then those of the test examples.
     #[must_use]
-    pub fn files(&self) -> [&FileSpec; 4] {
-        [
-            &self.train.images,
-            &self.train.labels,
-            &self.test.images,
-            &self.test.labels,
-        ]
+    pub fn files(&self) -> Vec<&FileSpec> {
+        let splits = [&self.train, &self.test];
+        splits.iter().flat_map(|split| split.files.iter()).collect()
     }
 
     /// The files and the size of `split`.
@@ -102,15 +103,32 @@ pub struct Normalisation {
     pub std: f32,
 }
 
-/// One split: its size and its two files.
+/// One split: its size and its files.
 #[derive(Debug)]
 pub struct SplitSpec {
     /// Number of examples.
     pub examples: usize,
-    /// The file of images.
-    pub images: FileSpec,
-    /// The file of labels.
-    pub labels: FileSpec,
+    /// The files.
+    pub files: Files,
+}
+
+/// The files of a split, by their format.
+#[derive(Debug)]
+pub enum Files {
+    /// IDX: images, then labels.
+    Idx([FileSpec; 2]),
+    /// Records of a label and an image, in this order of files.
+    Records(&'static [FileSpec]),
+}
+
+impl Files {
+    /// Every file, in order.
+    pub fn iter(&self) -> std::slice::Iter<'_, FileSpec> {
+        match self {
+            Self::Idx(files) => files.iter(),
+            Self::Records(files) => files.iter(),
+        }
+    }
 }
 
 /// One file: its name and its published content.
@@ -131,8 +149,17 @@ mod tests {
         for spec in all() {
             for split in [&spec.train, &spec.test] {
                 let values = (split.examples * spec.example_len()) as u64;
-                assert_eq!(split.images.fingerprint.bytes, 16 + values, "{}", spec.name);
-                assert_eq!(split.labels.fingerprint.bytes, 8 + split.examples as u64);
+                let bytes = |file: &FileSpec| file.fingerprint.bytes;
+                match &split.files {
+                    Files::Idx([images, labels]) => {
+                        assert_eq!(bytes(images), 16 + values, "{}", spec.name);
+                        assert_eq!(bytes(labels), 8 + split.examples as u64);
+                    }
+                    Files::Records(files) => {
+                        let total: u64 = files.iter().map(bytes).sum();
+                        assert_eq!(total, values + split.examples as u64, "{}", spec.name);
+                    }
+                }
             }
             assert!(!spec.licence.is_empty() && !spec.origins.is_empty());
         }
@@ -143,7 +170,7 @@ mod tests {
         let error = find("minst").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "no data set is called `minst`: expected one of `mnist`, `fashion-mnist`"
+            "no data set is called `minst`: expected one of `mnist`, `fashion-mnist`, `cifar10`"
         );
     }
 }

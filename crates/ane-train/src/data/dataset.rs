@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::DataError;
-use super::catalog::{DatasetSpec, Normalisation};
+use super::catalog::{DatasetSpec, Files, Normalisation};
+use super::cifar::Records;
 use super::event::FetchEvent;
 use super::fetch::{FetchOptions, RawFile, RawFiles, fetch};
 use super::idx::{self, IdxError};
@@ -111,24 +112,56 @@ pub fn load(
     options: &FetchOptions,
     report: &dyn Fn(FetchEvent),
 ) -> Result<Datasets, DataError> {
-    let RawFiles {
-        train_images,
-        train_labels,
-        test_images,
-        test_labels,
-    } = fetch(spec, options, report)?;
+    let RawFiles { train, test } = fetch(spec, options, report)?;
     Ok(Datasets {
-        train: read(spec, Split::Train, train_images, train_labels)?,
-        test: read(spec, Split::Test, test_images, test_labels)?,
+        train: read(spec, Split::Train, train)?,
+        test: read(spec, Split::Test, test)?,
     })
 }
 
-fn read(
+fn read(spec: &DatasetSpec, split: Split, files: Vec<RawFile>) -> Result<Dataset, DataError> {
+    let (images, labels) = match &spec.split(split).files {
+        Files::Idx(_) => read_idx(spec, split, files)?,
+        Files::Records(_) => {
+            let mut records = Records::new();
+            for file in files {
+                records.add(file.name, &file.content, spec.example_shape, spec.classes())?;
+            }
+            (records.pixels, records.labels)
+        }
+    };
+    let expected = spec.split(split).examples;
+    if labels.len() != expected {
+        return Err(DataError::Examples {
+            dataset: spec.name,
+            split,
+            expected,
+            found: labels.len(),
+        });
+    }
+    let Normalisation { mean, std } = spec.normalisation;
+    Ok(Dataset {
+        name: spec.name,
+        split,
+        class_names: spec.class_names,
+        classes: spec.classes(),
+        example_shape: spec.example_shape,
+        example_len: spec.example_len(),
+        images,
+        labels,
+        mean,
+        std,
+    })
+}
+
+/// Pixels and labels of a file of images and a file of labels.
+fn read_idx(
     spec: &DatasetSpec,
     split: Split,
-    images_file: RawFile,
-    labels_file: RawFile,
-) -> Result<Dataset, DataError> {
+    files: Vec<RawFile>,
+) -> Result<(Vec<u8>, Vec<u8>), DataError> {
+    let [images_file, labels_file] = <[RawFile; 2]>::try_from(files)
+        .expect("a split in IDX has two files, and each was obtained");
     let images = idx::parse_images(images_file.name, images_file.content)?;
     let labels = idx::parse_labels(labels_file.name, labels_file.content, spec.classes())?;
     if images.count != labels.len() {
@@ -150,17 +183,5 @@ fn read(
             found,
         });
     }
-    let Normalisation { mean, std } = spec.normalisation;
-    Ok(Dataset {
-        name: spec.name,
-        split,
-        class_names: spec.class_names,
-        classes: spec.classes(),
-        example_shape: spec.example_shape,
-        example_len: spec.example_len(),
-        images: images.pixels,
-        labels,
-        mean,
-        std,
-    })
+    Ok((images.pixels, labels))
 }

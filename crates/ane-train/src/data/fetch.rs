@@ -31,17 +31,13 @@ pub struct RawFile {
     pub content: Vec<u8>,
 }
 
-/// The four raw files of a data set, verified.
+/// The raw files of a data set, verified, in the order of the catalog.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RawFiles {
-    /// Images to train with.
-    pub train_images: RawFile,
-    /// Their labels.
-    pub train_labels: RawFile,
-    /// Images to test with.
-    pub test_images: RawFile,
-    /// Their labels.
-    pub test_labels: RawFile,
+    /// Of the examples to train with.
+    pub train: Vec<RawFile>,
+    /// Of the examples to test with.
+    pub test: Vec<RawFile>,
 }
 
 /// Gets the raw files of `spec` and tells `report` what happens on the way.
@@ -64,23 +60,15 @@ pub fn fetch(
         Some(directory) => from_directory(spec, directory, report)?,
         None => from_cache_or_origins(spec, options, report)?,
     };
-    let mut raw = files
-        .into_iter()
-        .zip(contents)
+    let raw = files.into_iter().zip(contents);
+    let mut train: Vec<RawFile> = raw
         .map(|(file, content)| RawFile {
             name: file.name,
             content,
-        });
-    let mut next = || {
-        raw.next()
-            .expect("a data set has four files, and each was obtained")
-    };
-    Ok(RawFiles {
-        train_images: next(),
-        train_labels: next(),
-        test_images: next(),
-        test_labels: next(),
-    })
+        })
+        .collect();
+    let test = train.split_off(spec.train.files.iter().len());
+    Ok(RawFiles { train, test })
 }
 
 /// The contents in the order of [`DatasetSpec::files`].
@@ -92,9 +80,8 @@ fn from_directory(
     report(FetchEvent::ReadingDirectory {
         directory: directory.to_owned(),
     });
-    let found = spec
-        .files()
-        .map(|file| (file, directory::locate(directory, file)));
+    let located = |file| (file, directory::locate(directory, file));
+    let found: Vec<_> = spec.files().into_iter().map(located).collect();
     let missing: Vec<_> = found
         .iter()
         .filter(|(_, path)| path.is_none())
@@ -132,9 +119,10 @@ fn from_cache_or_origins(
     report: &dyn Fn(FetchEvent),
 ) -> Result<Vec<Vec<u8>>, DataError> {
     let cache = Cache::open(spec, options.cache_root.as_deref())?;
+    let files = spec.files();
     let mut shelf = Shelf {
-        files: spec.files(),
-        contents: Default::default(),
+        contents: vec![None; files.len()],
+        files,
     };
     let fresh = read_cache(&cache, &mut shelf, options.offline, report)?;
 
@@ -163,8 +151,8 @@ fn from_cache_or_origins(
 
 /// The files of a data set and what has been obtained of them.
 struct Shelf<'a> {
-    files: [&'a FileSpec; 4],
-    contents: [Option<Vec<u8>>; 4],
+    files: Vec<&'a FileSpec>,
+    contents: Vec<Option<Vec<u8>>>,
 }
 
 impl<'a> Shelf<'a> {
@@ -177,7 +165,7 @@ impl<'a> Shelf<'a> {
     }
 
     fn put(&mut self, file: &FileSpec, content: Vec<u8>) {
-        for (slot, known) in self.contents.iter_mut().zip(self.files) {
+        for (slot, known) in self.contents.iter_mut().zip(&self.files) {
             if known.name == file.name {
                 *slot = Some(content);
                 return;
@@ -194,7 +182,7 @@ fn read_cache(
     report: &dyn Fn(FetchEvent),
 ) -> Result<bool, DataError> {
     let mut fresh = true;
-    for file in shelf.files {
+    for file in shelf.files.clone() {
         let path = cache.path(file);
         let cached = cache.read(file);
         fresh &= matches!(cached, Cached::Absent);

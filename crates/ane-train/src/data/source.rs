@@ -2,12 +2,14 @@
 //!
 //! A new kind of source is one file here and one variant of [`Origin`].
 
+pub(super) mod archive;
 mod client;
 pub(super) mod debian;
 pub(super) mod directory;
 pub(super) mod flat;
 pub(super) mod npm;
 pub(super) mod pip;
+mod tarball;
 pub(super) mod url;
 
 use std::fmt;
@@ -29,6 +31,8 @@ use super::gzip::GzipError;
 pub enum Origin {
     /// Files below a public URL.
     Mirror(url::Mirror),
+    /// An archive behind a public URL.
+    Archive(archive::Archive),
     /// A package of the npm client.
     Npm(npm::NpmPackage),
     /// A wheel of the pip client.
@@ -41,6 +45,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Mirror(mirror) => f.write_str(mirror.base),
+            Self::Archive(archive) => f.write_str(archive.url),
             Self::Npm(npm) => write!(f, "npm package {}", npm.package),
             Self::Pip(pip) => write!(f, "pip package {}", pip.requirement),
             Self::Debian(debian) => write!(f, "debian package {}", debian.package),
@@ -183,6 +188,7 @@ pub(super) fn obtain(
     let outcome = match origin {
         // URLs report their own failures, each with the full address.
         Origin::Mirror(mirror) => return mirror.obtain(errand, accept),
+        Origin::Archive(archive) => return archive.obtain(errand, accept),
         Origin::Npm(npm) => npm.obtain(errand, accept),
         Origin::Pip(pip) => pip.obtain(errand, accept),
         Origin::Debian(debian) => debian.obtain(errand, accept),

@@ -68,6 +68,7 @@ pub fn verify(spec: &DatasetSpec, options: &FetchOptions) -> Result<Vec<FileRepo
     if let Some(data_dir) = &options.data_dir {
         let rows = spec
             .files()
+            .into_iter()
             .map(|file| match directory::locate(data_dir, file) {
                 None => row(file, data_dir.join(file.name), FileStatus::Missing),
                 Some(path) => {
@@ -83,10 +84,10 @@ pub fn verify(spec: &DatasetSpec, options: &FetchOptions) -> Result<Vec<FileRepo
                     row(file, path, status)
                 }
             });
-        return Ok(rows.into());
+        return Ok(rows.collect());
     }
     let cache = Cache::open(spec, options.cache_root.as_deref())?;
-    let rows = spec.files().map(|file| {
+    let rows = spec.files().into_iter().map(|file| {
         let status = match cache.read(file) {
             Cached::Content(_) => FileStatus::Verified,
             Cached::Absent => FileStatus::Missing,
@@ -97,5 +98,5 @@ pub fn verify(spec: &DatasetSpec, options: &FetchOptions) -> Result<Vec<FileRepo
         };
         row(file, cache.path(file), status)
     });
-    Ok(rows.into())
+    Ok(rows.collect())
 }

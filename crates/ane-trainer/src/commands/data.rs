@@ -77,12 +77,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         Command::Fetch { names, source } => {
             for spec in specs(names)? {
                 let files = data::fetch(spec, &source.options(), &|e| eprintln!("{e}"))?;
-                let bytes = files.train_images.content.len() + files.test_images.content.len();
-                println!(
-                    "{}: complete, {} MB of images",
-                    spec.name,
-                    bytes / 1_000_000
-                );
+                let all = files.train.iter().chain(&files.test);
+                let bytes: usize = all.map(|file| file.content.len()).sum();
+                println!("{}: complete, {} MB", spec.name, bytes / 1_000_000);
             }
         }
         Command::Verify { names, source } => {

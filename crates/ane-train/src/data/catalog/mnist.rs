@@ -1,6 +1,6 @@
 //! MNIST: 70,000 handwritten digits, 28×28, the order and the split of the original files.
 
-use super::{DatasetSpec, FileSpec, Normalisation, SplitSpec};
+use super::{DatasetSpec, FileSpec, Files, Normalisation, SplitSpec};
 use crate::data::fingerprint::Fingerprint;
 use crate::data::source::Origin;
 use crate::data::source::flat::{Encoding, FlatFile, Run};
@@ -22,37 +22,41 @@ pub(super) static MNIST: DatasetSpec = DatasetSpec {
               ane-trainer does not ship it: the files come from others, and their terms apply.",
     train: SplitSpec {
         examples: 60_000,
-        images: FileSpec {
-            name: TRAIN_IMAGES,
-            fingerprint: Fingerprint::pinned(
-                47_040_016,
-                "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-            ),
-        },
-        labels: FileSpec {
-            name: TRAIN_LABELS,
-            fingerprint: Fingerprint::pinned(
-                60_008,
-                "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-            ),
-        },
+        files: Files::Idx([
+            FileSpec {
+                name: TRAIN_IMAGES,
+                fingerprint: Fingerprint::pinned(
+                    47_040_016,
+                    "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+                ),
+            },
+            FileSpec {
+                name: TRAIN_LABELS,
+                fingerprint: Fingerprint::pinned(
+                    60_008,
+                    "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+                ),
+            },
+        ]),
     },
     test: SplitSpec {
         examples: 10_000,
-        images: FileSpec {
-            name: TEST_IMAGES,
-            fingerprint: Fingerprint::pinned(
-                7_840_016,
-                "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-            ),
-        },
-        labels: FileSpec {
-            name: TEST_LABELS,
-            fingerprint: Fingerprint::pinned(
-                10_008,
-                "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-            ),
-        },
+        files: Files::Idx([
+            FileSpec {
+                name: TEST_IMAGES,
+                fingerprint: Fingerprint::pinned(
+                    7_840_016,
+                    "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+                ),
+            },
+            FileSpec {
+                name: TEST_LABELS,
+                fingerprint: Fingerprint::pinned(
+                    10_008,
+                    "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+                ),
+            },
+        ]),
     },
     origins: &[
         Origin::Mirror(Mirror {

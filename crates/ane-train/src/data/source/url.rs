@@ -52,7 +52,8 @@ impl Mirror {
     }
 }
 
-fn agent(proxy: Option<Proxy>) -> Agent {
+/// A client with limits on every wait.
+pub(super) fn agent(proxy: Option<Proxy>) -> Agent {
     Agent::config_builder()
         .proxy(proxy)
         .timeout_resolve(Some(CONNECT))

@@ -42,3 +42,61 @@ fn loading_refuses_files_that_do_not_pair_up_or_have_another_shape() {
         "`a-labels-idx1` has label 2 at index 1: expected less than 2"
     );
 }
+
+/// A data set of records with two images of 3 × 1 × 2 in its first file, one in its second, and one to test with.
+fn records(contents: &[&[u8]; 3]) -> (DatasetSpec, tempfile::TempDir) {
+    let names = ["batch_1.bin", "batch_2.bin", "test.bin"];
+    let directory = tempfile::tempdir().unwrap();
+    let mut files = Vec::new();
+    for (name, content) in names.into_iter().zip(contents) {
+        std::fs::write(directory.path().join(name), content).unwrap();
+        let fingerprint = Fingerprint::of(content);
+        files.push(FileSpec { name, fingerprint });
+    }
+    let test = files.split_off(2);
+    let mut spec = spec(&[NPM]);
+    spec.example_shape = [3, 1, 2];
+    spec.train = SplitSpec {
+        examples: 3,
+        files: Files::Records(files.leak()),
+    };
+    spec.test = SplitSpec {
+        examples: 1,
+        files: Files::Records(test.leak()),
+    };
+    (spec, directory)
+}
+
+fn load_records(contents: &[&[u8]; 3]) -> Result<Datasets, DataError> {
+    let (spec, directory) = records(contents);
+    let options = FetchOptions {
+        data_dir: Some(directory.path().to_owned()),
+        ..FetchOptions::default()
+    };
+    load(&spec, &options, &|_| {})
+}
+
+const FIRST: &[u8] = &[1, 1, 2, 3, 4, 5, 6, 0, 7, 8, 9, 10, 11, 12];
+const SECOND: &[u8] = &[1, 21, 22, 23, 24, 25, 26];
+
+#[test]
+fn records_of_several_files_are_one_split() {
+    let data = load_records(&[FIRST, SECOND, SECOND]).unwrap();
+    assert_eq!(data.train.labels, [1, 0, 1]);
+    assert_eq!(data.train.image(1), [7, 8, 9, 10, 11, 12]);
+    assert_eq!(data.train.image(2), [21, 22, 23, 24, 25, 26]);
+    assert_eq!(data.test.labels, [1]);
+}
+
+#[test]
+fn records_of_another_size_or_number_are_refused() {
+    let error = |contents: &[&[u8]; 3]| load_records(contents).unwrap_err().to_string();
+    assert_eq!(
+        error(&[FIRST, &SECOND[1..], SECOND]),
+        "`batch_2.bin` has 6 bytes: expected a multiple of 7, a label and 3 × 1 × 2 pixels each"
+    );
+    assert_eq!(
+        error(&[FIRST, FIRST, SECOND]),
+        "the train files of `tiny` hold 4 examples: expected 3"
+    );
+}

@@ -12,7 +12,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use crate::data::{
-    DataError, DatasetSpec, DebianPackage, Encoding, FetchEvent, FetchOptions, FileSpec,
+    DataError, DatasetSpec, DebianPackage, Encoding, FetchEvent, FetchOptions, FileSpec, Files,
     Fingerprint, FlatFile, Mirror, Normalisation, NpmPackage, Origin, PipPackage, Run, SplitSpec,
     fetch, idx,
 };
@@ -109,13 +109,11 @@ pub(super) fn spec_of(origins: &'static [Origin], contents: &[Vec<u8>; 4]) -> Da
         licence: "free for all",
         train: SplitSpec {
             examples: 2,
-            images: file(0),
-            labels: file(1),
+            files: Files::Idx([file(0), file(1)]),
         },
         test: SplitSpec {
             examples: 1,
-            images: file(2),
-            labels: file(3),
+            files: Files::Idx([file(2), file(3)]),
         },
         origins,
     }
@@ -166,13 +164,9 @@ impl Machine {
         options: &FetchOptions,
     ) -> Result<[Vec<u8>; 4], DataError> {
         let raw = fetch(spec, options, &|event| self.events.borrow_mut().push(event))?;
-        let files = [
-            raw.train_images,
-            raw.train_labels,
-            raw.test_images,
-            raw.test_labels,
-        ];
-        Ok(files.map(|file| file.content))
+        let files = raw.train.into_iter().chain(raw.test);
+        let contents: Vec<Vec<u8>> = files.map(|file| file.content).collect();
+        Ok(contents.try_into().unwrap())
     }
 
     pub(super) fn commands(&self) -> Vec<String> {
