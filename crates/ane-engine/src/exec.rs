@@ -12,7 +12,7 @@ mod reduce;
 mod turn;
 mod update;
 
-pub use update::{ForEach, MOST_STATE, Parameter, Strided, Update};
+pub use update::{ForEach, Gradient, MOST_STATE, Parameter, Strided, Update};
 
 use crate::{
     arena::{Access, Holds, SharedBuffer},

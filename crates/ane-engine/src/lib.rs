@@ -30,6 +30,6 @@ mod pool;
 pub mod simd;
 
 pub use arena::{Access, Foreign, Lent, SharedBuffer};
-pub use exec::{BindError, Bound, ForEach, MOST_STATE, Parameter, Strided, Update};
+pub use exec::{BindError, Bound, ForEach, Gradient, MOST_STATE, Parameter, Strided, Update};
 pub use plan::{Options, Plan, PlanError, Port};
 pub use pool::{Job, Pool, Team};

@@ -9,12 +9,15 @@ use ane_engine::{Pool, simd::Isa};
 use ane_ir::{Numerics, Target};
 use ane_train::{
     Trainer, TrainerConfig,
-    data::{self, Collator, Dataset, FetchOptions, Loader, Sampler, catalog},
+    data::{self, Dataset, FetchOptions, Images, LABEL, Loader, Sampler, catalog},
     loss::Loss,
+    metric::Accuracy,
     nn::Sequential,
+    objective::Objective,
     optim::{AdamW, OptimizerConfig},
     schedule::Schedule,
     step::PlanKind,
+    update::Groups,
 };
 use std::{
     error::Error,
@@ -33,7 +36,7 @@ fn flag(name: &str, default: &str) -> String {
 }
 
 /// The training examples as `ane-trainer train` sees them; their raw files go to `folder`, for the peers.
-fn examples(folder: &Path) -> Result<Dataset, Box<dyn Error>> {
+fn examples(folder: &Path) -> Result<Images, Box<dyn Error>> {
     let spec = catalog::find("mnist")?;
     let options = FetchOptions::default();
     fs::create_dir_all(folder)?;
@@ -67,9 +70,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let data = Arc::new(examples(&PathBuf::from(flag("--out", "target/peers")))?);
     let everything = (0..u32::try_from(data.len())?).collect();
     let config = TrainerConfig {
-        model,
-        loss,
-        batch,
+        model: model.model(batch)?,
+        objective: Objective::of(loss, "logits", LABEL),
+        metrics: vec![&Accuracy],
+        groups: Groups::default(),
+        accumulate: 1,
         plan,
         optimizer: OptimizerConfig::AdamW(AdamW::default()),
         lr: 1e-3,
@@ -80,8 +85,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let mut trainer = Trainer::new(config, open("software", &settings)?, pool, settings.isa)?;
     let loader = Loader::start(
-        Collator::new(data, batch, loss),
+        data,
         Sampler::new(everything, batch, 0),
+        1,
         (0, 0),
         u64::MAX,
     )?;
@@ -95,9 +101,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         let since = Instant::now();
         let mut loss = f32::NAN;
         for _ in 0..steps {
-            let batch = loader.next_batch().ok_or("the loader stopped")?;
-            loss = trainer.train_step(&batch)?.loss;
-            loader.recycle(batch);
+            let batches = loader.next_update().ok_or("the loader stopped")?;
+            loss = trainer.train_step(&batches)?.loss;
+            loader.recycle(batches);
         }
         let speed = (steps as usize * batch) as f64 / since.elapsed().as_secs_f64();
         println!(

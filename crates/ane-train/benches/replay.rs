@@ -12,13 +12,17 @@ use ane_ir::Target;
 use ane_train::{
     Trainer, TrainerConfig,
     checkpoint::write_weights,
-    data::{self, Collator, FetchOptions, Loader, RawFiles, Sampler, catalog, sampler},
-    fit::evaluate,
+    data::{self, FetchOptions, LABEL, Loader, RawFiles, Sampler, catalog, sampler},
+    fit::{Examples, evaluate},
     loss::Loss,
+    metric::Accuracy,
+    nn::Sequential,
+    objective::Objective,
     optim::{AdamW, OptimizerConfig},
     recovery::Faults,
     schedule::Schedule,
     step::PlanKind,
+    update::Groups,
 };
 use std::{
     error::Error,
@@ -145,9 +149,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         ..Settings::default()
     };
     let config = TrainerConfig {
-        model: MODEL.parse()?,
-        loss: LOSS,
-        batch: BATCH,
+        model: MODEL.parse::<Sequential>()?.model(BATCH)?,
+        objective: Objective::of(LOSS, "logits", LABEL),
+        metrics: vec![&Accuracy],
+        groups: Groups::default(),
+        accumulate: 1,
         plan,
         optimizer: OptimizerConfig::AdamW(AdamW {
             weight_decay: WEIGHT_DECAY,
@@ -163,29 +169,29 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut trainer = Trainer::new(config, device, pool, Isa::detect())?;
     run.export(&trainer, &out)?;
     let loader = Loader::start(
-        Collator::new(Arc::new(datasets.train.not_centred()), BATCH, LOSS),
+        Arc::new(datasets.train.not_centred()),
         run.sampler.clone(),
+        1,
         (0, 0),
         run.epochs,
     )?;
     let mut losses = Vec::new();
-    while let Some(batch) = loader.next_batch() {
-        losses.push(f64::from(trainer.train_step(&batch)?.loss));
-        loader.recycle(batch);
+    while let Some(batches) = loader.next_update() {
+        losses.push(f64::from(trainer.train_step(&batches)?.loss));
+        loader.recycle(batches);
     }
     let mean_over = [run.sampler.batches(), LAST].map(|steps| steps.min(losses.len()));
     let means =
         mean_over.map(|steps| losses.iter().rev().take(steps).sum::<f64>() / steps.max(1) as f64);
-    let test = Arc::new(datasets.test.not_centred());
-    let everything: Vec<u32> = (0..u32::try_from(test.len())?).collect();
-    let result = evaluate(&mut trainer, &test, &everything, &mut Faults::new(None))?;
+    let test = Examples::all(Arc::new(datasets.test.not_centred()));
+    let result = evaluate(&mut trainer, &test, &mut Faults::new(None))?;
     let report = serde_json::json!({
         "steps": losses.len(),
         "skipped": trainer.progress().skipped,
         "mean_over": mean_over,
         "train_loss": means,
         "weight_decay": WEIGHT_DECAY,
-        "test_accuracy": result.accuracy,
+        "test_accuracy": result.metric("accuracy"),
     });
     println!("{report}");
     Ok(())

@@ -7,13 +7,15 @@
 
 use crate::{
     machine::Machine,
-    trainer::{Progress, State, StateTensor, StepOutcome},
+    metric::{Metric, Tally},
+    store::{State, StateTensor},
+    trainer::{Progress, StepOutcome},
 };
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fs::File,
     io::{self, Write},
     path::{Path, PathBuf},
@@ -36,7 +38,7 @@ pub struct Record {
     pub position: (u64, usize),
     /// Sums of the epoch so far.
     pub epoch_sums: EpochSums,
-    /// Best validation accuracy so far, and the epoch that reached it.
+    /// Best validation result so far, and the epoch that reached it.
     pub best: Option<(f64, u64)>,
     /// What computed it; older checkpoints do not say.
     #[serde(default)]
@@ -44,12 +46,13 @@ pub struct Record {
 }
 
 /// Running sums of an epoch's training metrics.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct EpochSums {
     /// Σ loss · examples over the steps whose loss was finite.
     pub loss: f64,
-    /// Correct answers.
-    pub correct: u64,
+    /// Of the metrics, by name.
+    #[serde(default)]
+    pub metrics: BTreeMap<String, Tally>,
     /// Examples.
     pub examples: u64,
     /// Examples of steps whose loss was not finite, among them.
@@ -58,9 +61,14 @@ pub struct EpochSums {
 }
 
 impl EpochSums {
-    /// Takes note of a step over so many examples.
-    pub fn add(&mut self, outcome: &StepOutcome, examples: u64) {
-        self.correct += outcome.correct as u64;
+    /// Takes note of a step; `metrics` are those of its tallies.
+    pub fn add(&mut self, outcome: &StepOutcome, metrics: &[&'static dyn Metric]) {
+        for (metric, more) in metrics.iter().zip(&outcome.tallies) {
+            let tally = self.metrics.entry(metric.name().to_owned()).or_default();
+            tally.sum += more.sum;
+            tally.count += more.count;
+        }
+        let examples = outcome.examples as u64;
         self.examples += examples;
         if outcome.loss.is_finite() {
             self.loss += f64::from(outcome.loss) * examples as f64;
@@ -73,6 +81,15 @@ impl EpochSums {
     pub fn mean_loss(&self) -> Option<f64> {
         let examples = self.examples.saturating_sub(self.without_loss);
         (examples > 0).then(|| self.loss / examples as f64)
+    }
+
+    /// Values of `metrics`; NaN of one that nothing was added to.
+    pub fn values(&self, metrics: &[&'static dyn Metric]) -> Vec<(&'static str, f64)> {
+        let value = |metric: &&'static dyn Metric| {
+            let tally = self.metrics.get(metric.name()).copied().unwrap_or_default();
+            (metric.name(), metric.value(&tally))
+        };
+        metrics.iter().map(value).collect()
     }
 }
 
@@ -488,18 +505,24 @@ mod tests {
     fn examples_count_whatever_their_loss_is() {
         let step = |loss: f32| StepOutcome {
             loss,
-            correct: 2,
+            examples: 4,
+            tallies: vec![Tally {
+                sum: 2.0,
+                count: 4.0,
+            }],
             overflow: false,
             lr: 0.1,
             loss_scale: 1.0,
             grad_norm: None,
         };
         let mut sums = EpochSums::default();
-        sums.add(&step(f32::NAN), 4);
+        let metrics: [&'static dyn Metric; 1] = [&crate::metric::Accuracy];
+        sums.add(&step(f32::NAN), &metrics);
         assert_eq!(sums.mean_loss(), None);
-        sums.add(&step(1.5), 4);
+        sums.add(&step(1.5), &metrics);
         assert_eq!(sums.mean_loss(), Some(1.5));
-        assert_eq!((sums.correct, sums.examples), (4, 8));
+        assert_eq!(sums.examples, 8);
+        assert_eq!(sums.values(&metrics), [("accuracy", 0.5)]);
     }
 
     #[test]

@@ -2,12 +2,16 @@
 
 use crate::{
     TrainerConfig,
-    data::Dataset,
+    data::{Holdout, Images, LABEL, SplitError},
     loss::Loss,
+    metric::{self, Metric, UnknownMetric},
+    model::ModelError,
     nn::{ParseSpecError, Sequential},
+    objective::Objective,
     optim::{AdamW, OptimizerConfig},
     schedule::Schedule,
     step::PlanKind,
+    update::{Groups, names},
 };
 use ane_device::{AppleOptions, Settings};
 use ane_engine::{Pool, simd::Isa};
@@ -39,6 +43,24 @@ pub struct RunConfig {
     pub schedule: Schedule,
     /// Largest global norm of the gradients, if clipped.
     pub max_norm: Option<f64>,
+    /// Batches whose gradients make an update.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub accumulate: usize,
+    /// Steps after which the run ends, if that is before its last epoch does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_steps: Option<u64>,
+    /// Parameters that are not trained: patterns of their paths, or tags.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub freeze: Vec<String>,
+    /// Parameters with settings of their own.
+    #[serde(default, skip_serializing_if = "Groups::is_empty")]
+    pub groups: Groups,
+    /// The metric that chooses `best`, if not the task's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<String>,
+    /// Training examples that choose `best`.
+    #[serde(default = "validation")]
+    pub validation: Holdout,
     /// Seed of weights, order and validation split.
     pub seed: u64,
     /// Name of the device.
@@ -63,6 +85,18 @@ pub struct RunConfig {
 
 fn always() -> bool {
     true
+}
+
+fn one() -> usize {
+    1
+}
+
+fn is_one(n: &usize) -> bool {
+    *n == 1
+}
+
+fn validation() -> Holdout {
+    Holdout::Count(VALIDATION)
 }
 
 fn by_name<T: fmt::Display, S: Serializer>(x: &T, to: S) -> Result<S::Ok, S::Error> {
@@ -116,6 +150,12 @@ impl Default for RunConfig {
             lr: 1.5e-3,
             schedule: Schedule::COSINE,
             max_norm: None,
+            accumulate: 1,
+            max_steps: None,
+            freeze: Vec::new(),
+            groups: Groups::default(),
+            metric: None,
+            validation: validation(),
             seed: 0,
             device: "auto".into(),
             target: Target::SOFTWARE,
@@ -135,11 +175,11 @@ const WEIGHT_DECAY: f64 = 0.5;
 /// The device that is Apple's engine.
 pub const APPLE: &str = "apple";
 
-/// Examples of the training set that choose `best`.
-pub const VALIDATION: usize = 5_000;
+/// Examples of the training set that choose `best` by default.
+const VALIDATION: usize = 5_000;
 
 /// A configuration that contradicts itself.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// No such target.
@@ -156,16 +196,40 @@ pub enum ConfigError {
     /// No such model.
     #[error(transparent)]
     Model(#[from] ParseSpecError),
+    /// The model cannot be built at this batch size.
+    #[error(transparent)]
+    Build(#[from] ModelError),
+    /// No such metric.
+    #[error(transparent)]
+    Metric(#[from] UnknownMetric),
+    /// A pattern freezes nothing.
+    #[error("`{pattern}` names no parameter; there are {}", .paths.join(", "))]
+    FreezesNothing {
+        /// The pattern.
+        pattern: String,
+        /// The model's parameters.
+        paths: Vec<String>,
+    },
+    /// The training examples cannot be split, or fill no batch.
+    #[error(transparent)]
+    Split(#[from] SplitError),
 }
 
 impl ConfigError {
     /// What the user can do.
-    pub fn help(&self) -> &'static str {
-        match self {
+    pub fn help(&self) -> String {
+        let fixed = match self {
+            Self::Split(e) => return e.help(),
             Self::Target(_) => "see `ane-trainer devices`",
             Self::RouteWithoutChip { .. } => "add --target h16 or another chip, or --device apple",
             Self::Model(_) => "see --model in `ane-trainer train --help`",
-        }
+            Self::Build(_) => "pass another --model or --batch",
+            Self::Metric(_) => "pass one of them as --metric, or leave it out",
+            Self::FreezesNothing { .. } => {
+                "a pattern is a path in which * stands for any characters, or one of the tags bias, norm and embedding"
+            }
+        };
+        fixed.to_owned()
     }
 }
 
@@ -212,7 +276,7 @@ impl RunConfig {
     }
 
     /// The examples as the model is to see them.
-    pub fn examples(&self, found: Dataset) -> Arc<Dataset> {
+    pub fn examples(&self, found: Images) -> Arc<Images> {
         Arc::new(if self.centred {
             found
         } else {
@@ -230,21 +294,54 @@ impl RunConfig {
         }
     }
 
+    /// The metrics of the run; the first chooses `best`.
+    ///
+    /// # Errors
+    /// When there is none of this name.
+    pub fn metrics(&self) -> Result<Vec<&'static dyn Metric>, ConfigError> {
+        let name = self.metric.as_deref().unwrap_or("accuracy");
+        Ok(vec![metric::named(name)?])
+    }
+
+    /// Steps of the run, for so many batches an epoch.
+    pub fn total_steps(&self, batches: usize) -> u64 {
+        let steps = (batches.div_ceil(self.accumulate.max(1)) as u64).saturating_mul(self.epochs);
+        self.max_steps.map_or(steps, |most| most.min(steps))
+    }
+
     /// What the trainer is made of, for a run of `total_steps`.
     ///
     /// # Errors
-    /// When the model's spec cannot be read.
+    /// When the model's spec cannot be read or built, a pattern freezes nothing, or there is no such metric.
     pub fn trainer(&self, total_steps: u64) -> Result<TrainerConfig, ConfigError> {
+        let mut model = self.model()?.model(self.batch)?;
+        for pattern in &self.freeze {
+            let mut found = false;
+            for p in model.parameters.iter_mut().filter(|p| names(pattern, p)) {
+                found = true;
+                p.trainable = false;
+            }
+            if !found {
+                return Err(ConfigError::FreezesNothing {
+                    pattern: pattern.clone(),
+                    paths: model.parameters.into_iter().map(|p| p.path).collect(),
+                });
+            }
+        }
+        let output = model.train.outputs.first();
+        let output = output.map_or("output", |(name, _)| name.as_str());
         Ok(TrainerConfig {
-            model: self.model()?,
-            loss: self.loss,
-            batch: self.batch,
+            objective: Objective::of(self.loss, output, LABEL),
+            model,
+            metrics: self.metrics()?,
             plan: self.plan,
             optimizer: self.optimizer.clone(),
+            groups: self.groups.clone(),
             lr: self.lr,
             schedule: self.schedule,
             total_steps,
             max_norm: self.max_norm,
+            accumulate: self.accumulate,
             seed: self.seed,
         })
     }
@@ -328,7 +425,7 @@ mod tests {
     #[test]
     fn black_stays_zero_unless_pixels_are_centred() {
         let spec = crate::data::catalog::find("mnist").unwrap();
-        let found = Dataset {
+        let found = Images {
             name: spec.name,
             split: crate::data::Split::Train,
             class_names: spec.class_names,

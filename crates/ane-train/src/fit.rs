@@ -1,74 +1,31 @@
-//! The loop: epochs, validation, metrics, checkpoints, stopping in good order, and going on after faults.
+//! The loop: epochs, validation, checkpoints, stopping in good order, and going on after faults.
+
+mod clock;
+mod divergence;
+mod error;
+mod evaluation;
+mod event;
+
+pub use error::FitError;
+pub use evaluation::{Evaluation, Examples, evaluate};
+pub use event::{EpochMetrics, Event, Values, show};
 
 use crate::{
     checkpoint::{Checkpoint, CheckpointError, EpochSums, Record, write_weights},
-    data::{Batch, Collator, Dataset, Loader, Sampler},
+    data::{Batch, Dataset, Loader, Sampler},
+    error::TrainerError,
     machine::Machine,
     recovery::{Faults, Recovery},
     run_dir::RunDir,
-    trainer::{State, StepOutcome, Trainer, TrainerError, unsound},
+    store::first_not_finite,
+    trainer::{StepOutcome, Trainer},
 };
-use serde::Serialize;
-use std::{
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::{Duration, Instant},
+use clock::Clock;
+use divergence::{PATIENCE, WithoutLoss};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
 };
-
-/// What the loop reports while it runs.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub enum Event {
-    /// A step was taken.
-    Step {
-        /// Epoch, from 0.
-        epoch: u64,
-        /// Batch within it, from 0.
-        batch: usize,
-        /// What came of it.
-        outcome: StepOutcome,
-        /// Examples of the batch.
-        examples: usize,
-    },
-    /// An epoch ended.
-    Epoch(EpochMetrics),
-    /// The device failed and was started again; steps after this one are repeated.
-    Fault {
-        /// The step of the snapshot from which the run goes on.
-        step: u64,
-        /// What happened.
-        message: String,
-    },
-}
-
-/// Metrics of an epoch; one line of `metrics.jsonl`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct EpochMetrics {
-    /// Epoch, from 1.
-    pub epoch: u64,
-    /// Steps taken so far.
-    pub step: u64,
-    /// Mean training loss over the examples of steps whose loss was finite; none when no step's was.
-    pub train_loss: Option<f64>,
-    /// Share of training examples answered correctly while training.
-    pub train_accuracy: f64,
-    /// Mean validation loss.
-    pub validation_loss: Option<f64>,
-    /// Validation accuracy.
-    pub validation_accuracy: Option<f64>,
-    /// Learning rate of the last step.
-    pub lr: f64,
-    /// Loss scale after the last step.
-    pub loss_scale: f32,
-    /// Steps skipped so far.
-    pub skipped: u64,
-    /// Training examples per second of this epoch; not part of the file, which repeats bit for bit.
-    #[serde(skip)]
-    pub images_per_second: f64,
-}
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,94 +36,21 @@ pub enum Ending {
     Interrupted,
 }
 
-/// The loop failed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum FitError {
-    /// The trainer or its device failed.
-    #[error(transparent)]
-    Trainer(#[from] TrainerError),
-    /// A checkpoint or a metrics file could not be written.
-    #[error(transparent)]
-    Checkpoint(#[from] CheckpointError),
-    /// The loader's thread could not be started.
-    #[error("cannot start the loader's thread")]
-    Loader(#[source] std::io::Error),
-    /// The device failed again and again.
-    #[error("gave up at step {step}; `{}` holds the run up to step {saved}", checkpoint.display())]
-    GaveUp {
-        /// The step that could not be passed.
-        step: u64,
-        /// Step of the last good checkpoint.
-        saved: u64,
-        /// The checkpoint.
-        checkpoint: PathBuf,
-        /// How often the device failed, and with what.
-        source: Box<TrainerError>,
-    },
-    /// Gradients overflow at every loss scale.
-    #[error(
-        "training diverged at step {step}: the loss is {loss}, and gradients overflow even at loss scale 1"
-    )]
-    Diverged {
-        /// The step.
-        step: u64,
-        /// Its loss.
-        loss: f32,
-    },
-    /// The loss stays infinite or no number, though the gradients are accepted.
-    #[error(
-        "training diverged at step {step}: the loss is {loss}, and was not finite in {steps} accepted steps in a row"
-    )]
-    LossNotFinite {
-        /// The step.
-        step: u64,
-        /// Its loss.
-        loss: f32,
-        /// How many steps.
-        steps: u32,
-    },
-    /// The state can be trained no further, and replaces no checkpoint.
-    #[error(
-        "training diverged at step {step}: `{tensor}` holds numbers that are not finite or that fp16 cannot hold"
-    )]
-    Ruined {
-        /// The step.
-        step: u64,
-        /// The first tensor of the state.
-        tensor: String,
-    },
-    /// The state gives no finite loss, and replaces no checkpoint.
-    #[error("training diverged at step {step}: the loss of what it has learned is {loss}")]
-    Worthless {
-        /// The step.
-        step: u64,
-        /// The loss, of the validation examples or of a batch.
-        loss: f64,
-    },
-    /// The loader's thread ended before its batches did: our bug.
-    #[error("the loader stopped after {batches} of {expected} batches")]
-    LoaderStopped {
-        /// Batches it delivered.
-        batches: usize,
-        /// Batches there are.
-        expected: usize,
-    },
-}
-
 /// What the loop works on.
 #[derive(Debug)]
 pub struct Fit {
     /// The model in training.
     pub trainer: Trainer,
     /// Training examples.
-    pub data: Arc<Dataset>,
+    pub data: Arc<dyn Dataset>,
     /// Their order.
     pub sampler: Sampler,
-    /// Validation examples of the same data set; empty to train on everything and keep only `last`.
-    pub validation: Vec<u32>,
+    /// Validation examples; none to keep only `last`.
+    pub validation: Option<Examples>,
     /// Epochs of the run.
     pub epochs: u64,
+    /// Steps after which the run ends, wherever it is in an epoch.
+    pub max_steps: Option<u64>,
     /// Where checkpoints and metrics go.
     pub run: RunDir,
     /// The resolved configuration, stored in checkpoints.
@@ -177,32 +61,12 @@ pub struct Fit {
     pub position: (u64, usize),
     /// Sums of the epoch so far.
     pub sums: EpochSums,
-    /// Best validation accuracy so far, and its epoch.
+    /// Best validation result so far, and its epoch.
     pub best: Option<(f64, u64)>,
     /// Steps between checkpoints within an epoch, if wanted.
     pub checkpoint_every: Option<u64>,
     /// How faults of the device are survived; `None` where it cannot start again.
     pub recovery: Option<Recovery>,
-}
-
-/// Accepted steps in a row with a loss that is not finite, after which training has diverged.
-const PATIENCE: u32 = 50;
-
-/// Counts accepted steps in a row whose loss is not finite. Counted anew after a resume or a fault, which only makes it
-/// more patient.
-#[derive(Debug, Default)]
-struct WithoutLoss(u32);
-
-impl WithoutLoss {
-    /// Whether, with this step, there were too many.
-    fn is_too_long(&mut self, outcome: &StepOutcome) -> bool {
-        if outcome.loss.is_finite() {
-            self.0 = 0;
-        } else if !outcome.overflow {
-            self.0 += 1;
-        }
-        self.0 >= PATIENCE
-    }
 }
 
 /// What a run goes back to after a fault, and how many there were.
@@ -251,6 +115,12 @@ impl Fit {
         }
     }
 
+    /// Whether there is no step left to take.
+    fn is_over(&self) -> bool {
+        let step = self.trainer.progress().step;
+        self.position.0 >= self.epochs || self.max_steps.is_some_and(|most| step >= most)
+    }
+
     /// Takes steps until the end, a stop or an error.
     fn steps(
         &mut self,
@@ -258,144 +128,159 @@ impl Fit {
         safety: &mut Safety,
         report: &mut dyn FnMut(&Event),
     ) -> Result<Ending, FitError> {
-        if self.position.0 >= self.epochs {
+        if self.is_over() {
             // A run that had ended; what stands beside its checkpoint may be missing or older.
             let snapshot = self.snapshot()?;
             self.write("last", &snapshot)?;
             return Ok(Ending::Finished);
         }
-        let loss = self.trainer.config().loss;
-        let batch_size = self.trainer.config().batch;
         let loader = Loader::start(
-            Collator::new(self.data.clone(), batch_size, loss),
+            self.data.clone(),
             self.sampler.clone(),
+            self.trainer.config().accumulate,
             self.position,
             self.epochs,
         )
         .map_err(FitError::Loader)?;
-        let batches = self.sampler.batches();
         let mut clock = Clock::start(self.sums.examples);
         let mut without_loss = WithoutLoss::default();
-        while self.position.0 < self.epochs {
+        while !self.is_over() {
             let stops = stop.load(Ordering::Relaxed);
-            let Some(batch) = loader.next_batch() else {
+            let Some(batches) = loader.next_update() else {
                 return Err(FitError::LoaderStopped {
                     batches: self.position.1,
-                    expected: batches,
+                    expected: self.sampler.batches(),
                 });
             };
             if stops {
-                let loss = self.loss_of(&batch)?;
-                self.must_be_worth_keeping(loss)?;
+                self.must_have_finite_loss(&batches)?;
                 let snapshot = self.snapshot()?;
                 self.write("last", &snapshot)?;
                 return Ok(Ending::Interrupted);
             }
-            let (epoch, number) = batch.position;
-            let due = |every: Option<u64>| {
-                every.is_some_and(|n| (self.trainer.progress().step + 1).is_multiple_of(n))
-            };
-            let ends_epoch = number + 1 == batches;
+            let next = self.trainer.progress().step + 1;
+            let due = |every: Option<u64>| every.is_some_and(|n| next.is_multiple_of(n));
+            let position = self.position_after(&batches);
+            let ends_epoch = position.1 == 0 || self.max_steps == Some(next);
             let writes = due(self.checkpoint_every);
             let snaps = due(self.recovery.map(|r| r.snapshot_every));
             if ends_epoch || writes || snaps {
                 self.trainer.device().verify_next();
             }
-            let outcome = self.trainer.train_step(&batch)?;
-            let examples = batch.labels.len();
-            if self.trainer.progress().loss_scale.has_diverged() {
-                return Err(FitError::Diverged {
-                    step: self.trainer.progress().step,
-                    loss: outcome.loss,
-                });
-            }
+            let outcome = self.trainer.train_step(&batches)?;
             safety.faults.took_step(self.trainer.progress().step);
-            self.sums.add(&outcome, examples as u64);
-            if without_loss.is_too_long(&outcome) {
-                return Err(FitError::LossNotFinite {
-                    step: self.trainer.progress().step,
-                    loss: outcome.loss,
-                    steps: PATIENCE,
-                });
-            }
+            self.sums.add(&outcome, &self.trainer.config().metrics);
+            self.must_not_diverge(&outcome, &mut without_loss)?;
+            let (epoch, batch) = self.position;
+            self.position = position;
             report(&Event::Step {
                 epoch,
-                batch: number,
-                outcome,
-                examples,
+                batch,
+                outcome: outcome.clone(),
             });
             if ends_epoch {
-                self.position = (epoch + 1, 0);
-                if self.validation.is_empty() {
-                    let loss = self.loss_of(&batch)?;
-                    self.must_be_worth_keeping(loss)?;
+                if self.validation.is_none() {
+                    self.must_have_finite_loss(&batches)?;
                 }
-                loader.recycle(batch);
+                loader.recycle(batches);
                 let speed = clock.speed(self.sums.examples);
-                self.end_epoch(outcome, speed, safety, report)?;
+                self.end_epoch(epoch + 1, &outcome, speed, safety, report)?;
                 clock = Clock::start(0);
                 continue;
             }
-            self.position = (epoch, number + 1);
             if writes || snaps {
                 let snapshot = self.snapshot()?;
                 // What only infinite numbers come of may still pass, but replaces no checkpoint.
-                if writes && self.loss_of(&batch)?.is_finite() {
+                if writes && self.loss_of(&batches)?.is_finite() {
                     self.write("last", &snapshot)?;
                 }
                 safety.keep(snapshot);
             }
-            loader.recycle(batch);
+            loader.recycle(batches);
         }
         Ok(Ending::Finished)
     }
 
+    /// Where the run stands after these batches.
+    fn position_after(&self, batches: &[Batch]) -> (u64, usize) {
+        let (epoch, number) = batches.last().map_or(self.position, |b| b.position);
+        if number + 1 == self.sampler.batches() {
+            (epoch + 1, 0)
+        } else {
+            (epoch, number + 1)
+        }
+    }
+
+    fn must_not_diverge(
+        &self,
+        outcome: &StepOutcome,
+        without_loss: &mut WithoutLoss,
+    ) -> Result<(), FitError> {
+        let progress = self.trainer.progress();
+        let (step, loss) = (progress.step, outcome.loss);
+        if progress.loss_scale.has_diverged() {
+            return Err(FitError::Diverged { step, loss });
+        }
+        if without_loss.is_too_long(outcome) {
+            return Err(FitError::LossNotFinite {
+                step,
+                loss,
+                steps: PATIENCE,
+            });
+        }
+        Ok(())
+    }
+
     fn end_epoch(
         &mut self,
-        outcome: StepOutcome,
-        images_per_second: f64,
+        epoch: u64,
+        outcome: &StepOutcome,
+        examples_per_second: f64,
         safety: &mut Safety,
         report: &mut dyn FnMut(&Event),
     ) -> Result<(), FitError> {
-        let n = self.sums.examples.max(1) as f64;
         // All that is needed of the device comes before the first file is written, so that no line is written twice.
         let mut snapshot = self.snapshot()?;
-        let validation = if self.validation.is_empty() {
-            None
-        } else {
-            let faults = &mut safety.faults;
-            let result = evaluate(&mut self.trainer, &self.data, &self.validation, faults)?;
-            for message in faults.take_messages() {
-                let step = self.trainer.progress().step;
-                report(&Event::Fault { step, message });
+        let validation = match &self.validation {
+            None => None,
+            Some(examples) => {
+                let result = evaluate(&mut self.trainer, examples, &mut safety.faults)?;
+                for message in safety.faults.take_messages() {
+                    let step = self.trainer.progress().step;
+                    report(&Event::Fault { step, message });
+                }
+                Some(result)
             }
-            Some(result)
         };
-        if let Some(v) = validation {
-            self.must_be_worth_keeping(v.loss)?;
+        if let Some(v) = &validation {
+            self.must_be_finite(v.loss)?;
         }
         let progress = *self.trainer.progress();
+        let kinds = &self.trainer.config().metrics;
+        let score = validation.as_ref().map(|v| v.score(kinds));
         let metrics = EpochMetrics {
-            epoch: self.position.0,
+            epoch,
             step: progress.step,
             train_loss: self.sums.mean_loss(),
-            train_accuracy: self.sums.correct as f64 / n,
-            validation_loss: validation.map(|v| v.loss),
-            validation_accuracy: validation.map(|v| v.accuracy),
+            train: self.sums.values(kinds),
+            validation_loss: validation.as_ref().map(|v| v.loss),
+            validation: validation.map_or_else(Values::new, |v| v.metrics),
             lr: outcome.lr,
             loss_scale: progress.loss_scale.get(),
             skipped: progress.skipped,
-            images_per_second,
+            examples_per_second,
         };
         self.sums = EpochSums::default();
         self.run.append_metrics(&metrics)?;
-        let better =
-            validation.is_some_and(|v| self.best.is_none_or(|(best, _)| v.accuracy > best));
-        if let (true, Some(v)) = (better, validation) {
-            self.best = Some((v.accuracy, metrics.epoch));
+        let is_better = score.is_some_and(|(value, better)| {
+            self.best
+                .is_none_or(|(best, _)| better.is_improved_by(best, value))
+        });
+        if let (true, Some((value, _))) = (is_better, score) {
+            self.best = Some((value, epoch));
         }
         snapshot.record = self.record();
-        if better {
+        if is_better {
             self.write("best", &snapshot)?;
         }
         self.write("last", &snapshot)?;
@@ -405,17 +290,25 @@ impl Fit {
     }
 
     /// The loss of a batch with what has been learned.
-    fn loss_of(&mut self, batch: &Batch) -> Result<f64, TrainerError> {
-        Ok(self.trainer.evaluate(batch)?.0.into())
+    fn loss_of(&mut self, batches: &[Batch]) -> Result<f64, TrainerError> {
+        match batches.last() {
+            Some(batch) => Ok(self.trainer.evaluate(batch)?.loss.into()),
+            None => Ok(0.0),
+        }
     }
 
     /// A checkpoint is not replaced by one that leads nowhere.
-    fn must_be_worth_keeping(&self, loss: f64) -> Result<(), FitError> {
+    fn must_have_finite_loss(&mut self, batches: &[Batch]) -> Result<(), FitError> {
+        let loss = self.loss_of(batches)?;
+        self.must_be_finite(loss)
+    }
+
+    fn must_be_finite(&self, loss: f64) -> Result<(), FitError> {
         if loss.is_finite() {
             return Ok(());
         }
         let step = self.trainer.progress().step;
-        Err(FitError::Worthless { step, loss })
+        Err(FitError::NoFiniteLoss { step, loss })
     }
 
     fn record(&self) -> Record {
@@ -423,7 +316,7 @@ impl Fit {
             config: self.config.clone(),
             progress: *self.trainer.progress(),
             position: self.position,
-            epoch_sums: self.sums,
+            epoch_sums: self.sums.clone(),
             best: self.best,
             machine: Some(self.machine.clone()),
         }
@@ -432,8 +325,8 @@ impl Fit {
     /// The run as it stands, if it can be trained further.
     fn snapshot(&self) -> Result<Checkpoint, FitError> {
         let state = self.trainer.state()?;
-        if let Some(tensor) = unsound(&state) {
-            return Err(FitError::Ruined {
+        if let Some(tensor) = first_not_finite(&state) {
+            return Err(FitError::NonFiniteState {
                 step: self.trainer.progress().step,
                 tensor: tensor.to_owned(),
             });
@@ -448,7 +341,7 @@ impl Fit {
     fn go_back(&mut self, to: &Checkpoint, faults: &mut Faults) -> Result<(), TrainerError> {
         faults.restore(&mut self.trainer, to.record.progress, &to.state)?;
         self.position = to.record.position;
-        self.sums = to.record.epoch_sums;
+        self.sums = to.record.epoch_sums.clone();
         self.best = to.record.best;
         Ok(())
     }
@@ -484,109 +377,5 @@ impl Safety {
         if self.snapshot.is_some() {
             self.snapshot = Some(snapshot);
         }
-    }
-}
-
-/// Speed of the examples since a moment.
-struct Clock {
-    since: Instant,
-    examples: u64,
-}
-
-impl Clock {
-    fn start(examples: u64) -> Self {
-        Self {
-            since: Instant::now(),
-            examples,
-        }
-    }
-
-    fn speed(&self, examples: u64) -> f64 {
-        let seconds = self
-            .since
-            .elapsed()
-            .max(Duration::from_micros(1))
-            .as_secs_f64();
-        examples.saturating_sub(self.examples) as f64 / seconds
-    }
-}
-
-/// Loss and accuracy over examples.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Evaluation {
-    /// Mean loss.
-    pub loss: f64,
-    /// Share of correct answers.
-    pub accuracy: f64,
-    /// Number of examples.
-    pub examples: usize,
-}
-
-/// Evaluates `examples` of `data`, changing nothing; after a fault that is survived it goes on with the same batch.
-///
-/// # Errors
-/// When the device fails for good.
-pub fn evaluate(
-    trainer: &mut Trainer,
-    data: &Arc<Dataset>,
-    examples: &[u32],
-    faults: &mut Faults,
-) -> Result<Evaluation, TrainerError> {
-    let (loss_kind, size) = (trainer.config().loss, trainer.config().batch);
-    let collator = Collator::new(data.clone(), size, loss_kind);
-    let progress = *trainer.progress();
-    let state = match faults.recovery() {
-        Some(_) => trainer.state()?,
-        None => State::new(),
-    };
-    let mut batch = Batch::default();
-    let (mut loss, mut correct) = (0.0, 0);
-    for chunk in examples.chunks(size) {
-        collator.fill(chunk, &mut batch);
-        let (l, c) = loop {
-            match trainer.evaluate(&batch) {
-                Ok(result) => break result,
-                Err(e) => {
-                    faults.survive(e, trainer)?;
-                    faults.restore(trainer, progress, &state)?;
-                }
-            }
-        };
-        faults.got_further();
-        loss += f64::from(l) * chunk.len() as f64;
-        correct += c;
-    }
-    let n = examples.len().max(1) as f64;
-    Ok(Evaluation {
-        loss: loss / n,
-        accuracy: correct as f64 / n,
-        examples: examples.len(),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_loss_that_is_never_finite_is_divergence_and_a_skipped_step_no_evidence() {
-        let step = |loss: f32, overflow| StepOutcome {
-            loss,
-            correct: 0,
-            overflow,
-            lr: 0.1,
-            loss_scale: 1.0,
-            grad_norm: None,
-        };
-        let mut without_loss = WithoutLoss::default();
-        for _ in 1..PATIENCE {
-            assert!(!without_loss.is_too_long(&step(f32::INFINITY, false)));
-            assert!(!without_loss.is_too_long(&step(f32::NAN, true)));
-        }
-        assert!(!without_loss.is_too_long(&step(0.5, false)));
-        for _ in 1..PATIENCE {
-            assert!(!without_loss.is_too_long(&step(f32::NAN, false)));
-        }
-        assert!(without_loss.is_too_long(&step(f32::NAN, false)));
     }
 }

@@ -5,22 +5,27 @@
 pub mod checkpoint;
 pub mod config;
 pub mod data;
+mod error;
 pub mod fit;
 pub mod loss;
 pub mod loss_scale;
 pub mod machine;
+pub mod metric;
 pub mod model;
 pub mod nn;
+pub mod objective;
 pub mod optim;
 pub mod placement;
+mod program;
 pub mod recovery;
 pub mod run_dir;
 pub mod schedule;
 pub mod selftest;
 pub mod step;
+pub mod store;
 mod trainer;
+pub mod update;
 
-pub use trainer::{
-    Done, NamedWeight, Progress, State, StateTensor, StepOutcome, Trainer, TrainerConfig,
-    TrainerError, argmax, legalize,
-};
+pub use error::TrainerError;
+pub use program::legalize;
+pub use trainer::{Done, Evaluated, Progress, StepOutcome, Trainer, TrainerConfig};

@@ -1,4 +1,4 @@
-//! Losses: weighted means over the examples of a batch, as graph builders.
+//! Losses of single examples, as graph builders; [`crate::objective`] makes means of them.
 
 mod cross_entropy;
 mod mse;
@@ -23,26 +23,28 @@ pub enum Loss {
 }
 
 impl Loss {
-    /// The mean loss [1, 1] over examples: Σ w·l / Σ w, for logits and targets [B, K] and weights w [B, 1].
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::CrossEntropy { .. } => "cross-entropy",
+            Self::Mse => "mse",
+        }
+    }
+
+    /// The loss [B, 1] of every example, for outputs and targets [B, K].
     ///
     /// # Errors
     /// When the operands do not fit.
-    pub fn build(
+    pub fn per_example(
         &self,
         g: &mut Graph,
-        logits: Value,
+        output: Value,
         target: Value,
-        weight: Value,
     ) -> Result<Value, TypeError> {
-        let per_example = match self {
-            Self::CrossEntropy { .. } => cross_entropy(g, logits, target)?,
-            Self::Mse => mse(g, logits, target)?,
-        };
-        // Dividing the weights instead of the sum keeps every term of the gradient small: no term is scaled twice.
-        let total = g.reduce_sum(weight, &[0], true)?;
-        let share = g.real_div(weight, total)?;
-        let weighted = g.mul(per_example, share)?;
-        g.reduce_sum(weighted, &[0], true)
+        match self {
+            Self::CrossEntropy { .. } => cross_entropy(g, output, target),
+            Self::Mse => mse(g, output, target),
+        }
     }
 
     /// The target row of a class: one-hot, smoothed if the loss says so.

@@ -97,6 +97,15 @@ impl OptimizerConfig {
         Self::all().into_iter().find(|o| o.as_dyn().name() == name)
     }
 
+    /// Replaces the weight decay.
+    pub fn set_weight_decay(&mut self, decay: f64) {
+        match self {
+            Self::Adam(o) => o.weight_decay = decay,
+            Self::AdamW(o) => o.weight_decay = decay,
+            Self::Sgd(o) => o.weight_decay = decay,
+        }
+    }
+
     /// The optimizer itself.
     pub fn as_dyn(&self) -> &dyn Optimizer {
         match self {

@@ -1,6 +1,9 @@
 //! What ran where: nodes, floating-point operations and bytes of a program, dispatches and compiles of its device.
 
-use crate::trainer::Done;
+use crate::{
+    step::PlanKind,
+    trainer::{Done, Trainer},
+};
 use ane_device::{Counts, Power};
 use ane_ir::{Graph, ops::Op};
 use serde::Serialize;
@@ -88,19 +91,22 @@ pub struct Placement {
 
 impl Placement {
     /// The report of a trainer, with `warnings` of whoever opened its device and without a measurement of power.
-    pub fn of(trainer: &crate::Trainer, warnings: Vec<String>) -> Self {
+    pub fn of(trainer: &Trainer, warnings: Vec<String>) -> Self {
         let Counts {
             compiles,
             dispatches,
         } = trainer.device().counts();
-        let parameters: usize = trainer.parameters().iter().map(|p| p.shape.numel()).sum();
+        let trained = trainer.step().trained.iter();
+        let parameters: usize = trained
+            .map(|&i| trainer.parameters()[i].shape.numel())
+            .sum();
         let plan = trainer.config().plan;
         Self {
             device: trainer.device().name().to_owned(),
             target: trainer.device().target().to_string(),
             plan: plan.name(),
             step: Work::of(trainer.program().graph()),
-            host_update: if plan == crate::step::PlanKind::Split {
+            host_update: if plan == PlanKind::Split {
                 parameters
             } else {
                 0

@@ -1,6 +1,10 @@
 //! Surviving faults of the device: starting it again, and knowing when that is hopeless.
 
-use crate::trainer::{Progress, State, Trainer, TrainerError};
+use crate::{
+    error::TrainerError,
+    store::State,
+    trainer::{Progress, Trainer},
+};
 
 /// How a run survives faults of a device that can start again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,9 +1,6 @@
 //! The directory of a run: configuration, environment, metrics, reports and checkpoints.
 
-use crate::{
-    checkpoint::{CheckpointError, remove_unfinished, replace_file},
-    fit::EpochMetrics,
-};
+use crate::checkpoint::{CheckpointError, remove_unfinished, replace_file};
 use serde::Serialize;
 use std::{
     fs::{self, OpenOptions},
@@ -129,11 +126,11 @@ impl RunDir {
         replace_file(&path, text.as_bytes())
     }
 
-    /// Appends an epoch's metrics.
+    /// Appends an epoch's metrics as a line.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn append_metrics(&self, metrics: &EpochMetrics) -> Result<(), CheckpointError> {
+    pub fn append_metrics(&self, metrics: &impl Serialize) -> Result<(), CheckpointError> {
         let path = self.metrics();
         let io = |source| CheckpointError::Io {
             action: "append to",

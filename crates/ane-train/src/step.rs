@@ -1,19 +1,18 @@
-//! The training step as one graph: forward pass, loss, gradients and, in the fused plan, the update.
+//! What one execution computes, as a graph: forward pass and loss, and in training gradients and, fused, the update.
+
+mod error;
+mod fused;
+mod overflow;
+
+pub use error::StepError;
+pub use fused::{MAX_NORM, StatePort, UNSCALE, accepts_gradient, accepts_state, unscale_value};
 
 use crate::{
-    loss::Loss,
-    model::Parameter,
-    nn::Sequential,
-    optim::{
-        Optimizer,
-        pair::{GRADIENT_UNIT, Pair},
-    },
+    model::{BufferPort, Model, ModelGraph, RandomPort, Statistic, identifier},
+    objective::Objective,
+    optim::Optimizer,
 };
-use ane_ir::{
-    DType, Graph, GraphError, Shape, TensorType, TypeError, Value,
-    autodiff::{VjpError, vjp},
-    ops::Op,
-};
+use ane_ir::{Graph, Target, TensorType, Value, autodiff::vjp};
 use serde::{Deserialize, Serialize};
 
 /// Where the update runs.
@@ -40,103 +39,97 @@ impl PlanKind {
 #[derive(Debug)]
 pub struct StepConfig<'a> {
     /// The model.
-    pub model: &'a Sequential,
+    pub model: &'a Model,
     /// What is minimised.
-    pub loss: Loss,
-    /// Examples per step.
-    pub batch: usize,
+    pub objective: &'a Objective,
     /// Where the update runs.
     pub plan: PlanKind,
     /// Who updates.
     pub optimizer: &'a dyn Optimizer,
     /// Largest global norm of the gradients, if clipped.
     pub max_norm: Option<f64>,
+    /// Whose limits are watched.
+    pub target: Target,
 }
 
-/// A state tensor of the fused plan: read from `old`, its next value written to `new`.
+/// An output of the model.
 #[derive(Debug, Clone, PartialEq)]
-pub struct StatePort {
-    /// Parameter it belongs to, by position.
-    pub parameter: usize,
-    /// `weight`, or the optimizer's name of the state.
-    pub role: &'static str,
-    /// Whether this is the low part of a pair.
-    pub low: bool,
-    /// Input port.
-    pub old: String,
-    /// Output port.
-    pub new: String,
-    /// Its type.
-    pub ty: TensorType,
+pub struct OutputPort {
+    /// Its name, and that of its port.
+    pub name: String,
+    /// Values of a row.
+    pub width: usize,
 }
 
-/// The training step and its ports.
-#[derive(Debug, Clone)]
-pub struct TrainStep {
-    /// Forward, loss, backward and, if fused, update.
+/// A batch statistic of a training step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StatisticPort {
+    /// What it is.
+    pub statistic: Statistic,
+    /// Its output port.
+    pub port: String,
+}
+
+/// What one execution computes, and the ports by which it does.
+#[derive(Debug, Clone, Default)]
+pub struct Step {
+    /// The graph.
     pub graph: Graph,
-    /// The trainable tensors.
-    pub parameters: Vec<Parameter>,
-    /// Gradient outputs of the split plan, one per parameter.
+    /// Input ports of the model's inputs.
+    pub inputs: Vec<String>,
+    /// The model's outputs.
+    pub outputs: Vec<OutputPort>,
+    /// Input ports of the targets, by term of the objective.
+    pub targets: Vec<String>,
+    /// Whether [`PRESENT`](crate::model::PRESENT) is an input.
+    pub has_present: bool,
+    /// Whether [`LARGEST_ACTIVATION`] is an output: whether the forward pass has anything to watch.
+    pub watches_forward: bool,
+    /// Inference: input ports of buffers.
+    pub buffers: Vec<(BufferPort, String)>,
+    /// Training: random inputs.
+    pub randoms: Vec<RandomPort>,
+    /// Training: batch statistics.
+    pub statistics: Vec<StatisticPort>,
+    /// Training: positions of the parameters that are trained.
+    pub trained: Vec<usize>,
+    /// Split plan: output ports of the gradients, in the order of `trained`.
     pub gradients: Vec<String>,
-    /// State of the fused plan.
+    /// Fused plan: state.
     pub state: Vec<StatePort>,
-    /// Scalar inputs [1, 1] of the fused update, after `loss_scale`.
+    /// Fused plan: scalar inputs [1, 1] of the update.
     pub scalars: Vec<String>,
 }
 
-/// A step could not be built.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum StepError {
-    /// The optimizer's settings do not fit into fp16.
-    #[error("`{optimizer}` cannot be fused: {reason}; use --plan split")]
-    Fusion {
-        /// The optimizer.
-        optimizer: &'static str,
-        /// Why.
-        reason: String,
-    },
-    /// A node did not type: our bug.
-    #[error(transparent)]
-    Type(#[from] TypeError),
-    /// A port could not be made: our bug.
-    #[error(transparent)]
-    Port(#[from] GraphError),
-    /// The gradient could not be built: our bug.
-    #[error(transparent)]
-    Gradient(#[from] VjpError),
-}
-
-/// Names of the batch inputs.
-pub const INPUT: &str = "x";
-/// Target rows [B, K].
-pub const TARGET: &str = "target";
 /// Example weights [B, 1].
 pub const WEIGHT: &str = "example_weight";
+/// What the weighted sum of losses is divided by [1, 1].
+pub const DIVISOR: &str = "divisor";
 /// The loss scale [1, 1].
 pub const LOSS_SCALE: &str = "loss_scale";
 /// Output: the mean loss [1, 1].
 pub const LOSS: &str = "loss";
-/// Output: the logits [B, K].
-pub const LOGITS: &str = "logits";
-/// Output: largest magnitude of every raw backward product [1, 1].
+/// Output: largest magnitude of the backward pass's values that overflow first [1, 1].
 pub const LARGEST_GRADIENT: &str = "largest_gradient";
-/// Output: largest magnitude of every forward product [1, 1].
+/// Output: largest magnitude of the forward pass's values that overflow first [1, 1].
 pub const LARGEST_ACTIVATION: &str = "largest_activation";
 /// Output: largest magnitude of the new state [1, 1].
 pub const LARGEST_STATE: &str = "largest_state";
-/// Scalar input of the fused plan: gradient units per raw unit.
-pub const UNSCALE: &str = "unscale";
-/// Scalar input of the fused plan: the largest norm, in gradient units.
-pub const MAX_NORM: &str = "max_norm";
 
-impl TrainStep {
-    /// Builds the step.
+/// The forward pass of a step while it is being built.
+struct Forward {
+    g: Graph,
+    step: Step,
+    loss: Option<Value>,
+}
+
+impl Step {
+    /// The training step.
     ///
     /// # Errors
-    /// When the optimizer cannot be fused with its settings.
-    pub fn build(config: &StepConfig<'_>) -> Result<Self, StepError> {
+    /// When the objective does not fit the model, when nothing is trained, or when the optimizer cannot be fused with
+    /// its settings.
+    pub fn train(config: &StepConfig<'_>) -> Result<Self, StepError> {
         if config.plan == PlanKind::Fused
             && let Some(reason) = config.optimizer.refuses_fusion()
         {
@@ -145,60 +138,70 @@ impl TrainStep {
                 reason,
             });
         }
-        let (b, k) = (config.batch, config.model.outputs());
-        let mut g = Graph::new();
-        let scalar = || TensorType::fp16([1, 1]);
-        let x = g.input(INPUT, TensorType::fp16([b, config.model.inputs()]))?;
-        let target = g.input(TARGET, TensorType::fp16([b, k]))?;
-        let weight = g.input(WEIGHT, TensorType::fp16([b, 1]))?;
-        let loss_scale = g.input(LOSS_SCALE, scalar())?;
-        let parameters = config.model.parameters();
-        let weights: Vec<Value> = parameters
-            .iter()
-            .map(|p| g.input(&weight_port(p), fp16(&p.shape)))
-            .collect::<Result<_, _>>()?;
+        let model = config.model;
+        let trained: Vec<usize> = (0..model.parameters.len())
+            .filter(|&i| model.parameters[i].trainable)
+            .collect();
+        if trained.is_empty() {
+            return Err(StepError::NothingTrains {
+                model: model.name.clone(),
+                parameters: model.parameters.len(),
+            });
+        }
+        let Forward {
+            mut g,
+            mut step,
+            loss,
+        } = forward(model, &model.train, Some(config.objective))?;
+        let loss = loss.expect("an objective has a loss");
+        let weights: Vec<Value> = trained.iter().map(|&i| model.train.parameters[i]).collect();
+        let forward_nodes = g.nodes().len();
+        let loss_scale = g.input(LOSS_SCALE, TensorType::new(g.ty(loss).dtype, [1, 1]))?;
         let mut fused = match config.plan {
             PlanKind::Split => None,
-            PlanKind::Fused => Some(FusedPorts::inputs(&mut g, config, &parameters, &weights)?),
+            PlanKind::Fused => Some(fused::FusedPorts::inputs(
+                &mut g, config, &trained, &weights,
+            )?),
         };
-        let logits = config.model.build(&mut g, x, &weights)?;
-        let loss = config.loss.build(&mut g, logits, target, weight)?;
-        let forward = g.nodes().len();
-        let gradients: Vec<Value> = vjp(&mut g, &[loss], &[loss_scale], &weights)?
+        let gradients = vjp(&mut g, &[loss], &[loss_scale], &weights)?
             .into_iter()
-            .map(|v| v.expect("every parameter of a sequential model has a gradient"))
-            .collect();
+            .zip(&trained)
+            .map(|(gradient, &i)| {
+                gradient.ok_or_else(|| StepError::Unused {
+                    parameter: model.parameters[i].path.clone(),
+                })
+            })
+            .collect::<Result<Vec<Value>, StepError>>()?;
         let needed = ancestors(&g, &gradients);
-        let raw: Vec<Value> = g.nodes()[forward..]
+        let backward = g.nodes()[forward_nodes..]
             .iter()
-            .filter(|n| is_backward_product(n) && needed[n.results[0].index()])
-            .map(|n| n.results[0])
-            .collect();
-        let largest = largest_of(&mut g, &raw)?;
-        // An engine that turns NaN into 0 makes finite numbers of infinite activations, so that neither the loss nor a
-        // gradient shows them.
-        let products: Vec<Value> = g.nodes()[..forward]
-            .iter()
-            .filter(|n| matches!(n.op, Op::Matmul(_)))
-            .map(|n| n.results[0])
-            .collect();
-        let largest_activation = largest_of(&mut g, &products)?;
-        let mut step = Self {
-            graph: Graph::new(),
-            gradients: Vec::new(),
-            state: Vec::new(),
-            scalars: Vec::new(),
-            parameters,
+            .filter(|n| needed[n.results[0].index()]);
+        let watched = overflow::watched(backward, &config.target, false);
+        let largest = match overflow::largest_gradient(&mut g, &watched)? {
+            Some(largest) => largest,
+            // Nothing is summed up in the backward pass: the gradients themselves are all there is.
+            None => overflow::largest_of(&mut g, &gradients)?.expect("something is trained"),
         };
-        g.output(LOSS, loss)?;
-        g.output(LOGITS, logits)?;
-        g.output(LARGEST_ACTIVATION, largest_activation)?;
+        step.watch_forward(&mut g, forward_nodes, &config.target)?;
+        step.output_model(&mut g, model, &model.train)?;
         g.output(LARGEST_GRADIENT, largest)?;
+        for (i, statistic) in model.train.statistics.iter().enumerate() {
+            let port = format!(
+                "statistic_{i}_{}",
+                identifier(&model.buffers[statistic.buffer].path)
+            );
+            output(&mut g, &port, statistic.value)?;
+            step.statistics.push(StatisticPort {
+                statistic: *statistic,
+                port,
+            });
+        }
+        step.randoms.clone_from(&model.train.randoms);
         match &mut fused {
             None => {
-                for (p, &v) in step.parameters.iter().zip(&gradients) {
-                    let name = format!("grad_{}", p.identifier());
-                    g.output(&name, v)?;
+                for (&i, &v) in trained.iter().zip(&gradients) {
+                    let name = format!("grad_{}", model.parameters[i].identifier());
+                    output(&mut g, &name, v)?;
                     step.gradients.push(name);
                 }
             }
@@ -208,26 +211,127 @@ impl TrainStep {
                 step.scalars = std::mem::take(&mut ports.scalar_names);
             }
         }
+        step.trained = trained;
         step.graph = g;
         Ok(step)
     }
-}
 
-/// Port of a parameter's fp16 weight.
-pub fn weight_port(p: &Parameter) -> String {
-    p.port()
-}
+    /// Loss and outputs of the inference graph.
+    ///
+    /// # Errors
+    /// When the objective does not fit the model.
+    pub fn evaluate(
+        model: &Model,
+        objective: &Objective,
+        target: &Target,
+    ) -> Result<Self, StepError> {
+        Self::infer(model, Some(objective), target)
+    }
 
-fn fp16(shape: &Shape) -> TensorType {
-    TensorType {
-        dtype: DType::Fp16,
-        shape: shape.clone(),
+    /// Outputs of the inference graph.
+    ///
+    /// # Errors
+    /// When a port cannot be made: our bug.
+    pub fn predict(model: &Model, target: &Target) -> Result<Self, StepError> {
+        Self::infer(model, None, target)
+    }
+
+    fn infer(
+        model: &Model,
+        objective: Option<&Objective>,
+        target: &Target,
+    ) -> Result<Self, StepError> {
+        let Forward {
+            mut g, mut step, ..
+        } = forward(model, &model.infer, objective)?;
+        let nodes = g.nodes().len();
+        step.watch_forward(&mut g, nodes, target)?;
+        step.output_model(&mut g, model, &model.infer)?;
+        step.buffers = model
+            .infer
+            .buffers
+            .iter()
+            .map(|&b| (b, g.port(b.value).to_owned()))
+            .collect();
+        step.graph = g;
+        Ok(step)
+    }
+
+    /// Makes what the first `nodes` nodes are watched by an output.
+    fn watch_forward(
+        &mut self,
+        g: &mut Graph,
+        nodes: usize,
+        target: &Target,
+    ) -> Result<(), StepError> {
+        let watched = overflow::watched(g.nodes()[..nodes].iter(), target, true);
+        if let Some(largest) = overflow::largest_activation(g, &watched)? {
+            output(g, LARGEST_ACTIVATION, largest)?;
+            self.watches_forward = true;
+        }
+        Ok(())
+    }
+
+    fn output_model(
+        &mut self,
+        g: &mut Graph,
+        model: &Model,
+        of: &ModelGraph,
+    ) -> Result<(), StepError> {
+        for (name, value) in &of.outputs {
+            let width = g.ty(*value).shape.numel() / model.batch;
+            output(g, name, *value)?;
+            self.outputs.push(OutputPort {
+                name: name.clone(),
+                width,
+            });
+        }
+        Ok(())
     }
 }
 
-/// Products and sums over the batch: what the backward pass makes out of many terms, and what overflows first.
-fn is_backward_product(n: &ane_ir::Node) -> bool {
-    matches!(n.op, Op::Matmul(_) | Op::ReduceSum(_))
+/// The forward pass, with the loss as an output where there is an objective.
+fn forward(
+    model: &Model,
+    of: &ModelGraph,
+    objective: Option<&Objective>,
+) -> Result<Forward, StepError> {
+    let mut g = of.graph.clone();
+    let mut step = Step {
+        inputs: of.inputs.iter().map(|&v| g.port(v).to_owned()).collect(),
+        has_present: of.present.is_some(),
+        ..Step::default()
+    };
+    let Some(objective) = objective else {
+        return Ok(Forward {
+            g,
+            step,
+            loss: None,
+        });
+    };
+    let dtype = of
+        .outputs
+        .first()
+        .map_or(ane_ir::DType::Fp16, |(_, v)| g.ty(*v).dtype);
+    let weight = g.input(WEIGHT, TensorType::new(dtype, [model.batch, 1]))?;
+    let divisor = g.input(DIVISOR, TensorType::new(dtype, [1, 1]))?;
+    let loss = objective.build(&mut g, model, &of.outputs, weight, divisor)?;
+    step.targets = (0..objective.terms.len())
+        .map(|i| objective.port(i))
+        .collect();
+    output(&mut g, LOSS, loss)?;
+    Ok(Forward {
+        g,
+        step,
+        loss: Some(loss),
+    })
+}
+
+/// Makes `value` the output `name`. A value that is a port already leaves by a node of its own.
+fn output(g: &mut Graph, name: &str, value: Value) -> Result<(), StepError> {
+    let is_port = g.inputs().contains(&value) || g.outputs().contains(&value);
+    let value = if is_port { g.identity(value)? } else { value };
+    Ok(g.output(name, value)?)
 }
 
 /// Which values the given ones are computed from. Differentiation also leaves cotangents that nobody asked for, such as
@@ -245,218 +349,4 @@ fn ancestors(g: &Graph, of: &[Value]) -> Vec<bool> {
         }
     }
     needed
-}
-
-/// Largest magnitude [1, 1] of several tensors.
-fn largest_of(g: &mut Graph, values: &[Value]) -> Result<Value, TypeError> {
-    let mut largest: Option<Value> = None;
-    for &v in values {
-        let size = g.abs(v)?;
-        let axes: Vec<i32> = (0..g.ty(v).shape.rank())
-            .map(|a| i32::try_from(a).expect("a rank fits an i32"))
-            .collect();
-        let max = g.reduce_max(size, &axes, true)?;
-        let max = g.reshape(max, &Shape::new(&[1, 1]))?;
-        largest = Some(match largest {
-            Some(so_far) => g.maximum(so_far, max)?,
-            None => max,
-        });
-    }
-    Ok(largest.expect("a model has a product"))
-}
-
-/// Inputs and outputs of the fused update.
-struct FusedPorts {
-    weights: Vec<Pair>,
-    moments: Vec<Vec<Pair>>,
-    unscale: Value,
-    max_norm: Option<Value>,
-    scalars: Vec<Value>,
-    scalar_names: Vec<String>,
-    state: Vec<StatePort>,
-}
-
-impl FusedPorts {
-    fn inputs(
-        g: &mut Graph,
-        config: &StepConfig<'_>,
-        parameters: &[Parameter],
-        weights: &[Value],
-    ) -> Result<Self, StepError> {
-        let mut ports = Self {
-            weights: Vec::new(),
-            moments: Vec::new(),
-            unscale: weights[0],
-            max_norm: None,
-            scalars: Vec::new(),
-            scalar_names: Vec::new(),
-            state: Vec::new(),
-        };
-        ports.unscale = ports.scalar(g, UNSCALE)?;
-        if config.max_norm.is_some() {
-            ports.max_norm = Some(ports.scalar(g, MAX_NORM)?);
-        }
-        for name in config.optimizer.scalars() {
-            let v = ports.scalar(g, name)?;
-            ports.scalars.push(v);
-        }
-        for (i, (p, &hi)) in parameters.iter().zip(weights).enumerate() {
-            ports.note(i, "weight", false, weight_port(p), p);
-            let lo =
-                ports.state_input(g, i, "weight", true, &format!("{}_lo", weight_port(p)), p)?;
-            ports.weights.push(Pair { hi, lo });
-            let mut moments = Vec::new();
-            for role in config.optimizer.state() {
-                let name = format!("{role}_{}", p.identifier());
-                let hi = ports.state_input(g, i, role, false, &name, p)?;
-                let lo = ports.state_input(g, i, role, true, &format!("{name}_lo"), p)?;
-                moments.push(Pair { hi, lo });
-            }
-            ports.moments.push(moments);
-        }
-        Ok(ports)
-    }
-
-    fn scalar(&mut self, g: &mut Graph, name: &str) -> Result<Value, GraphError> {
-        self.scalar_names.push(name.to_owned());
-        g.input(name, TensorType::fp16([1, 1]))
-    }
-
-    fn note(
-        &mut self,
-        parameter: usize,
-        role: &'static str,
-        low: bool,
-        old: String,
-        p: &Parameter,
-    ) {
-        self.state.push(StatePort {
-            parameter,
-            role,
-            low,
-            new: format!("new_{old}"),
-            old,
-            ty: fp16(&p.shape),
-        });
-    }
-
-    fn state_input(
-        &mut self,
-        g: &mut Graph,
-        parameter: usize,
-        role: &'static str,
-        low: bool,
-        name: &str,
-        p: &Parameter,
-    ) -> Result<Value, GraphError> {
-        self.note(parameter, role, low, name.to_owned(), p);
-        g.input(name, fp16(&p.shape))
-    }
-
-    fn update(
-        &mut self,
-        g: &mut Graph,
-        config: &StepConfig<'_>,
-        gradients: &[Value],
-        largest: Value,
-    ) -> Result<(), StepError> {
-        let mut factor = self.unscale;
-        if let Some(max_norm) = self.max_norm {
-            let clip = clip_coefficient(g, gradients, largest, self.unscale, max_norm)?;
-            factor = g.mul(factor, clip)?;
-        }
-        let mut new_values = Vec::new();
-        for (i, &raw) in gradients.iter().enumerate() {
-            let gradient = g.mul(raw, factor)?;
-            // Rank 1 times [1, 1] is [1, n]: back to the parameter's own shape.
-            let shape = g.ty(raw).shape.clone();
-            let gradient = g.reshape(gradient, &shape)?;
-            let scalars: Vec<Value> = self.scalars.clone();
-            let scalars = in_rank(g, &scalars, shape.rank())?;
-            let (weight, moments) =
-                config
-                    .optimizer
-                    .fuse(g, gradient, self.weights[i], &self.moments[i], &scalars)?;
-            for pair in std::iter::once(weight).chain(moments) {
-                new_values.extend([pair.hi, pair.lo]);
-            }
-        }
-        let largest = largest_of(g, &new_values)?;
-        g.output(LARGEST_STATE, largest)?;
-        for (port, &v) in self.state.iter().zip(&new_values) {
-            g.output(&port.new, v)?;
-        }
-        Ok(())
-    }
-}
-
-/// Scalars [1, 1] under a shape of ones of the rank of the tensor they meet, so that they do not add an axis to it.
-fn in_rank(g: &mut Graph, scalars: &[Value], rank: usize) -> Result<Vec<Value>, TypeError> {
-    let shape = Shape::new(&vec![1; rank]);
-    scalars.iter().map(|&s| g.reshape(s, &shape)).collect()
-}
-
-/// min(1, max_norm/(norm + 1e-6)) as `torch.nn.utils.clip_grad_norm_`, for raw gradients.
-///
-/// Squares of raw gradients leave fp16 in both directions, so they are taken relative to the largest gradient: each is
-/// at most 1, and what vanishes does not count beside it. Row sums run inside matmuls, in fp32; before they are summed
-/// up they are multiplied by a power of two that keeps the total below 2¹³ even if every element were the largest.
-fn clip_coefficient(
-    g: &mut Graph,
-    gradients: &[Value],
-    largest: Value,
-    unscale: Value,
-    max_norm: Value,
-) -> Result<Value, TypeError> {
-    let c = |g: &mut Graph, x: f64| g.scalar(DType::Fp16, x);
-    let smallest = c(g, 2.0_f64.powi(-14))?;
-    let unit = g.maximum(largest, smallest)?;
-    let elements: usize = gradients.iter().map(|&v| g.ty(v).shape.numel()).sum();
-    let shrink = 2.0_f64.powi(-((elements as f64).log2().ceil() as i32 - 13).max(0));
-    let mut total: Option<Value> = None;
-    for &raw in gradients {
-        let shape = g.ty(raw).shape.clone();
-        let matrix = Shape::new(&[shape.numel() / shape.last(), shape.last()]);
-        let rows = g.reshape(raw, &matrix)?;
-        let relative = g.real_div(rows, unit)?;
-        let square = g.mul(relative, relative)?;
-        // At most 1 per element: a row of 16,384 still fits below the cliff.
-        let by_row = g.reduce_sum(square, &[1], true)?;
-        let factor = c(g, shrink)?;
-        let by_row = g.mul(by_row, factor)?;
-        let sum = g.reduce_sum(by_row, &[0], true)?;
-        total = Some(match total {
-            Some(so_far) => g.add(so_far, sum)?,
-            None => sum,
-        });
-    }
-    let total = total.expect("a model has parameters");
-    let root = g.sqrt(total)?;
-    let grow = c(g, (1.0 / shrink).sqrt())?;
-    let relative_norm = g.mul(root, grow)?;
-    let relative_norm = g.maximum(relative_norm, smallest)?;
-    // largest·unscale is the largest gradient in gradient units; dividing twice keeps the norm itself, which may be
-    // larger than fp16, from being formed.
-    let unit = g.mul(unit, unscale)?;
-    let unit = g.maximum(unit, smallest)?;
-    let allowed = g.real_div(max_norm, unit)?;
-    let coefficient = g.real_div(allowed, relative_norm)?;
-    let one = c(g, 1.0)?;
-    g.minimum(coefficient, one)
-}
-
-/// Gradient units per raw unit at this loss scale.
-pub fn unscale_value(loss_scale: f64) -> f64 {
-    GRADIENT_UNIT / loss_scale
-}
-
-/// Whether a gradient of this magnitude, in the update's units, is an fp16 number.
-pub fn accepts_gradient(in_units: f64) -> bool {
-    in_units < 65_504.0
-}
-
-/// Whether new state of this magnitude may be used. What ranges allow stays below 32,768 (`optim::pair`); on silicon a
-/// product with infinity is the finite −52,416, which must not pass for state.
-pub fn accepts_state(largest: f32) -> bool {
-    largest < 49_152.0
 }

@@ -1,43 +1,49 @@
-//! A model in training on a device: buffers, bindings, the step and its state.
+//! A model in training on a device: its store, its programs, and one step.
 
-mod state;
+mod batch_ports;
+mod inference;
+mod seeds;
 
-pub(crate) use state::unsound;
-pub use state::{NamedWeight, State, StateTensor};
+pub use inference::Evaluated;
 
 use crate::{
     data::Batch,
-    loss::Loss,
+    error::TrainerError,
     loss_scale::LossScale,
-    model::Parameter,
-    nn::Sequential,
-    optim::{HostUpdate, OptimizerConfig, StepInfo, pair},
+    metric::{Metric, Tally},
+    model::{Model, Parameter},
+    objective::Objective,
+    optim::{OptimizerConfig, StepInfo},
+    program::{Program, Stored},
     schedule::Schedule,
-    step::{self, PlanKind, StepConfig, StepError, TrainStep},
+    step::{self, PlanKind, Step, StepConfig},
+    store::{BUFFER, EntryId, NamedWeight, State, Store, WEIGHT},
+    update::{Fused, Groups, Split, Update, Updated},
 };
-use ane_device::{Bound, Buffer, Device, DeviceError, Port};
-use ane_engine::{Pool, SharedBuffer, simd::Isa};
-use ane_ir::{
-    Graph, Target,
-    passes::{self, PassError},
-};
-use ane_mil::{LegalGraph, Violation};
+use ane_device::Device;
+use ane_engine::{Pool, simd::Isa};
+use ane_mil::LegalGraph;
+use batch_ports::{BatchPorts, Divisor};
+use half::f16;
+use inference::Inference;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 /// What is trained and how.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct TrainerConfig {
     /// The model.
-    pub model: Sequential,
+    pub model: Model,
     /// What is minimised.
-    pub loss: Loss,
-    /// Examples per step.
-    pub batch: usize,
+    pub objective: Objective,
+    /// What is measured besides, of the objective's first output and target.
+    pub metrics: Vec<&'static dyn Metric>,
     /// Where the update runs.
     pub plan: PlanKind,
     /// Who updates.
     pub optimizer: OptimizerConfig,
+    /// Parameters with settings of their own.
+    pub groups: Groups,
     /// Peak learning rate.
     pub lr: f64,
     /// How it moves.
@@ -46,79 +52,45 @@ pub struct TrainerConfig {
     pub total_steps: u64,
     /// Largest global norm of the gradients, if clipped.
     pub max_norm: Option<f64>,
-    /// Seed of the initial weights.
+    /// Batches whose gradients make an update, at least 1.
+    pub accumulate: usize,
+    /// Seed of the initial weights, and of what layers draw.
     pub seed: u64,
 }
 
-/// A step cannot be compiled or run.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum TrainerError {
-    /// The step could not be built.
-    #[error(transparent)]
-    Step(#[from] StepError),
-    /// A pass failed: our bug.
-    #[error(transparent)]
-    Pass(#[from] PassError),
-    /// The target forbids the program.
-    #[error("the training step breaks {} of {target}'s rules: {}", .violations.len(), list(.violations))]
-    Illegal {
-        /// The target.
-        target: Target,
-        /// Every broken rule.
-        violations: Vec<Violation>,
-    },
-    /// The device failed.
-    #[error(transparent)]
-    Device(#[from] DeviceError),
-    /// The device failed again and again.
-    #[error(
-        "the device failed {faults} times in a row without getting further, though it was started again each time"
-    )]
-    GaveUp {
-        /// How often.
-        faults: u32,
-        /// What it failed with at last.
-        source: DeviceError,
-    },
-    /// Stored state does not fit the model.
-    #[error(
-        "the stored state has no tensor `{name}` of {expected} values, found {found}; it belongs to another model or plan"
-    )]
-    State {
-        /// Name of the tensor.
-        name: String,
-        /// Values expected.
-        expected: usize,
-        /// What there is.
-        found: String,
-    },
-}
-
-fn list(violations: &[Violation]) -> String {
-    let all: Vec<String> = violations.iter().map(ToString::to_string).collect();
-    all.join("; ")
-}
-
-/// The legal form of a training step for a target.
-///
-/// # Errors
-/// When a pass fails or the target forbids the result.
-pub fn legalize(graph: &Graph, target: &Target) -> Result<LegalGraph, TrainerError> {
-    let legal = passes::run(graph, target, passes::LEGALIZE)?;
-    ane_mil::check(legal, target).map_err(|violations| TrainerError::Illegal {
-        target: *target,
-        violations,
-    })
+impl TrainerConfig {
+    /// Whether the plan can do what is asked.
+    fn check(&self) -> Result<(), TrainerError> {
+        let refused = [
+            (
+                self.accumulate > 1,
+                "accumulate gradients",
+                "its program updates the weights of every batch",
+            ),
+            (
+                !self.groups.is_empty(),
+                "have parameter groups",
+                "its program has one set of scalars for all parameters",
+            ),
+        ];
+        for (is_asked, what, reason) in refused {
+            if self.plan == PlanKind::Fused && is_asked {
+                return Err(TrainerError::NotFused { what, reason });
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What came of a step.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StepOutcome {
-    /// Mean loss of the batch.
+    /// Mean loss of the examples.
     pub loss: f32,
-    /// Examples whose largest logit is their class.
-    pub correct: usize,
+    /// Examples.
+    pub examples: usize,
+    /// Of the metrics, in the trainer's order.
+    pub tallies: Vec<Tally>,
     /// Whether gradients or state overflowed, so that nothing was changed.
     pub overflow: bool,
     /// Learning rate of the step.
@@ -161,131 +133,106 @@ pub struct Trainer {
     config: TrainerConfig,
     device: Box<dyn Device>,
     pool: Arc<Pool>,
-    legal: LegalGraph,
-    step: TrainStep,
-    ports: BTreeMap<String, Buffer>,
-    /// Split: one binding. Fused: state A to B, and back.
-    bound: Vec<Box<dyn Bound>>,
-    /// Which binding runs next, and so which set of state is current.
-    current: usize,
-    /// Both sets of fused state, in the order of `step.state`.
-    sets: Vec<Vec<Buffer>>,
-    host: Option<Host>,
+    store: Store,
+    step: Step,
+    program: Program,
+    update: Box<dyn Update>,
+    io: BatchPorts,
+    /// Compiled when it is first used.
+    evaluation: Option<Inference>,
+    /// Compiled when it is first used.
+    prediction: Option<Inference>,
     progress: Progress,
     done: Done,
     /// The largest number of a step that was taken.
     furthest_step: u64,
-    logits: Vec<f32>,
-}
-
-#[derive(Debug)]
-struct Host {
-    update: Box<dyn HostUpdate>,
-    /// Per parameter: master and optimizer state.
-    state: Vec<Vec<SharedBuffer>>,
 }
 
 impl Trainer {
-    /// Compiles the step and sets up its state with initial weights.
+    /// Compiles the training step and sets up its state with initial weights.
     ///
     /// # Errors
-    /// When the step cannot be built, is illegal on the device's target, or the device refuses it.
+    /// When the step cannot be built, is illegal on the device's target, or the device refuses it; when the plan cannot
+    /// do what the configuration asks.
     pub fn new(
         config: TrainerConfig,
         device: Box<dyn Device>,
         pool: Arc<Pool>,
         isa: Isa,
     ) -> Result<Self, TrainerError> {
-        let step = TrainStep::build(&StepConfig {
+        config.check()?;
+        let step = Step::train(&StepConfig {
             model: &config.model,
-            loss: config.loss,
-            batch: config.batch,
+            objective: &config.objective,
             plan: config.plan,
             optimizer: config.optimizer.as_dyn(),
             max_norm: config.max_norm,
+            target: *device.target(),
         })?;
-        let legal = legalize(&step.graph, device.target())?;
-        let program = device.compile(&legal)?;
-        let mut ports = BTreeMap::new();
-        for Port { name, ty } in <[_; 2]>::from(Port::of(&step.graph)).concat() {
-            ports.insert(name, device.allocate(&ty)?);
-        }
-        let mut sets = Vec::new();
-        let mut bound = Vec::new();
-        if config.plan == PlanKind::Fused {
-            for name in [
-                |s: &step::StatePort| s.old.clone(),
-                |s: &step::StatePort| s.new.clone(),
-            ] {
-                sets.push(
-                    step.state
-                        .iter()
-                        .map(|s| ports[&name(s)].clone())
-                        .collect::<Vec<_>>(),
-                );
+        let (store, weights) = make_store(&config, &step, &*device)?;
+        let program = Program::compile(
+            &step.graph,
+            &*device,
+            &stored_ports(&config, &step, &store, &weights),
+        )?;
+        let update: Box<dyn Update> = match config.plan {
+            PlanKind::Fused => Box::new(Fused {
+                optimizer: config.optimizer.clone(),
+                max_norm: config.max_norm,
+            }),
+            PlanKind::Split => {
+                let updated: Vec<Updated<'_>> = step
+                    .trained
+                    .iter()
+                    .zip(&step.gradients)
+                    .map(|(&i, port)| {
+                        let parameter = &config.model.parameters[i];
+                        let state = config.optimizer.as_dyn().state().iter();
+                        let state = state.filter_map(|role| store.find(role, &parameter.path));
+                        Updated {
+                            parameter,
+                            entries: std::iter::once(weights[i]).chain(state).collect(),
+                            gradient: program.port(port).clone(),
+                        }
+                    })
+                    .collect();
+                Box::new(Split::new(
+                    &config.optimizer,
+                    &config.groups,
+                    config.max_norm,
+                    config.accumulate > 1,
+                    &updated,
+                    &store,
+                    isa,
+                ))
             }
-            for (old, new) in [(0, 1), (1, 0)] {
-                let mut all = ports.clone();
-                for (i, s) in step.state.iter().enumerate() {
-                    all.insert(s.old.clone(), sets[old][i].clone());
-                    all.insert(s.new.clone(), sets[new][i].clone());
-                }
-                bound.push(program.bind(&pairs(&all))?);
-            }
-        } else {
-            bound.push(program.bind(&pairs(&ports))?);
-        }
+        };
         let mut trainer = Self {
-            logits: vec![0.0; config.batch * config.model.outputs()],
-            host: None,
+            io: BatchPorts::new(&config.objective, &step),
             config,
             device,
             pool,
-            legal,
+            store,
             step,
-            ports,
-            bound,
-            current: 0,
-            sets,
+            program,
+            update,
+            evaluation: None,
+            prediction: None,
             progress: Progress::default(),
             done: Done::default(),
             furthest_step: 0,
         };
-        if trainer.config.plan == PlanKind::Split {
-            trainer.host = Some(trainer.make_host(isa));
+        let seed = trainer.config.seed;
+        let parameters = trainer.config.model.parameters.iter().enumerate();
+        let initial: Vec<Vec<f32>> = parameters.map(|(i, p)| p.initial(seed, i)).collect();
+        trainer.set_weights(&initial)?;
+        for buffer in &trainer.config.model.buffers {
+            if let Some(id) = trainer.store.find(BUFFER, &buffer.path) {
+                let values = vec![buffer.initial; buffer.shape.numel()];
+                trainer.store.write(id, &values)?;
+            }
         }
-        let weights: Vec<Vec<f32>> = trainer
-            .step
-            .parameters
-            .iter()
-            .enumerate()
-            .map(|(i, p)| p.initial(trainer.config.seed, i))
-            .collect();
-        trainer.set_weights(&weights)?;
         Ok(trainer)
-    }
-
-    fn make_host(&self, isa: Isa) -> Host {
-        let optimizer = self.config.optimizer.as_dyn();
-        let mut state = Vec::new();
-        let mut parameters = Vec::new();
-        for (p, gradient) in self.step.parameters.iter().zip(&self.step.gradients) {
-            let len = p.shape.numel();
-            let buffers: Vec<SharedBuffer> = (0..=optimizer.state().len())
-                .map(|_| SharedBuffer::new(4 * len))
-                .collect();
-            state.push(buffers.clone());
-            parameters.push(ane_engine::Parameter {
-                len,
-                gradient: self.ports[gradient].strided(),
-                weight: self.ports[&step::weight_port(p)].strided(),
-                state: buffers,
-            });
-        }
-        Host {
-            update: optimizer.host(isa, parameters),
-            state,
-        }
     }
 
     /// The configuration.
@@ -298,14 +245,24 @@ impl Trainer {
         &*self.device
     }
 
-    /// The program that runs.
+    /// The program of a training step.
     pub fn program(&self) -> &LegalGraph {
-        &self.legal
+        self.program.legal()
     }
 
-    /// Trainable tensors.
+    /// The training step.
+    pub fn step(&self) -> &Step {
+        &self.step
+    }
+
+    /// Every tensor that outlives a step.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The model's parameters.
     pub fn parameters(&self) -> &[Parameter] {
-        &self.step.parameters
+        &self.config.model.parameters
     }
 
     /// Counters.
@@ -323,49 +280,11 @@ impl Trainer {
         self.progress.loss_scale = scale;
     }
 
-    /// Writes a batch and its scalars to the device.
-    fn upload(&self, batch: &Batch) -> Result<(), TrainerError> {
-        self.ports[step::INPUT].copy_in_bits(&batch.x)?;
-        self.ports[step::TARGET].copy_in_bits(&batch.target)?;
-        self.ports[step::WEIGHT].copy_in_bits(&batch.weight)?;
-        let scale = self.progress.loss_scale.get();
-        self.ports[step::LOSS_SCALE].copy_in(&[scale])?;
-        Ok(())
-    }
-
-    fn upload_fused_scalars(&self, at: &StepInfo) -> Result<(), TrainerError> {
-        let optimizer = self.config.optimizer.as_dyn();
-        self.ports[step::UNSCALE].copy_in(&[step::unscale_value(at.loss_scale) as f32])?;
-        if let Some(max_norm) = self.config.max_norm {
-            let units = (max_norm * pair::GRADIENT_UNIT).min(65_504.0);
-            self.ports[step::MAX_NORM].copy_in(&[units as f32])?;
-        }
-        for (name, value) in optimizer.scalars().iter().zip(optimizer.scalar_values(at)) {
-            self.ports[*name].copy_in(&[value as f32])?;
-        }
-        Ok(())
-    }
-
-    fn scalar(&self, port: &str) -> f32 {
-        let mut x = [0.0];
-        self.ports[port].copy_out_to(&mut x);
-        x[0]
-    }
-
     /// Learning rate of the next step.
     pub fn lr(&self) -> f64 {
         self.config
             .schedule
             .at(self.progress.step, self.config.total_steps, self.config.lr)
-    }
-
-    fn step_info(&self) -> StepInfo {
-        StepInfo {
-            t: self.progress.updates + 1,
-            lr: self.lr(),
-            loss_scale: f64::from(self.progress.loss_scale.get()),
-            clip: 1.0,
-        }
     }
 
     /// Starts the device again after a fault. State and counters must be restored before the next step.
@@ -377,53 +296,72 @@ impl Trainer {
         Ok(self.device.recover()?)
     }
 
-    /// One training step: one dispatch.
+    /// One training step: one dispatch for each batch, whose divisors are that of all of them, and one update.
     ///
     /// # Errors
-    /// When the device fails; state and counters are not to be relied on then.
-    pub fn train_step(&mut self, batch: &Batch) -> Result<StepOutcome, TrainerError> {
-        let mut at = self.step_info();
-        self.upload(batch)?;
-        if self.host.is_none() {
-            self.upload_fused_scalars(&at)?;
-        }
-        self.bound[self.current].execute()?;
-        let largest = self.scalar(step::LARGEST_GRADIENT);
-        let mut overflow = !LossScale::accepts(largest);
-        overflow |= !self.scalar(step::LARGEST_ACTIVATION).is_finite();
-        if self.host.is_none() {
-            overflow |= !step::accepts_state(self.scalar(step::LARGEST_STATE));
-            // Clipped gradients fit; others may leave fp16 in the update's units, where infinity does not survive.
-            let in_units = f64::from(largest) * step::unscale_value(at.loss_scale);
-            overflow |= self.config.max_norm.is_none() && !step::accepts_gradient(in_units);
-        }
-        let loss = self.scalar(step::LOSS);
-        let (correct, finite) = self.answers(batch);
-        overflow |= !finite;
-        let mut grad_norm = None;
-        match &self.host {
-            Some(host) if !overflow => {
-                if let Some(max_norm) = self.config.max_norm {
-                    let norm = host.update.sum_of_squares(&self.pool).sqrt() / at.loss_scale;
-                    // As torch.nn.utils.clip_grad_norm_.
-                    at.clip = (max_norm / (norm + 1e-6)).min(1.0);
-                    grad_norm = Some(norm);
-                }
-                host.update.apply(&self.pool, &at);
+    /// When a batch does not fit, or the device fails; state and counters are not to be relied on then.
+    pub fn train_step(&mut self, batches: &[Batch]) -> Result<StepOutcome, TrainerError> {
+        let scale = self.progress.loss_scale.get();
+        let total = batches.first().map_or(0.0, |b| f64::from(b.divisor));
+        let divisor = Divisor::of(total, batches.len());
+        let at = StepInfo {
+            t: self.progress.updates + 1,
+            lr: self.lr(),
+            // Gradients carry the scale, and the factor by which the programs' divisor is not that of the mean.
+            loss_scale: f64::from(scale) * divisor.left(),
+            clip: 1.0,
+        };
+        self.update.prepare(&at, &self.program)?;
+        self.program.port(step::LOSS_SCALE).copy_in(&[scale])?;
+        let mut overflow = false;
+        let mut loss = 0.0;
+        let mut tallies = vec![Tally::default(); self.config.metrics.len()];
+        let mut statistics = Vec::new();
+        for (i, batch) in batches.iter().enumerate() {
+            self.io.upload(&self.step, &self.program, batch, divisor)?;
+            self.draw(i)?;
+            self.program.execute(self.store.current())?;
+            self.io.read_outputs(&self.step, &self.program);
+            let largest = self.program.scalar(step::LARGEST_GRADIENT);
+            overflow |= !LossScale::accepts(largest)
+                || !self.io.forward_is_finite(&self.step, &self.program, batch)
+                || self.update.overflows(&at, largest, &self.program);
+            loss += f64::from(self.program.scalar(step::LOSS)) / divisor.left();
+            self.io.measure(&self.config, batch, &mut tallies);
+            if overflow {
+                // Whatever else the update is made of, it is skipped.
+                continue;
             }
-            None if !overflow => self.current = 1 - self.current,
-            _ => {}
+            self.update.accumulate(&self.pool, i);
+            for s in &self.step.statistics {
+                statistics.push((
+                    s.statistic,
+                    self.program.port(&s.port).copy_out(),
+                    batch.present(),
+                ));
+            }
+        }
+        let mut grad_norm = None;
+        if !overflow {
+            grad_norm = self.update.apply(&self.pool, at, &mut self.store);
+            self.add_statistics(&statistics)?;
         }
         // What was read above, gradients included, may have come from a device that is lost.
         self.device.health()?;
         let outcome = StepOutcome {
-            loss,
-            correct,
+            loss: loss as f32,
+            examples: batches.iter().map(Batch::present).sum(),
+            tallies,
             overflow,
             lr: at.lr,
-            loss_scale: self.progress.loss_scale.get(),
+            loss_scale: scale,
             grad_norm,
         };
+        self.count(overflow);
+        Ok(outcome)
+    }
+
+    fn count(&mut self, overflow: bool) {
         self.progress.step += 1;
         self.done.train_steps += 1;
         if self.progress.step > self.furthest_step {
@@ -437,73 +375,195 @@ impl Trainer {
             self.progress.updates += 1;
         }
         self.progress.loss_scale.record(overflow);
-        Ok(outcome)
     }
 
-    /// Loss and correct answers of a batch, changing nothing: the same program, its gradients or new state unread. The
-    /// loss is NaN where it was made of infinite numbers, whatever the engine made of them.
+    /// Fills the random inputs for batch `batch` of this step.
+    fn draw(&self, batch: usize) -> Result<(), TrainerError> {
+        for random in &self.step.randoms {
+            let mut draw = seeds::Draw::new(
+                self.config.seed,
+                self.progress.step,
+                batch,
+                &random.path,
+                random.ordinal,
+            );
+            let n = random.shape.numel();
+            let mask: Vec<u16> = (0..n)
+                .map(|_| f16::from_f32(random.element(draw.unit())).to_bits())
+                .collect();
+            self.program.port(&random.port).copy_in_bits(&mask)?;
+        }
+        Ok(())
+    }
+
+    /// Moves the running statistics by those of the batches of a step, in order.
+    fn add_statistics(
+        &mut self,
+        statistics: &[(crate::model::Statistic, Vec<f32>, usize)],
+    ) -> Result<(), TrainerError> {
+        for (statistic, of_batch, present) in statistics {
+            let path = &self.config.model.buffers[statistic.buffer].path;
+            let Some(id) = self.store.find(BUFFER, path) else {
+                continue;
+            };
+            let running = self.store.read(id);
+            let next: Vec<f32> = running
+                .iter()
+                .zip(of_batch)
+                .map(|(&running, &batch)| statistic.update(running, batch, *present))
+                .collect();
+            self.store.write(id, &next)?;
+        }
+        Ok(())
+    }
+
+    /// Loss and metrics of a batch, changing nothing, by the inference program. The loss is NaN where it was made of
+    /// infinite numbers, whatever the engine made of them.
     ///
     /// # Errors
-    /// When the device fails.
-    pub fn evaluate(&mut self, batch: &Batch) -> Result<(f32, usize), TrainerError> {
-        self.upload(batch)?;
-        if self.host.is_none() {
-            self.upload_fused_scalars(&self.step_info())?;
-        }
-        self.bound[self.current].execute()?;
-        let (correct, finite) = self.answers(batch);
-        let finite = finite && self.scalar(step::LARGEST_ACTIVATION).is_finite();
-        let loss = self.scalar(step::LOSS);
-        let result = (if finite { loss } else { f32::NAN }, correct);
+    /// When the batch does not fit, or the device fails.
+    pub fn evaluate(&mut self, batch: &Batch) -> Result<Evaluated, TrainerError> {
+        let evaluation = match &mut self.evaluation {
+            Some(compiled) => compiled,
+            empty => empty.insert(Inference::evaluation(
+                &self.config,
+                &*self.device,
+                &self.store,
+            )?),
+        };
+        let result = evaluation.evaluate(&self.config, &self.store, batch)?;
         self.device.health()?;
         self.done.evaluations += 1;
         Ok(result)
     }
 
-    /// Logits [B, K] of the last batch.
-    pub fn logits(&mut self) -> &[f32] {
-        self.ports[step::LOGITS].copy_out_to(&mut self.logits);
-        &self.logits
+    /// The model's outputs for a batch, by name and row by row, padding left out.
+    ///
+    /// # Errors
+    /// When the batch does not fit, or the device fails.
+    pub fn predict(&mut self, batch: &Batch) -> Result<Vec<(String, Vec<f32>)>, TrainerError> {
+        let prediction = match &mut self.prediction {
+            Some(compiled) => compiled,
+            empty => empty.insert(Inference::prediction(
+                &self.config,
+                &*self.device,
+                &self.store,
+            )?),
+        };
+        let outputs = prediction.predict(&self.store, batch)?;
+        self.device.health()?;
+        Ok(outputs)
     }
 
-    /// Gradient of a parameter from the last step, unscaled; split plan only.
+    /// Gradient of a parameter from the last batch of the last step, unscaled; split plan only.
     pub fn gradient(&self, parameter: usize) -> Option<Vec<f32>> {
-        let port = self.step.gradients.get(parameter)?;
-        let scale = self.scalar(step::LOSS_SCALE);
-        Some(
-            self.ports[port]
-                .copy_out()
-                .into_iter()
-                .map(|g| g / scale)
-                .collect(),
-        )
+        let at = self.step.trained.iter().position(|&i| i == parameter)?;
+        let port = self.step.gradients.get(at)?;
+        let scale = self.program.scalar(step::LOSS_SCALE);
+        let raw = self.program.port(port).copy_out();
+        Some(raw.into_iter().map(|g| g / scale).collect())
     }
 
-    /// How many examples are answered right, and whether all their logits are finite, as they are made of the last
-    /// product and more.
-    fn answers(&mut self, batch: &Batch) -> (usize, bool) {
-        let k = self.config.model.outputs();
-        self.ports[step::LOGITS].copy_out_to(&mut self.logits);
-        let rows = self.logits.chunks_exact(k);
-        let (mut correct, mut finite) = (0, true);
-        for (label, row) in batch.labels.iter().zip(rows) {
-            correct += usize::from(argmax(row) == usize::from(*label));
-            finite &= row.iter().all(|x| x.is_finite());
+    /// Sets the weights, in PyTorch's layout and the model's order; optimizer state stays as it is.
+    ///
+    /// # Errors
+    /// When a weight has another number of values.
+    pub fn set_weights(&mut self, weights: &[Vec<f32>]) -> Result<(), TrainerError> {
+        for (p, w) in self.config.model.parameters.iter().zip(weights) {
+            if w.len() != p.shape.numel() {
+                return Err(TrainerError::Weight {
+                    path: p.path.clone(),
+                    expected: p.shape.numel(),
+                    found: w.len(),
+                });
+            }
+            if let Some(id) = self.store.find(WEIGHT, &p.path) {
+                self.store.write(id, w)?;
+            }
         }
-        (correct, finite)
+        Ok(self.device.health()?)
+    }
+
+    /// The weights in fp32, named as PyTorch does, running statistics included.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn weights(&self) -> Result<Vec<NamedWeight>, TrainerError> {
+        Ok(self.weights_of(&self.state()?))
+    }
+
+    /// The weights in a state of this trainer.
+    pub fn weights_of(&self, state: &State) -> Vec<NamedWeight> {
+        self.store.weights_of(state)
+    }
+
+    /// What the trainer has learned.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn state(&self) -> Result<State, TrainerError> {
+        let state = self.store.state();
+        self.device.health()?;
+        Ok(state)
+    }
+
+    /// Continues from stored state.
+    ///
+    /// # Errors
+    /// When it is another model's, and nothing is changed then; when the device fails.
+    pub fn restore(&mut self, progress: Progress, state: &State) -> Result<(), TrainerError> {
+        self.store.check(state)?;
+        self.store.restore(state)?;
+        self.device.health()?;
+        self.progress = progress;
+        Ok(())
     }
 }
 
-fn pairs(ports: &BTreeMap<String, Buffer>) -> Vec<(&str, &Buffer)> {
-    ports.iter().map(|(n, b)| (n.as_str(), b)).collect()
+/// Entries for everything that the step reads and writes; also the weights' by position.
+fn make_store(
+    config: &TrainerConfig,
+    step: &Step,
+    device: &dyn Device,
+) -> Result<(Store, Vec<EntryId>), TrainerError> {
+    let mut store = Store::default();
+    let mut weights = Vec::new();
+    for (i, p) in config.model.parameters.iter().enumerate() {
+        let fused = config.plan == PlanKind::Fused && step.trained.contains(&i);
+        weights.push(if fused {
+            store.add_pair(WEIGHT, &p.path, &p.shape, device)?
+        } else {
+            store.add_host(WEIGHT, &p.path, &p.shape, Some(device))?
+        });
+    }
+    for role in config.optimizer.as_dyn().state() {
+        for &i in &step.trained {
+            let p = &config.model.parameters[i];
+            match config.plan {
+                PlanKind::Fused => store.add_pair(role, &p.path, &p.shape, device)?,
+                PlanKind::Split => store.add_host(role, &p.path, &p.shape, None)?,
+            };
+        }
+    }
+    for b in &config.model.buffers {
+        store.add_host(BUFFER, &b.path, &b.shape, None)?;
+    }
+    Ok((store, weights))
 }
 
-/// Position of the largest element, the first of equals.
-pub fn argmax(row: &[f32]) -> usize {
-    row.iter()
-        .enumerate()
-        .fold((0, f32::NEG_INFINITY), |best, (i, &x)| {
-            if x > best.1 { (i, x) } else { best }
-        })
-        .0
+/// Ports of the training step that belong to the store.
+fn stored_ports(config: &TrainerConfig, step: &Step, store: &Store, weights: &[EntryId]) -> Stored {
+    let mut ports = Stored::new();
+    for (p, &id) in config.model.parameters.iter().zip(weights) {
+        ports.insert(p.port(), store.readable(id));
+    }
+    for s in &step.state {
+        let path = &config.model.parameters[s.parameter].path;
+        let id = store.find(s.role, path);
+        if let Some([a, b]) = id.and_then(|id| store.halves(id, s.low)) {
+            ports.insert(s.old.clone(), vec![a.clone(), b.clone()]);
+            ports.insert(s.new.clone(), vec![b, a]);
+        }
+    }
+    ports
 }

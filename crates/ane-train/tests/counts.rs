@@ -1,4 +1,4 @@
-//! One compile a run and one dispatch a step, counted by the device, in both plans and on every device that computes.
+//! One compile a purpose and one dispatch a step, counted by the device, in both plans and on every device that computes.
 
 #![allow(clippy::unwrap_used)]
 
@@ -8,14 +8,18 @@ use ane_ir::{Chip, Numerics, Route, Target};
 use ane_train::{
     Trainer, TrainerConfig,
     checkpoint::EpochSums,
-    data::{Batch, Collator, Dataset, Sampler, Split},
-    fit::{Ending, Fit},
+    data::{Batch, Dataset, Images, LABEL, Sampler, Split, Values},
+    fit::{Ending, Examples, Fit},
     loss::Loss,
     machine::Machine,
+    metric::Accuracy,
+    nn::Sequential,
+    objective::Objective,
     optim::{AdamW, OptimizerConfig},
     run_dir::RunDir,
     schedule::Schedule,
     step::PlanKind,
+    update::Groups,
 };
 use std::{
     path::Path,
@@ -28,9 +32,9 @@ const LOSS: Loss = Loss::CrossEntropy {
 };
 
 /// Sixty images that are nothing in particular, of ten classes.
-fn dataset() -> Arc<Dataset> {
+fn dataset() -> Arc<Images> {
     let (examples, pixels) = (60, 64);
-    Arc::new(Dataset {
+    Arc::new(Images {
         name: "sixty",
         split: Split::Train,
         class_names: &[],
@@ -62,9 +66,15 @@ fn trainer(device: &str, plan: PlanKind, programs: &Path) -> Trainer {
         ..Settings::default()
     };
     let config = TrainerConfig {
-        model: "64-32-10".parse().unwrap(),
-        loss: LOSS,
-        batch: BATCH,
+        model: "64-32-10"
+            .parse::<Sequential>()
+            .unwrap()
+            .model(BATCH)
+            .unwrap(),
+        objective: Objective::of(LOSS, "logits", LABEL),
+        metrics: vec![&Accuracy],
+        groups: Groups::default(),
+        accumulate: 1,
         plan,
         optimizer: OptimizerConfig::AdamW(AdamW::default()),
         lr: 1e-3,
@@ -88,50 +98,54 @@ fn everywhere(mut test: impl FnMut(Trainer, &str)) {
     }
 }
 
-fn counts(dispatches: u64) -> Counts {
+fn counts(compiles: u64, dispatches: u64) -> Counts {
     Counts {
-        compiles: 1,
+        compiles,
         dispatches,
     }
 }
 
+fn batch() -> [Batch; 1] {
+    let mut batch = Batch::new(BATCH, 3);
+    dataset().fill(&[(3, 0), (1, 0), (4, 0)], &mut batch);
+    [batch]
+}
+
 #[test]
 fn a_step_is_one_dispatch_and_so_is_the_evaluation_of_a_batch() {
-    let mut batch = Batch::default();
-    Collator::new(dataset(), BATCH, LOSS).fill(&[3, 1, 4], &mut batch);
+    let batch = batch();
     everywhere(|mut trainer, name| {
-        assert_eq!(trainer.device().counts(), counts(0), "{name}");
+        assert_eq!(trainer.device().counts(), counts(1, 0), "{name}");
         for step in 1..=7 {
             trainer.train_step(&batch).unwrap();
-            assert_eq!(trainer.device().counts(), counts(step), "{name}");
+            assert_eq!(trainer.device().counts(), counts(1, step), "{name}");
         }
-        trainer.evaluate(&batch).unwrap();
-        trainer.evaluate(&batch).unwrap();
+        // The inference program is another purpose, compiled when it is first wanted.
+        trainer.evaluate(&batch[0]).unwrap();
+        trainer.evaluate(&batch[0]).unwrap();
         trainer.train_step(&batch).unwrap();
-        assert_eq!(trainer.device().counts(), counts(10), "{name}");
+        assert_eq!(trainer.device().counts(), counts(2, 10), "{name}");
     });
 }
 
 #[test]
 fn a_skipped_step_and_a_restored_state_cost_no_dispatch_of_their_own() {
-    let mut batch = Batch::default();
-    Collator::new(dataset(), BATCH, LOSS).fill(&[3, 1, 4], &mut batch);
+    let batch = batch();
     everywhere(|mut trainer, name| {
         let (progress, state) = (*trainer.progress(), trainer.state().unwrap());
-        let good = batch.x.clone();
+        let mut bad = batch.clone();
         // fp16 60,000: its products overflow.
-        batch.x.fill(0x7B53);
-        assert!(trainer.train_step(&batch).unwrap().overflow, "{name}");
-        batch.x = good;
+        bad[0].set("x", Values::Fp16(vec![0x7B53; BATCH * 64]));
+        assert!(trainer.train_step(&bad).unwrap().overflow, "{name}");
         trainer.restore(progress, &state).unwrap();
         trainer.weights().unwrap();
         trainer.train_step(&batch).unwrap();
-        assert_eq!(trainer.device().counts(), counts(2), "{name}");
+        assert_eq!(trainer.device().counts(), counts(1, 2), "{name}");
     });
 }
 
 #[test]
-fn a_run_dispatches_its_steps_and_its_evaluations_and_compiles_once() {
+fn a_run_dispatches_its_steps_and_its_evaluations_and_compiles_once_for_each() {
     // 50 examples are three batches and a partial one; ten of validation are another.
     let (train, validation): (Vec<u32>, Vec<u32>) = (0..60).partition(|i| i % 6 > 0);
     let (steps, evaluations) = (4, 1);
@@ -143,8 +157,12 @@ fn a_run_dispatches_its_steps_and_its_evaluations_and_compiles_once() {
             trainer,
             data: dataset(),
             sampler: Sampler::new(train.clone(), BATCH, 0),
-            validation: validation.clone(),
+            validation: Some(Examples {
+                data: dataset(),
+                indices: validation.clone(),
+            }),
             epochs: 3,
+            max_steps: None,
             run: RunDir::create(dir.path()).unwrap(),
             config: serde_json::Value::Null,
             machine: Machine::this(Isa::detect()),
@@ -159,7 +177,7 @@ fn a_run_dispatches_its_steps_and_its_evaluations_and_compiles_once() {
         assert_eq!(fit.trainer.progress().step, 3 * steps);
         assert_eq!(
             fit.trainer.device().counts(),
-            counts(3 * (steps + evaluations) + checkpoints),
+            counts(2, 3 * (steps + evaluations) + checkpoints),
             "{name}"
         );
     });

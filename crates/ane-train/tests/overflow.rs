@@ -7,13 +7,15 @@ use ane_engine::{Pool, simd::Isa};
 use ane_ir::{Chip, Numerics, Route, Target};
 use ane_train::{
     Trainer, TrainerConfig,
-    data::Batch,
+    data::{Batch, Values},
     loss::Loss,
     loss_scale::LossScale,
     nn::Sequential,
+    objective::Objective,
     optim::{AdamW, OptimizerConfig},
     schedule::Schedule,
     step::PlanKind,
+    update::Groups,
 };
 use half::f16;
 use std::sync::Arc;
@@ -34,9 +36,15 @@ fn trainer(target: Target, numerics: &Numerics, plan: PlanKind) -> Trainer {
         ..Settings::default()
     };
     let config = TrainerConfig {
-        model: "20-32-24-10".parse::<Sequential>().unwrap(),
-        loss: LOSS,
-        batch: BATCH,
+        model: "20-32-24-10"
+            .parse::<Sequential>()
+            .unwrap()
+            .model(BATCH)
+            .unwrap(),
+        objective: Objective::of(LOSS, "logits", "label"),
+        metrics: Vec::new(),
+        groups: Groups::default(),
+        accumulate: 1,
         plan,
         optimizer: OptimizerConfig::AdamW(AdamW::default()),
         lr: 1e-3,
@@ -59,18 +67,12 @@ fn bits(x: impl IntoIterator<Item = f32>) -> Vec<u16> {
 }
 
 /// A batch whose inputs are all `x`.
-fn batch(x: f32) -> Batch {
-    let labels: Vec<u8> = (0..BATCH).map(|i| (i % CLASSES) as u8).collect();
-    let rows = labels
-        .iter()
-        .flat_map(|&c| LOSS.target_row(usize::from(c), CLASSES));
-    Batch {
-        position: (0, 0),
-        x: bits(vec![x; BATCH * INPUTS]),
-        target: bits(rows),
-        weight: bits(vec![1.0; BATCH]),
-        labels,
-    }
+fn batch(x: f32) -> [Batch; 1] {
+    let labels = (0..BATCH).map(|i| (i % CLASSES) as i32);
+    let mut batch = Batch::new(BATCH, BATCH);
+    batch.set("x", Values::Fp16(bits(vec![x; BATCH * INPUTS])));
+    batch.set("label", Values::Int32(labels.collect()));
+    [batch]
 }
 
 /// Ways to compute: as IEEE says, and as chips are reported to.
@@ -85,7 +87,7 @@ fn policies() -> Vec<(Target, Numerics)> {
 }
 
 /// The step is skipped and leaves no trace but a smaller scale; the next good one is taken.
-fn is_skipped(t: &mut Trainer, bad: &Batch, what: &str) {
+fn is_skipped(t: &mut Trainer, bad: &[Batch], what: &str) {
     let (state, progress) = (t.state().unwrap(), *t.progress());
     let outcome = t.train_step(bad).unwrap();
     assert!(outcome.overflow, "{what}: loss {}", outcome.loss);

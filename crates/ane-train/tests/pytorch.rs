@@ -8,13 +8,15 @@ use ane_engine::{Pool, simd::Isa};
 use ane_ir::{Chip, Numerics, Route, Target};
 use ane_train::{
     Trainer, TrainerConfig,
-    data::Batch,
+    data::{Batch, Values},
     loss::Loss,
     loss_scale::LossScale,
     nn::Sequential,
+    objective::Objective,
     optim::{Adam, AdamW, OptimizerConfig, Sgd},
     schedule::Schedule,
     step::PlanKind,
+    update::Groups,
 };
 use half::f16;
 use safetensors::SafeTensors;
@@ -33,14 +35,14 @@ fn tensor(name: &str) -> Vec<f32> {
         .collect()
 }
 
-fn labels() -> Vec<u8> {
+fn labels() -> Vec<i32> {
     let all = SafeTensors::deserialize(FIXTURE).unwrap();
     let t = all.tensor("labels").unwrap();
     t.data()
         .as_chunks::<8>()
         .0
         .iter()
-        .map(|c| i64::from_le_bytes(*c) as u8)
+        .map(|c| i64::from_le_bytes(*c) as i32)
         .collect()
 }
 
@@ -48,22 +50,19 @@ fn bits(x: &[f32]) -> Vec<u16> {
     x.iter().map(|&x| f16::from_f32(x).to_bits()).collect()
 }
 
-fn batch(loss: Loss) -> Batch {
-    let labels = labels();
-    let target: Vec<f32> = match loss {
-        Loss::Mse => tensor("mse_targets"),
-        Loss::CrossEntropy { .. } => labels
-            .iter()
-            .flat_map(|&c| loss.target_row(usize::from(c), 10))
-            .collect(),
-    };
-    Batch {
-        position: (0, 0),
-        x: bits(&tensor("x")),
-        target: bits(&target),
-        weight: bits(&tensor("weights")),
-        labels,
-    }
+fn batch(loss: Loss) -> [Batch; 1] {
+    let weights = tensor("weights");
+    let mut batch = Batch::new(weights.len(), weights.len());
+    batch.weigh(&weights);
+    batch.set("x", Values::Fp16(bits(&tensor("x"))));
+    batch.set(
+        "target",
+        match loss {
+            Loss::Mse => Values::Fp16(bits(&tensor("mse_targets"))),
+            Loss::CrossEntropy { .. } => Values::Int32(labels()),
+        },
+    );
+    [batch]
 }
 
 const PLAIN: Loss = Loss::CrossEntropy {
@@ -88,9 +87,15 @@ fn trainer(
     };
     let device = open("software", &settings).unwrap();
     let config = TrainerConfig {
-        model: "20-32-24-10".parse::<Sequential>().unwrap(),
-        loss,
-        batch: 16,
+        model: "20-32-24-10"
+            .parse::<Sequential>()
+            .unwrap()
+            .model(16)
+            .unwrap(),
+        objective: Objective::of(loss, "logits", "target"),
+        metrics: Vec::new(),
+        groups: Groups::default(),
+        accumulate: 1,
         plan,
         optimizer,
         lr,
@@ -176,16 +181,18 @@ fn forward_pass_and_gradients_are_pytorchs() {
                 0.0,
                 None,
             );
-            let (found, _) = t.evaluate(&batch(loss)).unwrap();
+            let found = t.evaluate(&batch(loss)[0]).unwrap().loss;
             let want = tensor(value)[0];
             assert!(
                 (found - want).abs() <= 2e-3 * want,
                 "{target} {value}: {found} {want}"
             );
             assert!(
-                largest_difference(t.logits(), &tensor("logits")) <= 1e-3,
+                largest_difference(&t.predict(&batch(loss)[0]).unwrap()[0].1, &tensor("logits"))
+                    <= 1e-3,
                 "{target}"
             );
+            t.train_step(&batch(loss)).unwrap();
             check_gradients(&t, prefix);
         }
     }
@@ -361,7 +368,8 @@ fn an_overflow_changes_nothing_but_the_scale() {
             t.progress().updates,
         );
         let mut bad = good.clone();
-        bad.x.fill(f16::from_f32(60_000.0).to_bits());
+        let huge = f16::from_f32(60_000.0).to_bits();
+        bad[0].set("x", Values::Fp16(vec![huge; 16 * 20]));
         let outcome = t.train_step(&bad).unwrap();
         assert!(outcome.overflow, "{}", plan.name());
         assert_eq!(t.weights().unwrap(), before);
@@ -388,7 +396,9 @@ fn padding_with_weight_zero_changes_nothing() {
     );
     let mut b = batch(PLAIN);
     let zero = tensor("weights").iter().position(|&w| w == 0.0).unwrap();
-    b.x[zero * 20..(zero + 1) * 20].fill(0);
-    t.evaluate(&b).unwrap();
+    let mut x = bits(&tensor("x"));
+    x[zero * 20..(zero + 1) * 20].fill(0);
+    b[0].set("x", Values::Fp16(x));
+    t.train_step(&b).unwrap();
     check_gradients(&t, "grad");
 }

@@ -41,11 +41,12 @@ fn a_worker_computes_the_same_bits_and_counts_what_it_runs() {
         assert!(disturbed(plan, &[], supervision, dir.path()) == undisturbed(plan));
         assert_eq!(fired(dir.path()), []);
         let done = Faults::directory(dir.path()).unwrap().counts().unwrap();
-        assert_eq!(done.of(Event::Compile), 1);
+        // One program to train, one to evaluate.
+        assert_eq!(done.of(Event::Compile), 2);
         // Ten steps and two batches of validation an epoch, a batch at each of the checkpoints after steps 7, 14, 21
         // and 28, and twelve batches of the last evaluation.
         assert_eq!(done.of(Event::Execute), EPOCHS * 12 + 4 + 12);
-        let loads = if plan == PlanKind::Fused { 2 } else { 1 };
+        let loads = if plan == PlanKind::Fused { 4 } else { 2 };
         assert_eq!(done.of(Event::Load), loads);
         assert_eq!(done.of(Event::Unload), loads, "closing is orderly");
     }
@@ -240,7 +241,10 @@ fn a_worker_killed_between_step_and_checkpoint_changes_no_bit() {
             _ => {}
         });
         assert!(found == undisturbed(plan), "{plan:?}");
-        assert_eq!(faults, 4);
+        // After step 7 the program of evaluation is compiled, and in the split plan nothing is lost with the worker that
+        // was to do it: another one does, without a word.
+        let silent = u32::from(plan == PlanKind::Split);
+        assert_eq!(faults + silent, 4);
     }
 }
 

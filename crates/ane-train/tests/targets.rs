@@ -6,30 +6,36 @@ use ane_ir::{Chip, Route, Target};
 use ane_train::{
     legalize,
     loss::Loss,
+    nn::Sequential,
+    objective::Objective,
     optim::OptimizerConfig,
-    step::{PlanKind, StepConfig, TrainStep},
+    step::{PlanKind, Step, StepConfig},
 };
 
 #[test]
 fn every_plan_and_optimizer_is_legal_on_every_chip_by_every_route() {
-    let model = "784-512-512-10".parse().unwrap();
+    let model: Sequential = "784-512-512-10".parse().unwrap();
+    let model = model.model(128).unwrap();
+    let loss = Loss::CrossEntropy {
+        label_smoothing: 0.1,
+    };
+    let objective = Objective::of(loss, "logits", "label");
     for plan in [PlanKind::Split, PlanKind::Fused] {
         for optimizer in OptimizerConfig::all() {
             for max_norm in [None, Some(1.0)] {
-                let step = TrainStep::build(&StepConfig {
-                    model: &model,
-                    loss: Loss::CrossEntropy {
-                        label_smoothing: 0.1,
-                    },
-                    batch: 128,
-                    plan,
-                    optimizer: optimizer.as_dyn(),
-                    max_norm,
-                })
-                .unwrap();
                 for chip in Chip::HARDWARE {
                     for route in Route::ALL {
-                        let legal = legalize(&step.graph, &Target::new(chip, route));
+                        let target = Target::new(chip, route);
+                        let step = Step::train(&StepConfig {
+                            model: &model,
+                            objective: &objective,
+                            plan,
+                            optimizer: optimizer.as_dyn(),
+                            max_norm,
+                            target,
+                        })
+                        .unwrap();
+                        let legal = legalize(&step.graph, &target);
                         let legal = legal.unwrap_or_else(|e| panic!("{plan:?} {e}"));
                         // Ports keep their names and order, whatever becomes of their types.
                         let names = |g: &ane_ir::Graph| -> Vec<String> {

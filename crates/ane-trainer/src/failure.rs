@@ -98,7 +98,7 @@ impl From<ConfigError> for Failure {
         let help = e.help();
         Self {
             usage: true,
-            ..Self::of(e, Some(help.to_owned()))
+            ..Self::of(e, Some(help))
         }
     }
 }
@@ -165,8 +165,8 @@ impl From<FitError> for Failure {
             ),
             FitError::Diverged { .. }
             | FitError::LossNotFinite { .. }
-            | FitError::Ruined { .. }
-            | FitError::Worthless { .. } => Self::of(
+            | FitError::NonFiniteState { .. }
+            | FitError::NoFiniteLoss { .. } => Self::of(
                 e,
                 Some("lower --lr, add --max-norm 1, or use --schedule cosine; the last good checkpoint is kept".into()),
             ),

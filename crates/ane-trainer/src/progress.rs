@@ -1,6 +1,9 @@
 //! What a run shows: a bar on a terminal, a line per epoch elsewhere.
 
-use ane_train::fit::{EpochMetrics, Event};
+use ane_train::{
+    fit::{EpochMetrics, Event, show},
+    metric::{Metric, Tally},
+};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::{
     io::IsTerminal,
@@ -12,8 +15,9 @@ pub(crate) struct Progress {
     bar: Option<ProgressBar>,
     since: Instant,
     shown: Instant,
-    images: u64,
-    correct: u64,
+    examples: u64,
+    metrics: Vec<&'static dyn Metric>,
+    tallies: Vec<Tally>,
     loss: f64,
     epochs: u64,
 }
@@ -23,7 +27,7 @@ const REFRESH: Duration = Duration::from_millis(100);
 
 impl Progress {
     /// For a run of `steps`, of which `done` are done already.
-    pub(crate) fn new(steps: u64, done: u64, epochs: u64) -> Self {
+    pub(crate) fn new(steps: u64, done: u64, epochs: u64, metrics: &[&'static dyn Metric]) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(steps);
             let style = ProgressStyle::with_template("{bar:30} {percent:>3}% {msg} eta {eta}")
@@ -37,8 +41,9 @@ impl Progress {
             bar,
             since: Instant::now(),
             shown: Instant::now(),
-            images: 0,
-            correct: 0,
+            examples: 0,
+            metrics: metrics.to_vec(),
+            tallies: vec![Tally::default(); metrics.len()],
             loss: 0.0,
             epochs,
         }
@@ -46,14 +51,12 @@ impl Progress {
 
     pub(crate) fn show(&mut self, event: &Event) {
         match event {
-            Event::Step {
-                epoch,
-                outcome,
-                examples,
-                ..
-            } => {
-                self.images += *examples as u64;
-                self.correct += outcome.correct as u64;
+            Event::Step { epoch, outcome, .. } => {
+                self.examples += outcome.examples as u64;
+                for (tally, more) in self.tallies.iter_mut().zip(&outcome.tallies) {
+                    tally.sum += more.sum;
+                    tally.count += more.count;
+                }
                 if outcome.loss.is_finite() {
                     self.loss = if self.loss == 0.0 {
                         f64::from(outcome.loss)
@@ -65,13 +68,13 @@ impl Progress {
                 bar.inc(1);
                 if self.shown.elapsed() >= REFRESH {
                     self.shown = Instant::now();
-                    let speed = self.images as f64 / self.since.elapsed().as_secs_f64();
+                    let speed = self.examples as f64 / self.since.elapsed().as_secs_f64();
                     bar.set_message(format!(
-                        "epoch {}/{} loss {:.4} accuracy {:.2} % {speed:.0} images/s loss scale {}",
+                        "epoch {}/{} loss {:.4}{} {speed:.0} examples/s loss scale {}",
                         epoch + 1,
                         self.epochs,
                         self.loss,
-                        100.0 * self.correct as f64 / self.images as f64,
+                        show(&self.values(), &self.metrics),
                         outcome.loss_scale
                     ));
                 }
@@ -87,17 +90,22 @@ impl Progress {
                 }
             }
             Event::Epoch(m) => {
-                let line = epoch_line(m, self.epochs);
+                let line = epoch_line(m, self.epochs, &self.metrics);
                 match &self.bar {
                     Some(bar) => bar.println(line),
                     None => println!("{line}"),
                 }
-                self.correct = 0;
-                self.images = 0;
+                self.tallies.fill(Tally::default());
+                self.examples = 0;
                 self.since = Instant::now();
             }
             _ => {}
         }
+    }
+
+    fn values(&self) -> Vec<(&'static str, f64)> {
+        let pairs = self.metrics.iter().zip(&self.tallies);
+        pairs.map(|(m, t)| (m.name(), m.value(t))).collect()
     }
 
     pub(crate) fn finish(&self) {
@@ -107,16 +115,13 @@ impl Progress {
     }
 }
 
-fn epoch_line(m: &EpochMetrics, epochs: u64) -> String {
-    let validation = match (m.validation_loss, m.validation_accuracy) {
-        (Some(loss), Some(accuracy)) => {
-            format!(
-                "  validation loss {loss:.4} accuracy {:.2} %",
-                100.0 * accuracy
-            )
-        }
-        _ => String::new(),
-    };
+fn epoch_line(m: &EpochMetrics, epochs: u64, metrics: &[&'static dyn Metric]) -> String {
+    let validation = m.validation_loss.map_or_else(String::new, |loss| {
+        format!(
+            "  validation loss {loss:.4}{}",
+            show(&m.validation, metrics)
+        )
+    });
     let loss = m
         .train_loss
         .map_or_else(|| "not finite".to_owned(), |loss| format!("{loss:.4}"));
@@ -126,11 +131,11 @@ fn epoch_line(m: &EpochMetrics, epochs: u64) -> String {
         String::new()
     };
     format!(
-        "epoch {:>2}/{epochs}  loss {loss} accuracy {:.2} %{validation}  lr {:.2e}  loss scale {}{skipped}  {:.0} images/s",
+        "epoch {:>2}/{epochs}  loss {loss}{}{validation}  lr {:.2e}  loss scale {}{skipped}  {:.0} examples/s",
         m.epoch,
-        100.0 * m.train_accuracy,
+        show(&m.train, metrics),
         m.lr,
         m.loss_scale,
-        m.images_per_second
+        m.examples_per_second
     )
 }

@@ -54,7 +54,7 @@ fn eval_of_a_run_gives_its_result_again() {
     }
     let line = ane_trainer(&["eval", out]);
     let accuracy = 100.0 * result["accuracy"].as_f64().unwrap();
-    let expected = format!("test: {accuracy:.2} % of 10000 images right");
+    let expected = format!("test: accuracy {accuracy:.2} % on 10000 examples");
     assert!(line.starts_with(&expected), "{line}");
     assert!(line.contains("best.ckpt"), "{line}");
 }

@@ -9,8 +9,9 @@ use ane_train::{
     legalize,
     loss::Loss,
     nn::Sequential,
+    objective::Objective,
     optim::{AdamW, OptimizerConfig},
-    step::{PlanKind, StepConfig, TrainStep},
+    step::{PlanKind, Step, StepConfig},
 };
 use std::{
     path::Path,
@@ -36,18 +37,19 @@ fn inspect(arguments: &[&str], out: Option<&Path>) -> String {
 }
 
 /// The default step, built here.
-fn step(plan: PlanKind) -> TrainStep {
+fn step(plan: PlanKind, target: Target) -> Step {
     let model: Sequential = "784-512-512-10".parse().unwrap();
     let optimizer = OptimizerConfig::AdamW(AdamW::default());
-    TrainStep::build(&StepConfig {
-        model: &model,
-        loss: Loss::CrossEntropy {
-            label_smoothing: 0.0,
-        },
-        batch: 128,
+    let loss = Loss::CrossEntropy {
+        label_smoothing: 0.0,
+    };
+    Step::train(&StepConfig {
+        model: &model.model(128).unwrap(),
+        objective: &Objective::of(loss, "logits", "label"),
         plan,
         optimizer: optimizer.as_dyn(),
         max_norm: None,
+        target,
     })
     .unwrap()
 }
@@ -56,7 +58,6 @@ fn step(plan: PlanKind) -> TrainStep {
 fn the_printed_step_is_the_graph_and_legal_on_every_chip_in_both_plans() {
     let dir = tempfile::tempdir().unwrap();
     for plan in [PlanKind::Split, PlanKind::Fused] {
-        let step = step(plan);
         for chip in Chip::HARDWARE {
             let target = Target::new(chip, Route::E5rt);
             let name = target.to_string();
@@ -78,7 +79,7 @@ fn the_printed_step_is_the_graph_and_legal_on_every_chip_in_both_plans() {
             let [function] = &module.functions[..] else {
                 panic!("{place}: {} functions", module.functions.len());
             };
-            let expected = legalize(&step.graph, &target).unwrap();
+            let expected = legalize(&step(plan, target).graph, &target).unwrap();
             assert!(function.graph.same_as(expected.graph()), "{place}");
             assert!(check(function.graph.clone(), &target).is_ok(), "{place}");
             let side = match plan {
@@ -127,6 +128,12 @@ fn a_file_takes_only_the_flags_that_mean_something_for_it() {
         &["--label-smoothing", "0.1"],
         &["--mse"],
         &["--max-norm", "1"],
+        &["--grad-accumulation", "2"],
+        &["--max-steps", "9"],
+        &["--freeze", "*"],
+        &["--no-decay", "bias"],
+        &["--metric", "accuracy"],
+        &["--validation", "0.1"],
         &["--seed", "1"],
         &["--require-ane"],
         &["--numerics", "ieee"],

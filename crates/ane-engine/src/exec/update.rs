@@ -59,15 +59,48 @@ impl Strided {
     }
 }
 
+/// Where a gradient lies.
+#[derive(Debug, Clone)]
+pub enum Gradient {
+    /// In fp16.
+    Half(Strided),
+    /// In f32, without gaps.
+    Full(SharedBuffer),
+}
+
+impl Gradient {
+    fn memory(&self) -> &SharedBuffer {
+        match self {
+            Self::Half(strided) => &strided.memory,
+            Self::Full(memory) => memory,
+        }
+    }
+
+    fn holds(&self, len: usize) -> bool {
+        match self {
+            Self::Half(strided) => strided.holds(len),
+            Self::Full(memory) => memory.len() >= 4 * len,
+        }
+    }
+
+    /// Where element `at` lies, and how many of `rest` follow it without a gap, itself included.
+    fn place(&self, at: usize, rest: usize) -> (usize, usize) {
+        match self {
+            Self::Half(strided) => strided.place(at),
+            Self::Full(_) => (at, rest),
+        }
+    }
+}
+
 /// The buffers of one parameter.
 #[derive(Debug, Clone)]
 pub struct Parameter {
     /// Number of elements.
     pub len: usize,
     /// Gradient, read.
-    pub gradient: Strided,
-    /// Weight, written.
-    pub weight: Strided,
+    pub gradient: Gradient,
+    /// Weight, written where there is one.
+    pub weight: Option<Strided>,
     /// fp32 state, the master first.
     pub state: Vec<SharedBuffer>,
 }
@@ -99,17 +132,19 @@ impl<U: Update> ForEach<U> {
     /// When a buffer is too small for its parameter.
     pub fn new(isa: Isa, parameters: Vec<Parameter>) -> Self {
         for p in &parameters {
-            assert!(p.gradient.holds(p.len) && p.weight.holds(p.len));
+            assert!(p.gradient.holds(p.len));
+            assert!(p.weight.as_ref().is_none_or(|w| w.holds(p.len)));
             assert!(p.state.len() == U::STATE && p.state.iter().all(|b| b.len() >= 4 * p.len));
         }
         let gradients = || {
             parameters
                 .iter()
-                .map(|p| (&p.gradient.memory, Access::Read))
+                .map(|p| (p.gradient.memory(), Access::Read))
         };
         let changed = parameters.iter().flat_map(|p| {
             let state = p.state.iter().map(|b| (b, Access::Write));
-            std::iter::once((&p.weight.memory, Access::Write)).chain(state)
+            let weight = p.weight.iter().map(|w| (&w.memory, Access::Write));
+            weight.chain(state)
         });
         let to_update = Holds::of(gradients().chain(changed));
         let to_read = Holds::of(gradients());
@@ -201,18 +236,27 @@ impl<U: Update> Job for Shared<U> {
                     let mut sum = 0.0;
                     let mut at = start;
                     while at < start + len {
-                        let (place, run) = p.gradient.place(at);
-                        let run = run.min(start + len - at);
+                        let rest = start + len - at;
+                        let (place, run) = p.gradient.place(at, rest);
+                        let run = run.min(rest);
+                        let memory = p.gradient.memory();
                         // SAFETY: the buffers are held by `ForEach::run` and long enough; nobody writes gradients
                         // meanwhile.
-                        let g = unsafe {
-                            std::slice::from_raw_parts(
-                                p.gradient.memory.start::<u16>().add(place),
-                                run,
-                            )
-                        };
-                        for &b in g {
-                            sum += f64::from(f16::from_bits(b).to_f32()).powi(2);
+                        unsafe {
+                            match &p.gradient {
+                                Gradient::Half(_) => {
+                                    let start = memory.start::<u16>().add(place);
+                                    for &b in std::slice::from_raw_parts(start, run) {
+                                        sum += f64::from(f16::from_bits(b).to_f32()).powi(2);
+                                    }
+                                }
+                                Gradient::Full(_) => {
+                                    let start = memory.start::<f32>().add(place);
+                                    for &g in std::slice::from_raw_parts(start, run) {
+                                        sum += f64::from(g).powi(2);
+                                    }
+                                }
+                            }
                         }
                         at += run;
                     }
@@ -238,30 +282,70 @@ impl<U: Update> Kernel for Chunk<'_, U> {
         let end = self.start + self.len;
         let mut at = self.start;
         while at < end {
-            let (from, run) = self.p.gradient.place(at);
-            let (to, also) = self.p.weight.place(at);
-            let run = run.min(also).min(end - at);
-            self.within_rows(s, at, from, to, run);
+            let rest = end - at;
+            let (from, run) = self.p.gradient.place(at, rest);
+            let weight = self.p.weight.as_ref();
+            let (to, also) = weight.map_or((at, rest), |w| w.place(at));
+            let run = run.min(also).min(rest);
+            let memory = self.p.gradient.memory();
+            // SAFETY: the buffers are held by `ForEach::run` and long enough; this range is this task's alone.
+            let weight = weight.map(|w| unsafe {
+                std::slice::from_raw_parts_mut(w.memory.start::<u16>().add(to), run)
+            });
+            // SAFETY: as above, and nobody writes gradients meanwhile.
+            unsafe {
+                match &self.p.gradient {
+                    Gradient::Half(_) => {
+                        let start = memory.start::<u16>().add(from);
+                        let gradient = std::slice::from_raw_parts(start, run);
+                        self.within_rows(s, at, gradient, weight);
+                    }
+                    Gradient::Full(_) => {
+                        let start = memory.start::<f32>().add(from);
+                        let gradient = std::slice::from_raw_parts(start, run);
+                        self.within_rows(s, at, gradient, weight);
+                    }
+                }
+            }
             at += run;
         }
     }
 }
 
-impl<U: Update> Chunk<'_, U> {
-    /// Updates `len` elements from element `start` on, whose gradients lie at `from` and whose weights at `to`.
+/// An element of a gradient in memory.
+trait Element: Copy + Default {
+    fn load<S: Lanes>(s: S, x: &[Self]) -> S::V;
+}
+
+impl Element for u16 {
     #[inline(always)]
-    fn within_rows<S: Lanes>(&self, s: S, start: usize, from: usize, to: usize, len: usize) {
-        let (gradient, weight) = (&self.p.gradient.memory, &self.p.weight.memory);
-        // SAFETY: the buffers are held by `ForEach::run` and long enough; this range is this task's alone.
-        let (gradient, weight) = unsafe {
-            (
-                std::slice::from_raw_parts(gradient.start::<u16>().add(from), len),
-                std::slice::from_raw_parts_mut(weight.start::<u16>().add(to), len),
-            )
-        };
+    fn load<S: Lanes>(s: S, x: &[Self]) -> S::V {
+        s.load_f16(x)
+    }
+}
+
+impl Element for f32 {
+    #[inline(always)]
+    fn load<S: Lanes>(s: S, x: &[Self]) -> S::V {
+        s.load(x)
+    }
+}
+
+impl<U: Update> Chunk<'_, U> {
+    /// Updates the elements from `start` on that have these gradients and weights.
+    #[inline(always)]
+    fn within_rows<S: Lanes, G: Element>(
+        &self,
+        s: S,
+        start: usize,
+        gradient: &[G],
+        mut weight: Option<&mut [u16]>,
+    ) {
+        let len = gradient.len();
         let mut state: [&mut [f32]; MOST_STATE] = [&mut [], &mut [], &mut []];
         for (slice, buffer) in state.iter_mut().zip(&self.p.state) {
-            // SAFETY: as above; the state buffers of a parameter are distinct.
+            // SAFETY: the buffers are held by `ForEach::run` and long enough; this range is this task's alone, and the
+            // state buffers of a parameter are distinct.
             *slice =
                 unsafe { std::slice::from_raw_parts_mut(buffer.start::<f32>().add(start), len) };
         }
@@ -273,30 +357,34 @@ impl<U: Update> Chunk<'_, U> {
             for (v, x) in v.iter_mut().zip(&state).take(U::STATE) {
                 *v = s.load(&x[i..]);
             }
-            self.update.step(s, s.load_f16(&gradient[i..]), &mut v);
+            self.update.step(s, G::load(s, &gradient[i..]), &mut v);
             for (v, x) in v.iter().zip(&mut state).take(U::STATE) {
                 s.store(&mut x[i..], *v);
             }
-            s.store_f16(&mut weight[i..], v[0]);
+            if let Some(weight) = &mut weight {
+                s.store_f16(&mut weight[i..], v[0]);
+            }
             i += S::N;
         }
         if whole < len {
             let rest = len - whole;
             let mut lanes = [[0.0_f32; 16]; MOST_STATE];
-            let (mut g, mut w) = ([0_u16; 16], [0_u16; 16]);
+            let (mut g, mut w) = ([G::default(); 16], [0_u16; 16]);
             g[..rest].copy_from_slice(&gradient[whole..]);
             let mut v = [zero; MOST_STATE];
             for ((v, x), l) in v.iter_mut().zip(&state).zip(&mut lanes).take(U::STATE) {
                 l[..rest].copy_from_slice(&x[whole..]);
                 *v = s.load(l);
             }
-            self.update.step(s, s.load_f16(&g), &mut v);
+            self.update.step(s, G::load(s, &g), &mut v);
             for ((v, x), l) in v.iter().zip(&mut state).zip(&mut lanes).take(U::STATE) {
                 s.store(l, *v);
                 x[whole..].copy_from_slice(&l[..rest]);
             }
-            s.store_f16(&mut w, v[0]);
-            weight[whole..].copy_from_slice(&w[..rest]);
+            if let Some(weight) = &mut weight {
+                s.store_f16(&mut w, v[0]);
+                weight[whole..].copy_from_slice(&w[..rest]);
+            }
         }
     }
 }
@@ -323,11 +411,11 @@ mod tests {
             let len = 3 * SHARE + 5;
             let p = Parameter {
                 len,
-                gradient: Strided::dense(SharedBuffer::new(2 * len), len),
-                weight: Strided::dense(SharedBuffer::new(2 * len), len),
+                gradient: Gradient::Half(Strided::dense(SharedBuffer::new(2 * len), len)),
+                weight: Some(Strided::dense(SharedBuffer::new(2 * len), len)),
                 state: vec![SharedBuffer::new(4 * len), SharedBuffer::new(4 * len)],
             };
-            p.gradient.memory.write_u16(|g| {
+            p.gradient.memory().write_u16(|g| {
                 for (i, g) in g.iter_mut().enumerate() {
                     *g = f16::from_f32((i % 64) as f32 / 8.0).to_bits();
                 }
@@ -337,8 +425,8 @@ mod tests {
                 vec![p.clone(), {
                     Parameter {
                         len: 3,
-                        gradient: Strided::dense(SharedBuffer::new(6), 3),
-                        weight: Strided::dense(SharedBuffer::new(6), 3),
+                        gradient: Gradient::Half(Strided::dense(SharedBuffer::new(6), 3)),
+                        weight: Some(Strided::dense(SharedBuffer::new(6), 3)),
                         state: vec![SharedBuffer::new(12), SharedBuffer::new(12)],
                     }
                 }],
@@ -347,7 +435,7 @@ mod tests {
             let squares = each.sum_of_squares(&pool);
             each.apply(&pool, Descend(0.5));
             each.apply(&pool, Descend(0.5));
-            p.weight.memory.read_u16(|w| {
+            p.weight.as_ref().unwrap().memory.read_u16(|w| {
                 for (i, w) in w.iter().enumerate() {
                     assert_eq!(f16::from_bits(*w).to_f32(), -((i % 64) as f32) / 8.0);
                 }
@@ -370,23 +458,27 @@ mod tests {
             let len = ROWS * ROW;
             let p = Parameter {
                 len,
-                gradient: strided(pitch[0]),
-                weight: strided(pitch[1]),
+                gradient: Gradient::Half(strided(pitch[0])),
+                weight: Some(strided(pitch[1])),
                 state: vec![SharedBuffer::new(4 * len), SharedBuffer::new(4 * len)],
             };
-            p.gradient.memory.write_u16(|g| {
+            p.gradient.memory().write_u16(|g| {
                 g.fill(0x7e00);
                 for i in 0..len {
                     let g = &mut g[i / ROW * pitch[0] + i % ROW];
                     *g = f16::from_f32((i % 91) as f32 / 7.0 - 5.0).to_bits();
                 }
             });
-            p.weight.memory.write_u16(|w| w.fill(0x1234));
+            p.weight
+                .as_ref()
+                .unwrap()
+                .memory
+                .write_u16(|w| w.fill(0x1234));
             let each = ForEach::new(Isa::detect(), vec![p.clone()]);
             let pool = Pool::new(2).unwrap();
             let squares = each.sum_of_squares(&pool).to_bits();
             each.apply(&pool, Descend(0.3));
-            let weight = p.weight.memory.read_u16(|w| {
+            let weight = p.weight.as_ref().unwrap().memory.read_u16(|w| {
                 for row in w.chunks_exact(pitch[1]) {
                     assert!(row[ROW..].iter().all(|&gap| gap == 0x1234));
                 }
@@ -399,5 +491,43 @@ mod tests {
         let dense = run([ROW, ROW]);
         assert_eq!(run([64, 64]), dense);
         assert_eq!(run([ROW, 96]), dense);
+    }
+
+    #[test]
+    fn gradients_in_f32_update_alike_and_a_sum_needs_no_weight() {
+        let len = SHARE + 21;
+        let values: Vec<f32> = (0..len).map(|i| (i % 91) as f32 / 8.0 - 5.0).collect();
+        let half = SharedBuffer::new(2 * len);
+        half.write_u16(|g| {
+            for (g, x) in g.iter_mut().zip(&values) {
+                *g = f16::from_f32(*x).to_bits();
+            }
+        });
+        let sum = SharedBuffer::new(4 * len);
+        let pool = Pool::new(2).unwrap();
+        let run = |gradient: Gradient, weight: Option<Strided>| {
+            let state = vec![SharedBuffer::new(4 * len), sum.clone()];
+            let p = Parameter {
+                len,
+                gradient,
+                weight,
+                state: state.clone(),
+            };
+            let each = ForEach::new(Isa::detect(), vec![p]);
+            each.apply(&pool, Descend(0.25));
+            (
+                each.sum_of_squares(&pool).to_bits(),
+                state[0].read(<[u8]>::to_vec),
+            )
+        };
+        let from_half = run(Gradient::Half(Strided::dense(half, len)), None);
+        // What was summed up from zero is the gradient itself, now in f32.
+        let total = SharedBuffer::new(4 * len);
+        total.write_f32(|t| sum.read_f32(|s| t.copy_from_slice(s)));
+        let weight = Strided::dense(SharedBuffer::new(2 * len), len);
+        let from_full = run(Gradient::Full(total), Some(weight.clone()));
+        assert_eq!(from_half, from_full);
+        let written = weight.memory.read_u16(|w| f16::from_bits(w[3]).to_f32());
+        assert_eq!(written, -0.25 * values[3]);
     }
 }

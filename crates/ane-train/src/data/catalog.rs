@@ -94,7 +94,7 @@ impl DatasetSpec {
 /// Mean and standard deviation of the training pixels divided by 255.
 ///
 /// A network's input is `(pixel / 255 - mean) / std`, or `pixel / 255 / std` where it is [not
-/// centred](crate::data::Dataset::not_centred).
+/// centred](crate::data::Images::not_centred).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Normalisation {
     /// Mean.

@@ -2,8 +2,15 @@
 
 use super::{Row, Subject};
 use crate::{
-    Trainer, TrainerConfig, TrainerError, data::Batch, loss::Loss, optim::OptimizerConfig,
-    schedule::Schedule, step::PlanKind,
+    Trainer, TrainerConfig, TrainerError,
+    data::{Batch, IMAGE, LABEL, Values},
+    loss::Loss,
+    nn::Sequential,
+    objective::Objective,
+    optim::OptimizerConfig,
+    schedule::Schedule,
+    step::PlanKind,
+    update::Groups,
 };
 use ane_device::{Device, DeviceError};
 use ane_engine::{Pool, simd::Isa};
@@ -113,12 +120,16 @@ fn train(
     isa: Isa,
     steps: u64,
 ) -> Result<Trained, TrainerError> {
+    let model: Sequential = MODEL.parse().expect("the model is written rightly");
+    let loss = Loss::CrossEntropy {
+        label_smoothing: 0.0,
+    };
     let config = TrainerConfig {
-        model: MODEL.parse().expect("the model is written rightly"),
-        loss: Loss::CrossEntropy {
-            label_smoothing: 0.0,
-        },
-        batch: BATCH,
+        model: model.model(BATCH).expect("a batch is not empty"),
+        objective: Objective::of(loss, "logits", LABEL),
+        metrics: Vec::new(),
+        groups: Groups::default(),
+        accumulate: 1,
         plan,
         optimizer: OptimizerConfig::AdamW(Default::default()),
         lr: 1e-3,
@@ -139,7 +150,7 @@ fn train(
         weights: Vec::new(),
         latencies: Vec::new(),
     };
-    let batch = synthetic();
+    let batch = [synthetic()];
     for _ in 0..steps {
         let since = Instant::now();
         let outcome = trainer.train_step(&batch)?;
@@ -160,7 +171,7 @@ fn synthetic() -> Batch {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (state >> 8) as f32 / (1 << 24) as f32
     };
-    let (mut x, mut target, mut labels) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut x, mut labels) = (Vec::new(), Vec::new());
     for example in 0..BATCH {
         let class = example % 10;
         for pixel in 0..784 {
@@ -169,14 +180,10 @@ fn synthetic() -> Batch {
             // As MNIST is normalised.
             x.push(bits((light - 0.1307) / 0.3081));
         }
-        target.extend((0..10).map(|k| bits(f32::from(u8::from(k == class)))));
-        labels.push(class as u8);
+        labels.push(class as i32);
     }
-    Batch {
-        position: (0, 0),
-        x,
-        target,
-        weight: vec![bits(1.0); BATCH],
-        labels,
-    }
+    let mut batch = Batch::new(BATCH, BATCH);
+    batch.set(IMAGE, Values::Fp16(x));
+    batch.set(LABEL, Values::Int32(labels));
+    batch
 }

@@ -9,15 +9,15 @@ use std::time::Duration;
 fn compilations_and_bindings_that_hang_are_ended_at_their_deadline_and_change_no_bit() {
     for plan in [PlanKind::Split, PlanKind::Fused] {
         let dir = tempfile::tempdir().unwrap();
-        // The first two are met before the run begins. After the crash the compilation hangs, and then the first binding,
-        // which the fused plan has two of.
+        // The first two are met before the run begins. After the crash the compilation of the training program hangs, and
+        // then its first binding; either program has two in the fused plan.
         let bindings = if plan == PlanKind::Fused { 2 } else { 1 };
         let lines = [
             "compile 1 hang".to_owned(),
             "load 1 hang".to_owned(),
             "execute 9 crash".to_owned(),
-            "compile 4 hang".to_owned(),
-            format!("load {} hang", 2 + bindings),
+            "compile 5 hang".to_owned(),
+            format!("load {} hang", 2 + 2 * bindings),
         ];
         plan_of(dir.path(), &lines);
         let supervision = Supervision {

@@ -8,14 +8,18 @@ use ane_standin::{Faults, PlannedFault};
 use ane_train::{
     Trainer, TrainerConfig, TrainerError,
     checkpoint::{Checkpoint, EpochSums},
-    data::{Dataset, Sampler, Split, sampler},
-    fit::{self, Ending, Fit},
+    data::{Images, LABEL, Sampler, Split, sampler},
+    fit::{self, Ending, Examples, Fit},
     loss::Loss,
+    metric::Accuracy,
+    nn::Sequential,
+    objective::Objective,
     optim::{AdamW, OptimizerConfig},
     recovery::{self, Recovery},
     run_dir::RunDir,
     schedule::Schedule,
     step::PlanKind,
+    update::Groups,
 };
 use std::{
     path::Path,
@@ -30,9 +34,9 @@ pub(crate) const BATCH: usize = 8;
 pub(crate) const EPOCHS: u64 = 3;
 
 /// Noise with a class in it.
-pub(crate) fn data() -> Arc<Dataset> {
+pub(crate) fn data() -> Arc<Images> {
     let images = (0..EXAMPLES * 12).map(|i| (i * 89 % 251 + i / 12 % 3) as u8);
-    Arc::new(Dataset {
+    Arc::new(Images {
         name: "tiny",
         split: Split::Train,
         class_names: &["a", "b", "c"],
@@ -48,9 +52,15 @@ pub(crate) fn data() -> Arc<Dataset> {
 
 pub(crate) fn trainer(device: Box<dyn Device>, plan: PlanKind) -> Result<Trainer, TrainerError> {
     let config = TrainerConfig {
-        model: "12-9-3".parse().unwrap(),
-        loss: LOSS,
-        batch: BATCH,
+        model: "12-9-3"
+            .parse::<Sequential>()
+            .unwrap()
+            .model(BATCH)
+            .unwrap(),
+        objective: Objective::of(LOSS, "logits", LABEL),
+        metrics: vec![&Accuracy],
+        groups: Groups::default(),
+        accumulate: 1,
         plan,
         optimizer: OptimizerConfig::AdamW(AdamW::default()),
         lr: 1e-2,
@@ -78,8 +88,12 @@ pub(crate) fn run_of(
         trainer: trainer(device, plan).unwrap(),
         data: data(),
         sampler: Sampler::new(train, BATCH, 3),
-        validation,
+        validation: Some(Examples {
+            data: data(),
+            indices: validation,
+        }),
         epochs: EPOCHS,
+        max_steps: None,
         run: RunDir::create(out).unwrap(),
         config: serde_json::json!({"plan": plan.name()}),
         position: (0, 0),
@@ -113,8 +127,8 @@ pub(crate) fn finish(mut fit: Fit, report: &mut dyn FnMut(&fit::Event)) -> Resul
     faults
         .restore(&mut fit.trainer, best.record.progress, &best.state)
         .unwrap();
-    let everything: Vec<u32> = (0..EXAMPLES as u32).collect();
-    let test = fit::evaluate(&mut fit.trainer, &fit.data, &everything, &mut faults).unwrap();
+    let everything = Examples::all(fit.data.clone());
+    let test = fit::evaluate(&mut fit.trainer, &everything, &mut faults).unwrap();
     let files = [
         fit.run.checkpoint("last"),
         fit.run.checkpoint("best"),

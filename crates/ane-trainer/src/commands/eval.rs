@@ -8,7 +8,12 @@ use crate::{
     continuation::read_checkpoint, failure::Failure, supervision::SupervisionArgs, threads::machine,
 };
 use ane_train::{
-    Trainer, checkpoint::Checkpoint, config::RunConfig, data, data::catalog, fit::evaluate,
+    Trainer,
+    checkpoint::Checkpoint,
+    config::RunConfig,
+    data,
+    data::catalog,
+    fit::{Examples, evaluate},
     run_dir::RunDir,
 };
 use std::{path::PathBuf, process::ExitCode};
@@ -45,13 +50,19 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let mut trainer = Trainer::new(config.trainer(1)?, opened.device, pool, isa)?;
     faults.restore(&mut trainer, checkpoint.record.progress, &checkpoint.state)?;
     let test = config.examples(data::load(spec, &args.source.options(), &report)?.test);
-    let everything: Vec<u32> = (0..u32::try_from(test.len()).unwrap_or(u32::MAX)).collect();
-    let result = evaluate(&mut trainer, &test, &everything, &mut faults)?;
+    let result = evaluate(&mut trainer, &Examples::all(test), &mut faults)?;
     tell(&mut faults);
     if args.json {
         println!("{}", serde_json::to_string(&result).unwrap_or_default());
     } else {
-        println!("{}", test_line(&result, &path.display().to_string()));
+        println!(
+            "{}",
+            test_line(
+                &result,
+                &trainer.config().metrics,
+                &path.display().to_string()
+            )
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -14,7 +14,7 @@ use ane_train::{
     config::RunConfig,
     legalize,
     placement::Work,
-    step::{PlanKind, StepConfig, TrainStep},
+    step::{PlanKind, Step, StepConfig},
 };
 use std::{
     io::{ErrorKind, Write},
@@ -53,31 +53,34 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
 
 /// The training step of a configuration.
 fn step(config: &RunConfig, out: Option<&Path>) -> Result<ExitCode, Failure> {
-    let model = config.model()?;
-    let built = TrainStep::build(&StepConfig {
-        model: &model,
-        loss: config.loss,
-        batch: config.batch,
+    let trainer = config.trainer(1)?;
+    let target = config.target;
+    let model = &trainer.model;
+    let built = Step::train(&StepConfig {
+        model,
+        objective: &trainer.objective,
         plan: config.plan,
         optimizer: config.optimizer.as_dyn(),
         max_norm: config.max_norm,
+        target,
     })
     .map_err(ane_train::TrainerError::from)?;
-    let target = config.target;
     let legal = legalize(&built.graph, &target)?;
     let program = ane_mil::print(&legal);
     let work = Work::of(legal.graph());
     let host = match config.plan {
         PlanKind::Split => {
-            let values: usize = built.parameters.iter().map(|p| p.shape.numel()).sum();
+            let trained = built.trained.iter();
+            let values: usize = trained.map(|&i| model.parameters[i].shape.numel()).sum();
             format!("the host updates {values} values a step")
         }
         PlanKind::Fused => "nothing runs on the host".to_owned(),
     };
     let mut head = vec![
         format!(
-            "the {} step of {model}, batch {}, for {target}",
+            "the {} step of {}, batch {}, for {target}",
             config.plan.name(),
+            model.name,
             config.batch
         ),
         format!(

@@ -16,10 +16,11 @@ use ane_device::{Power, PowerMeter};
 use ane_train::{
     Trainer, TrainerError,
     checkpoint::{Checkpoint, EpochSums},
-    config::{APPLE, RunConfig, VALIDATION},
-    data::{self, Dataset, Sampler, catalog, sampler},
-    fit::{Ending, Evaluation, Fit, evaluate},
+    config::{APPLE, ConfigError, RunConfig},
+    data::{self, Images, Sampler, catalog, fills_a_batch, sampler},
+    fit::{Ending, Evaluation, Examples, Fit, evaluate, show},
     machine::Machine,
+    metric::Metric,
     placement::{Placement, Work},
     recovery::Faults,
     run_dir::RunDir,
@@ -115,10 +116,16 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
             format!("write it as {}-…-{}", spec.example_len(), spec.classes()),
         ));
     }
-    let held_out = if config.whole { 0 } else { VALIDATION };
+    let held_out = if config.whole {
+        0
+    } else {
+        let held_out = config.validation.of(spec.train.examples);
+        held_out.map_err(ConfigError::from)?
+    };
     let (train, validation) = sampler::split(spec.train.examples, held_out, config.seed);
+    fills_a_batch(train.len(), config.batch).map_err(ConfigError::from)?;
     let sampler = Sampler::new(train, config.batch, config.seed);
-    let total_steps = sampler.batches() as u64 * config.epochs;
+    let total_steps = config.total_steps(sampler.batches());
     let (pool, isa) = machine(args.threads)?;
     if let Some((path, checkpoint)) = &resumed
         && let Some(computed) = &checkpoint.record.machine
@@ -142,7 +149,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         faults
             .restore(&mut trainer, checkpoint.record.progress, &checkpoint.state)
             .map_err(|e| match e {
-                TrainerError::State { .. } => Failure::because(
+                TrainerError::State(_) => Failure::because(
                     format!("`{}` does not fit its own configuration", path.display()),
                     e,
                     "resume from another checkpoint of the run",
@@ -170,17 +177,27 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     }
     let record = resumed.as_ref().map(|(_, c)| &c.record);
     run.truncate_metrics(record.map_or(0, |r| r.progress.step))?;
+    let train = config.examples(datasets.train);
+    trainer
+        .config()
+        .objective
+        .check(&trainer.config().model, &*train)
+        .map_err(TrainerError::from)?;
     let mut fit = Fit {
         trainer,
-        data: config.examples(datasets.train),
+        validation: (!validation.is_empty()).then(|| Examples {
+            data: train.clone(),
+            indices: validation,
+        }),
+        data: train,
         sampler,
-        validation,
         epochs: config.epochs,
+        max_steps: config.max_steps,
         run,
         config: value,
         machine: Machine::this(isa),
         position: record.map_or((0, 0), |r| r.position),
-        sums: record.map_or(EpochSums::default(), |r| r.epoch_sums),
+        sums: record.map_or_else(EpochSums::default, |r| r.epoch_sums.clone()),
         best: record.and_then(|r| r.best),
         checkpoint_every: args.checkpoint_every,
         recovery,
@@ -200,7 +217,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let is_apples = config.device == APPLE && config.replaced().is_empty();
     let meter = is_apples.then(PowerMeter::start);
     let stop = catch_interrupts();
-    let mut progress = Progress::new(total_steps, fit.trainer.progress().step, config.epochs);
+    let mut progress = Progress::new(
+        total_steps,
+        fit.trainer.progress().step,
+        config.epochs,
+        &fit.trainer.config().metrics,
+    );
     let since = Instant::now();
     let ending = fit.run(&stop, &mut |event| progress.show(event));
     let power = meter.map_or(Ok(None), PowerMeter::stop);
@@ -221,7 +243,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
             );
             Ok(ExitCode::from(130))
         }
-        Ok(Ending::Finished) => finish(fit, &config, &config.examples(datasets.test), since, power),
+        Ok(Ending::Finished) => finish(fit, &config, config.examples(datasets.test), since, power),
         Err(e) => {
             // What ended the run is what is to be said, whether or not this can be written.
             let _ = write_placement(&fit, &config, power);
@@ -248,27 +270,28 @@ fn write_placement(
 fn finish(
     mut fit: Fit,
     config: &RunConfig,
-    test: &Arc<Dataset>,
+    test: Arc<Images>,
     since: Instant,
     power: Option<Power>,
 ) -> Result<ExitCode, Failure> {
     let seconds = since.elapsed().as_secs_f64();
     let mut faults = Faults::new(fit.recovery);
     let mut chosen = "last".to_owned();
-    if let Some((accuracy, epoch)) = fit.best {
+    let metrics = fit.trainer.config().metrics.clone();
+    if let Some((best, epoch)) = fit.best {
+        let value = match metrics.first() {
+            Some(metric) => metric.show(best),
+            None => format!("loss {best:.4}"),
+        };
         let best = Checkpoint::read(&fit.run.checkpoint("best"))?;
         faults.restore(&mut fit.trainer, best.record.progress, &best.state)?;
-        chosen = format!(
-            "best, epoch {epoch} with {:.2} % on validation",
-            100.0 * accuracy
-        );
+        chosen = format!("best, epoch {epoch} with {value} on validation");
     }
-    let everything: Vec<u32> = (0..u32::try_from(test.len()).unwrap_or(u32::MAX)).collect();
-    let result = evaluate(&mut fit.trainer, test, &everything, &mut faults)?;
+    let result = evaluate(&mut fit.trainer, &Examples::all(test), &mut faults)?;
     tell(&mut faults);
     let placement = write_placement(&fit, config, power)?;
     fit.run.write_json("result.json", &result)?;
-    println!("{}", test_line(&result, &chosen));
+    println!("{}", test_line(&result, &metrics, &chosen));
     println!("trained for {seconds:.1} s");
     println!("{}", placement_line(&placement));
     if let Some(power) = placement.power {
@@ -311,10 +334,14 @@ pub(crate) fn tell(faults: &mut Faults) {
 }
 
 /// The line that a test result is shown as.
-pub(crate) fn test_line(result: &Evaluation, checkpoint: &str) -> String {
+pub(crate) fn test_line(
+    result: &Evaluation,
+    metrics: &[&'static dyn Metric],
+    checkpoint: &str,
+) -> String {
     format!(
-        "test: {:.2} % of {} images right, loss {:.4} ({checkpoint})",
-        100.0 * result.accuracy,
+        "test:{} on {} examples, loss {:.4} ({checkpoint})",
+        show(&result.metrics, metrics),
         result.examples,
         result.loss
     )

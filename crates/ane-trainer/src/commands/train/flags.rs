@@ -4,10 +4,12 @@ use crate::failure::Failure;
 use ane_ir::Route;
 use ane_train::{
     config::{APPLE, NumericsKind, RunConfig},
+    data::Holdout,
     loss::Loss,
     optim::OptimizerConfig,
     schedule::Schedule,
     step::PlanKind,
+    update::Group,
 };
 use clap::ValueEnum;
 
@@ -56,6 +58,24 @@ pub(crate) struct ConfigArgs {
     /// Largest global norm of the gradients
     #[arg(long, value_parser = positive)]
     max_norm: Option<f64>,
+    /// Batches whose gradients make an update, as one batch as many times as large [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    grad_accumulation: Option<u32>,
+    /// End after so many steps, wherever that is in an epoch
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    max_steps: Option<u64>,
+    /// Parameters that stay as they are: paths in which * stands for any characters, or bias, norm or embedding
+    #[arg(long, value_name = "GLOB", value_delimiter = ',')]
+    freeze: Vec<String>,
+    /// Parameters without weight decay, named as those of --freeze
+    #[arg(long, value_name = "GLOB", value_delimiter = ',')]
+    no_decay: Vec<String>,
+    /// Metric that chooses the best state [default: accuracy]
+    #[arg(long)]
+    metric: Option<String>,
+    /// Training examples that choose the best state: a number, or a share such as 0.1 [default: 5000]
+    #[arg(long, value_name = "N|SHARE", conflicts_with = "whole")]
+    validation: Option<Holdout>,
     /// Seed of weights, order and validation split [default: 0]
     #[arg(long)]
     seed: Option<u64>,
@@ -200,6 +220,23 @@ impl ConfigArgs {
         base.lr = self.lr.unwrap_or(base.lr);
         base.schedule = self.schedule.unwrap_or(base.schedule);
         base.max_norm = self.max_norm.or(base.max_norm);
+        base.accumulate = self
+            .grad_accumulation
+            .map_or(base.accumulate, |n| n as usize);
+        base.max_steps = self.max_steps.or(base.max_steps);
+        if !self.freeze.is_empty() {
+            base.freeze.clone_from(&self.freeze);
+        }
+        if !self.no_decay.is_empty() {
+            let groups = self.no_decay.iter().map(|parameters| Group {
+                parameters: parameters.clone(),
+                lr: None,
+                weight_decay: Some(0.0),
+            });
+            base.groups.0 = groups.collect();
+        }
+        base.metric = self.metric.clone().or(base.metric);
+        base.validation = self.validation.unwrap_or(base.validation);
         base.seed = self.seed.unwrap_or(base.seed);
         base.numerics = self.numerics.map_or(base.numerics, Into::into);
         base.whole |= self.whole;
@@ -236,6 +273,12 @@ impl ConfigArgs {
             label_smoothing,
             mse,
             max_norm,
+            grad_accumulation,
+            max_steps,
+            freeze,
+            no_decay,
+            metric,
+            validation,
             seed,
             device: _,
             target: _,
@@ -260,6 +303,12 @@ impl ConfigArgs {
             ("--label-smoothing", label_smoothing.is_some()),
             ("--mse", *mse),
             ("--max-norm", max_norm.is_some()),
+            ("--grad-accumulation", grad_accumulation.is_some()),
+            ("--max-steps", max_steps.is_some()),
+            ("--freeze", !freeze.is_empty()),
+            ("--no-decay", !no_decay.is_empty()),
+            ("--metric", metric.is_some()),
+            ("--validation", validation.is_some()),
             ("--seed", seed.is_some()),
             ("--require-ane", *require_ane),
             ("--plan", plan.is_some()),
@@ -360,6 +409,9 @@ mod tests {
         assert_eq!(said("weight-decay"), "0.5 for adamw; 0 for adam and sgd");
         assert_eq!(said("schedule").parse(), Ok(config.schedule));
         assert_eq!(said("seed"), config.seed.to_string());
+        assert_eq!(said("grad-accumulation"), config.accumulate.to_string());
+        assert_eq!(said("validation"), config.validation.to_string());
+        assert_eq!(said("metric"), config.metrics().unwrap()[0].name());
         assert_eq!(said("device"), config.device);
         assert_eq!(said("numerics"), config.numerics.name());
         assert!(said("plan").starts_with(config.plan.name()));

@@ -1,0 +1,78 @@
+//! Why a step cannot be compiled or run.
+
+use crate::{objective::ObjectiveError, step::StepError, store::StateDiffers};
+use ane_device::DeviceError;
+use ane_ir::{Target, TensorType, passes::PassError};
+use ane_mil::Violation;
+
+/// A step cannot be compiled or run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainerError {
+    /// The step could not be built.
+    #[error(transparent)]
+    Step(#[from] StepError),
+    /// A pass failed: our bug.
+    #[error(transparent)]
+    Pass(#[from] PassError),
+    /// The target forbids the program.
+    #[error("the step breaks {} of {target}'s rules: {}", .violations.len(), list(.violations))]
+    Illegal {
+        /// The target.
+        target: Target,
+        /// Every broken rule.
+        violations: Vec<Violation>,
+    },
+    /// The device failed.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// The device failed again and again.
+    #[error(
+        "the device failed {faults} times in a row without getting further, though it was started again each time"
+    )]
+    GaveUp {
+        /// How often.
+        faults: u32,
+        /// What it failed with at last.
+        source: DeviceError,
+    },
+    /// Stored state does not fit the model.
+    #[error(transparent)]
+    State(#[from] StateDiffers),
+    /// The targets of a batch are not what the losses take.
+    #[error(transparent)]
+    Objective(#[from] ObjectiveError),
+    /// A batch lacks a tensor, or has one of another type or size.
+    #[error("a batch has {found} as `{name}`, the program takes {expected}")]
+    Batch {
+        /// The tensor.
+        name: String,
+        /// What the program takes.
+        expected: TensorType,
+        /// What the batch has.
+        found: String,
+    },
+    /// What an update is told to do contradicts the plan.
+    #[error("the fused plan cannot {what}: {reason}; use --plan split")]
+    NotFused {
+        /// What was asked for.
+        what: &'static str,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// A weight of another size was given.
+    #[error("`{path}` has {expected} values, found {found}")]
+    Weight {
+        /// Its path.
+        path: String,
+        /// How many values it has.
+        expected: usize,
+        /// How many were given.
+        found: usize,
+    },
+}
+
+fn list(violations: &[Violation]) -> String {
+    let all: Vec<String> = violations.iter().map(ToString::to_string).collect();
+    all.join("; ")
+}

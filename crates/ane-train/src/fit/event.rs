@@ -1,0 +1,88 @@
+//! What the loop reports: steps, epochs, faults.
+
+use crate::{metric::Metric, trainer::StepOutcome};
+use serde::{Serialize, Serializer, ser::SerializeMap};
+
+/// What the loop reports while it runs.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A step was taken.
+    Step {
+        /// Epoch, from 0.
+        epoch: u64,
+        /// Its first batch within the epoch, from 0.
+        batch: usize,
+        /// What came of it.
+        outcome: StepOutcome,
+    },
+    /// An epoch ended.
+    Epoch(EpochMetrics),
+    /// The device failed and was started again; steps after this one are repeated.
+    Fault {
+        /// The step of the snapshot from which the run goes on.
+        step: u64,
+        /// What happened.
+        message: String,
+    },
+}
+
+/// Values of metrics, by name, in the trainer's order.
+pub type Values = Vec<(&'static str, f64)>;
+
+/// Metrics of an epoch; one line of `metrics.jsonl`, where the names of metrics have `train_` or `validation_` before
+/// them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EpochMetrics {
+    /// Epoch, from 1.
+    pub epoch: u64,
+    /// Steps taken so far.
+    pub step: u64,
+    /// Mean training loss over the examples of steps whose loss was finite; none when no step's was.
+    pub train_loss: Option<f64>,
+    /// Over the training examples, each as it was answered while training.
+    pub train: Values,
+    /// Mean validation loss.
+    pub validation_loss: Option<f64>,
+    /// Over the validation examples; empty without any.
+    pub validation: Values,
+    /// Learning rate of the last step.
+    pub lr: f64,
+    /// Loss scale after the last step.
+    pub loss_scale: f32,
+    /// Steps skipped so far.
+    pub skipped: u64,
+    /// Training examples per second of this epoch; not part of the file, which repeats bit for bit.
+    pub examples_per_second: f64,
+}
+
+impl Serialize for EpochMetrics {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut map = to.serialize_map(None)?;
+        map.serialize_entry("epoch", &self.epoch)?;
+        map.serialize_entry("step", &self.step)?;
+        map.serialize_entry("train_loss", &self.train_loss)?;
+        for (name, value) in &self.train {
+            map.serialize_entry(&format!("train_{name}"), value)?;
+        }
+        map.serialize_entry("validation_loss", &self.validation_loss)?;
+        for (name, value) in &self.validation {
+            map.serialize_entry(&format!("validation_{name}"), value)?;
+        }
+        map.serialize_entry("lr", &self.lr)?;
+        map.serialize_entry("loss_scale", &self.loss_scale)?;
+        map.serialize_entry("skipped", &self.skipped)?;
+        map.end()
+    }
+}
+
+/// Values as they are shown to people: each with its name before it.
+pub fn show(values: &Values, metrics: &[&'static dyn Metric]) -> String {
+    let mut text = String::new();
+    for (name, value) in values {
+        if let Some(metric) = metrics.iter().find(|m| m.name() == *name) {
+            text.push_str(&format!(" {name} {}", metric.show(*value)));
+        }
+    }
+    text
+}

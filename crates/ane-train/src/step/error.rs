@@ -1,0 +1,44 @@
+//! Why a step cannot be built.
+
+use crate::objective::ObjectiveError;
+use ane_ir::{GraphError, TypeError, autodiff::VjpError};
+
+/// A step could not be built.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StepError {
+    /// The update cannot be part of the program.
+    #[error("`{optimizer}` cannot be fused: {reason}; use --plan split")]
+    Fusion {
+        /// The optimizer.
+        optimizer: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// Every parameter is frozen, or there is none.
+    #[error("nothing of model `{model}` is trained: all of its {parameters} parameters are frozen")]
+    NothingTrains {
+        /// The model.
+        model: String,
+        /// How many parameters it has.
+        parameters: usize,
+    },
+    /// A parameter that the loss does not depend on.
+    #[error("no path leads from the parameter `{parameter}` to the loss; freeze it, or use it")]
+    Unused {
+        /// Its path.
+        parameter: String,
+    },
+    /// The objective does not fit the model.
+    #[error(transparent)]
+    Objective(#[from] ObjectiveError),
+    /// A node did not type: a loss that does not take what it is given, or our bug.
+    #[error(transparent)]
+    Type(#[from] TypeError),
+    /// A port could not be made: an output of the model has the name of one of the step's.
+    #[error(transparent)]
+    Port(#[from] GraphError),
+    /// The gradient could not be built.
+    #[error(transparent)]
+    Gradient(#[from] VjpError),
+}

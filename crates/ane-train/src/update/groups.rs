@@ -1,0 +1,105 @@
+//! Parameter groups: parameters whose updates have settings of their own.
+
+use crate::model::Parameter;
+use serde::{Deserialize, Serialize};
+
+/// Settings for some of the parameters.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Group {
+    /// Which: a pattern of paths, in which `*` stands for any characters, or one of the tags `bias`, `norm` and
+    /// `embedding`.
+    pub parameters: String,
+    /// Factor of the learning rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lr: Option<f64>,
+    /// Weight decay instead of the optimizer's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight_decay: Option<f64>,
+}
+
+/// Groups in order: a parameter belongs to the first that names it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Groups(pub Vec<Group>);
+
+impl Groups {
+    /// Position of the group that a parameter belongs to.
+    pub fn of(&self, parameter: &Parameter) -> Option<usize> {
+        self.0.iter().position(|g| names(&g.parameters, parameter))
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Whether a tag or a pattern names a parameter.
+pub fn names(pattern: &str, parameter: &Parameter) -> bool {
+    let tags = parameter.tags;
+    match pattern {
+        "bias" => tags.bias,
+        "norm" => tags.norm,
+        "embedding" => tags.embedding,
+        _ => matches(pattern, &parameter.path),
+    }
+}
+
+/// Whether a text is of a pattern, in which `*` stands for any characters and `?` for one.
+///
+/// The last star is tried again with one character more wherever what follows it does not fit, so that no pattern takes
+/// longer than the product of both lengths.
+pub fn matches(pattern: &str, text: &str) -> bool {
+    let (pattern, text): (Vec<char>, Vec<char>) =
+        (pattern.chars().collect(), text.chars().collect());
+    let (mut p, mut t) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while t < text.len() {
+        match pattern.get(p) {
+            Some('*') => {
+                star = Some((p, t));
+                p += 1;
+            }
+            Some(&c) if c == '?' || c == text[t] => {
+                p += 1;
+                t += 1;
+            }
+            _ => {
+                let Some((at, from)) = star else {
+                    return false;
+                };
+                star = Some((at, from + 1));
+                p = at + 1;
+                t = from + 1;
+            }
+        }
+    }
+    pattern[p..].iter().all(|&c| c == '*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stars_stand_for_any_characters() {
+        for (pattern, text, fits) in [
+            ("0.*", "0.weight", true),
+            ("*.bias", "layer1.0.bias", true),
+            ("*.bias", "layer1.0.bias_2", false),
+            ("layer?.*.weight", "layer1.0.conv1.weight", true),
+            ("layer?.*.weight", "layer12.0.weight", false),
+            ("*", "", true),
+            ("a*b*c", "aXbXbXc", true),
+            ("", "a", false),
+        ] {
+            assert_eq!(matches(pattern, text), fits, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_of_many_stars_ends() {
+        let text = "a".repeat(3_000);
+        assert!(!matches(&format!("{}b", "*a".repeat(300)), &text));
+    }
+}

@@ -1,0 +1,162 @@
+//! The update on the host: fp32 masters, and fp32 sums of gradients where several batches make an update.
+
+use super::{Groups, Update};
+use crate::{
+    error::TrainerError,
+    model::Parameter,
+    optim::{HostUpdate, OptimizerConfig, StepInfo},
+    program::Program,
+    store::{EntryId, Store},
+};
+use ane_device::Buffer;
+use ane_engine::{
+    ForEach, Gradient, MOST_STATE, Pool, SharedBuffer, Strided,
+    simd::{Isa, Lanes},
+};
+
+/// A parameter as the host updates it.
+pub(crate) struct Updated<'a> {
+    pub(crate) parameter: &'a Parameter,
+    /// Its weight, then the optimizer's state.
+    pub(crate) entries: Vec<EntryId>,
+    /// Port of its gradient.
+    pub(crate) gradient: Buffer,
+}
+
+/// The update of the split plan.
+#[derive(Debug)]
+pub(crate) struct Split {
+    groups: Vec<Bound>,
+    accumulator: Option<ForEach<Add>>,
+    max_norm: Option<f64>,
+    entries: Vec<EntryId>,
+}
+
+/// The parameters of a group.
+#[derive(Debug)]
+struct Bound {
+    update: Box<dyn HostUpdate>,
+    lr: f64,
+}
+
+impl Split {
+    /// Binds the update to its parameters; `accumulates` when several batches may make an update.
+    pub(crate) fn new(
+        optimizer: &OptimizerConfig,
+        groups: &Groups,
+        max_norm: Option<f64>,
+        accumulates: bool,
+        parameters: &[Updated<'_>],
+        store: &Store,
+        isa: Isa,
+    ) -> Self {
+        let mut of_group: Vec<Vec<ane_engine::Parameter>> = vec![Vec::new(); groups.0.len() + 1];
+        let mut sums = Vec::new();
+        for p in parameters {
+            let len = p.parameter.shape.numel();
+            let port = p.gradient.strided();
+            let gradient = if accumulates {
+                let sum = SharedBuffer::new(4 * len);
+                sums.push(ane_engine::Parameter {
+                    len,
+                    gradient: Gradient::Half(port),
+                    weight: None,
+                    state: vec![sum.clone()],
+                });
+                Gradient::Full(sum)
+            } else {
+                Gradient::Half(port)
+            };
+            let weight: Option<Strided> = store.readable(p.entries[0]).first().map(Buffer::strided);
+            let memory = |&id: &EntryId| store.memory(id).expect("the host owns it").clone();
+            let group = groups.of(p.parameter).unwrap_or(groups.0.len());
+            of_group[group].push(ane_engine::Parameter {
+                len,
+                gradient,
+                weight,
+                state: p.entries.iter().map(memory).collect(),
+            });
+        }
+        let bound = of_group
+            .into_iter()
+            .enumerate()
+            .filter(|(_, p)| !p.is_empty());
+        let groups = bound.map(|(i, parameters)| {
+            let group = groups.0.get(i);
+            let mut optimizer = optimizer.clone();
+            if let Some(decay) = group.and_then(|g| g.weight_decay) {
+                optimizer.set_weight_decay(decay);
+            }
+            Bound {
+                update: optimizer.as_dyn().host(isa, parameters),
+                lr: group.and_then(|g| g.lr).unwrap_or(1.0),
+            }
+        });
+        Self {
+            groups: groups.collect(),
+            accumulator: accumulates.then(|| ForEach::new(isa, sums)),
+            max_norm,
+            entries: parameters.iter().flat_map(|p| p.entries.clone()).collect(),
+        }
+    }
+}
+
+impl Update for Split {
+    fn prepare(&self, _: &StepInfo, _: &Program) -> Result<(), TrainerError> {
+        Ok(())
+    }
+
+    fn overflows(&self, _: &StepInfo, _: f32, _: &Program) -> bool {
+        false
+    }
+
+    fn accumulate(&self, pool: &Pool, batch: usize) {
+        if let Some(sums) = &self.accumulator {
+            sums.apply(
+                pool,
+                Add {
+                    is_first: batch == 0,
+                },
+            );
+        }
+    }
+
+    fn apply(&self, pool: &Pool, mut at: StepInfo, store: &mut Store) -> Option<f64> {
+        let mut grad_norm = None;
+        if let Some(max_norm) = self.max_norm {
+            let squares = self.groups.iter().map(|g| g.update.sum_of_squares(pool));
+            let norm = squares.sum::<f64>().sqrt() / at.loss_scale;
+            // As torch.nn.utils.clip_grad_norm_.
+            at.clip = (max_norm / (norm + 1e-6)).min(1.0);
+            grad_norm = Some(norm);
+        }
+        for group in &self.groups {
+            let at = StepInfo {
+                lr: at.lr * group.lr,
+                ..at
+            };
+            group.update.apply(pool, &at);
+        }
+        store.wrote(&self.entries);
+        grad_norm
+    }
+}
+
+/// The first gradient, or the sum so far and another.
+#[derive(Debug, Clone, Copy)]
+struct Add {
+    is_first: bool,
+}
+
+impl ane_engine::Update for Add {
+    const STATE: usize = 1;
+
+    #[inline(always)]
+    fn step<S: Lanes>(&self, s: S, gradient: S::V, state: &mut [S::V; MOST_STATE]) {
+        state[0] = if self.is_first {
+            gradient
+        } else {
+            s.add(state[0], gradient)
+        };
+    }
+}
