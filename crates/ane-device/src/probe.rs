@@ -22,6 +22,7 @@ mod subnormals;
 mod sum_channels;
 mod sum_width;
 mod surface_count;
+mod wide_chain;
 
 use crate::{
     AppleError, AppleOptions, Device, DeviceError,
@@ -52,6 +53,7 @@ pub const PROBES: &[Probe] = &[
     sum_channels::PROBE,
     sum_width::PROBE,
     surface_count::PROBE,
+    wide_chain::PROBE,
 ];
 
 /// Every probe that asks the system and needs no program, in alphabetical order.

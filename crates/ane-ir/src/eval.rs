@@ -4,7 +4,7 @@ use crate::{
     graph::Graph,
     numerics::Numerics,
     tensor::{Literal, Real, Single, Tensor},
-    types::TensorType,
+    types::{DType, TensorType},
 };
 
 /// The inputs do not fit the graph: the caller's fault.
@@ -99,27 +99,37 @@ fn run<T: Real>(graph: &Graph, inputs: Vec<Tensor<T>>, numerics: &Numerics) -> V
     for (&v, x) in graph.inputs().iter().zip(inputs) {
         env[v.index()] = Some(x);
     }
+    let wide = numerics.wide_values(graph);
     for node in graph.nodes() {
         let xs: Vec<&Tensor<T>> = node
             .operands
             .iter()
             .map(|x| env[x.index()].as_ref().expect("operands precede uses"))
             .collect();
-        let results = node.op.eval(&node.view(&xs), numerics);
+        let is_wide = node.results.iter().any(|y| wide[y.index()]);
+        let stored = |dtype| if is_wide { DType::Fp32 } else { dtype };
+        let results = node.op.eval_stored(&node.view(&xs), numerics, stored);
         for (&v, y) in node.results.iter().zip(results) {
             env[v.index()] = Some(y);
         }
     }
     let outputs = graph.outputs().iter();
     outputs
-        .map(|v| env[v.index()].take().expect("every value was computed"))
+        .map(|v| {
+            let mut y = env[v.index()].take().expect("every value was computed");
+            if wide[v.index()] {
+                for e in &mut y.data {
+                    *e = numerics.store(y.ty.dtype, *e);
+                }
+            }
+            y
+        })
         .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::DType;
 
     /// Beyond what an f32 holds, and at the ends.
     const LARGE: [f64; 4] = [

@@ -44,7 +44,7 @@ mod verify;
 
 pub use eval::{EvalError, eval, eval_literals};
 pub use graph::{Def, Function, Graph, GraphError, Module, Node, PartError, Results, Value};
-pub use numerics::{Accumulate, NonFinite, Numerics, SILICON_INF_PRODUCT};
+pub use numerics::{Accumulate, Intermediates, NonFinite, Numerics, SILICON_INF_PRODUCT};
 pub use operands::{Argument, Arity, Operand, Operands, Segments};
 pub use ops::TypeError;
 pub use place::Place;

@@ -3,6 +3,8 @@
 //! Every op computes in the working type of [`crate::eval`] and hands each element to [`Numerics::store`], once: a
 //! node's dtype is its rounding rule. What the numbers are based on stands in `docs/numerics.md`.
 
+mod wide;
+
 use crate::{target::Target, tensor::Real, types::DType};
 use half::f16;
 
@@ -13,6 +15,15 @@ pub enum Accumulate {
     Fp32,
     /// In the node's own type, rounded after every addition: the worst that hardware is reported to do.
     Stepwise,
+}
+
+/// What becomes of a value between two ops that a chip may run as one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Intermediates {
+    /// Every result is rounded to its dtype.
+    Rounded,
+    /// It stays in fp32 until it leaves the chain of ops ([`Numerics::wide_values`]).
+    Wide,
 }
 
 /// What becomes of NaN and of operations on infinities.
@@ -39,6 +50,8 @@ pub struct Numerics {
     pub slice_limit: Option<f32>,
     /// Rules for NaN and infinities.
     pub non_finite: NonFinite,
+    /// What becomes of values between elementwise ops and sums.
+    pub intermediates: Intermediates,
 }
 
 /// What `mul(±inf, x)` returns on silicon.
@@ -62,6 +75,7 @@ impl Numerics {
             matmul_limit: None,
             slice_limit: None,
             non_finite: NonFinite::Ieee,
+            intermediates: Intermediates::Rounded,
         }
     }
 
@@ -83,10 +97,11 @@ impl Numerics {
         }
     }
 
-    /// The same with the non-finite rules of silicon.
+    /// The same with the non-finite rules of silicon, and with its wide intermediates.
     pub fn silicon(self) -> Self {
         Self {
             non_finite: NonFinite::Silicon,
+            intermediates: Intermediates::Wide,
             ..self
         }
     }

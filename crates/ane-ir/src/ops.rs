@@ -463,13 +463,22 @@ macro_rules! ops {
             }
             /// The definition, rounded to the node's dtype. What only moves elements leaves their bits alone.
             pub fn eval<T: Real>(&self, xs: &Operands<'_, &Tensor<T>>, numerics: &Numerics) -> Vec<Tensor<T>> {
+                self.eval_stored(xs, numerics, |dtype| dtype)
+            }
+            /// The definition, rounded to what `stored` makes of the node's dtype.
+            pub(crate) fn eval_stored<T: Real>(
+                &self,
+                xs: &Operands<'_, &Tensor<T>>,
+                numerics: &Numerics,
+                stored: impl Fn(DType) -> DType,
+            ) -> Vec<Tensor<T>> {
                 let mut ys = match self { $(Self::$op(o) => o.eval(xs, numerics)),* };
                 if self.only_moves() {
                     return ys;
                 }
                 for y in &mut ys {
                     for e in &mut y.data {
-                        *e = numerics.store(y.ty.dtype, *e);
+                        *e = numerics.store(stored(y.ty.dtype), *e);
                     }
                 }
                 ys

@@ -9,7 +9,7 @@ use crate::{
     numerics::Numerics,
     ops::{Fill, OpDef, Sample},
     tensor::{Real, Tensor},
-    types::{DType, TensorType},
+    types::{DType, MAX_RANK, TensorType},
 };
 use half::f16;
 
@@ -96,21 +96,30 @@ pub fn fp16_ulps(a: f64, b: f64) -> u32 {
     key(a).abs_diff(key(b))
 }
 
-/// A graph of random elementwise ops, matmuls, reductions and movements on small fp16 tensors, from random bytes.
+/// Leading axes that the inputs of a random graph have before the last two, so that they broadcast.
+const LEADING: [&[usize]; 4] = [&[2, 1, 3], &[1, 2, 3], &[1, 1, 1], &[2, 2, 1]];
+
+/// A graph of random elementwise ops, matmuls, reductions and movements on small fp16 tensors, from random bytes. The
+/// first byte says how many axes its inputs have, 1 to 5.
 pub fn random_graph(choices: &[u8]) -> Graph {
     let mut g = Graph::new();
+    let rank = 1 + usize::from(choices.first().copied().unwrap_or(1)) % MAX_RANK.min(5);
     let mut pool: Vec<Value> = [[4, 6], [6, 3], [1, 6], [4, 1]]
         .iter()
+        .zip(LEADING)
         .enumerate()
-        .map(|(i, &shape)| {
-            g.input(&format!("x{i}"), TensorType::fp16(shape))
+        .map(|(i, (matrix, leading))| {
+            let mut dims = leading.to_vec();
+            dims.extend(matrix);
+            g.input(&format!("x{i}"), TensorType::fp16(&dims[5 - rank..]))
                 .expect("names differ")
         })
         .collect();
+    let axis = |g: &Graph, v: Value, c: u8| i32::from(c) % g.ty(v).shape.rank().max(1) as i32;
     for c in choices.chunks_exact(3) {
         let pick = |i: u8| pool[usize::from(i) % pool.len()];
         let (a, b) = (pick(c[1]), pick(c[2]));
-        let made = match c[0] % 20 {
+        let made = match c[0] % 22 {
             0 => g.add(a, b),
             1 => g.sub(a, b),
             2 => g.mul(a, b),
@@ -122,21 +131,47 @@ pub fn random_graph(choices: &[u8]) -> Graph {
             8 => g.matmul(a, b, false, false),
             9 => g.matmul(a, b, true, false),
             10 => g.matmul(a, b, false, true),
-            11 => g.reduce_sum(a, &[i32::from(c[2]) % 2], true),
+            11 => g.reduce_sum(a, &[axis(&g, a, c[2])], true),
             12 => g.reduce_max(a, &[-1], true),
-            13 => g.softmax(a, i32::from(c[2]) % 2),
-            14 => g.transpose(a, &[1, 0]),
+            13 => g.softmax(a, axis(&g, a, c[2])),
+            14 => {
+                let rank = g.ty(a).shape.rank();
+                let turned = (0..rank).map(|i| ((i + usize::from(c[2])) % rank) as i32);
+                g.transpose(a, &turned.collect::<Vec<_>>())
+            }
             15 => g.greater(a, b).and_then(|p| g.select(p, a, b)),
-            16 => g.concat(&[a, b], i32::from(c[2]) % 2),
+            16 => g.concat(&[a, b], axis(&g, a, c[2])),
             17 => g
                 .scalar(DType::Fp16, f64::from(c[2]) / 64.0)
                 .and_then(|s| g.mul(a, s)),
             18 => g.identity(a),
+            19 => {
+                let at = axis(&g, a, c[2]);
+                let terms = g.ty(a).shape.dims().get(at as usize).copied();
+                // Others divide by a number that fp16 does not have, and no lowering can say it.
+                if !terms.is_some_and(usize::is_power_of_two) {
+                    continue;
+                }
+                g.reduce_mean(a, &[at], c[2] % 2 == 0)
+            }
+            20 => {
+                let dims = g.ty(a).shape.dims().to_vec();
+                let at = axis(&g, a, c[2]) as usize;
+                let begin: Vec<i32> = (0..dims.len())
+                    .map(|i| i32::from(i == at && dims[i] > 1))
+                    .collect();
+                let size: Vec<i32> = dims
+                    .iter()
+                    .zip(&begin)
+                    .map(|(&d, b)| d as i32 - b)
+                    .collect();
+                g.slice_by_size(a, &begin, &size)
+            }
             _ => g.minimum(a, b),
         };
         // Operands that do not fit each other are skipped: the bytes choose blindly.
         if let Ok(v) = made
-            && g.ty(v).shape.numel() <= 256
+            && g.ty(v).shape.numel() <= 512
         {
             pool.push(v);
         }

@@ -65,6 +65,15 @@ fn other_habits_are_found_and_read() {
     assert!(flushed.contains("subnormals are flushed"), "{flushed}");
     let silicon = found("non_finite", usual().silicon());
     assert!(silicon.contains("a finite value hides it"), "{silicon}");
+    let wide = found("wide_chain", usual().silicon());
+    assert!(
+        wide.contains("the low part of a pair would be lost"),
+        "{wide}"
+    );
+    assert!(
+        wide.contains("sums stay wide until they are scaled"),
+        "{wide}"
+    );
     let no_cliff = found("matmul_cliff", Numerics::ieee());
     assert!(no_cliff.contains("no limit below fp16's own"), "{no_cliff}");
     let clamp = Numerics {

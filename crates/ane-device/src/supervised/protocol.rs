@@ -6,7 +6,7 @@
 use super::shared_memory::Span;
 use crate::{AppleOptions, Settings, error::DeviceError};
 use ane_engine::{Pool, simd::Isa};
-use ane_ir::{Accumulate, DType, NonFinite, Numerics, Shape, TensorType};
+use ane_ir::{Accumulate, DType, Intermediates, NonFinite, Numerics, Shape, TensorType};
 use serde::{Deserialize, Serialize};
 use std::{
     io::{self, Read, Write},
@@ -161,6 +161,7 @@ pub(super) struct Opening {
     matmul_limit: Option<f32>,
     slice_limit: Option<f32>,
     silicon: bool,
+    wide: bool,
     apple: AppleOptions,
 }
 
@@ -178,6 +179,7 @@ impl Opening {
             matmul_limit: n.matmul_limit,
             slice_limit: n.slice_limit,
             silicon: n.non_finite == NonFinite::Silicon,
+            wide: n.intermediates == Intermediates::Wide,
             apple: settings.apple.clone(),
         }
     }
@@ -204,6 +206,11 @@ impl Opening {
                     NonFinite::Silicon
                 } else {
                     NonFinite::Ieee
+                },
+                intermediates: if self.wide {
+                    Intermediates::Wide
+                } else {
+                    Intermediates::Rounded
                 },
             },
             isa: self.isa.parse::<Isa>().map_err(|e| e.to_string())?,

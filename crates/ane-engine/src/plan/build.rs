@@ -43,6 +43,7 @@ pub(super) fn build(
         terms: HashMap::new(),
         all_terms: HashMap::new(),
         ports: vec![Vec::new(); graph.values().len()],
+        wide: options.numerics.wide_values(graph),
     };
     for (port, &v) in graph.outputs().iter().enumerate() {
         b.ports[groups.root[v.index()].index()].push((port, v));
@@ -78,11 +79,21 @@ struct Builder<'a> {
     all_terms: HashMap<usize, Slot>,
     /// Output ports of every root.
     ports: Vec<Vec<(usize, Value)>>,
+    /// Values that keep fp32 on their way to their readers.
+    wide: Vec<bool>,
 }
 
 impl Builder<'_> {
     fn numel(&self, v: Value) -> usize {
         self.graph.ty(v).shape.numel()
+    }
+
+    /// The dtype to which a result is rounded where it is computed.
+    fn stored(&self, v: Value) -> DType {
+        match self.graph.ty(v).dtype {
+            DType::Fp16 if self.wide[v.index()] => DType::Fp32,
+            dtype => dtype,
+        }
     }
 
     fn new_slot(&mut self, elements: usize) -> Slot {
@@ -195,8 +206,10 @@ impl Builder<'_> {
                         .map(|&x| self.operand(&mut c, index, x))
                         .collect();
                     let to = c.register();
-                    let dtype = self.graph.ty(v).dtype;
-                    let round = Round::of(dtype, *inexact, &self.options.numerics);
+                    // Functions that keep to the grid of fp16 do so on operands that are on it.
+                    let reads_wide = member.operands.iter().any(|x| self.wide[x.index()]);
+                    let inexact = *inexact || reads_wide;
+                    let round = Round::of(self.stored(v), inexact, &self.options.numerics);
                     c.compute(*function, round, to, &xs);
                     Src::Reg(to)
                 }
@@ -209,11 +222,17 @@ impl Builder<'_> {
             }
             for (port, out) in std::mem::take(&mut self.ports[v.index()]) {
                 let dtype = self.graph.ty(out).dtype;
+                let rounded = self.wide[v.index()].then(|| c.register());
+                if let Some(to) = rounded {
+                    let round = Round::of(dtype, true, &self.options.numerics);
+                    c.compute(Ew::Copy, round, to, &[src]);
+                }
                 c.chain.instrs.push(Instr::Export {
-                    from: src,
+                    from: rounded.map_or(src, Src::Reg),
                     port,
                     dtype,
                 });
+                c.free.extend(rounded);
             }
             for w in largest_of.remove(&v).unwrap_or_default() {
                 maxima.push((w, self.fold_largest(&mut c, src)));
@@ -376,7 +395,7 @@ impl Builder<'_> {
         self.built.scratch = self.built.scratch.max(within.len() + 64);
         let work = Work::Reduce(ReduceWork {
             kind,
-            dtype: self.graph.ty(y).dtype,
+            dtype: self.stored(y),
             from,
             to,
             bases,
@@ -474,6 +493,10 @@ impl Builder<'_> {
                 let to = c.register();
                 let place = self.place(root);
                 c.load(place, Walk::broadcast(&ty.shape, &ty.shape), to);
+                if self.wide[root.index()] {
+                    let round = Round::of(ty.dtype, true, &self.options.numerics);
+                    c.compute(Ew::Copy, round, to, &[Src::Reg(to)]);
+                }
                 c.chain.instrs.push(Instr::Export {
                     from: Src::Reg(to),
                     port,

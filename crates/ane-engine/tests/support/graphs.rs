@@ -55,6 +55,7 @@ pub(crate) fn policies() -> Vec<Numerics> {
         Numerics::ieee(),
         Numerics::ieee().pessimistic(),
         h13.clone(),
+        h13.clone().silicon(),
         h13.pessimistic().silicon(),
     ]
 }
