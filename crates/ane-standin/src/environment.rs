@@ -11,6 +11,7 @@
 //! | `ANE_STANDIN_MAX_LOADED` | programs that may be loaded at a time | 126 |
 //! | `ANE_STANDIN_MISALIGN` | any value: memory for the processor starts 16 bytes beside a multiple of 64 | at one |
 //! | `ANE_STANDIN_NUMERICS` | `ieee`, `pessimistic` or `silicon` | `ieee` |
+//! | `ANE_STANDIN_REFUSE_MAP` | any value: surfaces of in-memory models cannot be mapped, as libane saw | they can |
 //! | `ANE_STANDIN_THREADS` | threads of the engine | one per processor |
 //! | `ANE_STANDIN_TMPDIR` | directory below which in-memory models have theirs | `TMPDIR` |
 //! | `ANE_STANDIN_WEIGHTS_HASH` | `data` or `offset`: what of a weight file names an in-memory model | `data` |
@@ -109,6 +110,8 @@ pub struct Environment {
     pub misalign: bool,
     /// The numeric policy.
     pub numerics: NumericsKind,
+    /// Whether surfaces of in-memory models cannot be mapped. tmc's do so before every request; libane was refused.
+    pub refuse_map: bool,
     /// Threads of the engine.
     pub threads: usize,
     /// Programs that a process may compile.
@@ -135,6 +138,7 @@ impl Default for Environment {
             in_place: InPlace::State,
             misalign: false,
             numerics: NumericsKind::Ieee,
+            refuse_map: false,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             max_compiles: None,
             max_loaded: MAX_LOADED,
@@ -219,6 +223,7 @@ impl Environment {
         }
         environment.any_chip = get("ANE_STANDIN_ANY_CHIP").is_some();
         environment.log = get("ANE_STANDIN_LOG").is_some();
+        environment.refuse_map = get("ANE_STANDIN_REFUSE_MAP").is_some();
         environment.misalign = get("ANE_STANDIN_MISALIGN").is_some();
         Ok(environment)
     }
@@ -285,6 +290,7 @@ mod tests {
             ("ANE_STANDIN_MAX_LOADED", "7"),
             ("ANE_STANDIN_MISALIGN", "1"),
             ("ANE_STANDIN_NUMERICS", "pessimistic"),
+            ("ANE_STANDIN_REFUSE_MAP", "1"),
             ("ANE_STANDIN_THREADS", "3"),
             ("ANE_STANDIN_TMPDIR", "/there"),
             ("ANE_STANDIN_WEIGHTS_HASH", "offset"),
@@ -292,7 +298,7 @@ mod tests {
         ])
         .unwrap();
         assert_eq!((e.chip, e.max_loaded, e.threads), (Chip::H13, 7, 3));
-        assert!(e.log && e.any_chip && e.misalign);
+        assert!(e.log && e.any_chip && e.misalign && e.refuse_map);
         assert_eq!(e.in_place, InPlace::Poison);
         assert_eq!(e.max_compiles, Some(5));
         assert_eq!(e.temporary, Path::new("/there"));

@@ -79,6 +79,13 @@ impl Execution {
         }
     }
 
+    /// Makes every output zero.
+    pub fn zero(&self) {
+        for (buffer, bytes) in &self.outputs {
+            buffer.write(|to| to[..*bytes].fill(0));
+        }
+    }
+
     /// Flips the highest bit of the exponent in every 61st fp16 element of every output.
     pub fn corrupt(&self) {
         for (buffer, bytes) in &self.outputs {
@@ -169,6 +176,9 @@ mod tests {
         let damaged = outputs[1].read(<[u8]>::to_vec);
         assert_ne!(whole[..8], damaged[..8]);
         assert_eq!(whole[8..], damaged[8..]);
+        outputs[1].write(|bytes| bytes[8..].fill(7));
+        execution.zero();
+        outputs[1].read(|bytes| assert_eq!((&bytes[..8], bytes[8]), (&[0; 8][..], 7)));
         assert_eq!(held(&x), [1.0; 4]);
     }
 }

@@ -55,6 +55,8 @@ pub enum Fault {
     Geometry,
     /// Outputs keep what they held, and success is reported.
     Unwritten,
+    /// Outputs are all zero, and success is reported, as when fp16 gradients underflow (slavko-at-klincov-it/ANE-Training, M4).
+    Zeros,
     /// Some bits of the outputs are wrong, and success is reported; at a load, what was compiled is found damaged from then
     /// on.
     Corrupt,
@@ -64,12 +66,13 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Fail,
         Self::Crash,
         Self::Hang,
         Self::Geometry,
         Self::Unwritten,
+        Self::Zeros,
         Self::Corrupt,
         Self::Leak,
     ];
@@ -82,6 +85,7 @@ impl Fault {
             Self::Hang => "hang",
             Self::Geometry => "geometry",
             Self::Unwritten => "unwritten",
+            Self::Zeros => "zeros",
             Self::Corrupt => "corrupt",
             Self::Leak => "leak",
         }
@@ -90,7 +94,7 @@ impl Fault {
     /// Whether `event` can suffer it.
     pub fn fits(self, event: Event) -> bool {
         match self {
-            Self::Geometry | Self::Unwritten => event == Event::Execute,
+            Self::Geometry | Self::Unwritten | Self::Zeros => event == Event::Execute,
             Self::Corrupt => [Event::Load, Event::Execute].contains(&event),
             Self::Fail | Self::Crash | Self::Hang | Self::Leak => true,
         }
@@ -104,7 +108,12 @@ impl Fault {
             Self::Hang => loop {
                 std::thread::park();
             },
-            Self::Fail | Self::Geometry | Self::Unwritten | Self::Corrupt | Self::Leak => self,
+            Self::Fail
+            | Self::Geometry
+            | Self::Unwritten
+            | Self::Zeros
+            | Self::Corrupt
+            | Self::Leak => self,
         }
     }
 }

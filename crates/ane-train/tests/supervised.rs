@@ -68,6 +68,7 @@ fn faults_of_every_kind_change_no_bit() {
             "execute 14 crash",
             "execute 22 unwritten",
             "execute 31 corrupt",
+            "execute 35 zeros",
             "execute 40 leak",
             "execute 55 hang",
             "execute 56 crash",
@@ -455,6 +456,31 @@ fn a_read_that_fails_shows_at_the_next_look_at_the_health() {
 }
 
 #[test]
+fn state_in_place_is_the_workers_own_and_is_verified_from_its_old_value() {
+    let dir = tempfile::tempdir().unwrap();
+    let supervision = Supervision {
+        verify_every: Some(1),
+        ..faulty::supervision(dir.path(), "serves")
+    };
+    let device = Supervised::open("software", &settings(), supervision).unwrap();
+    let ty = TensorType::fp16([4]);
+    let mut g = Graph::new();
+    let w = g.input("w", ty.clone()).unwrap();
+    let next = g.add(w, w).unwrap();
+    g.output("next", next).unwrap();
+    g.declare_in_place("w", "next").unwrap();
+    let legal = ane_mil::check(g, device.target()).unwrap();
+    let program = device.compile(&legal).unwrap();
+    let state = device.allocate(&ty).unwrap();
+    let mut bound = program.bind(&[("w", &state), ("next", &state)]).unwrap();
+    state.copy_in(&[1.0; 4]).unwrap();
+    for after in [2.0, 4.0, 8.0] {
+        bound.execute().unwrap();
+        assert_eq!(state.copy_out(), [after; 4]);
+    }
+}
+
+#[test]
 fn wrong_uses_are_refused_and_lose_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let supervision = || faulty::supervision(dir.path(), "serves");
@@ -507,7 +533,7 @@ fn wrong_uses_are_refused_and_lose_nothing() {
     bound.execute().unwrap();
     assert_eq!(
         Fault::ALL.len(),
-        7,
+        8,
         "a new kind of fault needs its place in these tests"
     );
 }

@@ -141,8 +141,10 @@ fn execute(encoded: &Encoded, environment: &Environment, pool: &Pool) -> Result<
         Some(Fault::Unwritten) => return Ok(()),
         _ => execution.execute(pool),
     }
-    if fault == Some(Fault::Corrupt) {
-        execution.corrupt();
+    match fault {
+        Some(Fault::Corrupt) => execution.corrupt(),
+        Some(Fault::Zeros) => execution.zero(),
+        _ => {}
     }
     leak(fault);
     Ok(())

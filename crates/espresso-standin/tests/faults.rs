@@ -50,6 +50,7 @@ fn executions_are_refused_left_out_or_damaged_as_planned() {
         "execute 1 geometry",
         "execute 2 unwritten",
         "execute 3 corrupt",
+        "execute 4 zeros",
     ]);
     let (x, y) = (w.buffer(1.0), w.buffer(9.0));
     let doubling = w.doubling(x, y);
@@ -62,6 +63,8 @@ fn executions_are_refused_left_out_or_damaged_as_planned() {
     let elements = memory.read_u16(<[u16]>::to_vec);
     assert_eq!(elements[0], 0x4000 ^ 0x4000, "2 with a bit flipped");
     assert_eq!(elements[1..], [0x4000; 31]);
+    w.run(stream, &[doubling]).unwrap();
+    assert_eq!(w.value(y), 0.0);
     w.run(stream, &[doubling]).unwrap();
     assert_eq!(w.value(y), 2.0);
 }

@@ -34,6 +34,16 @@ pub(crate) struct Procedure {
     prepared: Mutex<Option<Prepared>>,
 }
 
+/// A surface for every symbol.
+type Side<'a> = Vec<(&'a Symbol, &'a Arc<Memory>)>;
+
+/// A procedure with the surfaces of a request.
+struct Placed<'a> {
+    procedure: &'a Procedure,
+    inputs: Side<'a>,
+    outputs: Side<'a>,
+}
+
 #[derive(Debug)]
 struct Prepared {
     inputs: Vec<SharedBuffer>,
@@ -95,15 +105,37 @@ impl Resident {
         &self.procedures
     }
 
+    /// Whether the surfaces of a request could be mapped: geometry is looked at there as when evaluating (tmc, M4 Max).
+    ///
+    /// # Errors
+    /// When one is missing, belongs to no symbol, or has the wrong geometry.
+    pub(crate) fn map(&self, bindings: &Bindings) -> Result<(), Failure> {
+        bindings.validate()?;
+        let misfit = |_| Failure::new(Code::Map, "Program IOSurfaces map failure (0x1D)");
+        self.placed(bindings).map(|_| ()).map_err(misfit)
+    }
+
+    /// The procedure that the bindings name, and the surface of every symbol of it.
+    fn placed<'a>(&'a self, bindings: &'a Bindings) -> Result<Placed<'a>, Failure> {
+        bindings.validate()?;
+        let procedure = self.procedure(bindings.procedure)?;
+        Ok(Placed {
+            procedure,
+            inputs: self.place(&procedure.symbols.inputs, &bindings.inputs, |s| &s.inputs)?,
+            outputs: self.place(&procedure.symbols.outputs, &bindings.outputs, |s| {
+                &s.outputs
+            })?,
+        })
+    }
+
     /// Runs the procedure that the bindings name.
     pub(crate) fn evaluate(&self, bindings: &Bindings) -> Result<(), Failure> {
         let fault = Daemon::current()?.fault(Event::Execute);
-        bindings.validate()?;
-        let procedure = self.procedure(bindings.procedure)?;
-        let inputs = self.place(&procedure.symbols.inputs, &bindings.inputs, |s| &s.inputs)?;
-        let outputs = self.place(&procedure.symbols.outputs, &bindings.outputs, |s| {
-            &s.outputs
-        })?;
+        let Placed {
+            procedure,
+            inputs,
+            outputs,
+        } = self.placed(bindings)?;
         let _in_use = EngineUse::begin(inputs.iter().chain(&outputs).map(|(_, memory)| *memory))?;
         match fault {
             Some(Fault::Fail) => return Err(Failure::inference(0xf)),
@@ -125,8 +157,10 @@ impl Resident {
                 .write(|dense| memory.read(|surface| symbol.geometry.gather(surface, dense)));
         }
         prepared.execution.execute(&self.pool);
-        if fault == Some(Fault::Corrupt) {
-            prepared.execution.corrupt();
+        match fault {
+            Some(Fault::Corrupt) => prepared.execution.corrupt(),
+            Some(Fault::Zeros) => prepared.execution.zero(),
+            _ => {}
         }
         for (symbol, memory) in &outputs {
             prepared.outputs[symbol.port]
@@ -152,7 +186,7 @@ impl Resident {
         symbols: &'a [Symbol],
         bound: &'a [(u64, Arc<Memory>)],
         side: impl Fn(&Symbols) -> &[Symbol],
-    ) -> Result<Vec<(&'a Symbol, &'a Arc<Memory>)>, Failure> {
+    ) -> Result<Side<'a>, Failure> {
         let refuse = |status, reason: String| {
             daemon::log(&reason);
             Failure::inference(status)
@@ -209,7 +243,7 @@ fn misfit(geometry: &Geometry, memory: &Memory) -> Option<String> {
     None
 }
 
-/// Maps the surfaces of a request, which a program on the memory route does not support.
+/// The refusal that libane saw on the memory route.
 pub(crate) fn refuse_mapping() -> Failure {
     Failure::new(Code::Map, "Program IOSurfaces map failure (0x12)")
 }

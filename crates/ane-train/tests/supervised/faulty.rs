@@ -153,16 +153,14 @@ impl Bound for FaultyBound {
             return Ok(());
         }
         self.inner.execute()?;
-        if fault == Some(Fault::Corrupt) {
-            for output in &self.outputs {
-                output.memory().write(|bytes| bytes[0] ^= 0x10);
+        for output in &self.outputs {
+            match fault {
+                Some(Fault::Corrupt) => output.memory().write(|bytes| bytes[0] ^= 0x10),
+                Some(Fault::Zeros) => output.memory().write(|bytes| bytes.fill(0)),
+                _ => {}
             }
         }
         Ok(())
-    }
-
-    fn submit(&mut self) -> Result<(), DeviceError> {
-        self.inner.submit()
     }
 }
 

@@ -6,8 +6,7 @@
 
 use crate::classes::in_memory_model::options;
 use crate::classes::model::Model;
-use crate::classes::request::Request;
-use crate::failure::{Code, Failure, report};
+use crate::failure::{Failure, report};
 use crate::plist::{entry, text};
 use crate::runtime::{Method, add, no_init};
 use ane_ir::Route;
@@ -135,12 +134,6 @@ extern "C-unwind" fn evaluate(
     unsafe { report(result, error) }
 }
 
-fn map_surfaces(model: Option<&AnyObject>, request: Option<&AnyObject>) -> Result<(), Failure> {
-    let loaded = on_disk(model)?.resident();
-    loaded.ok_or_else(|| Failure::new(Code::ProgramNotFound, "the model is not loaded"))?;
-    Request::of(request)?.bindings().validate()
-}
-
 /// `-mapIOSurfacesWithModel:request:cacheInference:error:`. Evaluating does not need it.
 extern "C-unwind" fn map(
     _: &Client,
@@ -150,8 +143,9 @@ extern "C-unwind" fn map(
     _cache: bool,
     error: *mut *mut NSError,
 ) -> bool {
+    let result = on_disk(model).and_then(|model| model.map(request));
     // SAFETY: as in `compile`.
-    unsafe { report(map_surfaces(model, request), error) }
+    unsafe { report(result, error) }
 }
 
 /// `-unmapIOSurfacesWithModel:request:`.

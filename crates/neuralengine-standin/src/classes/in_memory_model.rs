@@ -182,16 +182,22 @@ extern "C-unwind" fn unload(
     unsafe { report(this.unload(), error) }
 }
 
-/// `-mapIOSurfacesWithRequest:cacheInference:error:`.
+/// `-mapIOSurfacesWithRequest:cacheInference:error:`. Evaluating does not need it.
 extern "C-unwind" fn map(
-    _: &InMemoryModel,
+    this: &InMemoryModel,
     _: Sel,
-    _request: Option<&AnyObject>,
+    request: Option<&AnyObject>,
     _cache: bool,
     error: *mut *mut NSError,
 ) -> bool {
+    let result = Daemon::current().and_then(|daemon| {
+        if daemon.environment().refuse_map {
+            return Err(refuse_mapping());
+        }
+        this.inner().map(request)
+    });
     // SAFETY: as in `compile`.
-    unsafe { report(Err(refuse_mapping()), error) }
+    unsafe { report(result, error) }
 }
 
 /// `-unmapIOSurfacesWithRequest:`.

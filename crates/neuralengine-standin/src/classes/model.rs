@@ -137,6 +137,20 @@ impl Model {
         Ok(())
     }
 
+    /// Maps the surfaces of a request.
+    ///
+    /// # Errors
+    /// When no program is loaded, or the surfaces do not fit it.
+    pub(crate) fn map(&self, request: Option<&AnyObject>) -> Result<(), Failure> {
+        let resident = self.resident().ok_or_else(|| {
+            Failure::new(
+                crate::failure::Code::ProgramNotFound,
+                "the model is not loaded",
+            )
+        })?;
+        resident.map(Request::of(request)?.bindings())
+    }
+
     pub(crate) fn evaluate(&self, request: Option<&AnyObject>) -> Result<(), Failure> {
         let request = Request::of(request)?;
         let resident = self.resident().ok_or_else(|| Failure::inference(0xe))?;

@@ -227,3 +227,24 @@ fn procedures_have_symbols_of_their_own() {
     any(15).unwrap();
     any(16).unwrap_err();
 }
+
+#[test]
+fn geometry_is_looked_at_when_surfaces_are_mapped() {
+    let model = InMemory::new(&binary("add", "a", "b"));
+    let (x, y) = (Surface::filled(ONE), Surface::small());
+    let fitting = request(&[(0, &x), (1, &x)], &[(0, &y)]);
+    assert!(model.map(&fitting).is_err(), "nothing is loaded");
+    model.compile().unwrap();
+    model.load().unwrap();
+    model.map(&fitting).unwrap();
+    let other_rows = Surface::of(32, 2, 128, 16 * 1024).unwrap();
+    for misfit in [
+        request(&[(0, &x), (1, &other_rows)], &[(0, &y)]),
+        request(&[(0, &x), (2, &x)], &[(0, &y)]),
+        request(&[(0, &x)], &[(0, &y)]),
+    ] {
+        let said = model.map(&misfit).unwrap_err().1;
+        assert!(said.contains("0x1D"), "{said}");
+        assert!(model.evaluate(&misfit).is_err());
+    }
+}

@@ -17,10 +17,10 @@ fn planned(folder: &Path, plan: &str) -> String {
 fn planned_faults_happen() {
     if !alone::is_alone(NAME) {
         let folder = tempfile::tempdir().unwrap();
-        let plan = "compile 1 fail\nload 1 fail\nload 2 leak\nexecute 1 fail\nexecute 2 geometry\nexecute 3 unwritten\nexecute 4 corrupt\nunload 1 fail\n";
+        let plan = "compile 1 fail\nload 1 fail\nload 2 leak\nexecute 1 fail\nexecute 2 geometry\nexecute 3 unwritten\nexecute 4 corrupt\nexecute 5 zeros\nunload 1 fail\n";
         alone::pass(NAME, &[(VARIABLE, &planned(folder.path(), plan))]);
         let fired = std::fs::read_to_string(folder.path().join("fired")).unwrap();
-        assert_eq!(fired.lines().count(), 8, "{fired}");
+        assert_eq!(fired.lines().count(), 9, "{fired}");
         return;
     }
     let model = InMemory::new(&binary("add", "a", "b"));
@@ -38,6 +38,8 @@ fn planned_faults_happen() {
     assert_eq!(y.bits(), Some(0x1234), "unwritten");
     model.evaluate(&request).unwrap();
     assert_eq!(y.bits(), None, "corrupt");
+    model.evaluate(&request).unwrap();
+    assert_eq!(y.bits(), Some(0), "zeros");
     model.evaluate(&request).unwrap();
     assert_eq!(y.bits(), Some(0x4000));
     assert!(model.unload().is_err());
@@ -59,4 +61,21 @@ fn a_planned_crash_ends_the_process() {
         return;
     }
     let _ = InMemory::new(&binary("add", "a", "b")).compile();
+}
+
+const MAP: &str = "faults::mapping_is_refused_where_the_environment_says_so";
+
+#[test]
+fn mapping_is_refused_where_the_environment_says_so() {
+    if !alone::is_alone(MAP) {
+        alone::pass(MAP, &[("ANE_STANDIN_REFUSE_MAP", "1")]);
+        return;
+    }
+    let model = InMemory::new(&binary("add", "a", "b"));
+    model.compile().unwrap();
+    model.load().unwrap();
+    let (x, y) = (Surface::small(), Surface::small());
+    let request = request(&[(0, &x), (1, &x)], &[(0, &y)]);
+    assert!(model.map(&request).unwrap_err().1.contains("0x12"));
+    model.evaluate(&request).unwrap();
 }

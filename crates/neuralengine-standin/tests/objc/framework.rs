@@ -240,6 +240,13 @@ impl InMemory {
         })
     }
 
+    pub(crate) fn map(&self, request: &Object) -> Result<(), Refusal> {
+        // SAFETY: as in `compile`.
+        outcome(|error| unsafe {
+            msg_send![&self.model, mapIOSurfacesWithRequest: &**request, cacheInference: Boolean(true), error: error]
+        })
+    }
+
     pub(crate) fn is_compiled(&self) -> bool {
         // SAFETY: as in `compile`.
         let exists: Boolean = unsafe { msg_send![&self.model, compiledModelExists] };
