@@ -148,12 +148,6 @@ pub trait Bound: Send + std::fmt::Debug {
     /// # Errors
     /// When the device fails.
     fn execute(&mut self) -> Result<(), DeviceError>;
-
-    /// Starts computing and returns at once.
-    ///
-    /// # Errors
-    /// `Unsupported` where the device only runs synchronously.
-    fn submit(&mut self) -> Result<(), DeviceError>;
 }
 
 /// The buffers of `ports`, in the order of inputs and outputs, each of which lies in memory as its port needs.

@@ -93,13 +93,6 @@ impl Bound for Nothing {
         self.counter.dispatched();
         Ok(())
     }
-
-    fn submit(&mut self) -> Result<(), DeviceError> {
-        Err(DeviceError::Unsupported {
-            device: ENTRY.name,
-            what: "asynchronous execution",
-        })
-    }
 }
 
 #[cfg(test)]
@@ -143,11 +136,6 @@ mod tests {
         }
         assert_eq!(device.counts(), counts(1, 3));
         assert_eq!(y.copy_out(), [0.0; 8]);
-        assert!(matches!(
-            bound.submit(),
-            Err(DeviceError::Unsupported { device: "null", .. })
-        ));
-        assert_eq!(device.counts(), counts(1, 3));
     }
 
     #[test]

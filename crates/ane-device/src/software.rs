@@ -129,11 +129,4 @@ impl Bound for Running {
         self.counter.dispatched();
         Ok(())
     }
-
-    fn submit(&mut self) -> Result<(), DeviceError> {
-        Err(DeviceError::Unsupported {
-            device: ENTRY.name,
-            what: "asynchronous execution",
-        })
-    }
 }

@@ -266,13 +266,6 @@ impl Bound for Running {
         let _lent: Vec<_> = self.buffers.iter().map(SharedBuffer::lend).collect();
         Ok(self.program.session.execute(self.number)?)
     }
-
-    fn submit(&mut self) -> Result<(), DeviceError> {
-        Err(DeviceError::Unsupported {
-            device: self.program.session.device,
-            what: "asynchronous execution in a worker",
-        })
-    }
 }
 
 impl Drop for Running {

@@ -34,16 +34,7 @@ macro_rules! pass {
     };
 }
 
-/// Makes a graph smaller without changing a bit of its results.
-pub const CLEANUP: &[Pass] = &[
-    pass!(simplify),
-    pass!(fold),
-    pass!(transpose_into_matmul),
-    pass!(cse),
-    pass!(dce),
-];
-
-/// Makes a graph acceptable to its target.
+/// Makes a graph smaller and acceptable to its target. Where the target accepts everything, no bit of the results changes.
 pub const LEGALIZE: &[Pass] = &[
     pass!(simplify),
     pass!(fold),

@@ -3,8 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a failure is the test's answer")]
 
 use ane_ir::{Graph, Literal, Module, TensorType, Value, ops::all_samples, testing};
-use ane_mil::{MemoryBlobs, NoBlobs, Program, WEIGHTS_PATH, parse, print_module};
+use ane_mil::{BlobSource, MemoryBlobs, NoBlobs, Program, WEIGHTS_PATH, parse, print_module};
 use proptest::prelude::*;
+use std::cell::Cell;
 
 /// Pieces that texts are made of; shuffled, they get further than random bytes.
 const PIECES: &[&str] = &[
@@ -105,13 +106,16 @@ fn config(seed: u64) -> ProptestConfig {
     }
 }
 
+/// Whether the text is refused, with an excerpt that can be shown.
+fn is_refused(text: &str, blobs: &dyn BlobSource) -> bool {
+    parse(text, blobs).is_err_and(|e| !e.excerpt().is_empty())
+}
+
 #[test]
 fn random_text_is_refused() {
     for seed in testing::seeds() {
         proptest!(config(seed), |(text in ".{0,200}")| {
-            if let Err(e) = parse(&text, &NoBlobs) {
-                let _ = e.excerpt();
-            }
+            prop_assert!(is_refused(&text, &NoBlobs), "{}", text);
         });
     }
 }
@@ -120,9 +124,8 @@ fn random_text_is_refused() {
 fn random_bytes_are_refused() {
     for seed in testing::seeds() {
         proptest!(config(seed), |(bytes in proptest::collection::vec(any::<u8>(), 0..300))| {
-            if let Err(e) = parse(&String::from_utf8_lossy(&bytes), &NoBlobs) {
-                let _ = e.excerpt();
-            }
+            let text = String::from_utf8_lossy(&bytes);
+            prop_assert!(is_refused(&text, &NoBlobs), "{}", text);
         });
     }
 }
@@ -137,9 +140,7 @@ fn random_bodies_are_refused() {
                 body.join(" ")
             );
             for text in [text, body.join(" ")] {
-                if let Err(e) = parse(&text, &NoBlobs) {
-                    let _ = e.excerpt();
-                }
+                prop_assert!(is_refused(&text, &NoBlobs), "{}", text);
             }
         });
     }
@@ -147,6 +148,7 @@ fn random_bodies_are_refused() {
 
 #[test]
 fn mutated_programs_are_read_or_refused() {
+    let (read, refused) = (Cell::new(0), Cell::new(0));
     for seed in testing::seeds() {
         proptest!(config(seed), |(
             choices in proptest::collection::vec(any::<u8>(), 3..60),
@@ -175,15 +177,16 @@ fn mutated_programs_are_read_or_refused() {
             }
             let text: String = text.into_iter().collect();
             let blobs = MemoryBlobs::new().with(WEIGHTS_PATH, program.weights.as_slice());
-            if let Err(e) = parse(&text, &blobs) {
-                let _ = e.excerpt();
-            }
+            let outcome = if is_refused(&text, &blobs) { &refused } else { &read };
+            outcome.set(outcome.get() + 1);
         });
     }
+    assert!(read.get() > 0 && refused.get() > 0, "{read:?} {refused:?}");
 }
 
 #[test]
 fn mutated_numbers_are_read_or_refused() {
+    let (read, refused) = (Cell::new(0), Cell::new(0));
     for seed in testing::seeds() {
         proptest!(config(seed), |(
             choices in proptest::collection::vec(any::<u8>(), 3..40),
@@ -196,9 +199,11 @@ fn mutated_numbers_are_read_or_refused() {
             let i = digits[at.index(digits.len())];
             let mut text = program.text.clone();
             text.replace_range(i..=i, &number);
-            let _ = parse(&text, &program.blobs());
+            let outcome = if is_refused(&text, &program.blobs()) { &refused } else { &read };
+            outcome.set(outcome.get() + 1);
         });
     }
+    assert!(read.get() > 0 && refused.get() > 0, "{read:?} {refused:?}");
 }
 
 #[test]

@@ -340,13 +340,6 @@ impl Bound for Running {
             .into())
         })
     }
-
-    fn submit(&mut self) -> Result<(), DeviceError> {
-        Err(DeviceError::Unsupported {
-            device: super::ENTRY.name,
-            what: "asynchronous execution",
-        })
-    }
 }
 
 impl Drop for Running {

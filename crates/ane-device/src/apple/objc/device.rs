@@ -347,13 +347,6 @@ impl Bound for Running {
         }
         Ok(self.engine.surfaces.health()?)
     }
-
-    fn submit(&mut self) -> Result<(), DeviceError> {
-        Err(DeviceError::Unsupported {
-            device: apple::ENTRY.name,
-            what: "asynchronous execution",
-        })
-    }
 }
 
 impl Drop for Running {
