@@ -303,7 +303,7 @@ fn nan_and_infinity_follow_the_policy() {
 
 mod random {
     use super::*;
-    use ane_ir::{Value, passes};
+    use ane_ir::{Value, ops::Op, passes};
     use proptest::prelude::*;
 
     fn config(seed: u64) -> ProptestConfig {
@@ -407,10 +407,18 @@ mod random {
     fn graphs_with_wide_intermediates_agree_with_eval_where_that_is_exact() {
         let compared = std::cell::Cell::new(0);
         for seed in testing::seeds() {
-            proptest!(config(seed), |(choices in proptest::collection::vec(any::<u8>(), 3..60))| {
+            // Short ones, which more often have no op but exact ones.
+            let config = ProptestConfig {
+                cases: 400,
+                ..config(seed)
+            };
+            proptest!(config, |(choices in proptest::collection::vec(any::<u8>(), 6..24))| {
                 let g = testing::random_graph(&choices);
                 let numerics = Numerics::ieee().silicon();
-                let is_exact = |n: &ane_ir::Node| n.op.tolerance() == Tolerance::Exact;
+                // Products of fp16 values are exact in f32 and summed in order on both sides.
+                let is_exact = |n: &ane_ir::Node| {
+                    n.op.tolerance() == Tolerance::Exact || matches!(n.op, Op::Matmul(_))
+                };
                 if g.nodes().iter().all(is_exact) {
                     let xs = signed(&g);
                     let want = eval(&g, &xs, &numerics).unwrap();
@@ -419,7 +427,7 @@ mod random {
                 }
             });
         }
-        assert!(compared.get() > 5, "only {compared:?} graphs were exact");
+        assert!(compared.get() > 20, "only {compared:?} graphs were exact");
     }
 }
 
