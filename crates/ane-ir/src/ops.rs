@@ -263,6 +263,10 @@ pub trait OpDef: Attributes + Clone + Into<Op> {
     const NAME: &'static str;
     /// The tensor operands, in order.
     const OPERANDS: &'static [Operand];
+    /// Whether results are elements of operands, or data, with their bits unchanged.
+    const MOVES: bool = false;
+    /// Whether it works element by element on operands that broadcast.
+    const BROADCASTS: bool = false;
     /// Result types, or why the operands do not fit.
     fn infer(&self, xs: &Operands<'_, &TensorType>) -> Result<ResultTypes, TypeError>;
     /// The definition, naive, before rounding to the node's dtype.
@@ -448,6 +452,14 @@ macro_rules! ops {
             pub fn name(&self) -> &'static str {
                 match self { $(Self::$op(_) => <$module::$op as OpDef>::NAME),* }
             }
+            /// Whether results are elements of operands, or data, with their bits unchanged.
+            pub fn only_moves(&self) -> bool {
+                match self { $(Self::$op(_) => <$module::$op as OpDef>::MOVES),* }
+            }
+            /// Whether it works element by element on operands that broadcast.
+            pub fn broadcasts(&self) -> bool {
+                match self { $(Self::$op(_) => <$module::$op as OpDef>::BROADCASTS),* }
+            }
             /// The operands that the op declares.
             pub fn operands(&self) -> &'static [Operand] {
                 match self { $(Self::$op(_) => <$module::$op as OpDef>::OPERANDS),* }
@@ -513,25 +525,6 @@ macro_rules! ops {
     };
 }
 for_each_op!(ops);
-
-impl Op {
-    /// Whether results are elements of operands, or data, with their bits unchanged.
-    pub fn only_moves(&self) -> bool {
-        matches!(
-            self,
-            Self::Concat(_)
-                | Self::Const(_)
-                | Self::ExpandDims(_)
-                | Self::Identity(_)
-                | Self::Pad(_)
-                | Self::Reshape(_)
-                | Self::SliceBySize(_)
-                | Self::Split(_)
-                | Self::Squeeze(_)
-                | Self::Transpose(_)
-        )
-    }
-}
 
 /// Samples of every op, for suites that mix them.
 pub fn all_samples() -> Vec<Sample<Op>> {

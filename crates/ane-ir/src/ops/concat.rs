@@ -31,6 +31,7 @@ attributes! {
 impl OpDef for Concat {
     const NAME: &'static str = "concat";
     const OPERANDS: &'static [Operand] = &[Operand::list("values")];
+    const MOVES: bool = true;
 
     fn infer(&self, xs: &Operands<'_, &TensorType>) -> Result<ResultTypes, TypeError> {
         let first = xs[0];

@@ -28,6 +28,7 @@ attributes! {
 impl OpDef for Const {
     const NAME: &'static str = "const";
     const OPERANDS: &'static [Operand] = &[];
+    const MOVES: bool = true;
 
     fn infer(&self, _: &Operands<'_, &TensorType>) -> Result<ResultTypes, TypeError> {
         support::one(self.val.ty().clone())

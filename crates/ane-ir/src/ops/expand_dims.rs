@@ -28,6 +28,7 @@ attributes! {
 impl OpDef for ExpandDims {
     const NAME: &'static str = "expand_dims";
     const OPERANDS: &'static [Operand] = &[Operand::required("x")];
+    const MOVES: bool = true;
 
     fn infer(&self, xs: &Operands<'_, &TensorType>) -> Result<ResultTypes, TypeError> {
         let rank = xs[0].shape.rank() + self.axes.len();

@@ -25,6 +25,7 @@ attributes! {
 impl OpDef for Identity {
     const NAME: &'static str = "identity";
     const OPERANDS: &'static [Operand] = &[Operand::required("x")];
+    const MOVES: bool = true;
 
     fn infer(&self, xs: &Operands<'_, &TensorType>) -> Result<ResultTypes, TypeError> {
         support::one(xs[0].clone())

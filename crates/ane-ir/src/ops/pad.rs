@@ -51,6 +51,7 @@ attributes! {
 impl OpDef for Pad {
     const NAME: &'static str = "pad";
     const OPERANDS: &'static [Operand] = &[Operand::required("x")];
+    const MOVES: bool = true;
 
     fn infer(&self, xs: &Operands<'_, &TensorType>) -> Result<ResultTypes, TypeError> {
         support::float(Self::NAME, "x", xs[0])?;

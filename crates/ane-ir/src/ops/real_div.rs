@@ -8,85 +8,33 @@
 //! ```
 
 use super::{
-    Fill, OpDef, Operand, Operands, ResultTypes, Sample, TypeError, attributes,
-    support::{self, elementwise},
+    TypeError,
+    support::elementwise::{Binary, Takes, binary},
 };
 use crate::{
     autodiff::{Cotangent, VjpCx},
-    graph::{Graph, Value},
+    graph::Value,
     numerics::Numerics,
-    tensor::{Real, Tensor},
-    types::TensorType,
+    tensor::Real,
 };
 
-attributes! {
+binary! {
     /// x / y, broadcasting.
-    RealDiv {}
+    RealDiv as real_div
 }
 
-impl OpDef for RealDiv {
-    const NAME: &'static str = "real_div";
-    const OPERANDS: &'static [Operand] = &[Operand::required("x"), Operand::required("y")];
+impl Binary for RealDiv {
+    const TAKES: Takes = Takes::Floats;
 
-    fn infer(&self, xs: &Operands<'_, &TensorType>) -> Result<ResultTypes, TypeError> {
-        support::float(Self::NAME, "x", xs[0])?;
-        elementwise::binary_type(Self::NAME, xs)
+    fn of<T: Real>(x: T, y: T, _: &Numerics) -> T {
+        x.div(y)
     }
 
-    fn eval<T: Real>(&self, xs: &Operands<'_, &Tensor<T>>, _: &Numerics) -> Vec<Tensor<T>> {
-        elementwise::zip(xs[0], xs[1], xs[0].ty.dtype, T::div)
-    }
-
-    fn vjp(&self, cx: &mut VjpCx<'_>, cts: &[Option<Value>]) -> Result<Vec<Cotangent>, TypeError> {
-        let Some(ct) = cts[0] else {
-            return Ok(vec![Cotangent::Zero; 2]);
-        };
+    fn gradient(cx: &mut VjpCx<'_>, ct: Value) -> Result<[Cotangent; 2], TypeError> {
         let dx = cx.g.real_div(ct, cx.xs[1])?;
         let minus_one = cx.scalar_like(ct, -1.0)?;
         let scaled = cx.g.mul(dx, cx.ys[0])?;
         let dy = cx.g.mul(scaled, minus_one)?;
-        Ok(vec![cx.unbroadcast(dx, 0)?, cx.unbroadcast(dy, 1)?])
-    }
-
-    fn samples() -> Vec<Sample<Self>> {
-        [
-            [
-                support::f(&[2, 3], Fill::Signed),
-                support::f(&[2, 3], Fill::Signed),
-            ],
-            [
-                support::f(&[2, 3], Fill::Signed),
-                support::f(&[3], Fill::Signed),
-            ],
-            [
-                support::f(&[2, 1], Fill::Signed),
-                support::f(&[1, 3], Fill::Signed),
-            ],
-            [
-                support::f(&[], Fill::Signed),
-                support::f(&[2, 2], Fill::Signed),
-            ],
-            [
-                support::h(&[5, 33], Fill::Signed),
-                support::h(&[5, 1], Fill::Signed),
-            ],
-            [
-                support::h(&[2, 3, 40], Fill::Signed),
-                support::h(&[3, 1], Fill::Signed),
-            ],
-        ]
-        .into_iter()
-        .map(|xs| Sample::new(Self {}, xs))
-        .collect()
-    }
-}
-
-impl Graph {
-    /// x / y, broadcasting.
-    ///
-    /// # Errors
-    /// When the dtypes differ or the shapes do not broadcast.
-    pub fn real_div(&mut self, x: Value, y: Value) -> Result<Value, TypeError> {
-        self.push(RealDiv {}, &[x, y])
+        Ok([cx.unbroadcast(dx, 0)?, cx.unbroadcast(dy, 1)?])
     }
 }

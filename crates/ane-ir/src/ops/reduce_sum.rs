@@ -10,87 +10,22 @@
 //! ```
 
 use super::{
-    Fill, OpDef, Operand, Operands, ResultTypes, Sample, Tolerance, TypeError, attributes,
-    support::{self, reduce},
+    TypeError,
+    support::reduce::{self, Reduction, reduction},
 };
-use crate::{
-    autodiff::{Cotangent, VjpCx},
-    graph::{Graph, Value},
-    numerics::Numerics,
-    tensor::{Real, Tensor},
-    types::TensorType,
-};
+use crate::{autodiff::VjpCx, graph::Value, tensor::Real};
 
-attributes! {
+reduction! {
     /// Sum over axes.
-    ReduceSum {
-        /// Axes that are reduced; negative ones count from the end.
-        axes: Vec<i32>,
-        /// Whether the reduced axes stay, with length 1.
-        keep_dims: bool = false,
-    }
+    ReduceSum as reduce_sum
 }
 
-impl OpDef for ReduceSum {
-    const NAME: &'static str = "reduce_sum";
-    const OPERANDS: &'static [Operand] = &[Operand::required("x")];
-
-    fn infer(&self, xs: &Operands<'_, &TensorType>) -> Result<ResultTypes, TypeError> {
-        reduce::ty(Self::NAME, xs[0], &self.axes, self.keep_dims)
+impl Reduction for ReduceSum {
+    fn one<T: Real>(group: &[T], sum: impl Fn(&[T]) -> T) -> T {
+        sum(group)
     }
 
-    fn eval<T: Real>(&self, xs: &Operands<'_, &Tensor<T>>, numerics: &Numerics) -> Vec<Tensor<T>> {
-        reduce::groups(xs[0], &self.axes, self.keep_dims, |group| {
-            reduce::sum(&xs[0].ty, group, numerics)
-        })
-    }
-
-    fn vjp(&self, cx: &mut VjpCx<'_>, cts: &[Option<Value>]) -> Result<Vec<Cotangent>, TypeError> {
-        let Some(ct) = cts[0] else {
-            return Ok(vec![Cotangent::Zero]);
-        };
-        let x = cx.xs[0];
-        let ct = reduce::restore_dims(cx.g, ct, x, &self.axes, self.keep_dims)?;
-        Ok(vec![reduce::repeat_to(cx.g, ct, x)?.into()])
-    }
-
-    fn samples() -> Vec<Sample<Self>> {
-        [
-            (support::f(&[2, 3], Fill::Signed), vec![1], true),
-            (support::f(&[2, 3, 2], Fill::Signed), vec![0, -1], false),
-            (support::f(&[4], Fill::Signed), vec![0], false),
-            (support::h(&[3, 70], Fill::Signed), vec![-1], true),
-            (support::h(&[70, 3], Fill::Signed), vec![0], false),
-            (support::h(&[2, 3, 4, 5], Fill::Signed), vec![1, 2], true),
-            (support::h(&[2, 33], Fill::Signed), vec![0, 1], true),
-        ]
-        .into_iter()
-        .map(|(x, axes, keep_dims)| Sample::new(Self { axes, keep_dims }, [x]))
-        .collect()
-    }
-
-    fn tolerance() -> Tolerance {
-        Tolerance::Sum
-    }
-}
-
-impl Graph {
-    /// Sum over axes.
-    ///
-    /// # Errors
-    /// When `x` is not floating point or an axis does not exist.
-    pub fn reduce_sum(
-        &mut self,
-        x: Value,
-        axes: &[i32],
-        keep_dims: bool,
-    ) -> Result<Value, TypeError> {
-        self.push(
-            ReduceSum {
-                axes: axes.to_vec(),
-                keep_dims,
-            },
-            &[x],
-        )
+    fn gradient(&self, cx: &mut VjpCx<'_>, _: Value, ct: Value) -> Result<Value, TypeError> {
+        reduce::repeat_to(cx.g, ct, cx.xs[0])
     }
 }

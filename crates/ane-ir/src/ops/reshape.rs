@@ -29,6 +29,7 @@ attributes! {
 impl OpDef for Reshape {
     const NAME: &'static str = "reshape";
     const OPERANDS: &'static [Operand] = &[Operand::required("x")];
+    const MOVES: bool = true;
 
     fn infer(&self, xs: &Operands<'_, &TensorType>) -> Result<ResultTypes, TypeError> {
         let bad = || {

@@ -28,6 +28,7 @@ impl OpDef for Select {
         Operand::required("a"),
         Operand::required("b"),
     ];
+    const BROADCASTS: bool = true;
 
     fn infer(&self, xs: &Operands<'_, &TensorType>) -> Result<ResultTypes, TypeError> {
         support::truth(Self::NAME, "cond", xs[0])?;

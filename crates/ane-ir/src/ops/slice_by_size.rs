@@ -31,6 +31,7 @@ attributes! {
 impl OpDef for SliceBySize {
     const NAME: &'static str = "slice_by_size";
     const OPERANDS: &'static [Operand] = &[Operand::required("x")];
+    const MOVES: bool = true;
 
     fn infer(&self, xs: &Operands<'_, &TensorType>) -> Result<ResultTypes, TypeError> {
         let (_, size) = self.block(&xs[0].shape)?;

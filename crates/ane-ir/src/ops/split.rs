@@ -32,6 +32,7 @@ attributes! {
 impl OpDef for Split {
     const NAME: &'static str = "split";
     const OPERANDS: &'static [Operand] = &[Operand::required("x")];
+    const MOVES: bool = true;
 
     fn infer(&self, xs: &Operands<'_, &TensorType>) -> Result<ResultTypes, TypeError> {
         let (axis, sizes) = self.parts(&xs[0].shape)?;

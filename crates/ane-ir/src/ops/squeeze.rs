@@ -28,6 +28,7 @@ attributes! {
 impl OpDef for Squeeze {
     const NAME: &'static str = "squeeze";
     const OPERANDS: &'static [Operand] = &[Operand::required("x")];
+    const MOVES: bool = true;
 
     fn infer(&self, xs: &Operands<'_, &TensorType>) -> Result<ResultTypes, TypeError> {
         let axes: Vec<usize> = match &self.axes {

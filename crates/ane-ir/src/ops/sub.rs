@@ -8,82 +8,33 @@
 //! ```
 
 use super::{
-    Fill, OpDef, Operand, Operands, ResultTypes, Sample, TypeError, attributes,
-    support::{self, elementwise},
+    TypeError,
+    support::elementwise::{Binary, binary},
 };
 use crate::{
     autodiff::{Cotangent, VjpCx},
-    graph::{Graph, Value},
+    graph::Value,
     numerics::Numerics,
-    tensor::{Real, Tensor},
-    types::TensorType,
+    tensor::Real,
 };
 
-attributes! {
+binary! {
     /// x − y, broadcasting.
-    Sub {}
+    Sub as sub
 }
 
-impl OpDef for Sub {
-    const NAME: &'static str = "sub";
-    const OPERANDS: &'static [Operand] = &[Operand::required("x"), Operand::required("y")];
-
-    fn infer(&self, xs: &Operands<'_, &TensorType>) -> Result<ResultTypes, TypeError> {
-        elementwise::binary_type(Self::NAME, xs)
+impl Binary for Sub {
+    fn of<T: Real>(x: T, y: T, _: &Numerics) -> T {
+        x.sub(y)
     }
 
-    fn eval<T: Real>(&self, xs: &Operands<'_, &Tensor<T>>, _: &Numerics) -> Vec<Tensor<T>> {
-        elementwise::arithmetic(xs, T::sub, i32::wrapping_sub)
+    fn of_integers(x: i32, y: i32) -> Option<i32> {
+        Some(x.wrapping_sub(y))
     }
 
-    fn vjp(&self, cx: &mut VjpCx<'_>, cts: &[Option<Value>]) -> Result<Vec<Cotangent>, TypeError> {
-        let Some(ct) = cts[0] else {
-            return Ok(vec![Cotangent::Zero; 2]);
-        };
+    fn gradient(cx: &mut VjpCx<'_>, ct: Value) -> Result<[Cotangent; 2], TypeError> {
         let minus_one = cx.scalar_like(ct, -1.0)?;
         let negated = cx.g.mul(ct, minus_one)?;
-        Ok(vec![cx.unbroadcast(ct, 0)?, cx.unbroadcast(negated, 1)?])
-    }
-
-    fn samples() -> Vec<Sample<Self>> {
-        [
-            [
-                support::f(&[2, 3], Fill::Signed),
-                support::f(&[2, 3], Fill::Signed),
-            ],
-            [
-                support::f(&[2, 3], Fill::Signed),
-                support::f(&[3], Fill::Signed),
-            ],
-            [
-                support::f(&[2, 1], Fill::Signed),
-                support::f(&[1, 3], Fill::Signed),
-            ],
-            [
-                support::f(&[], Fill::Signed),
-                support::f(&[2, 2], Fill::Signed),
-            ],
-            [
-                support::h(&[5, 33], Fill::Signed),
-                support::h(&[5, 1], Fill::Signed),
-            ],
-            [
-                support::h(&[2, 3, 40], Fill::Signed),
-                support::h(&[3, 1], Fill::Signed),
-            ],
-        ]
-        .into_iter()
-        .map(|xs| Sample::new(Self {}, xs))
-        .collect()
-    }
-}
-
-impl Graph {
-    /// x − y, broadcasting.
-    ///
-    /// # Errors
-    /// When the dtypes differ or the shapes do not broadcast.
-    pub fn sub(&mut self, x: Value, y: Value) -> Result<Value, TypeError> {
-        self.push(Sub {}, &[x, y])
+        Ok([cx.unbroadcast(ct, 0)?, cx.unbroadcast(negated, 1)?])
     }
 }

@@ -28,6 +28,7 @@ attributes! {
 impl OpDef for Transpose {
     const NAME: &'static str = "transpose";
     const OPERANDS: &'static [Operand] = &[Operand::required("x")];
+    const MOVES: bool = true;
 
     fn infer(&self, xs: &Operands<'_, &TensorType>) -> Result<ResultTypes, TypeError> {
         let perm = self.axes_of(&xs[0].shape)?;

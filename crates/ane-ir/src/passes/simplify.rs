@@ -14,7 +14,7 @@
 use super::{PassError, Rewriter, rewrite};
 use crate::{
     graph::{Graph, Node, Value},
-    ops::{Arity, Op},
+    ops::Op,
     target::Target,
 };
 use smallvec::smallvec;
@@ -39,7 +39,7 @@ pub(super) fn run(graph: &Graph, _: &Target) -> Result<Graph, PassError> {
                     (None, None) => None,
                 }
             }
-            op if broadcasts(op) => {
+            op if op.broadcasts() => {
                 let plain: Vec<Value> = xs
                     .iter()
                     .map(|&x| broadcast_source(r, x).unwrap_or(x))
@@ -106,23 +106,4 @@ fn reshape_source(r: &Rewriter<'_>, v: Value) -> Option<Value> {
         Op::Reshape(_) | Op::ExpandDims(_) | Op::Squeeze(_) => Some(node.operands[0]),
         _ => None,
     }
-}
-
-/// Ops that broadcast their operands.
-fn broadcasts(op: &Op) -> bool {
-    matches!(
-        op,
-        Op::Add(_)
-            | Op::Sub(_)
-            | Op::Mul(_)
-            | Op::RealDiv(_)
-            | Op::Maximum(_)
-            | Op::Minimum(_)
-            | Op::Pow(_)
-            | Op::Select(_)
-            | Op::Greater(_)
-            | Op::GreaterEqual(_)
-            | Op::Less(_)
-            | Op::Equal(_)
-    ) && op.operands().iter().all(|o| o.arity == Arity::Required)
 }

@@ -1,8 +1,10 @@
-//! Loops, type rules and cotangents of elementwise ops.
+//! Loops, type rules and cotangents of elementwise ops, and what those of two operands share.
 
 use crate::{
+    autodiff::{Cotangent, VjpCx},
     graph::{Graph, Value},
-    ops::{ResultTypes, TypeError, support},
+    numerics::Numerics,
+    ops::{Fill, OpDef, ResultTypes, Sample, Tolerance, TypeError, support},
     tensor::{Real, Tensor},
     types::{DType, Shape, TensorType},
 };
@@ -13,27 +15,174 @@ pub(crate) fn unary_type(op: &'static str, xs: &[&TensorType]) -> Result<ResultT
     support::one(xs[0].clone())
 }
 
-/// Type rule of an arithmetic function of two arguments.
-pub(crate) fn binary_type(op: &'static str, xs: &[&TensorType]) -> Result<ResultTypes, TypeError> {
-    support::number(op, "x", xs[0])?;
-    let shape = support::broadcast(op, xs[0], xs[1])?;
+/// What one function of two broadcast arguments does differently from the others.
+pub(crate) trait Binary {
+    /// How the operands of its samples are filled.
+    const FILL: [Fill; 2] = [Fill::Signed; 2];
+    /// How far the engine may be from [`Binary::of`].
+    const TOLERANCE: Tolerance = Tolerance::Exact;
+    /// The operands that it takes.
+    const TAKES: Takes = Takes::Numbers;
+    /// The dtype of its result; that of the operands where `None`.
+    const RESULT: Option<DType> = None;
+    /// The function.
+    fn of<T: Real>(x: T, y: T, numerics: &Numerics) -> T;
+    /// The function of two int32, where it is not exactly [`Binary::of`].
+    fn of_integers(_x: i32, _y: i32) -> Option<i32> {
+        None
+    }
+    /// Cotangents of both operands; `ct` has the broadcast shape.
+    fn gradient(cx: &mut VjpCx<'_>, ct: Value) -> Result<[Cotangent; 2], TypeError>;
+}
+
+/// Dtypes that a function of two arguments takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Takes {
+    /// fp16, fp32 and int32.
+    Numbers,
+    /// fp16 and fp32.
+    Floats,
+}
+
+/// A function of two broadcast arguments from its [`Binary`]: the op, its definition and its builder method.
+macro_rules! binary {
+    ($(#[$doc:meta])* $op:ident as $name:ident) => {
+        $crate::ops::attributes! {
+            $(#[$doc])*
+            $op {}
+        }
+
+        impl $crate::ops::OpDef for $op {
+            const NAME: &'static str = stringify!($name);
+            const OPERANDS: &'static [$crate::ops::Operand] = &[
+                $crate::ops::Operand::required("x"),
+                $crate::ops::Operand::required("y"),
+            ];
+            const BROADCASTS: bool = true;
+
+            fn infer(
+                &self,
+                xs: &$crate::ops::Operands<'_, &$crate::TensorType>,
+            ) -> Result<$crate::ops::ResultTypes, $crate::ops::TypeError> {
+                $crate::ops::support::elementwise::binary_type::<Self>(xs)
+            }
+
+            fn eval<T: $crate::Real>(
+                &self,
+                xs: &$crate::ops::Operands<'_, &$crate::Tensor<T>>,
+                numerics: &$crate::Numerics,
+            ) -> Vec<$crate::Tensor<T>> {
+                $crate::ops::support::elementwise::evaluate::<Self, T>(xs, numerics)
+            }
+
+            fn vjp(
+                &self,
+                cx: &mut $crate::autodiff::VjpCx<'_>,
+                cts: &[Option<$crate::Value>],
+            ) -> Result<Vec<$crate::autodiff::Cotangent>, $crate::ops::TypeError> {
+                match cts[0] {
+                    None => Ok(vec![$crate::autodiff::Cotangent::Zero; 2]),
+                    Some(ct) => {
+                        use $crate::ops::support::elementwise::Binary;
+                        <Self as Binary>::gradient(cx, ct).map(Vec::from)
+                    }
+                }
+            }
+
+            fn samples() -> Vec<$crate::ops::Sample<Self>> {
+                $crate::ops::support::elementwise::binary_samples(Self {})
+            }
+
+            fn tolerance() -> $crate::ops::Tolerance {
+                <Self as $crate::ops::support::elementwise::Binary>::TOLERANCE
+            }
+        }
+
+        impl $crate::Graph {
+            $(#[$doc])*
+            ///
+            /// # Errors
+            /// When the dtypes are refused or differ, or the shapes do not broadcast.
+            pub fn $name(
+                &mut self,
+                x: $crate::Value,
+                y: $crate::Value,
+            ) -> Result<$crate::Value, $crate::ops::TypeError> {
+                self.push($op {}, &[x, y])
+            }
+        }
+    };
+}
+pub(crate) use binary;
+
+/// Type rule of a function of two arguments.
+pub(crate) fn binary_type<O: OpDef + Binary>(xs: &[&TensorType]) -> Result<ResultTypes, TypeError> {
+    match O::TAKES {
+        Takes::Numbers => support::number(O::NAME, "x", xs[0])?,
+        Takes::Floats => support::float(O::NAME, "x", xs[0])?,
+    }
+    let shape = support::broadcast(O::NAME, xs[0], xs[1])?;
     support::one(TensorType {
-        dtype: xs[0].dtype,
+        dtype: O::RESULT.unwrap_or(xs[0].dtype),
         shape,
     })
 }
 
-/// Type rule of a comparison.
-pub(crate) fn comparison_type(
-    op: &'static str,
-    xs: &[&TensorType],
-) -> Result<ResultTypes, TypeError> {
-    support::number(op, "x", xs[0])?;
-    let shape = support::broadcast(op, xs[0], xs[1])?;
-    support::one(TensorType {
-        dtype: DType::Bool,
-        shape,
+/// Definition of a function of two arguments.
+pub(crate) fn evaluate<O: Binary, T: Real>(
+    xs: &[&Tensor<T>],
+    numerics: &Numerics,
+) -> Vec<Tensor<T>> {
+    let dtype = xs[0].ty.dtype;
+    zip(xs[0], xs[1], O::RESULT.unwrap_or(dtype), |x, y| {
+        let integer = if dtype.is_float() {
+            None
+        } else {
+            O::of_integers(x.to_int(), y.to_int())
+        };
+        integer.map_or_else(|| O::of(x, y, numerics), T::from_int)
     })
+}
+
+/// Samples of a function of two arguments: equal shapes, and broadcasting of one operand and of both.
+pub(crate) fn binary_samples<O: OpDef + Binary>(op: O) -> Vec<Sample<O>> {
+    let [a, b] = O::FILL;
+    [
+        [support::f(&[2, 3], a), support::f(&[2, 3], b)],
+        [support::f(&[2, 3], a), support::f(&[3], b)],
+        [support::f(&[2, 1], a), support::f(&[1, 3], b)],
+        [support::f(&[], a), support::f(&[2, 2], b)],
+        [support::h(&[5, 33], a), support::h(&[5, 1], b)],
+        [support::h(&[2, 3, 40], a), support::h(&[3, 1], b)],
+    ]
+    .into_iter()
+    .map(|xs| Sample::new(op.clone(), xs))
+    .collect()
+}
+
+/// 1 for true, 0 for false.
+pub(crate) fn truth<T: Real>(holds: bool) -> T {
+    T::from_f64(f64::from(u8::from(holds)))
+}
+
+/// Cotangents of maximum and minimum: `ct` to the operand that `wins`, half to each where they are equal.
+pub(crate) fn to_winner(
+    cx: &mut VjpCx<'_>,
+    ct: Value,
+    wins: fn(&mut Graph, Value, Value) -> Result<Value, TypeError>,
+) -> Result<[Cotangent; 2], TypeError> {
+    let (x, y) = (cx.xs[0], cx.xs[1]);
+    let zero = cx.scalar_like(ct, 0.0)?;
+    let half = cx.scalar_like(ct, 0.5)?;
+    let shared = cx.g.mul(ct, half)?;
+    let tie = cx.g.equal(x, y)?;
+    let mut share = |operand, a, b| {
+        let wins = wins(cx.g, a, b)?;
+        let whole = cx.g.select(wins, ct, zero)?;
+        let share = cx.g.select(tie, shared, whole)?;
+        cx.unbroadcast(share, operand)
+    };
+    Ok([share(0, x, y)?, share(1, y, x)?])
 }
 
 /// `f` of every element.
@@ -63,32 +212,6 @@ pub(crate) fn zip<T: Real>(
         ty: TensorType { dtype, shape },
         data,
     }]
-}
-
-/// `float` of every pair of floats, or `int` of every pair of int32, broadcasting.
-pub(crate) fn arithmetic<T: Real>(
-    xs: &[&Tensor<T>],
-    float: impl Fn(T, T) -> T,
-    int: impl Fn(i32, i32) -> i32,
-) -> Vec<Tensor<T>> {
-    let dtype = xs[0].ty.dtype;
-    if dtype.is_float() {
-        zip(xs[0], xs[1], dtype, float)
-    } else {
-        zip(xs[0], xs[1], dtype, |a, b| {
-            T::from_int(int(a.to_int(), b.to_int()))
-        })
-    }
-}
-
-/// 1 where the comparison holds, 0 elsewhere.
-pub(crate) fn compare<T: Real>(
-    xs: &[&Tensor<T>],
-    holds: impl Fn(f64, f64) -> bool,
-) -> Vec<Tensor<T>> {
-    zip(xs[0], xs[1], DType::Bool, |a, b| {
-        T::from_f64(f64::from(u8::from(holds(a.to_f64(), b.to_f64()))))
-    })
 }
 
 /// Calls `visit` with the offsets of the operands for every element of `out`, in row-major order.
