@@ -34,6 +34,7 @@ mod numerics;
 mod operands;
 pub mod ops;
 pub mod passes;
+pub mod pattern;
 mod place;
 mod target;
 mod tensor;

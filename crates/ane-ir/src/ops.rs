@@ -15,47 +15,69 @@ pub use crate::operands::{Argument, Arity, Operand, Operands};
 
 pub mod abs;
 pub mod add;
+pub mod avg_pool;
+pub mod batch_norm;
 pub mod cast;
+pub mod clip;
 pub mod concat;
 pub mod constant;
+pub mod conv;
+pub mod conv_transpose;
 pub mod equal;
 pub mod erf;
 pub mod exp;
 pub mod expand_dims;
+pub mod fill;
+pub mod gather;
 pub mod gelu;
 pub mod greater;
 pub mod greater_equal;
 pub mod identity;
+pub mod instance_norm;
+pub mod layer_norm;
+pub mod leaky_relu;
 pub mod less;
+pub mod linear;
 pub mod log;
 pub mod logical_not;
 pub mod matmul;
+pub mod max_pool;
 pub mod maximum;
 pub mod minimum;
 pub mod mul;
+pub mod one_hot;
 pub mod pad;
 pub mod pow;
 pub mod real_div;
+pub mod reduce_argmax;
+pub mod reduce_l2_norm;
 pub mod reduce_log_sum_exp;
 pub mod reduce_max;
 pub mod reduce_mean;
+pub mod reduce_min;
 pub mod reduce_sum;
+pub mod reduce_sum_square;
 pub mod relu;
 pub mod reshape;
 pub mod rsqrt;
+pub mod scatter;
 pub mod select;
 pub mod sigmoid;
 pub mod sign;
 pub mod silu;
+pub mod slice_by_index;
 pub mod slice_by_size;
 pub mod softmax;
+pub mod softplus;
 pub mod split;
 pub mod sqrt;
 pub mod squeeze;
 pub mod sub;
 pub mod support;
 pub mod tanh;
+pub mod tile;
 pub mod transpose;
+pub mod upsample_nearest_neighbor;
 
 /// The op set, once. Calls `$callback!` with every op; other crates use it to make one test per op.
 ///
@@ -69,46 +91,68 @@ macro_rules! for_each_op {
         $callback! {
             abs::Abs,
             add::Add,
+            avg_pool::AvgPool,
+            batch_norm::BatchNorm,
             cast::Cast,
+            clip::Clip,
             concat::Concat,
             constant::Const,
+            conv::Conv,
+            conv_transpose::ConvTranspose,
             equal::Equal,
             erf::Erf,
             exp::Exp,
             expand_dims::ExpandDims,
+            fill::Fill,
+            gather::Gather,
             gelu::Gelu,
             greater::Greater,
             greater_equal::GreaterEqual,
             identity::Identity,
+            instance_norm::InstanceNorm,
+            layer_norm::LayerNorm,
+            leaky_relu::LeakyRelu,
             less::Less,
+            linear::Linear,
             log::Log,
             logical_not::LogicalNot,
             matmul::Matmul,
+            max_pool::MaxPool,
             maximum::Maximum,
             minimum::Minimum,
             mul::Mul,
+            one_hot::OneHot,
             pad::Pad,
             pow::Pow,
             real_div::RealDiv,
+            reduce_argmax::ReduceArgmax,
+            reduce_l2_norm::ReduceL2Norm,
             reduce_log_sum_exp::ReduceLogSumExp,
             reduce_max::ReduceMax,
             reduce_mean::ReduceMean,
+            reduce_min::ReduceMin,
             reduce_sum::ReduceSum,
+            reduce_sum_square::ReduceSumSquare,
             relu::Relu,
             reshape::Reshape,
             rsqrt::Rsqrt,
+            scatter::Scatter,
             select::Select,
             sigmoid::Sigmoid,
             sign::Sign,
             silu::Silu,
+            slice_by_index::SliceByIndex,
             slice_by_size::SliceBySize,
             softmax::Softmax,
+            softplus::Softplus,
             split::Split,
             sqrt::Sqrt,
             squeeze::Squeeze,
             sub::Sub,
             tanh::Tanh,
+            tile::Tile,
             transpose::Transpose,
+            upsample_nearest_neighbor::UpsampleNearestNeighbor,
         }
     };
 }
@@ -346,6 +390,8 @@ pub enum Fill {
     Truth,
     /// Small integers, both signs.
     Integers,
+    /// The integers from 0 on, each once, in some order.
+    Order,
 }
 
 /// The operands do not fit the op: the fault of whoever built the graph.

@@ -28,7 +28,7 @@ pub fn tensor<T: Real>(ty: &TensorType, fill: Fill, seed: u64) -> Tensor<T> {
         (z ^ (z >> 31)) as f64 / u64::MAX as f64
     };
     let mut order: Vec<usize> = (0..n).collect();
-    if fill == Fill::Distinct {
+    if matches!(fill, Fill::Distinct | Fill::Order) {
         order.sort_by_cached_key(|_| (next() * 1e9) as u64);
     }
     let data = (0..n)
@@ -42,6 +42,7 @@ pub fn tensor<T: Real>(ty: &TensorType, fill: Fill, seed: u64) -> Tensor<T> {
                 }
                 Fill::Truth => f64::from(u8::from(u < 0.5)),
                 Fill::Integers => (u * 20.0 - 10.0).round(),
+                Fill::Order => order[i] as f64,
             };
             Numerics::ieee().store(ty.dtype, T::from_f64(x))
         })

@@ -113,6 +113,9 @@ fn ops_run_on_memory_that_lies_beside_a_line() {
     );
 }
 
+/// A constant alone computes nothing, which every chip refuses; the others are refused on this route.
+const NEVER: [&str; 5] = ["const", "gather", "one_hot", "reduce_argmax", "scatter"];
+
 fn same_bits<O: OpDef>() {
     let programs = tempfile::tempdir().unwrap();
     let mut ran = 0;
@@ -132,10 +135,9 @@ fn same_bits<O: OpDef>() {
         assert_eq!(ours, theirs, "{chip}\n{}", graph.graph());
         ran += 1;
     }
-    // A constant alone computes nothing, which every chip refuses.
     assert_eq!(
         ran == 0,
-        O::NAME == "const",
+        NEVER.contains(&O::NAME),
         "`{}` ran {ran} times",
         O::NAME
     );

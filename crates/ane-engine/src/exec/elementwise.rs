@@ -218,6 +218,15 @@ pub(super) unsafe fn compute<S: Lanes>(
         Ew::Sigmoid => unrounded!(|a, _b, _c| math::sigmoid(s, a)),
         Ew::Silu => unrounded!(|a, _b, _c| math::silu(s, a)),
         Ew::Relu => each!(|a, b, c| apply!(s, Relu, a, b, c)),
+        Ew::LeakyRelu(slope) => each!(|a, _b, _c| {
+            let sloped = s.mul(a, s.splat(slope));
+            s.select(s.gt(zero, a), sloped, a)
+        }),
+        Ew::Clip(low, high) => each!(|a, _b, _c| {
+            let (low, high) = (s.splat(low), s.splat(high));
+            s.select(s.gt(low, a), low, s.select(s.gt(a, high), high, a))
+        }),
+        Ew::Softplus => unrounded!(|a, _b, _c| math::softplus(s, a)),
         Ew::Erf => unrounded!(|a, _b, _c| math::erf(s, a)),
         Ew::GeluExact => unrounded!(|a, _b, _c| {
             let tail = math::erfc(s, s.mul(a, s.splat(-std::f32::consts::FRAC_1_SQRT_2)));

@@ -29,6 +29,11 @@ pub(crate) enum Ew {
     Sigmoid,
     Silu,
     Relu,
+    /// A slope below zero.
+    LeakyRelu(f32),
+    /// Kept within bounds.
+    Clip(f32, f32),
+    Softplus,
     Erf,
     GeluExact,
     GeluTanh,

@@ -96,7 +96,6 @@ pub(super) enum Kernel {
         value: f32,
     },
     /// The op's own definition, in one task.
-    #[cfg_attr(not(test), allow(dead_code))]
     Definition(Op),
 }
 
@@ -122,6 +121,7 @@ fn of_op(graph: &Graph, node: &Node, options: &Options) -> Lowering {
             axes: axes.collect(),
         })
     };
+    let definition = || Lowering::Alone(Kernel::Definition(node.op.clone()));
     match &node.op {
         Op::Const(_) => Lowering::Constant,
         Op::Reshape(_) | Op::ExpandDims(_) | Op::Squeeze(_) | Op::Identity(_) => Lowering::View,
@@ -155,6 +155,42 @@ fn of_op(graph: &Graph, node: &Node, options: &Options) -> Lowering {
             movement(walks, None)
         }
 
+        Op::SliceByIndex(op) => {
+            let x = operand(0);
+            let axes = op.axes(&x.shape).expect(TYPED);
+            let strides: Option<Vec<usize>> = axes
+                .iter()
+                .zip(x.shape.strides())
+                .map(|(axis, stride)| Some(usize::try_from(axis.step).ok()? * stride))
+                .collect();
+            // Backwards is rare.
+            let Some(strides) = strides else {
+                return definition();
+            };
+            let firsts = axes.iter().zip(x.shape.strides());
+            let offset = firsts.map(|(axis, stride)| axis.first * stride).sum();
+            let lengths: Vec<usize> = axes.iter().map(|axis| axis.len).collect();
+            let inside = axes.last().is_some_and(|a| a.first > 0) && x.dtype == DType::Fp16;
+            let walk = Walk::new(offset, &lengths, &strides);
+            movement([walk], numerics.slice_limit.filter(|_| inside))
+        }
+        Op::Tile(op) => {
+            let x = &operand(0).shape;
+            let reps = op.repetitions(x).expect(TYPED);
+            let axes = x.dims().iter().zip(x.strides()).zip(reps);
+            let (lengths, strides): (Vec<usize>, Vec<usize>) = axes
+                .flat_map(|((&length, stride), reps)| [(reps, 0), (length, stride)])
+                .unzip();
+            movement([Walk::new(0, &lengths, &strides)], None)
+        }
+        Op::UpsampleNearestNeighbor(op) => {
+            let x = &operand(0).shape;
+            let [height, width] = op.scales().expect(TYPED);
+            let columns = x.last();
+            let lengths = [x.numel() / columns, height, columns, width];
+            movement([Walk::new(0, &lengths, &[columns, 0, 1, 0])], None)
+        }
+
         Op::Matmul(op) => Lowering::Steps(vec![Step::Head(Head::Matmul(Product {
             operands: [node.operands[0], node.operands[1]],
             transpose_x: op.transpose_x,
@@ -179,6 +215,23 @@ fn of_op(graph: &Graph, node: &Node, options: &Options) -> Lowering {
             })
         }
 
+        Op::AvgPool(_)
+        | Op::BatchNorm(_)
+        | Op::Conv(_)
+        | Op::ConvTranspose(_)
+        | Op::Fill(_)
+        | Op::Gather(_)
+        | Op::InstanceNorm(_)
+        | Op::LayerNorm(_)
+        | Op::Linear(_)
+        | Op::MaxPool(_)
+        | Op::OneHot(_)
+        | Op::ReduceArgmax(_)
+        | Op::ReduceL2Norm(_)
+        | Op::ReduceMin(_)
+        | Op::ReduceSumSquare(_)
+        | Op::Scatter(_) => definition(),
+
         Op::Abs(_) => exact(Ew::Abs),
         Op::Add(_) => inexact(Ew::Add),
         Op::Cast(op) => match op.dtype.integer_range() {
@@ -186,6 +239,10 @@ fn of_op(graph: &Graph, node: &Node, options: &Options) -> Lowering {
             Some(_) if op.dtype == DType::Bool => exact(Ew::NonZero),
             Some((low, high)) => exact(Ew::Truncate(low as f32, high as f32)),
         },
+        Op::Clip(op) => {
+            let [low, high] = op.bounds_in(operand(0).dtype, numerics);
+            exact(Ew::Clip(low, high))
+        }
         Op::Equal(_) => exact(Ew::Equal),
         Op::Erf(_) => inexact(Ew::Erf),
         Op::Exp(_) => inexact(Ew::Exp),
@@ -196,6 +253,7 @@ fn of_op(graph: &Graph, node: &Node, options: &Options) -> Lowering {
         }),
         Op::Greater(_) => exact(Ew::Greater),
         Op::GreaterEqual(_) => exact(Ew::GreaterEqual),
+        Op::LeakyRelu(op) => inexact(Ew::LeakyRelu(op.alpha_in(operand(0).dtype, numerics))),
         Op::Less(_) => exact(Ew::Less),
         Op::Log(op) => {
             let epsilon = op.epsilon_in(operand(0).dtype, numerics);
@@ -218,6 +276,7 @@ fn of_op(graph: &Graph, node: &Node, options: &Options) -> Lowering {
         Op::Sigmoid(_) => inexact(Ew::Sigmoid),
         Op::Sign(_) => exact(Ew::Sign),
         Op::Silu(_) => inexact(Ew::Silu),
+        Op::Softplus(_) => inexact(Ew::Softplus),
         Op::Sqrt(_) => inexact(Ew::Sqrt),
         Op::Sub(_) => inexact(Ew::Sub),
         Op::Tanh(_) => inexact(Ew::Tanh),

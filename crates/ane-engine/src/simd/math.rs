@@ -115,6 +115,18 @@ pub fn silu<S: Lanes>(s: S, x: S::V) -> S::V {
     s.div(x, s.add(one, exp(s, s.sub(s.splat(0.0), x))))
 }
 
+/// ln(1 + eˣ).
+#[inline(always)]
+pub fn softplus<S: Lanes>(s: S, x: S::V) -> S::V {
+    let (zero, one) = (s.splat(0.0), s.splat(1.0));
+    let e = exp(s, s.sub(zero, s.abs(x)));
+    // 1 + e is rounded; the logarithm of what it became is wrong by as much as it is itself.
+    let sum = s.add(one, e);
+    let corrected = s.mul(log(s, sum), s.div(e, s.sub(sum, one)));
+    let tail = s.select(s.eq(sum, one), e, corrected);
+    s.add(s.select(s.gt(x, zero), x, zero), tail)
+}
+
 /// Complementary error function 1 − erf(x), to 2⁻²¹ of its own size.
 #[inline(always)]
 pub fn erfc<S: Lanes>(s: S, x: S::V) -> S::V {

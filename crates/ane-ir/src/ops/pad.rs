@@ -3,7 +3,8 @@
 //! ```text
 //! # Definition   result[i…] = x[i − before…] inside, constant_val around it
 //! # Operands     x: [*D] fp16 | fp32          # Result    D + before + after, dtype of x
-//! # Attributes   pad (before and after of every axis, outermost first); mode (must be constant); constant_val
+//! # Attributes   pad: before and after of the last axes, as many as there are pairs; mode (must be constant);
+//! #              constant_val
 //! # Gradient     the block of ct that x is
 //! # Sources      coremltools iOS15 tensor_operation
 //! ```
@@ -39,7 +40,7 @@ impl AttrType for Mode {
 attributes! {
     /// A tensor with constants around it.
     Pad {
-        /// Elements before and after, for every axis.
+        /// Elements before and after, for the last axes: as many as there are pairs.
         pad: Vec<i32>,
         /// What lies around.
         mode: Mode = Mode::Constant,
@@ -94,12 +95,10 @@ impl OpDef for Pad {
         let Some(ct) = cts[0] else {
             return Ok(vec![Cotangent::Zero]);
         };
-        let begin: Vec<i32> = self.pad.iter().step_by(2).copied().collect();
-        let dims = cx.g.ty(cx.xs[0]).shape.dims().to_vec();
-        let size: Vec<i32> = dims
-            .into_iter()
-            .map(|d| i32::try_from(d).unwrap_or(i32::MAX))
-            .collect();
+        let x = cx.g.ty(cx.xs[0]).shape.clone();
+        let begin = self.around(&x)?.into_iter().map(|(before, _)| before);
+        let begin = support::window::ints(begin);
+        let size = support::window::ints(x.dims().iter().copied());
         Ok(vec![cx.g.slice_by_size(ct, &begin, &size)?.into()])
     }
 
@@ -112,6 +111,8 @@ impl OpDef for Pad {
                 vec![0, 0, 1, 1, 0, 1],
                 0.25,
             ),
+            // The last axis alone.
+            (support::f(&[2, 3], Fill::Signed), vec![2, 2], 0.5),
             (support::h(&[5, 10], Fill::Signed), vec![0, 0, 0, 22], 0.0),
             (
                 support::h(&[3, 2, 33], Fill::Signed),
@@ -138,31 +139,30 @@ impl Pad {
     /// Elements before and after every axis.
     ///
     /// # Errors
-    /// When there are not two counts for every axis.
+    /// When there are no pairs of counts, more than axes, or a negative one.
     pub fn around(&self, x: &Shape) -> Result<Vec<(usize, usize)>, TypeError> {
-        if self.pad.is_empty() || self.pad.len() != 2 * x.rank() {
+        let (pairs, odd) = self.pad.as_chunks::<2>();
+        if pairs.is_empty() || pairs.len() > x.rank() || !odd.is_empty() {
             return Err(self.refused(x));
         }
-        self.pad
-            .as_chunks::<2>()
-            .0
-            .iter()
-            .map(|&[before, after]| {
-                let before = usize::try_from(before).map_err(|_| self.refused(x))?;
-                let after = usize::try_from(after).map_err(|_| self.refused(x))?;
-                Ok((before, after))
-            })
-            .collect()
+        let unpadded = std::iter::repeat_n(Ok((0, 0)), x.rank() - pairs.len());
+        let padded = pairs.iter().map(|&[before, after]| {
+            let before = usize::try_from(before).map_err(|_| self.refused(x))?;
+            let after = usize::try_from(after).map_err(|_| self.refused(x))?;
+            Ok((before, after))
+        });
+        unpadded.chain(padded).collect()
     }
 
     fn refused(&self, x: &Shape) -> TypeError {
-        let expected = format!("two counts for each of at least one axis of {x}, none negative");
+        let expected =
+            format!("two counts for each of at least one of the last axes of {x}, none negative");
         support::attribute(Self::NAME, "pad", expected, format!("{:?}", self.pad))
     }
 }
 
 impl Graph {
-    /// `x` with `value` around it; `pad` counts the elements before and after every axis.
+    /// `x` with `value` around it; `pad` counts the elements before and after every one of the last axes.
     ///
     /// # Errors
     /// When `pad` does not fit the shape, or `x` is not floating point.

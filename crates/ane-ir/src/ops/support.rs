@@ -1,10 +1,17 @@
 //! Rules and loops that several ops share; no op lives here.
 
 pub(crate) mod elementwise;
+pub mod normalize;
+pub mod pool;
 pub(crate) mod reduce;
+pub mod window;
 
 use super::{Fill, ResultTypes, TypeError};
-use crate::types::{DType, Shape, TensorType};
+use crate::{
+    graph::{Graph, Value},
+    tensor::Real,
+    types::{DType, Shape, TensorType},
+};
 use smallvec::smallvec;
 
 /// One result.
@@ -109,4 +116,31 @@ pub(crate) fn f(shape: &[usize], fill: Fill) -> (TensorType, Fill) {
 /// A sample operand of fp16.
 pub(crate) fn h(shape: &[usize], fill: Fill) -> (TensorType, Fill) {
     (TensorType::fp16(shape), fill)
+}
+
+/// `x` under another shape, unless it is its own.
+pub(crate) fn view(g: &mut Graph, x: Value, shape: &Shape) -> Result<Value, TypeError> {
+    if &g.ty(x).shape == shape {
+        return Ok(x);
+    }
+    g.reshape(x, shape)
+}
+
+/// The operand must be an integer that can be an index.
+pub(crate) fn index(
+    op: &'static str,
+    operand: &'static str,
+    ty: &TensorType,
+) -> Result<(), TypeError> {
+    if ty.dtype.is_float() || ty.dtype == DType::Bool {
+        Err(operand_type(op, operand, "of integers", ty))
+    } else {
+        Ok(())
+    }
+}
+
+/// The place on an axis of `length` elements that is nearest to `index`.
+pub(crate) fn clamped<T: Real>(index: T, length: usize) -> usize {
+    let index = usize::try_from(index.to_int()).unwrap_or(0);
+    index.min(length.saturating_sub(1))
 }

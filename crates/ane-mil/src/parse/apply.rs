@@ -5,7 +5,7 @@ use super::{
     literal::{bad_literal, checked_elements, tensor_type},
     lower::{Lowering, results, unknown_argument, wrong_type},
     nearest::nearest,
-    syntax::{Argument, Statement, Value, ValueKind},
+    syntax::{Argument, Body, Statement, Type, Value, ValueKind},
 };
 use ane_ir::{Arity, Operand, Operands, Segments, TensorType, ops};
 use std::collections::{HashMap, HashSet};
@@ -29,14 +29,14 @@ impl<'a, 't> Lowering<'a, 't, '_, '_> {
         known.extend(attribute_names);
         refuse_arguments(statement, &known)?;
         let (operands, counts) = self.operands_of(statement, declared)?;
-        let mut attributes: HashMap<&str, (ops::Attr, &Argument<'t>)> = HashMap::new();
+        let mut attributes: HashMap<&str, (ops::Attr, &'a Argument<'t>)> = HashMap::new();
         for argument in &statement.arguments {
             if attribute_names.contains(&argument.name.text) {
                 let attr = self.attribute(statement, argument)?;
                 attributes.insert(argument.name.text, (attr, argument));
             }
         }
-        let op = make_op(statement, &mut attributes)?;
+        let op = self.make_op(statement, &mut attributes)?;
         let fault = |e| Fault::new(ParseErrorKind::Type(e), statement.op.span);
         let segments = Segments::of(op.name(), declared, &counts).map_err(fault)?;
         self.push(statement, op, &operands, &segments)
@@ -103,35 +103,85 @@ impl<'a, 't> Lowering<'a, 't, '_, '_> {
 
     fn attribute(
         &mut self,
-        statement: &Statement<'t>,
-        argument: &Argument<'t>,
+        statement: &'a Statement<'t>,
+        argument: &'a Argument<'t>,
     ) -> Result<ops::Attr, Fault> {
-        let span = argument.value.span;
-        let attr = match &argument.value.kind {
-            ValueKind::Literal(ty, body) => self.blobs.attribute(ty.as_ref(), body, span)?,
-            ValueKind::Name(name) => {
-                let Some((ty, val)) = self.binding(name, span)?.constant else {
-                    let name = (*name).into();
-                    return Err(Fault::new(ParseErrorKind::NotConstant { name }, span));
-                };
-                match &val.kind {
-                    ValueKind::Literal(own, body) => {
-                        let ty = own.as_ref().unwrap_or(ty);
-                        self.blobs.attribute(Some(ty), body, span)?
-                    }
-                    ValueKind::Name(_) | ValueKind::Tuple(_) => {
-                        return Err(bad_literal("a literal", "something else", val.span));
-                    }
-                }
-            }
-            ValueKind::Tuple(_) => return Err(bad_literal("one literal", "several", span)),
-        };
+        let (ty, body) = self.literal_of(argument)?;
+        let attr = self.blobs.attribute(ty, body, argument.value.span)?;
         if let ops::Attr::Int(i) = attr
             && i.unsigned_abs() > MAX_INTEGER
         {
             return Err(wrong_attribute(statement, argument, &attr));
         }
         Ok(attr)
+    }
+
+    /// The literal that an argument is or names, with its type if it has one.
+    fn literal_of(
+        &mut self,
+        argument: &'a Argument<'t>,
+    ) -> Result<(Option<&'a Type>, &'a Body<'t>), Fault> {
+        let span = argument.value.span;
+        match &argument.value.kind {
+            ValueKind::Literal(ty, body) => Ok((ty.as_ref(), body)),
+            ValueKind::Name(name) => {
+                let Some((ty, val)) = self.binding(name, span)?.constant else {
+                    let name = (*name).into();
+                    return Err(Fault::new(ParseErrorKind::NotConstant { name }, span));
+                };
+                match &val.kind {
+                    ValueKind::Literal(own, body) => Ok((Some(own.as_ref().unwrap_or(ty)), body)),
+                    ValueKind::Name(_) | ValueKind::Tuple(_) => {
+                        Err(bad_literal("a literal", "something else", val.span))
+                    }
+                }
+            }
+            ValueKind::Tuple(_) => Err(bad_literal("one literal", "several", span)),
+        }
+    }
+
+    /// The op with its attributes. A bare `1` is an integer until the op wants a float there, and a typed scalar is a
+    /// number until it wants data.
+    fn make_op(
+        &mut self,
+        statement: &'a Statement<'t>,
+        attributes: &mut HashMap<&str, (ops::Attr, &'a Argument<'t>)>,
+    ) -> Result<ops::Op, Fault> {
+        let op = statement.op.text;
+        loop {
+            let mut get = |name: &str| attributes.get(name).map(|(attr, _)| attr.clone());
+            let made = ops::Op::from_attrs(op, &mut get).expect("the op has a signature");
+            let name = match made {
+                Ok(op) => return Ok(op),
+                Err(name) => name,
+            };
+            let Some((attr, argument)) = attributes.get_mut(name) else {
+                return Err(Fault::new(
+                    ParseErrorKind::MissingAttribute {
+                        op: op.into(),
+                        name: name.into(),
+                    },
+                    statement.op.span,
+                ));
+            };
+            let (ty, body) = self.literal_of(argument)?;
+            *attr = match (&*attr, ty) {
+                (ops::Attr::Int(i), None) => ops::Attr::Float(f64::from(*i)),
+                (ops::Attr::Ints(all), None) => {
+                    ops::Attr::Floats(all.iter().map(|&i| f64::from(i)).collect())
+                }
+                (ops::Attr::Bool(_) | ops::Attr::Int(_) | ops::Attr::Float(_), Some(ty)) => {
+                    let ty = tensor_type(ty)?;
+                    let span = argument.value.span;
+                    ops::Attr::Literal(self.blobs.constant(&ty, body, span)?)
+                }
+                _ => {
+                    let argument = *argument;
+                    let given = self.attribute(statement, argument)?;
+                    return Err(wrong_attribute(statement, argument, &given));
+                }
+            };
+        }
     }
 
     fn push(
@@ -195,39 +245,6 @@ fn refuse_arguments(statement: &Statement<'_>, known: &[&str]) -> Result<(), Fau
         }
     }
     Ok(())
-}
-
-/// The op with its attributes. A bare `1` is an integer until the op wants a float there.
-fn make_op(
-    statement: &Statement<'_>,
-    attributes: &mut HashMap<&str, (ops::Attr, &Argument<'_>)>,
-) -> Result<ops::Op, Fault> {
-    let op = statement.op.text;
-    loop {
-        let mut get = |name: &str| attributes.get(name).map(|(attr, _)| attr.clone());
-        let made = ops::Op::from_attrs(op, &mut get).expect("the op has a signature");
-        let name = match made {
-            Ok(op) => return Ok(op),
-            Err(name) => name,
-        };
-        let Some((attr, argument)) = attributes.get_mut(name) else {
-            return Err(Fault::new(
-                ParseErrorKind::MissingAttribute {
-                    op: op.into(),
-                    name: name.into(),
-                },
-                statement.op.span,
-            ));
-        };
-        let bare = matches!(argument.value.kind, ValueKind::Literal(None, _));
-        match attr {
-            ops::Attr::Int(i) if bare => *attr = ops::Attr::Float(f64::from(*i)),
-            ops::Attr::Ints(all) if bare => {
-                *attr = ops::Attr::Floats(all.iter().map(|&i| f64::from(i)).collect());
-            }
-            _ => return Err(wrong_attribute(statement, argument, attr)),
-        }
-    }
 }
 
 fn wrong_attribute(statement: &Statement<'_>, argument: &Argument<'_>, attr: &ops::Attr) -> Fault {

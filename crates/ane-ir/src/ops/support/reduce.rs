@@ -116,6 +116,15 @@ pub(crate) fn max<T: Real>(terms: &[T]) -> T {
         .expect("axes are not empty, nor are dimensions")
 }
 
+/// Smallest of `terms`; NaN if one of them is.
+pub(crate) fn min<T: Real>(terms: &[T]) -> T {
+    terms
+        .iter()
+        .copied()
+        .reduce(|a, b| if a.is_nan() || a < b { a } else { b })
+        .expect("axes are not empty, nor are dimensions")
+}
+
 /// The result of a reduction, or its cotangent, with the reduced axes put back as ones so that it broadcasts.
 pub(crate) fn restore_dims(
     g: &mut Graph,
