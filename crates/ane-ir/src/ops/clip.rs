@@ -19,6 +19,7 @@ use crate::{
     tensor::{Real, Tensor},
     types::{DType, TensorType},
 };
+use std::cmp::Ordering;
 
 attributes! {
     /// Every element kept within bounds.
@@ -35,7 +36,7 @@ impl OpDef for Clip {
     const OPERANDS: &'static [Operand] = &[Operand::required("x")];
 
     fn infer(&self, xs: &Operands<'_, &TensorType>) -> Result<ResultTypes, TypeError> {
-        if !(self.alpha < self.beta) {
+        if self.alpha.partial_cmp(&self.beta) != Some(Ordering::Less) {
             let expected = format!("less than beta, {}", self.beta);
             return Err(support::attribute(
                 Self::NAME,
