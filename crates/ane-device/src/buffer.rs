@@ -63,19 +63,57 @@ pub struct Buffer {
     ty: TensorType,
     layout: Layout,
     memory: SharedBuffer,
+    /// Where the first row lies, in bytes: not 0 in a view.
+    offset: usize,
 }
 
 impl Buffer {
     /// A zeroed buffer.
     pub fn new(ty: TensorType, layout: Layout) -> Self {
         let memory = SharedBuffer::new(layout.bytes(&ty));
-        Self { ty, layout, memory }
+        Self {
+            ty,
+            layout,
+            memory,
+            offset: 0,
+        }
     }
 
     /// A buffer over memory that a device has made, with `layout.bytes(&ty)` bytes or more.
     pub(crate) fn over(ty: TensorType, layout: Layout, memory: SharedBuffer) -> Self {
         debug_assert!(memory.len() >= layout.bytes(&ty), "memory of {ty}");
-        Self { ty, layout, memory }
+        Self {
+            ty,
+            layout,
+            memory,
+            offset: 0,
+        }
+    }
+
+    /// Some rows of this buffer, from `row` on, as a tensor of type `ty` over the same memory. A view is read and written
+    /// by the host and bound to no port.
+    ///
+    /// # Panics
+    /// When `ty` has other rows than the buffer, or more than there are.
+    pub fn view(&self, row: usize, ty: TensorType) -> Self {
+        let rows = |ty: &TensorType| ty.shape.numel() / ty.shape.last();
+        assert!(
+            ty.dtype == self.ty.dtype
+                && ty.shape.last() == self.ty.shape.last()
+                && row + rows(&ty) <= rows(&self.ty),
+            "rows from {row} on of {} as {ty}",
+            self.ty
+        );
+        let row_bytes = match self.layout {
+            Layout::Dense => ty.shape.last() * ty.dtype.bytes(),
+            Layout::Rows { row_bytes } => row_bytes,
+        };
+        Self {
+            ty,
+            layout: self.layout,
+            memory: self.memory.clone(),
+            offset: self.offset + row * row_bytes,
+        }
     }
 
     /// Logical type.
@@ -100,9 +138,16 @@ impl Buffer {
     pub fn strided(&self) -> Strided {
         assert_eq!(self.ty.dtype, DType::Fp16, "elements of {}", self.ty);
         match self.layout {
-            Layout::Dense => Strided::dense(self.memory.clone(), self.ty.shape.numel()),
+            Layout::Dense => {
+                let dense = Strided::dense(self.memory.clone(), self.ty.shape.numel());
+                Strided {
+                    offset: self.offset / 2,
+                    ..dense
+                }
+            }
             Layout::Rows { row_bytes } => Strided {
                 memory: self.memory.clone(),
+                offset: self.offset / 2,
                 row: self.ty.shape.last(),
                 pitch: row_bytes / 2,
             },
@@ -110,9 +155,9 @@ impl Buffer {
     }
 
     /// Whether the bytes lie as a dense tensor of type `port` would: of the buffer's own type, or with its rows padded
-    /// to those of the port.
+    /// to those of the port. A view that begins elsewhere fits none.
     pub fn fits(&self, port: &TensorType) -> bool {
-        self.layout.lies_as(&self.ty, port)
+        self.offset == 0 && self.layout.lies_as(&self.ty, port)
     }
 
     fn check(&self, found: usize) -> Result<(), DeviceError> {
@@ -134,8 +179,13 @@ impl Buffer {
     pub fn copy_in(&self, x: &[f32]) -> Result<(), DeviceError> {
         self.check(x.len())?;
         if self.layout == Layout::Dense && self.ty.dtype == DType::Fp16 {
-            self.memory
-                .write_u16(|out| simd::narrow(simd::Isa::detect(), x, &mut out[..x.len()]));
+            self.memory.write_u16(|out| {
+                simd::narrow(
+                    simd::Isa::detect(),
+                    x,
+                    &mut out[self.offset / 2..][..x.len()],
+                )
+            });
             return Ok(());
         }
         let elements: Vec<f64> = x.iter().map(|&e| f64::from(e)).collect();
@@ -150,7 +200,7 @@ impl Buffer {
         self.check(x.len())?;
         if self.layout == Layout::Dense && self.ty.dtype == DType::Fp16 {
             self.memory
-                .write_u16(|out| out[..x.len()].copy_from_slice(x));
+                .write_u16(|out| out[self.offset / 2..][..x.len()].copy_from_slice(x));
             return Ok(());
         }
         let bytes: Vec<u8> = x.iter().flat_map(|b| b.to_le_bytes()).collect();
@@ -166,9 +216,10 @@ impl Buffer {
         self.check(x.len() / size)?;
         let row = self.ty.shape.last() * size;
         self.memory.write(|out| match self.layout {
-            Layout::Dense => out[..x.len()].copy_from_slice(x),
+            Layout::Dense => out[self.offset..][..x.len()].copy_from_slice(x),
             Layout::Rows { row_bytes } => {
-                for (x, out) in x.chunks_exact(row).zip(out.chunks_exact_mut(row_bytes)) {
+                let out = out[self.offset..].chunks_exact_mut(row_bytes);
+                for (x, out) in x.chunks_exact(row).zip(out) {
                     out[..row].copy_from_slice(x);
                 }
             }
@@ -180,8 +231,8 @@ impl Buffer {
     pub fn copy_out_bytes(&self) -> Vec<u8> {
         let row = self.ty.shape.last() * self.ty.dtype.bytes();
         self.memory.read(|x| match self.layout {
-            Layout::Dense => x[..self.ty.bytes()].to_vec(),
-            Layout::Rows { row_bytes } => x[..self.layout.bytes(&self.ty)]
+            Layout::Dense => x[self.offset..][..self.ty.bytes()].to_vec(),
+            Layout::Rows { row_bytes } => x[self.offset..][..self.layout.bytes(&self.ty)]
                 .chunks_exact(row_bytes)
                 .flat_map(|r| &r[..row])
                 .copied()
@@ -203,8 +254,9 @@ impl Buffer {
     pub fn copy_out_to(&self, out: &mut [f32]) {
         assert_eq!(out.len(), self.ty.shape.numel(), "elements of {}", self.ty);
         if self.layout == Layout::Dense && self.ty.dtype == DType::Fp16 {
-            self.memory
-                .read_u16(|x| simd::widen(simd::Isa::detect(), &x[..out.len()], out));
+            self.memory.read_u16(|x| {
+                simd::widen(simd::Isa::detect(), &x[self.offset / 2..][..out.len()], out)
+            });
             return;
         }
         let literal = Literal::from_bytes(self.ty.clone(), self.copy_out_bytes())
@@ -247,6 +299,30 @@ mod tests {
         assert!(!dense.fits(&TensorType::fp16([5, 3])));
         let strided = b.strided();
         assert_eq!((strided.row, strided.pitch), (5, 32));
+    }
+
+    #[test]
+    fn a_view_is_rows_of_its_buffer_and_fits_no_port() {
+        let ty = TensorType::fp16([4, 5]);
+        for layout in [Layout::Dense, Layout::rows_of_64(&ty)] {
+            let whole = Buffer::new(ty.clone(), layout);
+            let view = whole.view(1, TensorType::fp16([2, 5]));
+            let x: Vec<f32> = (1..=10).map(|i| i as f32).collect();
+            view.copy_in(&x).unwrap();
+            assert_eq!(view.copy_out(), x);
+            let expected = [vec![0.0; 5], x.clone(), vec![0.0; 5]].concat();
+            assert_eq!(whole.copy_out(), expected);
+            let bits: Vec<u16> = (0..10).collect();
+            view.copy_in_bits(&bits).unwrap();
+            let bytes: Vec<u8> = bits.iter().flat_map(|b| b.to_le_bytes()).collect();
+            assert_eq!(view.copy_out_bytes(), bytes);
+            let first_row = match layout {
+                Layout::Dense => 5,
+                Layout::Rows { row_bytes } => row_bytes / 2,
+            };
+            assert_eq!(view.strided().offset, first_row);
+            assert!(!view.fits(&TensorType::fp16([2, 5])));
+        }
     }
 
     #[test]

@@ -3,9 +3,11 @@
 mod error;
 mod fused;
 mod overflow;
+mod pack;
 
 pub use error::StepError;
 pub use fused::{MAX_NORM, StatePort, UNSCALE, accepts_gradient, accepts_state, unscale_value};
+pub use pack::{Member, PackedPort};
 
 use crate::{
     model::{BufferPort, Model, ModelGraph, RandomPort, Statistic, identifier},
@@ -99,6 +101,8 @@ pub struct Step {
     pub state: Vec<StatePort>,
     /// Fused plan: scalar inputs [1, 1] of the update.
     pub scalars: Vec<String>,
+    /// Ports that stand for several of those named above.
+    pub packed: Vec<PackedPort>,
 }
 
 /// Example weights [B, 1].

@@ -4,7 +4,7 @@
 //! fp16 values that programs replace by writing the other of two sets. Programs of all purposes read the same entries.
 
 use crate::optim::pair;
-use ane_device::{Buffer, Device, DeviceError};
+use ane_device::{Buffer, DeviceError};
 use ane_engine::SharedBuffer;
 use ane_ir::{Shape, TensorType};
 use std::collections::BTreeMap;
@@ -98,38 +98,28 @@ pub struct Store {
 }
 
 impl Store {
-    /// Adds a tensor of zeros that the host owns; `on_device` gives programs a copy in fp16.
-    ///
-    /// # Errors
-    /// When the device has no memory left.
+    /// Adds a tensor of zeros that the host owns, with a copy in fp16 where programs read it.
     pub fn add_host(
         &mut self,
         role: &'static str,
         path: &str,
         shape: &Shape,
-        on_device: Option<&dyn Device>,
-    ) -> Result<EntryId, DeviceError> {
-        let rounded = on_device
-            .map(|device| device.allocate(&fp16(shape)))
-            .transpose()?;
+        rounded: Option<Buffer>,
+    ) -> EntryId {
         let memory = SharedBuffer::new(4 * shape.numel());
-        Ok(self.add(role, path, shape, Owner::Host { memory, rounded }))
+        self.add(role, path, shape, Owner::Host { memory, rounded })
     }
 
-    /// Adds a pair of zeros on the device.
-    ///
-    /// # Errors
-    /// When the device has no memory left.
+    /// Adds a pair that lies in two sets of a high and a low half.
     pub fn add_pair(
         &mut self,
         role: &'static str,
         path: &str,
         shape: &Shape,
-        device: &dyn Device,
-    ) -> Result<EntryId, DeviceError> {
-        let half = || device.allocate(&fp16(shape));
-        let sets = Box::new([[half()?, half()?], [half()?, half()?]]);
-        Ok(self.add(role, path, shape, Owner::Pair { sets }))
+        sets: [[Buffer; 2]; 2],
+    ) -> EntryId {
+        let sets = Box::new(sets);
+        self.add(role, path, shape, Owner::Pair { sets })
     }
 
     fn add(&mut self, role: &'static str, path: &str, shape: &Shape, owner: Owner) -> EntryId {
@@ -244,7 +234,7 @@ impl Store {
         Ok(())
     }
 
-    /// The values of an entry. Whether they are good, [`Device::health`] says.
+    /// The values of an entry. Whether they are good, [`ane_device::Device::health`] says.
     pub fn read(&self, id: EntryId) -> Vec<f32> {
         let entry = &self.entries[id.0];
         match &entry.owner {
@@ -257,7 +247,7 @@ impl Store {
         }
     }
 
-    /// Every tensor in raw bits. Whether they are good, [`Device::health`] says.
+    /// Every tensor in raw bits. Whether they are good, [`ane_device::Device::health`] says.
     pub fn state(&self) -> State {
         let mut all = State::new();
         for (name, part) in self.parts() {
@@ -398,10 +388,6 @@ enum Part<'a> {
     Half(&'a Buffer),
 }
 
-fn fp16(shape: &Shape) -> TensorType {
-    TensorType::new(ane_ir::DType::Fp16, shape.clone())
-}
-
 /// The first tensor that training cannot go on from: it holds a number that is not finite, or a weight that rounds to
 /// infinity in fp16.
 pub(crate) fn first_not_finite(state: &State) -> Option<&str> {
@@ -421,30 +407,21 @@ pub(crate) fn first_not_finite(state: &State) -> Option<&str> {
 mod tests {
     use super::*;
 
-    fn device() -> Box<dyn Device> {
-        let pool = std::sync::Arc::new(ane_engine::Pool::new(1).unwrap());
-        let settings = ane_device::Settings {
-            pool: Some(pool),
-            ..ane_device::Settings::default()
-        };
-        ane_device::open("software", &settings).unwrap()
-    }
-
-    fn store(device: &dyn Device) -> (Store, [EntryId; 3]) {
+    fn store() -> (Store, [EntryId; 3]) {
         let mut s = Store::default();
         let shape = Shape::new(&[2, 2]);
+        let buffer = || Buffer::new(TensorType::fp16([2, 2]), ane_device::Layout::Dense);
         let ids = [
-            s.add_host(WEIGHT, "a", &shape, Some(device)).unwrap(),
-            s.add_pair(WEIGHT, "b", &shape, device).unwrap(),
-            s.add_host(BUFFER, "c", &Shape::new(&[3]), None).unwrap(),
+            s.add_host(WEIGHT, "a", &shape, Some(buffer())),
+            s.add_pair(WEIGHT, "b", &shape, [0, 1].map(|_| [buffer(), buffer()])),
+            s.add_host(BUFFER, "c", &Shape::new(&[3]), None),
         ];
         (s, ids)
     }
 
     #[test]
     fn what_is_written_is_read_and_every_write_is_counted() {
-        let device = device();
-        let (mut s, [a, b, c]) = store(&*device);
+        let (mut s, [a, b, c]) = store();
         let x = [1.0, -2.5, 0.125, 1.000_1];
         for id in [a, b] {
             s.write(id, &x).unwrap();
@@ -462,8 +439,7 @@ mod tests {
 
     #[test]
     fn a_state_comes_back_and_another_models_is_told_apart_by_path() {
-        let device = device();
-        let (mut s, [a, b, c]) = store(&*device);
+        let (mut s, [a, b, c]) = store();
         s.write(a, &[0.1; 4]).unwrap();
         s.write(b, &[0.2; 4]).unwrap();
         s.write(c, &[0.3; 3]).unwrap();
@@ -472,7 +448,7 @@ mod tests {
             state.keys().collect::<Vec<_>>(),
             ["buffer.c", "weight.a", "weight.b.hi", "weight.b.lo"]
         );
-        let (mut other, ids) = store(&*device);
+        let (mut other, ids) = store();
         other.flip();
         other.check(&state).unwrap();
         other.restore(&state).unwrap();

@@ -1,6 +1,7 @@
 //! A model in training on a device: its store, its programs, and one step.
 
 mod batch_ports;
+mod homes;
 mod inference;
 mod seeds;
 
@@ -20,11 +21,13 @@ use crate::{
     store::{BUFFER, EntryId, NamedWeight, State, Store, WEIGHT},
     update::{Fused, Groups, Split, Update, Updated},
 };
-use ane_device::Device;
+use ane_device::{Buffer, Device};
 use ane_engine::{Pool, simd::Isa};
+use ane_ir::Target;
 use ane_mil::LegalGraph;
 use batch_ports::{BatchPorts, Divisor};
 use half::f16;
+use homes::Homes;
 use inference::Inference;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -59,6 +62,24 @@ pub struct TrainerConfig {
 }
 
 impl TrainerConfig {
+    /// The training step for a target, with its ports packed where a request holds fewer.
+    ///
+    /// # Errors
+    /// When the step cannot be built, or the plan cannot do what is asked.
+    pub fn training_step(&self, target: &Target) -> Result<Step, TrainerError> {
+        self.check()?;
+        let mut step = Step::train(&StepConfig {
+            model: &self.model,
+            objective: &self.objective,
+            plan: self.plan,
+            optimizer: self.optimizer.as_dyn(),
+            max_norm: self.max_norm,
+            target: *target,
+        })?;
+        homes::pack_training(&mut step, self, target)?;
+        Ok(step)
+    }
+
     /// Whether the plan can do what is asked.
     fn check(&self) -> Result<(), TrainerError> {
         let refused = [
@@ -136,6 +157,8 @@ pub struct Trainer {
     store: Store,
     step: Step,
     program: Program,
+    /// What programs of all purposes read of the store.
+    stored: Stored,
     update: Box<dyn Update>,
     io: BatchPorts,
     /// Compiled when it is first used.
@@ -160,21 +183,9 @@ impl Trainer {
         pool: Arc<Pool>,
         isa: Isa,
     ) -> Result<Self, TrainerError> {
-        config.check()?;
-        let step = Step::train(&StepConfig {
-            model: &config.model,
-            objective: &config.objective,
-            plan: config.plan,
-            optimizer: config.optimizer.as_dyn(),
-            max_norm: config.max_norm,
-            target: *device.target(),
-        })?;
-        let (store, weights) = make_store(&config, &step, &*device)?;
-        let program = Program::compile(
-            &step.graph,
-            &*device,
-            &stored_ports(&config, &step, &store, &weights),
-        )?;
+        let step = config.training_step(device.target())?;
+        let (store, weights, stored) = make_store(&config, &step, &*device)?;
+        let program = Program::compile(&step.graph, &*device, &stored)?;
         let update: Box<dyn Update> = match config.plan {
             PlanKind::Fused => Box::new(Fused {
                 optimizer: config.optimizer.clone(),
@@ -192,7 +203,7 @@ impl Trainer {
                         Updated {
                             parameter,
                             entries: std::iter::once(weights[i]).chain(state).collect(),
-                            gradient: program.port(port).clone(),
+                            gradient: homes::view(&step, &program, port),
                         }
                     })
                     .collect();
@@ -215,6 +226,7 @@ impl Trainer {
             store,
             step,
             program,
+            stored,
             update,
             evaluation: None,
             prediction: None,
@@ -427,8 +439,10 @@ impl Trainer {
             Some(compiled) => compiled,
             empty => empty.insert(Inference::evaluation(
                 &self.config,
+                &self.step,
                 &*self.device,
                 &self.store,
+                &self.stored,
             )?),
         };
         let result = evaluation.evaluate(&self.config, &self.store, batch)?;
@@ -446,8 +460,10 @@ impl Trainer {
             Some(compiled) => compiled,
             empty => empty.insert(Inference::prediction(
                 &self.config,
+                &self.step,
                 &*self.device,
                 &self.store,
+                &self.stored,
             )?),
         };
         let outputs = prediction.predict(&self.store, batch)?;
@@ -460,7 +476,7 @@ impl Trainer {
         let at = self.step.trained.iter().position(|&i| i == parameter)?;
         let port = self.step.gradients.get(at)?;
         let scale = self.program.scalar(step::LOSS_SCALE);
-        let raw = self.program.port(port).copy_out();
+        let raw = homes::view(&self.step, &self.program, port).copy_out();
         Some(raw.into_iter().map(|g| g / scale).collect())
     }
 
@@ -520,44 +536,54 @@ impl Trainer {
     }
 }
 
-/// Entries for everything that the step reads and writes; also the weights' by position.
+/// Entries for everything that the step reads and writes, the weights' by position, and the ports that they are bound to.
 fn make_store(
     config: &TrainerConfig,
     step: &Step,
     device: &dyn Device,
-) -> Result<(Store, Vec<EntryId>), TrainerError> {
+) -> Result<(Store, Vec<EntryId>, Stored), TrainerError> {
+    let sets = match config.plan {
+        PlanKind::Split => 1,
+        PlanKind::Fused => 2,
+    };
+    let homes = Homes::new(device, step, sets)?;
     let mut store = Store::default();
+    let mut ports = homes.ports();
+    let pair = |store: &mut Store, role: &'static str, p: &Parameter, old: &str| {
+        let half = |set, suffix: &str| homes.of(&format!("{old}{suffix}"), &p.shape, set);
+        let of_set =
+            |set| -> Result<[Buffer; 2], TrainerError> { Ok([half(set, "")?, half(set, "_lo")?]) };
+        Ok::<_, TrainerError>(store.add_pair(role, &p.path, &p.shape, [of_set(0)?, of_set(1)?]))
+    };
     let mut weights = Vec::new();
     for (i, p) in config.model.parameters.iter().enumerate() {
-        let fused = config.plan == PlanKind::Fused && step.trained.contains(&i);
-        weights.push(if fused {
-            store.add_pair(WEIGHT, &p.path, &p.shape, device)?
-        } else {
-            store.add_host(WEIGHT, &p.path, &p.shape, Some(device))?
-        });
+        weights.push(
+            if config.plan == PlanKind::Fused && step.trained.contains(&i) {
+                pair(&mut store, WEIGHT, p, &p.port())?
+            } else {
+                let rounded = homes.of(&p.port(), &p.shape, 0)?;
+                if !homes.packs(&p.port()) {
+                    ports.insert(p.port(), vec![rounded.clone()]);
+                }
+                store.add_host(WEIGHT, &p.path, &p.shape, Some(rounded))
+            },
+        );
     }
     for role in config.optimizer.as_dyn().state() {
         for &i in &step.trained {
             let p = &config.model.parameters[i];
             match config.plan {
-                PlanKind::Fused => store.add_pair(role, &p.path, &p.shape, device)?,
-                PlanKind::Split => store.add_host(role, &p.path, &p.shape, None)?,
+                PlanKind::Fused => {
+                    pair(&mut store, role, p, &format!("{role}_{}", p.identifier()))?
+                }
+                PlanKind::Split => store.add_host(role, &p.path, &p.shape, None),
             };
         }
     }
     for b in &config.model.buffers {
-        store.add_host(BUFFER, &b.path, &b.shape, None)?;
+        store.add_host(BUFFER, &b.path, &b.shape, None);
     }
-    Ok((store, weights))
-}
-
-/// Ports of the training step that belong to the store.
-fn stored_ports(config: &TrainerConfig, step: &Step, store: &Store, weights: &[EntryId]) -> Stored {
-    let mut ports = Stored::new();
-    for (p, &id) in config.model.parameters.iter().zip(weights) {
-        ports.insert(p.port(), store.readable(id));
-    }
-    for s in &step.state {
+    for s in step.state.iter().filter(|s| !homes.packs(&s.old)) {
         let path = &config.model.parameters[s.parameter].path;
         let id = store.find(s.role, path);
         if let Some([a, b]) = id.and_then(|id| store.halves(id, s.low)) {
@@ -565,5 +591,5 @@ fn stored_ports(config: &TrainerConfig, step: &Step, store: &Store, weights: &[E
             ports.insert(s.new.clone(), vec![b, a]);
         }
     }
-    ports
+    Ok((store, weights, ports))
 }

@@ -4,7 +4,7 @@
 
 use ane_device::{Settings, open};
 use ane_engine::{Pool, simd::Isa};
-use ane_ir::{DType, Value};
+use ane_ir::{DType, Numerics, Target, Value};
 use ane_train::{
     StepOutcome, Trainer, TrainerConfig, TrainerError,
     data::{Batch, Dataset, Field, Values, share_divisor},
@@ -12,7 +12,7 @@ use ane_train::{
     model::{Builder, Init, Input, Model, ModelError, Tags},
     nn::Linear,
     objective::{Objective, ObjectiveError, Term},
-    optim::{OptimizerConfig, Sgd},
+    optim::{AdamW, OptimizerConfig, Sgd},
     schedule::Schedule,
     step::{PlanKind, StepError},
     update::{Group, Groups},
@@ -40,8 +40,14 @@ fn config(model: Model, objective: Objective, plan: PlanKind) -> TrainerConfig {
 }
 
 fn trainer(config: TrainerConfig) -> Result<Trainer, TrainerError> {
+    trainer_on(Target::SOFTWARE, config)
+}
+
+fn trainer_on(target: Target, config: TrainerConfig) -> Result<Trainer, TrainerError> {
     let pool = Arc::new(Pool::new(1).unwrap());
     let settings = Settings {
+        target,
+        numerics: Numerics::of(&target),
         pool: Some(pool.clone()),
         ..Settings::default()
     };
@@ -442,4 +448,61 @@ fn another_models_state_is_refused_by_path_and_changes_nothing() {
         assert!(error.contains(part), "{error}");
     }
     assert_eq!(t.state().unwrap(), before);
+}
+
+#[test]
+fn a_step_with_more_tensors_than_a_request_holds_surfaces_is_packed_and_has_the_same_bits() {
+    // A route that maps surfaces, and one to the same chip that does not.
+    let [surfaces, plain] = ["h16:client", "h16"].map(|t| t.parse::<Target>().unwrap());
+    for (plan, layers) in [(PlanKind::Fused, 7), (PlanKind::Split, 36)] {
+        let deep = |cx: &mut Builder, x: &[Value]| {
+            let mut h = x[0];
+            for i in 0..layers {
+                let width = if i % 2 == 0 { 6 } else { 4 };
+                let layer = Linear::new(if i == 0 { 4 } else { 10 - width }, width);
+                h = cx.layer(&format!("l{i}"), layer, h)?;
+            }
+            Ok([(
+                "y",
+                cx.layer(
+                    "last",
+                    Linear::new(10 - if layers % 2 == 0 { 6 } else { 4 }, 2),
+                    h,
+                )?,
+            )])
+        };
+        let model = Model::build("deep", BATCH, &[Input::fp16("x", [4])], deep).unwrap();
+        let run = |target: Target| {
+            let mut t = trainer_on(
+                target,
+                TrainerConfig {
+                    optimizer: OptimizerConfig::AdamW(AdamW::default()),
+                    lr: 1e-2,
+                    max_norm: Some(1.0),
+                    ..config(model.clone(), Objective::of(Loss::Mse, "y", "t"), plan)
+                },
+            )
+            .unwrap();
+            let ports = t.step().graph.inputs().len() + t.step().graph.outputs().len();
+            let batch = [examples(0, BATCH, BATCH)];
+            let losses: Vec<f32> = (0..6).map(|_| t.train_step(&batch).unwrap().loss).collect();
+            let evaluated = t.evaluate(&batch[0]).unwrap().loss;
+            let (progress, state) = (*t.progress(), t.state().unwrap());
+            t.train_step(&batch).unwrap();
+            t.restore(progress, &state).unwrap();
+            assert_eq!(t.state().unwrap(), state);
+            assert_eq!(t.evaluate(&batch[0]).unwrap().loss, evaluated);
+            (ports, losses, evaluated, state)
+        };
+        let (packed, alone) = (run(surfaces), run(plain));
+        assert!(packed.0 <= 128 && alone.0 > 128, "{} {}", packed.0, alone.0);
+        assert_eq!(
+            (packed.1.as_slice(), packed.2),
+            (alone.1.as_slice(), alone.2),
+            "{plan:?}"
+        );
+        assert!(packed.3 == alone.3, "{plan:?}");
+        let first = packed.1[0];
+        assert!(packed.1.iter().any(|&loss| loss != first), "{plan:?}");
+    }
 }

@@ -3,6 +3,7 @@
 use ane_device::{DeviceError, SupervisedError};
 use ane_train::{
     TrainerError, checkpoint::CheckpointError, config::ConfigError, data::DataError, fit::FitError,
+    step::StepError,
 };
 use miette::Diagnostic;
 use std::{error::Error, process::ExitCode};
@@ -148,9 +149,26 @@ impl From<TrainerError> for Failure {
             TrainerError::Illegal { violations, .. } => {
                 violations.first().map(|v| v.help.to_string())
             }
+            TrainerError::Step(StepError::NothingTrains { .. }) => {
+                Some("leave something out of --freeze".to_owned())
+            }
             _ => None,
         };
-        Self::of(e, help)
+        // What was asked for contradicts itself, whatever the device is.
+        let usage = matches!(
+            e,
+            TrainerError::NotFused { .. }
+                | TrainerError::Objective(_)
+                | TrainerError::Step(
+                    StepError::Fusion { .. }
+                        | StepError::NothingTrains { .. }
+                        | StepError::Objective(_)
+                )
+        );
+        Self {
+            usage,
+            ..Self::of(e, help)
+        }
     }
 }
 

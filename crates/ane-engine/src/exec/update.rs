@@ -29,6 +29,8 @@ pub trait Update: Copy + Send + Sync + 'static {
 pub struct Strided {
     /// The memory.
     pub memory: SharedBuffer,
+    /// Where the first element lies.
+    pub offset: usize,
     /// Elements of a row.
     pub row: usize,
     /// Distance of rows in elements, at least `row`.
@@ -40,6 +42,7 @@ impl Strided {
     pub fn dense(memory: SharedBuffer, len: usize) -> Self {
         Self {
             memory,
+            offset: 0,
             row: len,
             pitch: len,
         }
@@ -49,13 +52,13 @@ impl Strided {
     fn holds(&self, len: usize) -> bool {
         let rows = len.div_ceil(self.row);
         self.row <= self.pitch
-            && self.memory.len() >= 2 * (rows * self.pitch + self.row - self.pitch)
+            && self.memory.len() >= 2 * (self.offset + rows * self.pitch + self.row - self.pitch)
     }
 
     /// Where element `at` lies, and how many follow it in its row, itself included.
     fn place(&self, at: usize) -> (usize, usize) {
         let (row, column) = (at / self.row, at % self.row);
-        (row * self.pitch + column, self.row - column)
+        (self.offset + row * self.pitch + column, self.row - column)
     }
 }
 
@@ -452,6 +455,7 @@ mod tests {
         let run = |pitch: [usize; 2]| {
             let strided = |pitch: usize| Strided {
                 memory: SharedBuffer::new(2 * ROWS * pitch),
+                offset: 0,
                 row: ROW,
                 pitch,
             };

@@ -3,6 +3,7 @@
 use super::{
     TrainerConfig,
     batch_ports::{BatchPorts, Divisor, upload_inputs},
+    homes,
 };
 use crate::{
     data::Batch,
@@ -10,7 +11,7 @@ use crate::{
     metric::Tally,
     program::{Program, Stored},
     step::{self, Step},
-    store::{BUFFER, EntryId, Store, WEIGHT},
+    store::{BUFFER, EntryId, Store},
 };
 use ane_device::Device;
 
@@ -37,35 +38,40 @@ impl Inference {
     /// Loss and outputs.
     pub(super) fn evaluation(
         config: &TrainerConfig,
+        training: &Step,
         device: &dyn Device,
         store: &Store,
+        stored: &Stored,
     ) -> Result<Self, TrainerError> {
         let step = Step::evaluate(&config.model, &config.objective, device.target())?;
-        Self::compile(step, config, device, store)
+        Self::compile(step, config, training, device, store, stored)
     }
 
     /// Outputs alone.
     pub(super) fn prediction(
         config: &TrainerConfig,
+        training: &Step,
         device: &dyn Device,
         store: &Store,
+        stored: &Stored,
     ) -> Result<Self, TrainerError> {
         let step = Step::predict(&config.model, device.target())?;
-        Self::compile(step, config, device, store)
+        Self::compile(step, config, training, device, store, stored)
     }
 
     fn compile(
-        step: Step,
+        mut step: Step,
         config: &TrainerConfig,
+        training: &Step,
         device: &dyn Device,
         store: &Store,
+        stored: &Stored,
     ) -> Result<Self, TrainerError> {
-        let mut stored = Stored::new();
-        for p in &config.model.parameters {
-            if let Some(id) = store.find(WEIGHT, &p.path) {
-                stored.insert(p.port(), store.readable(id));
-            }
-        }
+        homes::pack_inference(&mut step, training, config)?;
+        let ports = step.graph.inputs().iter().map(|&v| step.graph.port(v));
+        let read: Stored = ports
+            .filter_map(|port| Some((port.to_owned(), stored.get(port)?.clone())))
+            .collect();
         let entry = |path: &str| {
             let id = store.find(BUFFER, path);
             id.expect("the store has every buffer of the model")
@@ -76,7 +82,7 @@ impl Inference {
         });
         Ok(Self {
             buffers: buffers.collect(),
-            program: Program::compile(&step.graph, device, &stored)?,
+            program: Program::compile(&step.graph, device, &read)?,
             io: BatchPorts::new(&config.objective, &step),
             step,
         })

@@ -10,12 +10,7 @@ use crate::{
 use ane_device::Device;
 use ane_ir::{Chip, Module, Route, Target};
 use ane_mil::{DirectoryBlobs, Program, Violation};
-use ane_train::{
-    config::RunConfig,
-    legalize,
-    placement::Work,
-    step::{PlanKind, Step, StepConfig},
-};
+use ane_train::{config::RunConfig, legalize, placement::Work, step::PlanKind};
 use std::{
     io::{ErrorKind, Write},
     path::{Path, PathBuf},
@@ -56,15 +51,7 @@ fn step(config: &RunConfig, out: Option<&Path>) -> Result<ExitCode, Failure> {
     let trainer = config.trainer(1)?;
     let target = config.target;
     let model = &trainer.model;
-    let built = Step::train(&StepConfig {
-        model,
-        objective: &trainer.objective,
-        plan: config.plan,
-        optimizer: config.optimizer.as_dyn(),
-        max_norm: config.max_norm,
-        target,
-    })
-    .map_err(ane_train::TrainerError::from)?;
+    let built = trainer.training_step(&target)?;
     let legal = legalize(&built.graph, &target)?;
     let program = ane_mil::print(&legal);
     let work = Work::of(legal.graph());
@@ -106,9 +93,8 @@ fn step(config: &RunConfig, out: Option<&Path>) -> Result<ExitCode, Failure> {
         Route::E5rt
     };
     head.extend(verdicts(&chips_over(&[route]), |t| {
-        legalize(&built.graph, t)
-            .map(|_| ())
-            .map_err(|e| e.to_string())
+        let step = trainer.training_step(t).and_then(|s| legalize(&s.graph, t));
+        step.map(|_| ()).map_err(|e| e.to_string())
     }));
     if let Some(out) = out {
         write_program(out, &program)?;
