@@ -372,7 +372,7 @@ mod tests {
             let ct = g.reshape(seed, &shape).unwrap();
             let dx = vjp(&mut g, &[y], &[ct], &[x]).unwrap()[0].unwrap();
             g.output("dx", dx).unwrap();
-            let g = passes::run(&g, &Target::SOFTWARE, passes::CLEANUP).unwrap();
+            let g = passes::run(&g, &Target::SOFTWARE, passes::LEGALIZE).unwrap();
             let x = g.input_named("x0").unwrap();
             let pattern = sample.op.gradient_pattern(g.ty(x)).unwrap();
             // Where an image is one plane, the pattern begins behind the reshape.
