@@ -8,7 +8,7 @@ use super::{
     syntax::{Argument, Element, Func, Name, Statement, Type, Value, ValueKind},
 };
 use crate::blob::BlobSource;
-use ane_ir::{Function, Graph, Literal, Module, TensorType, ops};
+use ane_ir::{Def, Function, Graph, Literal, Module, TensorType, ops};
 use std::collections::{HashMap, HashSet};
 
 /// The one word among the ops that is data.
@@ -174,7 +174,7 @@ impl<'a, 't, 'b, 's> Lowering<'a, 't, 'b, 's> {
 
     fn output(&mut self, name: Name<'t>) -> Result<(), Fault> {
         let value = self.named_value(name.text, name.span)?;
-        if self.graph.inputs().contains(&value) {
+        if matches!(self.graph.def(value), Def::Input(_)) {
             return Err(Fault::new(
                 ParseErrorKind::OutputIsInput {
                     name: name.text.into(),

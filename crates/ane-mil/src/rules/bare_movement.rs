@@ -7,7 +7,7 @@
 //! The rule forbids what nobody needs: a sole output made by `identity`, and an output that only passes an input on.
 
 use super::{Evidence, Rule, Violation};
-use ane_ir::{Chip, Graph, Route, Target, Value};
+use ane_ir::{Chip, Def, Graph, Route, Target, Value};
 
 /// Whether an op moves nothing the engine would see.
 fn is_bare(op: &str, target: &Target) -> bool {
@@ -28,7 +28,7 @@ fn check(graph: &Graph, target: &Target) -> Vec<Violation> {
     }
     for &output in graph.outputs() {
         let source = through_identities(graph, output);
-        if graph.inputs().contains(&source) {
+        if matches!(graph.def(source), Def::Input(_)) {
             let what = "only passes an input on, expected the result of an op";
             violations.push(RULE.by_value(graph, output, what));
         } else if source != output && graph.outputs().len() == 1 {

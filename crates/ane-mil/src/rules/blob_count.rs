@@ -23,7 +23,7 @@ fn check(graph: &Graph, target: &Target) -> Vec<Violation> {
             blobs.len()
         )));
     }
-    let bytes: u64 = blobs.iter().map(|b| b.bytes().len() as u64).sum();
+    let bytes: u64 = blobs.iter().map(|b| b.ty().bytes() as u64).sum();
     if bytes > u64::from(u32::MAX) {
         violations.push(RULE.by_program(format!(
             "the weight file would have {bytes} bytes of data, offsets beyond 4 GiB are read wrongly"

@@ -12,24 +12,28 @@ use ane_ir::{
     Chip, DType, Graph, Target, Value,
     ops::{Op, cast::Cast},
 };
+use std::collections::HashSet;
+
+/// The values that something else than a cast to fp16 reads.
+fn read_as_they_are(graph: &Graph) -> HashSet<Value> {
+    const HALF: Op = Op::Cast(Cast { dtype: DType::Fp16 });
+    let others = graph.nodes().iter().filter(|node| node.op != HALF);
+    others.flat_map(|node| &node.operands).copied().collect()
+}
 
 /// Whether an fp32 port touches nothing but casts: all its readers, or the op that makes it.
-fn is_cast(graph: &Graph, port: Value) -> bool {
-    const HALF: Op = Op::Cast(Cast { dtype: DType::Fp16 });
+fn is_cast(graph: &Graph, port: Value, read: &HashSet<Value>) -> bool {
     match graph.node_of(port) {
         Some(node) => {
             let is_cast = matches!(node.op, Op::Cast(_));
             is_cast && graph.ty(node.operands[0]).dtype == DType::Fp16
         }
-        None => graph
-            .nodes()
-            .iter()
-            .filter(|node| node.operands.contains(&port))
-            .all(|node| node.op == HALF),
+        None => !read.contains(&port),
     }
 }
 
 fn check(graph: &Graph, target: &Target) -> Vec<Violation> {
+    let read = read_as_they_are(graph);
     let of = |values: &[Value], carried: &[DType], port: &str| -> Vec<Violation> {
         let names: Vec<&str> = carried.iter().map(|d| d.name()).collect();
         let names = names.join(", ");
@@ -38,7 +42,7 @@ fn check(graph: &Graph, target: &Target) -> Vec<Violation> {
             .filter_map(|&v| {
                 let dtype = graph.ty(v).dtype;
                 let may_be_cast = dtype == DType::Fp32 && target.carries_fp32_for_casts();
-                if carried.contains(&dtype) || (may_be_cast && is_cast(graph, v)) {
+                if carried.contains(&dtype) || (may_be_cast && is_cast(graph, v, &read)) {
                     return None;
                 }
                 let what = if may_be_cast {

@@ -6,7 +6,7 @@
 
 use super::{Evidence, Rule, Violation};
 use ane_ir::{
-    Chip, DType, Graph, Node, OpSupport, Route, Target,
+    Chip, DType, Def, Graph, Node, OpSupport, Route, Target,
     ops::{Op, cast::Cast},
 };
 
@@ -17,7 +17,7 @@ fn is_known_to_run(graph: &Graph, node: &Node, target: &Target) -> bool {
         Op::Cast(Cast { dtype: DType::Fp16 }) => {
             target.route == Route::E5rt
                 && x().is_some_and(|x| {
-                    graph.inputs().contains(&x) && graph.ty(x).dtype == DType::UInt8
+                    matches!(graph.def(x), Def::Input(_)) && graph.ty(x).dtype == DType::UInt8
                 })
         }
         _ => false,
