@@ -14,7 +14,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
-from torch_mnist import mlp, normalise, read_images, read_labels
+from torch_train import normalise, read_images, read_labels
+from torch_models import mlp
 
 
 def load_model(path: Path) -> nn.Sequential:

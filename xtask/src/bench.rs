@@ -9,11 +9,11 @@ mod compile;
 mod contest;
 mod contestants;
 mod machine;
-mod mnist;
 mod peer;
 mod replay;
 mod report;
 mod statistics;
+mod training;
 
 /// What the command line of `bench` says.
 #[derive(Debug, Args)]
@@ -28,13 +28,15 @@ enum What {
     Compile(compile::Options),
     /// The whole training step of an MLP on MNIST, against PyTorch.
     Mnist(MnistOptions),
+    /// The whole training step of convolutional networks on MNIST, against PyTorch and TensorFlow.
+    Models(ModelsOptions),
     /// The final training loss of a run on MNIST, against fp32 PyTorch on the same batches.
     Replay(replay::Options),
 }
 
-/// What the command line of `bench mnist` says.
-#[derive(Debug, Args)]
-struct MnistOptions {
+/// What the command lines of `bench mnist` and `bench models` share.
+#[derive(Debug, Clone, Args)]
+struct MatchOptions {
     /// How long each measured run takes, about.
     #[arg(long, default_value_t = 3.0, value_parser = positive)]
     seconds: f64,
@@ -44,25 +46,66 @@ struct MnistOptions {
     /// How many threads each contestant may use.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
     threads: u32,
-    /// How many images each step takes.
-    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..))]
-    batch: u32,
-    /// A Python that can import torch; without it $ANE_TRAINER_PYTHON, .venv/bin/python and python3 are tried.
+    /// A Python that can import torch, and perhaps tensorflow; without it $ANE_TRAINER_PYTHON, .venv/bin/python and
+    /// python3 are tried.
     #[arg(long, value_name = "PATH")]
     python: Option<PathBuf>,
-    /// Layer sizes, joined by dashes; may be repeated.
-    #[arg(long = "shape", value_name = "SIZES", default_values = ["784-512-512-10", "784-128-10"], value_parser = shape)]
-    shapes: Vec<String>,
     /// Write every measurement to this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+}
+
+/// What the command line of `bench mnist` says.
+#[derive(Debug, Args)]
+struct MnistOptions {
+    #[command(flatten)]
+    all: MatchOptions,
+    /// How many images each step takes.
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..))]
+    batch: u32,
+    /// Layer sizes, joined by dashes; may be repeated.
+    #[arg(long = "shape", value_name = "SIZES", default_values = ["784-512-512-10", "784-128-10"], value_parser = shape)]
+    shapes: Vec<String>,
+}
+
+/// What the command line of `bench models` says.
+#[derive(Debug, Args)]
+struct ModelsOptions {
+    #[command(flatten)]
+    all: MatchOptions,
+    /// How many images each step takes.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
+    batch: u32,
+    /// A model by its name; may be repeated.
+    #[arg(long = "model", value_name = "NAME", default_values = ["lenet", "resnet8"])]
+    models: Vec<String>,
+    /// The target of our programs.
+    #[arg(long, default_value = "software")]
+    target: String,
 }
 
 /// Runs the benchmark that was asked for.
 pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
     match &options.what {
         What::Compile(options) => compile::run(root, options),
-        What::Mnist(options) => mnist::run(root, options),
+        What::Mnist(options) => training::run(
+            root,
+            &options.all,
+            &training::Task {
+                models: options.shapes.clone(),
+                batch: options.batch,
+                target: "h16".to_owned(),
+            },
+        ),
+        What::Models(options) => training::run(
+            root,
+            &options.all,
+            &training::Task {
+                models: options.models.clone(),
+                batch: options.batch,
+                target: options.target.clone(),
+            },
+        ),
         What::Replay(options) => replay::run(root, options),
     }
 }

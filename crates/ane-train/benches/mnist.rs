@@ -1,8 +1,10 @@
 //! The whole training step on MNIST, driven line by line: gather, upload, scalars, program, overflow flag, update.
-//! `cargo xtask bench mnist` runs it beside PyTorch, on the same images: how fast we are depends on them, since what is
+//! `cargo xtask bench mnist` and `bench models` run it beside PyTorch, on the same images: how fast we are depends on them, since what is
 //! zero for a whole block of a matrix product is left out of it.
 //!
-//! Reads `{"op":"run","steps":N}` per line of standard input, answers `{"images_per_second":…,"loss":…}`.
+//! Reads `{"op":"run","steps":N}` per line of standard input, answers
+//! `{"images_per_second":…,"loss":…,"peak_bytes":…}`; the peak is that of resident memory over what was resident when the
+//! images had been loaded, where Linux tells.
 
 use ane_device::{Settings, open};
 use ane_engine::{Pool, simd::Isa};
@@ -47,8 +49,23 @@ fn examples(folder: &Path) -> Result<Images, Box<dyn Error>> {
     Ok(data::load(spec, &options, &|_| {})?.train.not_centred())
 }
 
+/// Bytes that Linux tells under a name in the status of this process.
+fn status(name: &str) -> Option<u64> {
+    let text = fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find_map(|l| l.strip_prefix(name))?;
+    let kilobytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kilobytes * 1024)
+}
+
+/// Resident memory now, from where its peak counts.
+fn begin_peak() -> Option<u64> {
+    // 5 sets the peak to what is resident now (proc(5)).
+    fs::write("/proc/self/clear_refs", "5").ok()?;
+    status("VmRSS")
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
-    let model: Sequential = flag("--shape", "784-512-512-10").parse()?;
+    let model: Sequential = flag("--model", "784-512-512-10").parse()?;
     let batch: usize = flag("--batch", "128").parse()?;
     let threads: usize = flag("--threads", "2").parse()?;
     let target: Target = flag("--target", "h16").parse()?;
@@ -68,6 +85,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         label_smoothing: 0.0,
     };
     let data = Arc::new(examples(&PathBuf::from(flag("--out", "target/peers")))?);
+    let resident = begin_peak();
     let everything = (0..u32::try_from(data.len())?).collect();
     let config = TrainerConfig {
         model: model.model(batch)?,
@@ -106,9 +124,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             loader.recycle(batches);
         }
         let speed = (steps as usize * batch) as f64 / since.elapsed().as_secs_f64();
+        let peak = resident.and_then(|start| Some(status("VmHWM")?.saturating_sub(start)));
         println!(
             "{}",
-            serde_json::json!({"images_per_second": speed, "loss": loss})
+            serde_json::json!({"images_per_second": speed, "loss": loss, "peak_bytes": peak})
         );
         std::io::stdout().flush()?;
     }

@@ -1,4 +1,4 @@
-//! Who takes part: our two plans, and PyTorch as installed and with MKL unlocked.
+//! Who takes part: our two plans, PyTorch as installed and with MKL unlocked, and TensorFlow in graph mode.
 
 use std::env;
 use std::fs;
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::bench::MnistOptions;
+use crate::bench::training::Task;
 use crate::{process, python};
 
 /// A program that can be measured.
@@ -23,14 +23,20 @@ pub(crate) struct Contestant {
 pub(crate) struct Programs {
     ours: PathBuf,
     torch: Option<Torch>,
+    tensorflow: Option<Script>,
     /// Where ours leaves the images for the others.
     images: PathBuf,
 }
 
+/// A program in Python.
+struct Script {
+    python: PathBuf,
+    path: PathBuf,
+}
+
 /// PyTorch and what it needs.
 struct Torch {
-    python: PathBuf,
-    script: PathBuf,
+    script: Script,
     /// The library that unlocks MKL, where that means something.
     unlock: Option<PathBuf>,
 }
@@ -40,31 +46,33 @@ impl Programs {
     pub(crate) fn find(root: &Path, python: Option<&Path>) -> Result<Programs> {
         let ours = build(root, "mnist")?;
         let torch = find_torch(root, python)?;
+        let tensorflow = find_tensorflow(root, python);
         let images = process::target_folder(root).join("peers").join("mnist");
         Ok(Programs {
             ours,
             torch,
+            tensorflow,
             images,
         })
     }
 
-    /// Everyone who takes part with a shape.
-    pub(crate) fn contestants(&self, shape: &str, options: &MnistOptions) -> Vec<Contestant> {
+    /// Everyone who takes part with a model.
+    pub(crate) fn contestants(&self, model: &str, task: &Task, threads: u32) -> Vec<Contestant> {
         let command = |program: &Path, first: Option<&Path>| {
             let mut command = Command::new(program);
-            command.args(first).args(["--shape", shape]);
+            command.args(first).args(["--model", model]);
             command.args([
                 "--batch",
-                &options.batch.to_string(),
+                &task.batch.to_string(),
                 "--threads",
-                &options.threads.to_string(),
+                &threads.to_string(),
             ]);
             command
         };
         let mut all = Vec::new();
         for plan in ["split", "fused"] {
             let mut ours = command(&self.ours, None);
-            ours.args(["--plan", plan, "--target", "h16", "--out"]);
+            ours.args(["--plan", plan, "--target", &task.target, "--out"]);
             ours.arg(&self.images);
             all.push(Contestant {
                 name: format!("ours {plan}"),
@@ -72,31 +80,33 @@ impl Programs {
                 command: ours,
             });
         }
-        if let Some(torch) = &self.torch {
-            let peer = || {
-                let mut peer = command(&torch.python, Some(&torch.script));
-                for (flag, file) in [
-                    ("--images", "train-images-idx3-ubyte"),
-                    ("--labels", "train-labels-idx1-ubyte"),
-                ] {
-                    peer.arg(flag).arg(self.images.join(file));
-                }
-                peer
-            };
-            all.push(Contestant {
-                name: "torch stock".to_owned(),
-                is_ours: false,
-                command: peer(),
-            });
-            if let Some(library) = &torch.unlock {
-                let mut unlocked = peer();
-                unlocked.env("LD_PRELOAD", library);
-                all.push(Contestant {
-                    name: "torch+mklfix".to_owned(),
-                    is_ours: false,
-                    command: unlocked,
-                });
+        let peer = |script: &Script| {
+            let mut peer = command(&script.python, Some(&script.path));
+            for (flag, file) in [
+                ("--images", "train-images-idx3-ubyte"),
+                ("--labels", "train-labels-idx1-ubyte"),
+            ] {
+                peer.arg(flag).arg(self.images.join(file));
             }
+            peer
+        };
+        let mut enter = |name: &str, command: Command| {
+            all.push(Contestant {
+                name: name.to_owned(),
+                is_ours: false,
+                command,
+            });
+        };
+        if let Some(torch) = &self.torch {
+            enter("torch stock", peer(&torch.script));
+            if let Some(library) = &torch.unlock {
+                let mut unlocked = peer(&torch.script);
+                unlocked.env("LD_PRELOAD", library);
+                enter("torch+mklfix", unlocked);
+            }
+        }
+        if let Some(tensorflow) = &self.tensorflow {
+            enter("tensorflow", peer(tensorflow));
         }
         all
     }
@@ -176,10 +186,27 @@ fn find_torch(root: &Path, asked_for: Option<&Path>) -> Result<Option<Torch>> {
     let peers = root.join("xtask").join("peers");
     let unlock = unlock_library(root, &peers.join("mkl_fix.c"));
     Ok(Some(Torch {
-        python,
-        script: peers.join("torch_mnist.py"),
+        script: Script {
+            python,
+            path: peers.join("torch_train.py"),
+        },
         unlock,
     }))
+}
+
+/// TensorFlow, of the Python that was asked for or of the first that has it; it is a peer where it is found.
+fn find_tensorflow(root: &Path, asked_for: Option<&Path>) -> Option<Script> {
+    let python = match asked_for {
+        Some(python) => python::can_import(python, "tensorflow").then(|| python.to_path_buf()),
+        None => python::with_module(root, "tensorflow"),
+    };
+    if python.is_none() {
+        println!("no TensorFlow: none was found beside PyTorch");
+    }
+    python.map(|python| Script {
+        python,
+        path: root.join("xtask/peers/tensorflow_train.py"),
+    })
 }
 
 /// Compiles the library that lets MKL use all of an x86 processor; `None` where that makes no sense or does not work.
@@ -210,15 +237,18 @@ fn compile(source: &Path, folder: &Path) -> Result<PathBuf> {
 mod tests {
     use super::*;
 
-    fn options() -> MnistOptions {
-        MnistOptions {
-            seconds: 1.0,
-            rounds: 1,
-            threads: 3,
+    fn task() -> Task {
+        Task {
+            models: Vec::new(),
             batch: 64,
-            python: None,
-            shapes: Vec::new(),
-            json: None,
+            target: "h16".to_owned(),
+        }
+    }
+
+    fn script(path: &str) -> Script {
+        Script {
+            python: "py".into(),
+            path: path.into(),
         }
     }
 
@@ -240,27 +270,28 @@ not json
     #[test]
     fn every_contestant_gets_the_same_task() {
         let torch = Torch {
-            python: "py".into(),
-            script: "t.py".into(),
+            script: script("t.py"),
             unlock: Some("u.so".into()),
         };
         let programs = Programs {
             ours: "mnist".into(),
             torch: Some(torch),
+            tensorflow: Some(script("f.py")),
             images: "i".into(),
         };
         let lines: Vec<String> = programs
-            .contestants("784-10", &options())
+            .contestants("784-10", &task(), 3)
             .iter()
             .map(|contestant| process::describe(&contestant.command))
             .collect();
-        let task = "--shape 784-10 --batch 64 --threads 3";
+        let task = "--model 784-10 --batch 64 --threads 3";
         let data = "--images i/train-images-idx3-ubyte --labels i/train-labels-idx1-ubyte";
         let expected = [
             format!("mnist {task} --plan split --target h16 --out i"),
             format!("mnist {task} --plan fused --target h16 --out i"),
             format!("py t.py {task} {data}"),
             format!("LD_PRELOAD=u.so py t.py {task} {data}"),
+            format!("py f.py {task} {data}"),
         ];
         assert_eq!(lines, expected);
     }
@@ -270,11 +301,12 @@ not json
         let programs = Programs {
             ours: "mnist".into(),
             torch: None,
+            tensorflow: None,
             images: "i".into(),
         };
         assert!(
             programs
-                .contestants("784-10", &options())
+                .contestants("784-10", &task(), 3)
                 .iter()
                 .all(|contestant| contestant.is_ours)
         );

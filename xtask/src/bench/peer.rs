@@ -1,7 +1,7 @@
 //! A contestant as a process that stays alive and trains when asked to.
 //!
 //! It prints one line of JSON as a greeting. Each request `{"op": "run", "steps": N}` is answered by one line that holds
-//! `images_per_second` and the `loss` of the last step, or an `error`. It ends when its input ends.
+//! `images_per_second`, the `loss` of the last step and `peak_bytes` of memory, or an `error`. It ends when its input ends.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -32,6 +32,8 @@ pub(crate) struct Run {
     pub(crate) images_per_second: f64,
     /// The loss of the last step; NaN when the process reports none.
     pub(crate) loss: f64,
+    /// The peak of the memory that training took; NaN when the process reports none.
+    pub(crate) peak_bytes: f64,
 }
 
 impl Peer {
@@ -72,13 +74,12 @@ impl Peer {
             .filter(|speed| speed.is_finite() && *speed > 0.0);
         match speed {
             Some(images_per_second) => {
-                let loss = answer
-                    .get("loss")
-                    .and_then(Value::as_f64)
-                    .unwrap_or(f64::NAN);
+                let number =
+                    |name: &str| answer.get(name).and_then(Value::as_f64).unwrap_or(f64::NAN);
                 Ok(Run {
                     images_per_second,
-                    loss,
+                    loss: number("loss"),
+                    peak_bytes: number("peak_bytes"),
                 })
             }
             None => bail!("`{}` answered {answer}", self.command),
@@ -146,12 +147,13 @@ mod tests {
 
     #[test]
     fn requests_name_the_steps() {
-        let mut peer = shell(r#"echo '{}'; read l; [ "$l" = '{"op":"run","steps":7}' ] && echo '{"images_per_second": 1, "loss": 2}'"#).unwrap();
+        let mut peer = shell(r#"echo '{}'; read l; [ "$l" = '{"op":"run","steps":7}' ] && echo '{"images_per_second": 1, "loss": 2, "peak_bytes": 3}'"#).unwrap();
         assert_eq!(
             peer.run(7).unwrap(),
             Run {
                 images_per_second: 1.0,
-                loss: 2.0
+                loss: 2.0,
+                peak_bytes: 3.0,
             }
         );
     }

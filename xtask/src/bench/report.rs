@@ -6,9 +6,9 @@ use crate::bench::contest::Entry;
 use crate::bench::statistics::{extremes, median, ratios};
 use crate::table;
 
-/// What was measured with one shape.
+/// What was measured with one model.
 pub(crate) struct Outcome {
-    shape: String,
+    model: String,
     rows: Vec<Row>,
 }
 
@@ -20,21 +20,23 @@ struct Row {
     greeting: Value,
     speeds: Vec<f64>,
     loss: f64,
+    peak_bytes: f64,
 }
 
 impl Outcome {
     /// Takes the measurements out of the entries, whose processes then end.
-    pub(crate) fn new(shape: &str, entries: Vec<Entry>) -> Outcome {
+    pub(crate) fn new(model: &str, entries: Vec<Entry>) -> Outcome {
         let row = |entry: Entry| Row {
             speeds: entry.speeds(),
             loss: entry.runs.last().map_or(f64::NAN, |run| run.loss),
+            peak_bytes: entry.runs.last().map_or(f64::NAN, |run| run.peak_bytes),
             greeting: entry.peer.greeting.clone(),
             name: entry.name,
             is_ours: entry.is_ours,
             steps: entry.steps,
         };
         Outcome {
-            shape: shape.to_owned(),
+            model: model.to_owned(),
             rows: entries.into_iter().map(row).collect(),
         }
     }
@@ -45,10 +47,17 @@ impl Outcome {
             .peers()
             .map(|peer| format!("/ {}", peer.name))
             .collect();
-        let mut heading = vec!["contestant", "runs", "images/s", "min–max", "last loss"];
+        let mut heading = vec![
+            "contestant",
+            "runs",
+            "images/s",
+            "min–max",
+            "last loss",
+            "peak MB",
+        ];
         heading.extend(columns.iter().map(String::as_str));
         let rows: Vec<Vec<String>> = self.rows.iter().map(|row| self.cells(row)).collect();
-        format!("{}\n{}", self.shape, table::render(&heading, &rows))
+        format!("{}\n{}", self.model, table::render(&heading, &rows))
     }
 
     fn peers(&self) -> impl Iterator<Item = &Row> {
@@ -63,6 +72,10 @@ impl Outcome {
             format!("{:.0}", median(&row.speeds)),
             format!("{low:.0}–{high:.0}"),
             format!("{:.4}", row.loss),
+            match row.peak_bytes.is_nan() {
+                true => "–".to_owned(),
+                false => format!("{:.0}", row.peak_bytes / 1e6),
+            },
         ];
         cells.extend(self.peers().map(|peer| match peer.name == row.name {
             true => "–".to_owned(),
@@ -86,10 +99,11 @@ impl Outcome {
                 "steps": row.steps,
                 "images_per_second": { "median": median(&row.speeds), "min": low, "max": high, "rounds": row.speeds },
                 "last_loss": row.loss,
+                "peak_bytes": row.peak_bytes,
                 "ratios": self.peers().filter(|peer| peer.name != row.name).map(against).collect::<Vec<_>>(),
             })
         };
-        json!({ "shape": self.shape, "contestants": self.rows.iter().map(contestant).collect::<Vec<_>>() })
+        json!({ "model": self.model, "contestants": self.rows.iter().map(contestant).collect::<Vec<_>>() })
     }
 }
 
@@ -105,13 +119,14 @@ mod tests {
             greeting: json!({}),
             speeds: speeds.to_vec(),
             loss: 0.25,
+            peak_bytes: if is_ours { 25e6 } else { f64::NAN },
         };
         let rows = vec![
             row("ours split", true, [200.0, 100.0, 330.0]),
             row("torch stock", false, [100.0, 40.0, 110.0]),
         ];
         Outcome {
-            shape: "784-10".to_owned(),
+            model: "784-10".to_owned(),
             rows,
         }
     }
@@ -120,10 +135,10 @@ mod tests {
     fn the_ratio_is_the_median_over_rounds() {
         let expected = "\
 784-10
-contestant   runs  images/s  min–max  last loss  / torch stock
------------  ----  --------  -------  ---------  -------------
-ours split      3       200  100–330     0.2500           2.50
-torch stock     3       100   40–110     0.2500              –
+contestant   runs  images/s  min–max  last loss  peak MB  / torch stock
+-----------  ----  --------  -------  ---------  -------  -------------
+ours split      3       200  100–330     0.2500       25           2.50
+torch stock     3       100   40–110     0.2500        –              –
 ";
         assert_eq!(outcome().table(), expected);
     }
