@@ -8,6 +8,7 @@ use crate::{
     verify::{VerifyError, verify},
 };
 
+pub mod conv_to_matmul;
 pub mod cse;
 pub mod dce;
 pub mod fold;
@@ -36,6 +37,8 @@ macro_rules! pass {
 
 /// Makes a graph smaller and acceptable to its target. Where the target accepts everything, no bit of the results changes.
 pub const LEGALIZE: &[Pass] = &[
+    pass!(fold),
+    pass!(conv_to_matmul),
     pass!(simplify),
     pass!(fold),
     pass!(transpose_into_matmul),

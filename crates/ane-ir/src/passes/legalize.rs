@@ -3,7 +3,7 @@
 //! | before | after, on chip targets |
 //! |---|---|
 //! | an op the target refuses | its `decompose` |
-//! | `reduce_sum(x, [-1])`, `[-2]`, or both, and `reduce_mean` likewise | `matmul` with ones |
+//! | `reduce_sum`, `reduce_mean` of a matrix or more | `matmul` with ones, once for every run of reduced axes |
 //! | `rsqrt`, `log` without `epsilon`; `concat` without `interleave` | the parameter said |
 //!
 //! Sums by matmul do not depend on what the silicon's `reduce_sum` does, about which reports differ.
@@ -11,12 +11,19 @@
 use super::{PassError, Rewriter, rewrite};
 use crate::{
     graph::{Graph, Node, Results, Value},
-    ops::{Op, TypeError, concat::Concat, log::Log, rsqrt::Rsqrt, support::reduce},
+    ops::{
+        Op, TypeError,
+        concat::Concat,
+        log::Log,
+        rsqrt::Rsqrt,
+        support::{self, reduce},
+    },
     target::{OpSupport, Target},
     tensor::Literal,
-    types::{DType, TensorType},
+    types::{DType, Shape, TensorType},
 };
 use smallvec::smallvec;
+use std::ops::Range;
 
 pub(super) fn run(graph: &Graph, target: &Target) -> Result<Graph, PassError> {
     if !target.is_chip() {
@@ -32,7 +39,7 @@ pub(super) fn run(graph: &Graph, target: &Target) -> Result<Graph, PassError> {
         if let Some(said) = with_required_parameters(&node.op) {
             return typed(r.out.push_segments(said, xs, &node.segments).map(Some));
         }
-        if let Some(sum) = sum_by_matmul(r, node, xs) {
+        if let Some(sum) = sum_by_matmul(r, node, xs, target) {
             return typed(sum.map(Some));
         }
         if target.op_support(node.op.name()) != OpSupport::Refused {
@@ -67,11 +74,12 @@ fn with_required_parameters(op: &Op) -> Option<Op> {
     }
 }
 
-/// A sum over the last axis, the one before it, or both, as products with ones; `None` for any other node.
+/// A sum as products with ones; `None` for any other node, and for sums that have no such form.
 fn sum_by_matmul(
     r: &mut Rewriter<'_>,
     node: &Node,
     xs: &[Value],
+    target: &Target,
 ) -> Option<Result<Results, TypeError>> {
     let (axes, keep_dims, mean) = match &node.op {
         Op::ReduceSum(op) => (&op.axes, op.keep_dims, false),
@@ -79,37 +87,75 @@ fn sum_by_matmul(
         _ => return None,
     };
     let ty = r.out.ty(xs[0]).clone();
-    let rank = ty.shape.rank();
     let axes = reduce::axes("reduce_sum", axes, &ty.shape).ok()?;
-    if ty.dtype != DType::Fp16 || rank < 2 || axes.iter().any(|&a| a + 2 < rank) {
+    if ty.dtype != DType::Fp16 || ty.shape.rank() < 2 {
         return None;
     }
-    Some(build(&mut r.out, xs[0], &ty, &axes, keep_dims, mean))
+    let longest = target.max_axis().unwrap_or(usize::MAX);
+    let runs = runs(&axes, &ty.shape, longest);
+    // A run before the last axis is summed over rows of all that lies behind it.
+    let fits = |run: &Range<usize>| ty.shape.dims()[run.end..].iter().product::<usize>() <= longest;
+    if !runs.iter().all(fits) {
+        return None;
+    }
+    Some(build(&mut r.out, xs[0], &ty, &runs, &axes, keep_dims, mean))
+}
+
+/// Neighbouring reduced axes that are summed at once, the last first: of matrices each axis by itself, elsewhere as many
+/// as stay below `longest` elements together.
+fn runs(axes: &[usize], x: &Shape, longest: usize) -> Vec<Range<usize>> {
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    for &axis in axes.iter().rev() {
+        match runs.last_mut() {
+            Some(run)
+                if x.rank() > 2
+                    && run.start == axis + 1
+                    && x.dims()[axis..run.end].iter().product::<usize>() <= longest =>
+            {
+                run.start = axis;
+            }
+            _ => runs.push(axis..axis + 1),
+        }
+    }
+    runs
 }
 
 fn build(
     g: &mut Graph,
     x: Value,
     ty: &TensorType,
+    runs: &[Range<usize>],
     axes: &[usize],
     keep_dims: bool,
     mean: bool,
 ) -> Result<Results, TypeError> {
     let rank = ty.shape.rank();
+    let mut dims = ty.shape.dims().to_vec();
     let mut sum = x;
-    for &axis in axes {
-        let n = ty.shape.dims()[axis];
+    for run in runs {
+        let n: usize = dims[run.clone()].iter().product();
         // The mean's factor rides on the ones: `Σ x/n` needs no pass of its own, and the products are exact or round
-        // inside the wide accumulator.
+        // inside the wide accumulator. One factor a run keeps each of them normal in fp16.
         let weight = if mean { 1.0 / n as f64 } else { 1.0 };
         let ones = |shape: [usize; 2]| Literal::splat(TensorType::new(ty.dtype, shape), weight);
-        sum = if axis == rank - 1 {
+        let behind: usize = dims[run.end..].iter().product();
+        let rows = |length: usize| -> Shape {
+            let before = dims[..run.start].iter().copied();
+            before
+                .chain([length])
+                .chain((run.end < rank).then_some(behind))
+                .collect()
+        };
+        let matrix = support::view(g, sum, &rows(n))?;
+        sum = if run.end == rank {
             let ones = g.constant(ones([n, 1]))?;
-            g.matmul(sum, ones, false, false)?
+            g.matmul(matrix, ones, false, false)?
         } else {
             let ones = g.constant(ones([1, n]))?;
-            g.matmul(ones, sum, false, false)?
+            g.matmul(ones, matrix, false, false)?
         };
+        dims[run.clone()].fill(1);
+        sum = support::view(g, sum, &Shape::new(&dims))?;
     }
     if !keep_dims {
         let axes: Vec<i32> = axes

@@ -6,6 +6,7 @@
 //! | `mul(x, 1)`, `real_div(x, 1)` of equal shape | `x` |
 //! | `mul(x, -1)` then `add(y, ·)` | `sub(y, x)` |
 //! | `reshape(reshape(x))` | `reshape(x)` |
+//! | `transpose(transpose(x))` | `transpose(x)`, or `x` where the two cancel |
 //! | `mul(x, ones)` that only broadcasts, into an elementwise op that broadcasts too | the op on `x` |
 //!
 //! Nothing here is chosen by cost; each row removes a node. The loss' cotangent `ct·softmax − ct·target` is rewritten to
@@ -14,7 +15,7 @@
 use super::{PassError, Rewriter, rewrite};
 use crate::{
     graph::{Graph, Node, Value},
-    ops::Op,
+    ops::{Op, support, transpose::Transpose},
     target::Target,
 };
 use smallvec::smallvec;
@@ -31,6 +32,18 @@ pub(super) fn run(graph: &Graph, _: &Target) -> Result<Graph, PassError> {
         }
         let made = match &node.op {
             Op::Reshape(op) => reshape_source(r, xs[0]).map(|x| r.out.push(op.clone(), &[x])),
+            Op::Transpose(op) => {
+                let before = transpose_source(r, xs[0]);
+                before
+                    .zip(permutation(op, xs[0], r))
+                    .map(|((x, inner), outer)| {
+                        let both: Vec<i32> = outer.iter().map(|&axis| inner[axis]).collect();
+                        if both.iter().zip(0..).all(|(&axis, i)| axis == i) {
+                            return Ok(x);
+                        }
+                        r.out.transpose(x, &both)
+                    })
+            }
             Op::Add(_) => {
                 let negated = |v: Value| negation(r, v);
                 match (negated(xs[0]), negated(xs[1])) {
@@ -97,6 +110,23 @@ fn broadcast_source(r: &Rewriter<'_>, v: Value) -> Option<Value> {
         (Op::Mul(_), &[x, c]) if ones(c) => Some(x),
         _ => None,
     }
+}
+
+/// The axes of `x` in the order that `op` gives them.
+fn permutation(op: &Transpose, x: Value, r: &Rewriter<'_>) -> Option<Vec<usize>> {
+    op.axes_of(&r.out.ty(x).shape)
+        .ok()
+        .map(|axes| axes.to_vec())
+}
+
+/// `x` and the order of its axes when `v` is a transpose of it.
+fn transpose_source(r: &Rewriter<'_>, v: Value) -> Option<(Value, Vec<i32>)> {
+    let node = r.out.node_of(v)?;
+    let Op::Transpose(op) = &node.op else {
+        return None;
+    };
+    let axes = permutation(op, node.operands[0], r)?;
+    Some((node.operands[0], support::window::ints(axes)))
 }
 
 /// `x` when `v` is a reshape of it.
