@@ -4,6 +4,7 @@ use crate::{
     buffer::{Buffer, Layout},
     error::DeviceError,
 };
+use ane_engine::MemoryUse;
 use ane_ir::{Graph, Target, TensorType};
 use ane_mil::LegalGraph;
 use std::sync::{
@@ -138,6 +139,11 @@ pub trait Executable: Send + std::fmt::Debug {
     /// Whether it is known, and not only assumed, that every port lies in memory as its buffers do.
     fn layout_is_known(&self) -> bool {
         false
+    }
+
+    /// Memory that running it takes in this process, foreseen without taking it; `None` where the device cannot tell.
+    fn memory(&self) -> Option<MemoryUse> {
+        None
     }
 }
 

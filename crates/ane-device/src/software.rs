@@ -6,7 +6,7 @@ use crate::{
     device::{Bound, Counter, Counts, Device, Executable, Port, in_port_order, same_target},
     error::DeviceError,
 };
-use ane_engine::{Options, Plan, Pool, SharedBuffer};
+use ane_engine::{MemoryUse, Options, Plan, Pool, SharedBuffer, Workspace};
 use ane_ir::{Target, TensorType};
 use ane_mil::LegalGraph;
 use std::sync::Arc;
@@ -22,6 +22,8 @@ struct Software {
     target: Target,
     options: Options,
     pool: Arc<Pool>,
+    /// The pool runs one program at a time, so all of them share it.
+    workspace: Workspace,
     counter: Counter,
 }
 
@@ -41,6 +43,7 @@ impl Software {
                 isa: settings.isa,
             },
             pool,
+            workspace: Workspace::new(),
             counter: Counter::default(),
         })
     }
@@ -73,6 +76,7 @@ impl Device for Software {
             inputs,
             outputs,
             pool: self.pool.clone(),
+            workspace: self.workspace.clone(),
             counter: self.counter.clone(),
         }))
     }
@@ -84,6 +88,7 @@ struct Program {
     inputs: Vec<Port>,
     outputs: Vec<Port>,
     pool: Arc<Pool>,
+    workspace: Workspace,
     counter: Counter,
 }
 
@@ -100,14 +105,21 @@ impl Executable for Program {
         true
     }
 
+    fn memory(&self) -> Option<MemoryUse> {
+        Some(self.plan.memory(self.pool.threads()))
+    }
+
     fn bind(&self, ports: &[(&str, &Buffer)]) -> Result<Box<dyn Bound>, DeviceError> {
         let (inputs, outputs) = in_port_order(&self.inputs, &self.outputs, ports)?;
         let memory = |buffers: Vec<Buffer>| -> Vec<SharedBuffer> {
             buffers.iter().map(|b| b.memory().clone()).collect()
         };
-        let bound = self
-            .plan
-            .bind(&memory(inputs), &memory(outputs), self.pool.threads())?;
+        let bound = self.plan.bind_in(
+            &self.workspace,
+            &memory(inputs),
+            &memory(outputs),
+            self.pool.threads(),
+        )?;
         Ok(Box::new(Running {
             bound,
             pool: self.pool.clone(),

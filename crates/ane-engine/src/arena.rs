@@ -8,7 +8,7 @@ use std::{
     ptr::NonNull,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -55,6 +55,8 @@ struct Memory {
     start: NonNull<u8>,
     bytes: usize,
     held: AtomicBool,
+    /// How often it may have changed.
+    generation: AtomicU64,
     /// The owner of memory that was not allocated here.
     foreign: Option<Box<dyn Foreign>>,
 }
@@ -124,6 +126,7 @@ impl SharedBuffer {
             start,
             bytes,
             held: AtomicBool::new(false),
+            generation: AtomicU64::new(0),
             foreign: None,
         }))
     }
@@ -142,6 +145,7 @@ impl SharedBuffer {
             start,
             bytes: owner.bytes(),
             held: AtomicBool::new(false),
+            generation: AtomicU64::new(0),
             foreign: Some(owner),
         }))
     }
@@ -178,12 +182,27 @@ impl SharedBuffer {
     /// must not be lent twice by one thread; who needs several takes them in the order of [`SharedBuffer::address`].
     pub fn lend(&self) -> Lent<'_> {
         self.wait();
+        self.0.generation.fetch_add(1, Ordering::Relaxed);
         Lent(self)
     }
 
     /// Where the memory starts, as a number: an order in which threads can wait for several buffers.
     pub fn address(&self) -> usize {
         self.0.start.addr().get()
+    }
+
+    /// A number that is another one after every write, for who keeps what was made of the bytes. `None` where others
+    /// can write without this process seeing it.
+    pub fn generation(&self) -> Option<u64> {
+        match self.0.foreign {
+            Some(_) => None,
+            None => Some(self.0.generation.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// Bytes of memory that a buffer of `bytes` takes.
+    pub fn footprint(bytes: usize) -> usize {
+        Memory::layout(bytes).size()
     }
 
     /// Waits for exclusive access.
@@ -205,6 +224,9 @@ impl SharedBuffer {
 
     pub(crate) fn take(&self, access: Access) {
         self.wait();
+        if access == Access::Write {
+            self.0.generation.fetch_add(1, Ordering::Relaxed);
+        }
         if let Some(owner) = &self.0.foreign {
             owner.begin(access);
         }
@@ -269,15 +291,13 @@ impl Holds {
     ///
     /// In one order for everybody, so that two that share buffers cannot wait for each other in a circle.
     pub(crate) fn of<'a>(all: impl IntoIterator<Item = (&'a SharedBuffer, Access)>) -> Self {
-        let mut holds: Vec<(SharedBuffer, Access)> = Vec::new();
-        for (buffer, access) in all {
-            match holds.iter_mut().find(|(held, _)| held.same_as(buffer)) {
-                Some((_, held)) if access == Access::Write => *held = access,
-                Some(_) => {}
-                None => holds.push((buffer.clone(), access)),
-            }
-        }
-        holds.sort_by_key(|(buffer, _)| buffer.address());
+        let mut holds: Vec<(SharedBuffer, Access)> = all
+            .into_iter()
+            .map(|(buffer, access)| (buffer.clone(), access))
+            .collect();
+        holds.sort_by_key(|(buffer, access)| (buffer.address(), *access == Access::Read));
+        // Writing comes first among equals, and stays.
+        holds.dedup_by(|(next, _), (held, _)| next.same_as(held));
         Self(holds)
     }
 
@@ -374,6 +394,25 @@ mod tests {
         drop(holds.take());
         a.write(|bytes| bytes.fill(1));
         b.write(|bytes| bytes.fill(1));
+    }
+
+    #[test]
+    fn every_write_makes_a_new_generation() {
+        let a = SharedBuffer::new(8);
+        let before = a.generation();
+        assert!(before.is_some());
+        a.read(|_| ());
+        assert_eq!(a.generation(), before);
+        let mut seen = vec![before];
+        a.write(|_| ());
+        seen.push(a.generation());
+        a.clone().write_u16(|_| ());
+        seen.push(a.generation());
+        drop(a.lend());
+        seen.push(a.generation());
+        drop(Holds::of([(&a, Access::Write)]).take());
+        seen.push(a.generation());
+        assert!(seen.is_sorted_by(|a, b| a < b), "{seen:?}");
     }
 
     #[test]

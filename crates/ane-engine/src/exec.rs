@@ -2,28 +2,38 @@
 //!
 //! This module and those below it read and write the arena and the ports through raw pointers. What makes that sound:
 //! tasks of one unit write disjoint parts, units of one level write disjoint slots and read none that the level
-//! writes (`plan::schedule`), a barrier separates levels, and all bound buffers are held for the whole execution.
+//! writes (`plan::schedule`), a barrier separates levels, and the workspace and all bound buffers are held for the whole
+//! execution.
 
 mod chain;
 mod definition;
 mod elementwise;
+mod kept;
 mod matmul;
 mod reduce;
+mod softmax;
 mod turn;
 mod update;
 
+pub(crate) use reduce::scratch as reduction_scratch;
 pub use update::{ForEach, Gradient, MOST_STATE, Parameter, Strided, Update};
 
 use crate::{
+    Workspace,
     arena::{Access, Holds, SharedBuffer},
-    plan::{DType, InPlace, JoinWork, Place, Plan, Port, Slot, Unit, Work},
+    plan::{DType, JoinWork, Place, Plan, Port, Region, Slot, Unit, Work},
     pool::{Job, Pool, Team},
     simd::{Isa, Kernel, Lanes, dispatch},
 };
 use half::f16;
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use kept::Kept;
+use std::{
+    collections::{HashMap, HashSet},
+    ptr::null_mut,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering},
+    },
 };
 
 /// Buffers do not fit the ports.
@@ -73,6 +83,10 @@ pub struct Bound {
     holds: Holds,
     /// Inputs that are copied aside before their buffers are written, with the copies.
     copies: Vec<(SharedBuffer, SharedBuffer)>,
+    workspace: Workspace,
+    /// Where the workspace was when the slots were last placed.
+    placed_at: usize,
+    kept: Vec<Kept>,
 }
 
 struct AsJob(Arc<dyn Job>);
@@ -86,8 +100,12 @@ impl std::fmt::Debug for AsJob {
 #[derive(Debug)]
 struct Execution {
     plan: Plan,
-    arena: SharedBuffer,
-    scratch: Vec<SharedBuffer>,
+    /// Where every slot is during the execution at hand.
+    slots: Vec<AtomicPtr<f32>>,
+    /// The scratch of every thread.
+    scratch: Vec<AtomicPtr<f32>>,
+    /// Units whose results are there already.
+    skipped: Vec<AtomicBool>,
     inputs: Vec<SharedBuffer>,
     outputs: Vec<SharedBuffer>,
     next_task: Vec<AtomicUsize>,
@@ -95,7 +113,7 @@ struct Execution {
 }
 
 impl Plan {
-    /// Binds buffers to the ports, in port order, with memory for up to `threads` threads.
+    /// Binds buffers to the ports, in port order, with memory of its own for up to `threads` threads.
     ///
     /// An output may have the buffer of the input in whose place the graph declares it
     /// ([`ane_ir::Graph::declare_in_place`]); the program reads what the buffer held before each execution.
@@ -108,17 +126,26 @@ impl Plan {
         outputs: &[SharedBuffer],
         threads: usize,
     ) -> Result<Bound, BindError> {
+        self.bind_in(&Workspace::new(), inputs, outputs, threads)
+    }
+
+    /// As [`Plan::bind`], with intermediate values in a workspace that other programs use at other times.
+    ///
+    /// # Errors
+    /// As [`Plan::bind`].
+    pub fn bind_in(
+        &self,
+        workspace: &Workspace,
+        inputs: &[SharedBuffer],
+        outputs: &[SharedBuffer],
+        threads: usize,
+    ) -> Result<Bound, BindError> {
         check("input", self.inputs(), inputs)?;
         check("output", self.outputs(), outputs)?;
         self.check_shared(inputs, outputs)?;
         let data = &self.0;
-        let arena = SharedBuffer::new(data.arena * 4);
-        arena.write_f32(|a| {
-            for (slot, elements) in &data.constants {
-                let at = data.offsets[*slot];
-                a[at..at + elements.len()].copy_from_slice(elements);
-            }
-        });
+        let threads = threads.max(1);
+        workspace.reserve(data.workspace_bytes(threads));
         let reads = inputs.iter().map(|b| (b, Access::Read));
         let holds = Holds::of(reads.chain(outputs.iter().map(|b| (b, Access::Write))));
         let mut read = inputs.to_vec();
@@ -131,22 +158,38 @@ impl Plan {
                 copies.push((std::mem::replace(input, copy.clone()), copy));
             }
         }
+        let slot = |address: &crate::plan::Address| match address.region {
+            Region::Constants => data.constants.start::<f32>().wrapping_add(address.at),
+            Region::Arena => null_mut(),
+        };
+        let nowhere = |_| AtomicPtr::new(null_mut());
         let job = Arc::new(Execution {
             plan: self.clone(),
-            arena,
-            scratch: (0..threads.max(1))
-                .map(|_| SharedBuffer::new(data.scratch * 4))
+            slots: data
+                .addresses
+                .iter()
+                .map(slot)
+                .map(AtomicPtr::new)
                 .collect(),
+            scratch: (0..threads).map(nowhere).collect(),
+            skipped: data.units.iter().map(|_| AtomicBool::new(false)).collect(),
             inputs: read,
             outputs: outputs.to_vec(),
             next_task: data.levels.iter().map(|_| AtomicUsize::new(0)).collect(),
-            taken: (0..threads.max(1)).map(|_| AtomicUsize::new(0)).collect(),
+            taken: (0..threads).map(|_| AtomicUsize::new(0)).collect(),
         });
         Ok(Bound {
             as_job: AsJob(job.clone()),
             job,
             holds,
             copies,
+            workspace: workspace.clone(),
+            placed_at: 0,
+            kept: data
+                .kept
+                .iter()
+                .map(|pack| Kept::of(inputs[pack.port].clone()))
+                .collect(),
         })
     }
 
@@ -156,21 +199,21 @@ impl Plan {
         inputs: &[SharedBuffer],
         outputs: &[SharedBuffer],
     ) -> Result<(), BindError> {
-        let ports = || {
-            self.inputs()
-                .iter()
-                .zip(inputs)
-                .chain(self.outputs().iter().zip(outputs))
-        };
+        let pairs = self.0.in_place.iter().map(|p| (p.input, p.output));
+        let pairs: HashSet<(usize, usize)> = pairs.collect();
+        let ports = || self.inputs().iter().chain(self.outputs());
+        let mut sharing: HashMap<usize, Vec<usize>> = HashMap::new();
+        for (i, buffer) in inputs.iter().chain(outputs).enumerate() {
+            sharing.entry(buffer.address()).or_default().push(i);
+        }
         for (i, (port, buffer)) in self.outputs().iter().zip(outputs).enumerate() {
-            let is_pair = |j: usize| {
-                let matches = |p: &InPlace| (p.input, p.output) == (j, i);
-                self.0.in_place.iter().any(matches)
-            };
-            let other = ports()
-                .enumerate()
-                .find(|&(j, (_, b))| j != i + inputs.len() && b.same_as(buffer) && !is_pair(j));
-            if let Some((_, (other, _))) = other {
+            let allowed = |&j: &usize| j == inputs.len() + i || pairs.contains(&(j, i));
+            if let Some(j) = sharing[&buffer.address()]
+                .iter()
+                .copied()
+                .find(|j| !allowed(j))
+            {
+                let other = ports().nth(j).expect("every buffer has a port");
                 return Err(BindError::Shared {
                     output: port.name.clone(),
                     other: other.name.clone(),
@@ -224,7 +267,22 @@ impl Bound {
                 std::ptr::copy_nonoverlapping(from.start::<u8>(), to.start::<u8>(), to.len());
             }
         }
+        let memory = self.workspace.lock();
+        let arena = memory.start::<f32>();
+        if std::mem::replace(&mut self.placed_at, arena.addr()) != arena.addr() {
+            self.job.place(arena);
+            self.kept.iter_mut().for_each(Kept::forget);
+        }
+        for (kept, pack) in self.kept.iter_mut().zip(&self.job.plan.0.kept) {
+            kept.prepare(&self.job, pack, arena);
+        }
         pool.run(&self.as_job.0);
+    }
+
+    /// How many packed operands the last execution found there from an earlier one.
+    pub fn kept_packs(&self) -> usize {
+        let there = |s: &&AtomicBool| s.load(Ordering::Relaxed);
+        self.job.skipped.iter().filter(there).count()
     }
 
     /// How many tasks each thread has run since binding.
@@ -234,6 +292,22 @@ impl Bound {
             .iter()
             .map(|t| t.load(Ordering::Relaxed))
             .collect()
+    }
+}
+
+impl Execution {
+    /// Says where slots and scratch are, now that the workspace starts at `arena`.
+    fn place(&self, arena: *mut f32) {
+        let data = &*self.plan.0;
+        for (slot, address) in self.slots.iter().zip(&data.addresses) {
+            if address.region == Region::Arena {
+                slot.store(arena.wrapping_add(address.at), Ordering::Relaxed);
+            }
+        }
+        for (i, scratch) in self.scratch.iter().enumerate() {
+            let at = data.arena + i * data.scratch;
+            scratch.store(arena.wrapping_add(at), Ordering::Relaxed);
+        }
     }
 }
 
@@ -265,25 +339,21 @@ impl Kernel for Member<'_> {
         let plan = &*e.plan.0;
         let cx = Context {
             execution: e,
-            scratch: e.scratch[self.member].start(),
+            scratch: e.scratch[self.member].load(Ordering::Relaxed),
             isa: plan.options.isa,
         };
         let mut taken = 0;
-        for (level, units) in plan.levels.iter().enumerate() {
-            let total: usize = units.iter().map(|&u| plan.units[u].tasks).sum();
+        for (level, next) in plan.levels.iter().zip(&e.next_task) {
+            let total = level.tasks();
             loop {
-                let mut task = e.next_task[level].fetch_add(1, Ordering::Relaxed);
+                let task = next.fetch_add(1, Ordering::Relaxed);
                 if task >= total {
                     break;
                 }
-                for &u in units {
-                    let unit = &plan.units[u];
-                    if task < unit.tasks {
-                        // SAFETY: see the head of the module: this task is this thread's alone.
-                        unsafe { cx.run(s, unit, task) };
-                        break;
-                    }
-                    task -= unit.tasks;
+                let (unit, task) = level.find(task);
+                if !e.skipped[unit].load(Ordering::Relaxed) {
+                    // SAFETY: see the head of the module: this task is this thread's alone.
+                    unsafe { cx.run(s, &plan.units[unit], task) };
                 }
                 taken += 1;
             }
@@ -306,8 +376,7 @@ impl Context<'_> {
     /// Start of a slot.
     #[inline(always)]
     fn slot(&self, slot: Slot) -> *mut f32 {
-        let at = self.execution.plan.0.offsets[slot];
-        self.execution.arena.start::<f32>().wrapping_add(at)
+        self.execution.slots[slot].load(Ordering::Relaxed)
     }
 
     #[inline(always)]
@@ -353,6 +422,7 @@ impl Context<'_> {
                 Work::Terms(work) => matmul::terms(self, s, work, task),
                 Work::Matmul(work) => matmul::multiply(self, s, work, task),
                 Work::Reduce(work) => reduce::reduce(self, s, work, task),
+                Work::Softmax(work) => softmax::softmax(self, s, work, task),
                 Work::Join(work) => self.join(work, task),
                 Work::Definition(work) => definition::evaluate(self, work),
                 Work::LargestOf {

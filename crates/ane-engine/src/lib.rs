@@ -28,8 +28,10 @@ mod gemm;
 mod plan;
 mod pool;
 pub mod simd;
+mod workspace;
 
 pub use arena::{Access, Foreign, Lent, SharedBuffer};
 pub use exec::{BindError, Bound, ForEach, Gradient, MOST_STATE, Parameter, Strided, Update};
-pub use plan::{Options, Plan, PlanError, Port};
+pub use plan::{MemoryUse, Options, Plan, PlanError, Port};
 pub use pool::{Job, Pool, Team};
+pub use workspace::Workspace;

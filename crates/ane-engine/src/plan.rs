@@ -4,6 +4,7 @@
 //! over tiles (`group`), each group becomes a unit of work (`build`), and units are given levels and memory (`schedule`). Units of one level do not depend on each other: their
 //! tasks are handed to whichever thread is free, and a barrier separates the levels.
 
+mod addresses;
 mod build;
 pub(crate) mod chain;
 mod chain_builder;
@@ -12,14 +13,16 @@ mod in_place;
 pub(crate) mod join;
 mod lowering;
 mod schedule;
+pub(crate) mod walk;
 
-use crate::{gemm::RowLayout, simd::Isa};
+use crate::{arena::SharedBuffer, gemm::RowLayout, simd::Isa};
 pub(crate) use ane_ir::DType;
 use ane_ir::{Graph, Numerics, Segments, TensorType, ops::Op};
-use chain::Chain;
+use chain::{Chain, Round};
 pub(crate) use in_place::InPlace;
 use lowering::Lowering;
 use std::sync::Arc;
+use walk::Walk;
 
 /// How a graph is compiled.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,6 +63,20 @@ pub enum PlanError {
     },
 }
 
+/// Memory of a program, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MemoryUse {
+    /// Intermediate values and scratch: the [`crate::Workspace`]. Programs that share one take the largest of theirs.
+    pub workspace: usize,
+    /// Constants, once for all bindings.
+    pub constants: usize,
+    /// Packed operands that a binding keeps from its second execution on, while the buffers they were packed from do
+    /// not change. None while weights train.
+    pub kept_packs: usize,
+    /// Buffers of the ports, where each is dense and belongs to this program alone.
+    pub ports: usize,
+}
+
 /// A named tensor that crosses the boundary.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Port {
@@ -88,6 +105,10 @@ pub(crate) struct Unit {
     pub(crate) tasks: usize,
     reads: Vec<Slot>,
     writes: Vec<Slot>,
+    /// Whether it only prepares an operand, and runs as late as it can.
+    late: bool,
+    /// The input port that it alone reads, where what it makes can be kept until that changes.
+    only_of_port: Option<usize>,
 }
 
 /// What a unit does.
@@ -105,8 +126,10 @@ pub(crate) enum Work {
     Terms(TermsWork),
     /// A matrix product and the pass over its result.
     Matmul(MatmulWork),
-    /// A reduction or a normalisation along axes.
+    /// A reduction along axes.
     Reduce(ReduceWork),
+    /// Softmax along an axis.
+    Softmax(SoftmaxWork),
     /// Blocks of one tensor copied into another.
     Join(JoinWork),
     /// An op by its definition.
@@ -191,19 +214,39 @@ pub(crate) enum Reduction {
     Mean,
     Max,
     LogSumExp,
-    /// Keeps its elements; normalises them.
-    Softmax,
 }
 
-/// `bases.len()` groups of elements, those at `base + within[i]`; each is reduced to one or normalised.
+/// A reduction of every result's terms, or of several parts of them.
 #[derive(Debug)]
 pub(crate) struct ReduceWork {
     pub(crate) kind: Reduction,
+    /// What a mean divides by.
+    pub(crate) divisor: f32,
+    /// What results are rounded to, if they are not partial ones.
+    pub(crate) dtype: Option<DType>,
+    pub(crate) from: Slot,
+    /// All results of the first part, then those of the next.
+    pub(crate) to: Slot,
+    /// Where the terms of every result start.
+    pub(crate) kept: Walk,
+    /// The terms of every part.
+    pub(crate) parts: Vec<Walk>,
+    pub(crate) results: usize,
+    /// Results of a task.
+    pub(crate) share: usize,
+}
+
+/// Softmax of every row.
+#[derive(Debug)]
+pub(crate) struct SoftmaxWork {
     pub(crate) dtype: DType,
+    pub(crate) round: Round,
     pub(crate) from: Slot,
     pub(crate) to: Slot,
-    pub(crate) bases: Vec<usize>,
-    pub(crate) within: Vec<usize>,
+    /// Where every row starts.
+    pub(crate) rows: Walk,
+    pub(crate) row: Walk,
+    /// Rows of a task.
     pub(crate) share: usize,
 }
 
@@ -246,15 +289,71 @@ pub(crate) struct PlanData {
     /// Declared pairs of ports.
     pub(crate) in_place: Vec<InPlace>,
     pub(crate) units: Vec<Unit>,
-    /// Units by level.
-    pub(crate) levels: Vec<Vec<usize>>,
-    /// Offset of every slot in the arena, in f32 elements.
-    pub(crate) offsets: Vec<usize>,
+    pub(crate) levels: Vec<Level>,
+    /// Where every slot is.
+    pub(crate) addresses: Vec<Address>,
+    /// Size of the arena, in f32 elements.
     pub(crate) arena: usize,
     /// Scratch of one thread, in f32 elements.
     pub(crate) scratch: usize,
-    /// Constants and where they live.
-    pub(crate) constants: Vec<(Slot, Vec<f32>)>,
+    /// The region of constants, filled.
+    pub(crate) constants: SharedBuffer,
+    pub(crate) kept: Vec<KeptPack>,
+}
+
+impl PlanData {
+    /// Bytes of arena and scratch for `threads` threads.
+    pub(crate) fn workspace_bytes(&self, threads: usize) -> usize {
+        4 * (self.arena + threads.max(1) * self.scratch)
+    }
+}
+
+/// Units that do not depend on each other.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Level {
+    pub(crate) units: Vec<usize>,
+    /// For every unit how many tasks it and those before it have.
+    pub(crate) ends: Vec<usize>,
+}
+
+impl Level {
+    pub(crate) fn tasks(&self) -> usize {
+        self.ends.last().copied().unwrap_or(0)
+    }
+
+    /// The unit that task number `task` of the level belongs to, and which of its tasks it is.
+    pub(crate) fn find(&self, task: usize) -> (usize, usize) {
+        let at = self.ends.partition_point(|&end| end <= task);
+        let before = at.checked_sub(1).map_or(0, |i| self.ends[i]);
+        (self.units[at], task - before)
+    }
+}
+
+/// Which memory a slot is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Region {
+    /// What an execution leaves behind, shared by programs.
+    Arena,
+    /// What is there from the start, shared by all bindings of the plan.
+    Constants,
+}
+
+/// Where a slot is, in f32 elements from the start of its region.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Address {
+    pub(crate) region: Region,
+    pub(crate) at: usize,
+}
+
+/// An operand packed from an input port alone, which a binding can keep while the port's buffer does not change.
+#[derive(Debug)]
+pub(crate) struct KeptPack {
+    pub(crate) unit: usize,
+    pub(crate) port: usize,
+    /// Its slots and where they lie in memory of its own.
+    pub(crate) slots: Vec<(Slot, usize)>,
+    /// Size of that memory, in f32 elements.
+    pub(crate) elements: usize,
 }
 
 impl Plan {
@@ -314,5 +413,21 @@ impl Plan {
     /// Bytes of intermediate values.
     pub fn arena_bytes(&self) -> usize {
         self.0.arena * 4
+    }
+
+    /// What running it on `threads` threads takes, without taking it.
+    pub fn memory(&self, threads: usize) -> MemoryUse {
+        let data = &*self.0;
+        let ports = data.inputs.iter().chain(&data.outputs);
+        let kept = data
+            .kept
+            .iter()
+            .map(|k| SharedBuffer::footprint(k.elements * 4));
+        MemoryUse {
+            workspace: SharedBuffer::footprint(data.workspace_bytes(threads)),
+            constants: SharedBuffer::footprint(data.constants.len()),
+            kept_packs: kept.sum(),
+            ports: ports.map(|p| SharedBuffer::footprint(p.ty.bytes())).sum(),
+        }
     }
 }

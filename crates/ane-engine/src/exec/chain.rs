@@ -7,7 +7,8 @@ use super::{
 use crate::{
     plan::{
         DType, Place,
-        chain::{Chain, Instr, Load, Reg, Src, UNIFORM, Uniform, Walk},
+        chain::{Chain, Instr, Load, Reg, Src, UNIFORM, Uniform},
+        walk::Walk,
     },
     simd::{Kernel, Lanes, MOST_LANES, dispatch, narrow_lanes, widen_lanes},
 };
@@ -338,17 +339,11 @@ fn walk(
     element: impl Fn(usize) -> f32,
     run: impl Fn(usize, &mut [f32]),
 ) {
-    let &(inner, stride) = walk.axes.last().expect("a walk has an axis");
+    let (inner, stride) = walk.inner();
     let mut done = 0;
     while done < out.len() {
-        let position = at + done;
-        let within = position % inner;
-        let mut rest = position / inner;
-        let mut from = walk.offset + within * stride;
-        for &(len, stride) in walk.axes.iter().rev().skip(1) {
-            from += rest % len * stride;
-            rest /= len;
-        }
+        let within = (at + done) % inner;
+        let from = walk.position(at + done);
         let n = (inner - within).min(out.len() - done);
         let out = &mut out[done..done + n];
         match stride {
@@ -413,7 +408,7 @@ fn largest_magnitude<S: Lanes>(s: S, x: &[f32], so_far: f32) -> f32 {
 }
 
 #[inline(always)]
-fn largest_lanes<S: Lanes>(s: S, x: &[f32], so_far: f32) -> f32 {
+pub(super) fn largest_lanes<S: Lanes>(s: S, x: &[f32], so_far: f32) -> f32 {
     let mut chunks = x.chunks_exact(S::N);
     let mut lanes = s.splat(so_far);
     for c in &mut chunks {

@@ -287,7 +287,7 @@ pub(super) unsafe fn compute<S: Lanes>(
 
 /// Rounding with the habits of hardware: rare enough to be looked up per vector.
 #[inline(always)]
-fn round_by<S: Lanes>(s: S, round: Round, v: S::V) -> S::V {
+pub(super) fn round_by<S: Lanes>(s: S, round: Round, v: S::V) -> S::V {
     let zero = s.splat(0.0);
     match round {
         Round::Keep => v,

@@ -1,112 +1,288 @@
-//! Tasks of reductions and of softmax.
+//! Tasks of reductions.
 //!
-//! Sums run in the order of their terms where several results lie side by side, and in `N` interleaved sums where the
-//! terms do; running sums in fp16 always run in order, since each step rounds.
+//! Results that lie side by side are summed lane by lane, each in the order of its terms. Where the terms lie side by
+//! side they go to the lanes in turn, [`MANY`] of them and more to four vectors in turn. Running sums in fp16 always
+//! run in order, since each step rounds. Which way a result goes depends on shapes alone.
 
 use super::{Context, largest};
 use crate::{
-    plan::{DType, ReduceWork, Reduction},
+    plan::{DType, ReduceWork, Reduction, walk::Walk},
     simd::{Lanes, math},
 };
 use ane_ir::{Accumulate, Numerics};
+
+/// Terms from which on four vectors of sums are kept, as one would wait for itself.
+const MANY: usize = 1024;
+
+/// Scratch of a reduction of `terms` terms in elements.
+pub(crate) fn scratch(kind: Reduction, terms: usize) -> usize {
+    match kind {
+        Reduction::LogSumExp => terms,
+        Reduction::Sum | Reduction::Mean | Reduction::Max => terms.min(MANY),
+    }
+}
 
 /// # Safety
 /// As [`Context::run`].
 #[inline(always)]
 pub(super) unsafe fn reduce<S: Lanes>(cx: &Context<'_>, s: S, work: &ReduceWork, task: usize) {
     let numerics = &cx.execution.plan.0.options.numerics;
-    let first = task * work.share;
-    let last = (first + work.share).min(work.bases.len());
-    let len = work.within.len();
-    // SAFETY: the plan made the offsets from the operand's shape; results `first..last` are this task's alone.
+    let shares = work.results.div_ceil(work.share);
+    let terms = &work.parts[task / shares];
+    let first = task % shares * work.share;
+    let last = (first + work.share).min(work.results);
+    let lane_by_lane = work.kind != Reduction::LogSumExp && numerics.accumulate == Accumulate::Fp32;
+    let store = |y: f32| match work.dtype {
+        Some(dtype) => numerics.store(dtype, y),
+        None => y,
+    };
+    // SAFETY: the plan made the walks from the operand's shape; results `first..last` of this part are this task's
+    // alone.
     unsafe {
-        let from = cx.slot(work.from);
-        let to = cx.slot(work.to);
+        let to = cx.slot(work.to).add(task / shares * work.results);
         let mut at = first;
         while at < last {
-            let side_by_side = (1..S::N)
-                .take_while(|i| at + i < last && work.bases[at + i] == work.bases[at] + i)
-                .count()
-                + 1;
-            if side_by_side == S::N && len > 1 && simple_sum(work, numerics) {
-                let x = from.add(work.bases[at]);
-                let mut sum = s.splat(0.0);
-                for &w in &work.within {
-                    let row = std::slice::from_raw_parts(x.add(w), S::N);
-                    sum = s.add(sum, s.load(row));
+            let x = cx.slot(work.from).add(work.kept.position(at)).cast_const();
+            let neighbours = work.kept.neighbours(at).min(last - at);
+            let vectors = if lane_by_lane { neighbours / S::N } else { 0 };
+            let out = std::slice::from_raw_parts_mut(to.add(at), last - at);
+            let done = match vectors {
+                0 => {
+                    out[0] = store(one(cx, s, x, terms, work, numerics));
+                    at += 1;
+                    continue;
                 }
-                if work.kind == Reduction::Mean {
-                    sum = s.div(sum, s.splat(len as f32));
-                }
-                let out = std::slice::from_raw_parts_mut(to.add(at), S::N);
-                s.store(out, sum);
-                for y in out {
-                    *y = numerics.store(work.dtype, *y);
-                }
-                at += S::N;
-                continue;
+                1..=3 => columns::<S, 1>(s, x, terms, work, out),
+                4..=7 => columns::<S, 4>(s, x, terms, work, out),
+                _ => columns::<S, 8>(s, x, terms, work, out),
+            };
+            for y in &mut out[..done] {
+                *y = store(*y);
             }
-            let row = std::slice::from_raw_parts_mut(cx.scratch, len);
-            for (x, &w) in row.iter_mut().zip(&work.within) {
-                *x = *from.add(work.bases[at] + w);
-            }
-            if work.kind == Reduction::Softmax {
-                softmax(s, row, work.dtype, numerics);
-                for (&y, &w) in row.iter().zip(&work.within) {
-                    *to.add(work.bases[at] + w) = y;
-                }
-            } else {
-                *to.add(at) = numerics.store(work.dtype, one(s, row, work, numerics));
-            }
-            at += 1;
+            at += done;
         }
     }
 }
 
-/// Whether sums of neighbours may be taken lane by lane.
-fn simple_sum(work: &ReduceWork, numerics: &Numerics) -> bool {
-    matches!(work.kind, Reduction::Sum | Reduction::Mean) && numerics.accumulate == Accumulate::Fp32
+/// `V` vectors of neighbouring results, and how many those are.
+///
+/// # Safety
+/// The terms of all of them must be readable from `x` on.
+#[inline(always)]
+unsafe fn columns<S: Lanes, const V: usize>(
+    s: S,
+    x: *const f32,
+    terms: &Walk,
+    work: &ReduceWork,
+    out: &mut [f32],
+) -> usize {
+    let max = work.kind == Reduction::Max;
+    let mut sums = [s.splat(if max { f32::NEG_INFINITY } else { 0.0 }); V];
+    let (len, stride) = terms.inner();
+    for run in 0..terms.runs() {
+        let mut row = x.wrapping_add(terms.run_start(run));
+        for _ in 0..len {
+            for (i, sum) in sums.iter_mut().enumerate() {
+                // SAFETY: passed on from the caller.
+                let v = s.load(unsafe { std::slice::from_raw_parts(row.add(i * S::N), S::N) });
+                *sum = if max {
+                    s.select(s.or(s.gt(*sum, v), s.is_nan(*sum)), *sum, v)
+                } else {
+                    s.add(*sum, v)
+                };
+            }
+            row = row.wrapping_add(stride);
+        }
+    }
+    for (sum, out) in sums.into_iter().zip(out.chunks_exact_mut(S::N)) {
+        let y = match work.kind {
+            Reduction::Mean => s.div(sum, s.splat(work.divisor)),
+            Reduction::Sum | Reduction::Max | Reduction::LogSumExp => sum,
+        };
+        s.store(out, y);
+    }
+    V * S::N
 }
 
+/// One result.
+///
+/// # Safety
+/// The terms must be readable from `x` on, the scratch be this thread's.
 #[inline(always)]
-fn one<S: Lanes>(s: S, row: &mut [f32], work: &ReduceWork, numerics: &Numerics) -> f32 {
-    match work.kind {
-        Reduction::Sum => sum(s, row, work.dtype, numerics),
-        Reduction::Mean => sum(s, row, work.dtype, numerics) / row.len() as f32,
-        Reduction::Max => largest(row),
-        Reduction::LogSumExp => {
-            let max = largest(row);
-            if max.is_infinite() {
-                return max;
+unsafe fn one<S: Lanes>(
+    cx: &Context<'_>,
+    s: S,
+    x: *const f32,
+    terms: &Walk,
+    work: &ReduceWork,
+    numerics: &Numerics,
+) -> f32 {
+    let (len, stride) = terms.inner();
+    // SAFETY: passed on from the caller; the plan sized the scratch by `scratch`.
+    unsafe {
+        match work.kind {
+            Reduction::Max => {
+                let mut so_far = f32::NEG_INFINITY;
+                for run in 0..terms.runs() {
+                    let x = x.add(terms.run_start(run));
+                    for i in 0..len {
+                        let x = *x.add(i * stride);
+                        so_far = if so_far.is_nan() || so_far > x {
+                            so_far
+                        } else {
+                            x
+                        };
+                    }
+                }
+                so_far
             }
-            exponentials(s, row, max);
-            max + sum(s, row, work.dtype, numerics).ln()
+            Reduction::LogSumExp => {
+                let row = std::slice::from_raw_parts_mut(cx.scratch, terms.len());
+                gather(x, terms, 0, row);
+                let max = largest(row);
+                if max.is_infinite() {
+                    return max;
+                }
+                exponentials(s, row, max);
+                max + sum(s, row, work.dtype, numerics).ln()
+            }
+            Reduction::Sum | Reduction::Mean => {
+                let total = if stride == 1 && terms.runs() == 1 {
+                    let x = std::slice::from_raw_parts(x.add(terms.offset), len);
+                    sum(s, x, work.dtype, numerics)
+                } else if terms.len() <= MANY {
+                    let row = std::slice::from_raw_parts_mut(cx.scratch, terms.len());
+                    gather(x, terms, 0, row);
+                    sum(s, row, work.dtype, numerics)
+                } else {
+                    strided_sum(cx, s, x, terms, work.dtype, numerics)
+                };
+                match work.kind {
+                    Reduction::Mean => total / work.divisor,
+                    _ => total,
+                }
+            }
         }
-        Reduction::Softmax => unreachable!("softmax keeps its elements"),
     }
 }
 
+/// Terms from number `first` on, as many as `out` has.
+///
+/// # Safety
+/// They must be readable from `x` on.
 #[inline(always)]
-fn sum<S: Lanes>(s: S, row: &[f32], dtype: DType, numerics: &Numerics) -> f32 {
+pub(super) unsafe fn gather(x: *const f32, terms: &Walk, first: usize, out: &mut [f32]) {
+    let (len, stride) = terms.inner();
+    let mut done = 0;
+    while done < out.len() {
+        let at = first + done;
+        let n = (len - at % len).min(out.len() - done);
+        let x = x.wrapping_add(terms.position(at));
+        for (i, y) in out[done..done + n].iter_mut().enumerate() {
+            // SAFETY: passed on from the caller.
+            *y = unsafe { *x.add(i * stride) };
+        }
+        done += n;
+    }
+}
+
+/// Sum of the terms of one result.
+#[inline(always)]
+pub(super) fn sum<S: Lanes>(s: S, x: &[f32], dtype: Option<DType>, numerics: &Numerics) -> f32 {
     if numerics.accumulate == Accumulate::Stepwise {
-        return row
-            .iter()
-            .fold(0.0, |acc, &x| numerics.store(dtype, acc + x));
+        return stepwise(0.0, x, dtype, numerics);
     }
-    let mut chunks = row.chunks_exact(S::N);
-    let mut lanes = s.splat(0.0);
-    for c in &mut chunks {
-        lanes = s.add(lanes, s.load(c));
+    if x.len() > MANY {
+        let whole = x.len() / (4 * S::N) * (4 * S::N);
+        let sums = four_sums(s, [s.splat(0.0); 4], &x[..whole]);
+        return finish(s, sums, &x[whole..]);
     }
-    chunks
-        .remainder()
-        .iter()
-        .fold(s.reduce_sum(lanes), |acc, &x| acc + x)
+    let whole = x.len() / S::N * S::N;
+    let mut sum = s.splat(0.0);
+    for c in x[..whole].chunks_exact(S::N) {
+        sum = s.add(sum, s.load(c));
+    }
+    x[whole..].iter().fold(s.reduce_sum(sum), |acc, &x| acc + x)
+}
+
+/// [`sum`] of more than [`MANY`] terms that lie apart, brought together block by block.
+///
+/// # Safety
+/// As [`one`].
+#[inline(always)]
+unsafe fn strided_sum<S: Lanes>(
+    cx: &Context<'_>,
+    s: S,
+    x: *const f32,
+    terms: &Walk,
+    dtype: Option<DType>,
+    numerics: &Numerics,
+) -> f32 {
+    let (len, stride) = terms.inner();
+    let all = terms.len();
+    let in_order = numerics.accumulate == Accumulate::Stepwise;
+    let mut sums = [s.splat(0.0); 4];
+    let mut so_far = 0.0;
+    // SAFETY: passed on from the caller.
+    unsafe {
+        if stride == 1 && len.is_multiple_of(4 * S::N) && !in_order {
+            for run in 0..terms.runs() {
+                let x = std::slice::from_raw_parts(x.add(terms.run_start(run)), len);
+                sums = four_sums(s, sums, x);
+            }
+            return finish(s, sums, &[]);
+        }
+        let mut done = 0;
+        while done < all {
+            let n = MANY.min(all - done);
+            let block = std::slice::from_raw_parts_mut(cx.scratch, n);
+            gather(x, terms, done, block);
+            done += n;
+            if in_order {
+                so_far = stepwise(so_far, block, dtype, numerics);
+            } else if n == MANY {
+                sums = four_sums(s, sums, block);
+            } else {
+                let whole = n / (4 * S::N) * (4 * S::N);
+                sums = four_sums(s, sums, &block[..whole]);
+                return finish(s, sums, &block[whole..]);
+            }
+        }
+    }
+    if in_order {
+        so_far
+    } else {
+        finish(s, sums, &[])
+    }
+}
+
+fn stepwise(so_far: f32, x: &[f32], dtype: Option<DType>, numerics: &Numerics) -> f32 {
+    x.iter().fold(so_far, |acc, &x| match dtype {
+        Some(dtype) => numerics.store(dtype, acc + x),
+        None => acc + x,
+    })
+}
+
+/// Adds terms to four vectors in turn; their number is a multiple of the lanes of four.
+#[inline(always)]
+fn four_sums<S: Lanes>(s: S, mut sums: [S::V; 4], x: &[f32]) -> [S::V; 4] {
+    for c in x.chunks_exact(4 * S::N) {
+        for (i, sum) in sums.iter_mut().enumerate() {
+            *sum = s.add(*sum, s.load(&c[i * S::N..]));
+        }
+    }
+    sums
+}
+
+#[inline(always)]
+fn finish<S: Lanes>(s: S, [a, b, c, d]: [S::V; 4], rest: &[f32]) -> f32 {
+    let sum = s.add(s.add(a, b), s.add(c, d));
+    rest.iter().fold(s.reduce_sum(sum), |acc, &x| acc + x)
 }
 
 /// exp(x − max) of every element.
 #[inline(always)]
-fn exponentials<S: Lanes>(s: S, row: &mut [f32], max: f32) {
+pub(super) fn exponentials<S: Lanes>(s: S, row: &mut [f32], max: f32) {
     let max = s.splat(max);
     let whole = row.len() / S::N * S::N;
     for c in row[..whole].chunks_exact_mut(S::N) {
@@ -120,14 +296,4 @@ fn exponentials<S: Lanes>(s: S, row: &mut [f32], max: f32) {
     s.store(&mut lanes, y);
     let n = rest.len();
     rest.copy_from_slice(&lanes[..n]);
-}
-
-#[inline(always)]
-fn softmax<S: Lanes>(s: S, row: &mut [f32], dtype: DType, numerics: &Numerics) {
-    let max = largest(row);
-    exponentials(s, row, max);
-    let total = sum(s, row, dtype, numerics);
-    for y in row {
-        *y = numerics.store(dtype, *y / total);
-    }
 }

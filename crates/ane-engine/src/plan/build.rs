@@ -1,17 +1,19 @@
 //! Units of work from groups.
 
 mod product;
+mod reduction;
 
 use super::{
-    DefinitionWork, JoinPart, JoinWork, Options, Place, ReduceWork, Reduction, Slot, Unit, Work,
-    chain::{Chain, Ew, Instr, Round, Src, TILE, Uniform, Walk},
+    DefinitionWork, JoinPart, JoinWork, Options, Place, Slot, Unit, Work,
+    chain::{Chain, Ew, Instr, Round, Src, TILE, Uniform},
     chain_builder::ChainBuilder,
     group::{Groups, Member},
     join::join,
     lowering::{Head, Kernel, Lowering, Step},
+    walk::Walk,
 };
 use crate::{gemm::RowLayout, plan::Packed};
-use ane_ir::{DType, Graph, Node, Value, ops::Op};
+use ane_ir::{DType, Def, Graph, Node, Value, ops::Op};
 use std::collections::HashMap;
 
 /// Elements of a task of an elementwise pass: large enough that taking a task costs nothing, small enough to share.
@@ -117,9 +119,9 @@ impl Builder<'_> {
 
     /// Where `root` is read: its port or its slot.
     fn place(&mut self, root: Value) -> Place {
-        match self.graph.inputs().iter().position(|&v| v == root) {
-            Some(port) => Place::Port(port, self.graph.ty(root).dtype),
-            None => Place::Slot(self.slot(root)),
+        match self.graph.def(root) {
+            Def::Input(port) => Place::Port(port, self.graph.ty(root).dtype),
+            Def::Result { .. } => Place::Slot(self.slot(root)),
         }
     }
 
@@ -142,6 +144,9 @@ impl Builder<'_> {
             });
             c.writes.push(slot);
             self.push_chain(c);
+            if let Some(copy) = self.built.units.last_mut() {
+                copy.late = true;
+            }
         }
         slot
     }
@@ -152,6 +157,26 @@ impl Builder<'_> {
             tasks,
             reads,
             writes,
+            late: false,
+            only_of_port: None,
+        });
+    }
+
+    /// A unit that only prepares an operand for others.
+    fn push_late(
+        &mut self,
+        work: Work,
+        tasks: usize,
+        (reads, writes): (Vec<Slot>, Vec<Slot>),
+        only_of_port: Option<usize>,
+    ) {
+        self.built.units.push(Unit {
+            work,
+            tasks,
+            reads,
+            writes,
+            late: true,
+            only_of_port,
         });
     }
 
@@ -168,8 +193,12 @@ impl Builder<'_> {
     }
 
     fn need_scratch(&mut self, chain: &Chain, extra: usize) {
-        let needed = chain.scratch() + extra;
-        self.built.scratch = self.built.scratch.max(needed);
+        self.need(chain.scratch() + extra);
+    }
+
+    /// At least so much scratch for a thread.
+    fn need(&mut self, elements: usize) {
+        self.built.scratch = self.built.scratch.max(elements);
     }
 
     fn group(&mut self, index: usize) {
@@ -214,7 +243,7 @@ impl Builder<'_> {
                     Src::Reg(to)
                 }
             };
-            c.registers.insert(v, src);
+            c.keep(i, v, src);
             if self.groups.leaves_group(self.graph, v) {
                 let to = self.slot(v);
                 c.chain.instrs.push(Instr::Store { from: src, to });
@@ -341,6 +370,7 @@ impl Builder<'_> {
     fn alone(&mut self, node: &Node, kernel: &Kernel) {
         match kernel {
             Kernel::Reduction { kind, axes } => self.reduction(node, *kind, axes),
+            Kernel::Softmax { axis } => self.softmax(node, *axis),
             Kernel::Concat { axis } => self.join(node, *axis),
             Kernel::Pad { around, value } => self.pad(node, around, *value),
             Kernel::Definition(op) => self.definition(node, op),
@@ -370,39 +400,6 @@ impl Builder<'_> {
             results: results.clone(),
         });
         self.push(work, 1, reads, results);
-    }
-
-    fn reduction(&mut self, node: &Node, kind: Reduction, reduced: &[usize]) {
-        let (x, y) = (node.operands[0], node.results[0]);
-        let shape = self.graph.ty(x).shape.clone();
-        let offsets = |reduce: bool| {
-            let strides = shape.strides();
-            let mut all = vec![0];
-            for axis in (0..shape.rank()).filter(|a| reduced.contains(a) == reduce) {
-                all = all
-                    .iter()
-                    .flat_map(|&o| (0..shape.dims()[axis]).map(move |i| (o, i)))
-                    .map(|(o, i)| o + i * strides[axis])
-                    .collect();
-            }
-            all
-        };
-        let (bases, within) = (offsets(false), offsets(true));
-        let from = self.in_arena(self.groups.root[x.index()]);
-        let to = self.slot(y);
-        let share = (SHARE / within.len()).max(1);
-        let tasks = bases.len().div_ceil(share);
-        self.built.scratch = self.built.scratch.max(within.len() + 64);
-        let work = Work::Reduce(ReduceWork {
-            kind,
-            dtype: self.stored(y),
-            from,
-            to,
-            bases,
-            within,
-            share,
-        });
-        self.push(work, tasks, vec![from], vec![to]);
     }
 
     fn join(&mut self, node: &Node, axis: usize) {

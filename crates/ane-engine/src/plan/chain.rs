@@ -1,7 +1,7 @@
 //! A chain: elementwise instructions that run over a tile while it is in the nearest cache.
 
-use super::{Place, Slot, join::Join};
-use ane_ir::{DType, MAX_RANK, NonFinite, Numerics, Shape};
+use super::{Place, Slot, join::Join, walk::Walk};
+use ane_ir::{DType, NonFinite, Numerics};
 
 /// Most elements of a tile. Registers of this length stay in a first-level cache of 32 KiB, up to a dozen of them.
 pub(crate) const TILE: usize = 512;
@@ -163,51 +163,6 @@ impl Instr {
 pub(crate) struct Load {
     pub(crate) place: Place,
     pub(crate) walk: Walk,
-}
-
-/// Positions of an operand while the chain walks its own elements in order.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub(crate) struct Walk {
-    pub(crate) offset: usize,
-    /// Length and stride of every axis, outermost first, neighbours merged where they walk as one.
-    pub(crate) axes: Vec<(usize, usize)>,
-}
-
-impl Walk {
-    pub(crate) fn new(offset: usize, dims: &[usize], strides: &[usize]) -> Self {
-        let mut axes: Vec<(usize, usize)> = Vec::with_capacity(MAX_RANK);
-        for (&len, &stride) in dims.iter().zip(strides) {
-            if len == 1 {
-                continue;
-            }
-            match axes.last_mut() {
-                Some((outer, outer_stride)) if *outer_stride == len * stride => {
-                    *outer *= len;
-                    *outer_stride = stride;
-                }
-                _ => axes.push((len, stride)),
-            }
-        }
-        if axes.is_empty() {
-            axes.push((1, 1));
-        }
-        Self { offset, axes }
-    }
-
-    /// A tensor of shape `from` read while walking `to`, broadcasting.
-    pub(crate) fn broadcast(from: &Shape, to: &Shape) -> Self {
-        Self::new(0, to.dims(), &from.broadcast_strides(to))
-    }
-
-    /// Whether it walks memory one element after the other.
-    pub(crate) fn is_contiguous(&self) -> bool {
-        self.offset == 0 && matches!(self.axes[..], [(_, 1)])
-    }
-
-    /// Whether it stays at one element.
-    pub(crate) fn is_uniform(&self) -> bool {
-        matches!(self.axes[..], [(_, 0)])
-    }
 }
 
 /// What is the same for all elements of a chain.

@@ -2,7 +2,8 @@
 
 use super::{
     Place, Slot,
-    chain::{Chain, Ew, Instr, Load, Reg, Round, Src, Uniform, Walk},
+    chain::{Chain, Ew, Instr, Load, Reg, Round, Src, Uniform},
+    walk::Walk,
 };
 use ane_ir::{Shape, Value};
 use std::collections::HashMap;
@@ -12,7 +13,10 @@ pub(super) struct ChainBuilder {
     pub(super) chain: Chain,
     pub(super) shape: Shape,
     pub(super) registers: HashMap<Value, Src>,
+    /// The last member that reads each value.
     pub(super) last_use: HashMap<Value, usize>,
+    /// Values by the member after which nothing reads them.
+    ending: HashMap<usize, Vec<Value>>,
     pub(super) free: Vec<Reg>,
     /// Registers of loaded operands, read by the next instruction only.
     pub(super) free_later: Vec<Reg>,
@@ -27,6 +31,7 @@ impl ChainBuilder {
             shape,
             registers: HashMap::new(),
             last_use: HashMap::new(),
+            ending: HashMap::new(),
             free: Vec::new(),
             free_later: Vec::new(),
             reads: Vec::new(),
@@ -122,16 +127,17 @@ impl ChainBuilder {
         }
     }
 
+    /// Member `i`, which is `v`, can be read at `src`.
+    pub(super) fn keep(&mut self, i: usize, v: Value, src: Src) {
+        self.registers.insert(v, src);
+        let last = self.last_use.get(&v).map_or(i, |&last| last.max(i));
+        self.ending.entry(last).or_default().push(v);
+    }
+
     /// Frees the registers that member `i` read last.
     pub(super) fn release(&mut self, i: usize) {
-        let done: Vec<Value> = self
-            .registers
-            .keys()
-            .copied()
-            .filter(|v| self.last_use.get(v).is_none_or(|&last| last <= i))
-            .collect();
         let mut freed: Vec<Reg> = std::mem::take(&mut self.free_later);
-        for v in done {
+        for v in self.ending.remove(&i).unwrap_or_default() {
             if let Some(Src::Reg(r)) = self.registers.remove(&v) {
                 freed.push(r);
             }

@@ -39,10 +39,44 @@ pub(super) struct Groups<'a> {
     lowering: &'a [Lowering],
     /// Readers of each root: node and the operand, a view of the root or itself.
     pub(super) uses: Vec<Vec<(usize, Value)>>,
+    search: Search,
+}
+
+/// A search for a path, one of many.
+#[derive(Debug, Default)]
+struct Search {
+    number: usize,
+    /// The last search that came by each node and each group.
+    nodes: Vec<usize>,
+    groups: Vec<usize>,
+    /// Nodes that this one has come by.
+    found: usize,
+}
+
+impl Search {
+    fn start(&mut self, groups: usize) {
+        self.number += 1;
+        self.found = 0;
+        self.groups.resize(groups, 0);
+    }
+
+    fn is_new(&mut self, node: usize) -> bool {
+        let new = std::mem::replace(&mut self.nodes[node], self.number) != self.number;
+        self.found += usize::from(new);
+        new
+    }
+
+    fn is_new_group(&mut self, group: usize) -> bool {
+        std::mem::replace(&mut self.groups[group], self.number) != self.number
+    }
 }
 
 /// Most values of a group: bounds the registers of a chain.
 const MOST_MEMBERS: usize = 160;
+
+/// Nodes that the search for a path between two groups looks at before it gives up and keeps them apart: what is that
+/// far away shares no cache either, and planning stays linear in the graph.
+const MOST_SEARCHED: usize = 2048;
 
 pub(super) fn group<'a>(graph: &'a Graph, lowering: &'a [Lowering]) -> Groups<'a> {
     let mut g = Groups {
@@ -51,6 +85,10 @@ pub(super) fn group<'a>(graph: &'a Graph, lowering: &'a [Lowering]) -> Groups<'a
         root: graph.values().collect(),
         lowering,
         uses: vec![Vec::new(); graph.values().len()],
+        search: Search {
+            nodes: vec![0; graph.nodes().len()],
+            ..Search::default()
+        },
     };
     for (i, (node, lowering)) in graph.nodes().iter().zip(lowering).enumerate() {
         if let Lowering::View = lowering {
@@ -94,7 +132,7 @@ impl<'a> Groups<'a> {
         let mut readers = Vec::new();
         for &(node, operand) in &self.uses[v.index()] {
             match self.elementwise_reader(graph, node, operand, v) {
-                Some(group) if !step.is_largest() => {
+                Some(group) if !step.is_largest() && readers.len() <= MOST_MEMBERS => {
                     if !readers.contains(&group) {
                         readers.push(group);
                     }
@@ -148,7 +186,15 @@ impl<'a> Groups<'a> {
 
     /// Whether two groups can run as one: only one heads, they are not too many, and no path leads from one back in
     /// through the outside.
-    fn can_merge(&self, graph: &Graph, a: usize, b: usize) -> bool {
+    fn can_merge(&mut self, graph: &Graph, a: usize, b: usize) -> bool {
+        let mut search = std::mem::take(&mut self.search);
+        search.start(self.groups.len());
+        let merge = self.are_apart(graph, a, b, &mut search);
+        self.search = search;
+        merge
+    }
+
+    fn are_apart(&self, graph: &Graph, a: usize, b: usize, search: &mut Search) -> bool {
         let (ga, gb) = (&self.groups[a], &self.groups[b]);
         if ga.headed && gb.headed || ga.members.len() + gb.members.len() > MOST_MEMBERS {
             return false;
@@ -160,39 +206,39 @@ impl<'a> Groups<'a> {
                 .map(|r| self.of[r.index()])
                 .any(|of| of == Some(a) || of == Some(b))
         };
-        let mut seen = vec![false; graph.nodes().len()];
         let mut open = Vec::new();
         for member in ga.members.iter().chain(&gb.members) {
             let v = member.value;
             // A largest element is known only when the whole pass is over, also to readers of its own shape.
             let known_while_running = !member.step.is_largest();
             for &(node, operand) in &self.uses[v.index()] {
-                let elementwise = known_while_running
-                    && self.elementwise_reader(graph, node, operand, v).is_some();
-                if inside(node) {
-                    if !elementwise {
-                        return false;
-                    }
-                } else if !std::mem::replace(&mut seen[node], true) {
-                    open.push(node);
+                if !inside(node) {
+                    open.extend(search.is_new(node).then_some(node));
+                } else if !known_while_running
+                    || self.elementwise_reader(graph, node, operand, v).is_none()
+                {
+                    return false;
                 }
             }
         }
-        // A group runs as one: whoever reaches a member reaches what any member leads to.
         while let Some(node) = open.pop() {
-            let mut reached: Vec<Value> = graph.nodes()[node].results.to_vec();
-            let homes: Vec<usize> = reached.iter().filter_map(|r| self.of[r.index()]).collect();
-            for home in homes {
-                reached.extend(self.groups[home].members.iter().map(|m| m.value));
+            let mut reached: Vec<Value> = Vec::new();
+            for &v in &graph.nodes()[node].results {
+                match self.of[v.index()] {
+                    None => reached.push(v),
+                    // A group runs as one: whoever reaches a member reaches what any member leads to.
+                    Some(home) if search.is_new_group(home) => {
+                        reached.extend(self.groups[home].members.iter().map(|m| m.value));
+                    }
+                    Some(_) => {}
+                }
             }
             for r in reached {
                 for &(reader, _) in &self.uses[r.index()] {
-                    if inside(reader) {
+                    if inside(reader) || search.found > MOST_SEARCHED {
                         return false;
                     }
-                    if !std::mem::replace(&mut seen[reader], true) {
-                        open.push(reader);
-                    }
+                    open.extend(search.is_new(reader).then_some(reader));
                 }
             }
         }

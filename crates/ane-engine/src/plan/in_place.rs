@@ -80,6 +80,7 @@ impl Unit {
             | Work::Matmul(_)
             | Work::Terms(_)
             | Work::Reduce(_)
+            | Work::Softmax(_)
             | Work::Join(_)
             | Work::LargestOf { .. } => {}
         }
@@ -121,6 +122,7 @@ impl Unit {
             Work::Pack(_)
             | Work::Terms(_)
             | Work::Reduce(_)
+            | Work::Softmax(_)
             | Work::Join(_)
             | Work::Definition(_)
             | Work::LargestOf { .. } => None,

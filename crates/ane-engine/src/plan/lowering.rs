@@ -4,10 +4,7 @@
 //! and never the op. A new elementwise op is a line of [`of_op`] if [`Ew`] can express it. An op without a kernel is a
 //! [`Kernel::Definition`], which is right at once and fast later.
 
-use super::{
-    Options, Reduction,
-    chain::{Ew, Walk},
-};
+use super::{Options, Reduction, chain::Ew, walk::Walk};
 use ane_ir::{
     DType, Graph, Literal, Node, NonFinite, TensorType, Value,
     ops::{Op, gelu, matmul::MatmulDims},
@@ -86,8 +83,10 @@ pub(super) struct Product {
 /// What runs by itself.
 #[derive(Debug)]
 pub(super) enum Kernel {
-    /// Elements along axes made one, or normalised.
+    /// Elements along axes made one.
     Reduction { kind: Reduction, axes: Vec<usize> },
+    /// Elements along an axis divided by their sum, as exponentials.
+    Softmax { axis: usize },
     /// Blocks joined along an axis.
     Concat { axis: usize },
     /// A constant around every axis.
@@ -203,7 +202,9 @@ fn of_op(graph: &Graph, node: &Node, options: &Options) -> Lowering {
         Op::ReduceSum(op) => reduction(Reduction::Sum, &op.axes),
         Op::ReduceMean(op) => reduction(Reduction::Mean, &op.axes),
         Op::ReduceLogSumExp(op) => reduction(Reduction::LogSumExp, &op.axes),
-        Op::Softmax(op) => reduction(Reduction::Softmax, &[op.axis]),
+        Op::Softmax(op) => Lowering::Alone(Kernel::Softmax {
+            axis: operand(0).shape.axis(op.axis).expect(TYPED),
+        }),
         Op::Concat(op) => Lowering::Alone(Kernel::Concat {
             axis: result(0).shape.axis(op.axis).expect(TYPED),
         }),

@@ -1,10 +1,17 @@
-//! Levels and addresses.
+//! Levels, and the memory of what they leave for each other.
 //!
 //! A unit's level is one more than the highest level it reads from, so units run as early as they can and the tasks of
-//! a level keep all threads busy together. A slot lives from the level that writes it to the last that reads it; slots
-//! whose lives do not meet share memory.
+//! a level keep all threads busy together. What only prepares an operand runs as late as it can instead, so that it
+//! takes no memory before. A slot lives from the level that writes it to the last that reads it; slots whose lives do
+//! not meet share memory.
 
-use super::{Options, PlanData, Port, Slot, build::Built, in_place};
+use super::{
+    Address, KeptPack, Level, Options, PlanData, Port, Region, Unit,
+    addresses::{Life, place},
+    build::Built,
+    in_place,
+};
+use crate::arena::SharedBuffer;
 use ane_ir::{Graph, Value};
 
 /// Slots start on cache lines: 16 f32.
@@ -17,25 +24,31 @@ pub(super) fn schedule(graph: &Graph, built: Built, options: Options) -> PlanDat
         constants,
         scratch,
     } = built;
-    let mut writers: Vec<Option<usize>> = vec![None; slots.len()];
-    for (i, unit) in units.iter().enumerate() {
-        for &s in &unit.writes {
-            writers[s] = Some(i);
+    let level = levels(&units, slots.len());
+    let mut addresses = vec![
+        Address {
+            region: Region::Arena,
+            at: 0
+        };
+        slots.len()
+    ];
+
+    let mut end = 0;
+    for (slot, elements) in &constants {
+        addresses[*slot] = Address {
+            region: Region::Constants,
+            at: end,
+        };
+        end += elements.len().next_multiple_of(LINE);
+    }
+    let constant = SharedBuffer::new(end * 4);
+    constant.write_f32(|all| {
+        for (slot, elements) in &constants {
+            let at = addresses[*slot].at;
+            all[at..at + elements.len()].copy_from_slice(elements);
         }
-    }
-    let mut level = vec![None; units.len()];
-    for i in 0..units.len() {
-        assign(i, &units, &writers, &mut level);
-    }
-    let level: Vec<usize> = level.into_iter().map(|l| l.expect("assigned")).collect();
-    let mut levels = vec![Vec::new(); level.iter().max().map_or(0, |l| l + 1)];
-    for (i, &l) in level.iter().enumerate() {
-        levels[l].push(i);
-    }
-    // Large units first: what is left at the end of a level is then small.
-    for l in &mut levels {
-        l.sort_by_key(|&u| std::cmp::Reverse(units[u].tasks));
-    }
+    });
+
     let mut lives: Vec<Life> = slots
         .iter()
         .enumerate()
@@ -46,17 +59,32 @@ pub(super) fn schedule(graph: &Graph, built: Built, options: Options) -> PlanDat
             last: 0,
         })
         .collect();
-    for (i, unit) in units.iter().enumerate() {
+    for (unit, &level) in units.iter().zip(&level) {
         for &s in unit.writes.iter().chain(&unit.reads) {
-            lives[s].first = lives[s].first.min(level[i]);
-            lives[s].last = lives[s].last.max(level[i]);
+            lives[s].first = lives[s].first.min(level);
+            lives[s].last = lives[s].last.max(level);
         }
     }
-    for (slot, _) in &constants {
-        lives[*slot].first = 0;
-        lives[*slot].last = usize::MAX;
+    lives.retain(|l| l.len > 0 && l.first <= l.last && addresses[l.slot].region == Region::Arena);
+    let (placed, arena) = place(lives);
+    for (slot, at) in placed {
+        addresses[slot].at = at;
     }
-    let (offsets, arena) = addresses(lives);
+
+    let kept = units.iter().enumerate().filter_map(|(unit, u)| {
+        let mut end = 0;
+        let mut slots_of = Vec::new();
+        for &slot in &u.writes {
+            slots_of.push((slot, end));
+            end += slots[slot].next_multiple_of(LINE);
+        }
+        Some(KeptPack {
+            unit,
+            port: u.only_of_port?,
+            slots: slots_of,
+            elements: end,
+        })
+    });
     let port = |&v: &Value| Port {
         name: graph.port(v).to_owned(),
         ty: graph.ty(v).clone(),
@@ -66,87 +94,75 @@ pub(super) fn schedule(graph: &Graph, built: Built, options: Options) -> PlanDat
         inputs: graph.inputs().iter().map(port).collect(),
         outputs: graph.outputs().iter().map(port).collect(),
         in_place: in_place::pairs(graph, &units, &level),
+        kept: kept.collect(),
+        levels: by_level(&units, &level),
         units,
-        levels,
-        offsets,
+        addresses,
         arena,
         scratch: scratch.next_multiple_of(LINE) + LINE,
-        constants,
+        constants: constant,
     }
 }
 
-fn assign(
-    unit: usize,
-    units: &[super::Unit],
-    writers: &[Option<usize>],
-    level: &mut [Option<usize>],
-) {
-    // An explicit stack: deep nets would overflow the thread's own.
-    let mut open = vec![unit];
-    while let Some(&u) = open.last() {
-        assert!(
-            open.len() <= units.len() * units.len() + 1,
-            "units depend on each other in a circle"
-        );
-        if level[u].is_some() {
-            open.pop();
-            continue;
-        }
-        let before: Vec<usize> = units[u].reads.iter().filter_map(|&s| writers[s]).collect();
-        let missing: Vec<usize> = before
-            .iter()
-            .copied()
-            .filter(|&b| level[b].is_none())
-            .collect();
-        if missing.is_empty() {
-            level[u] = Some(
-                before
-                    .iter()
-                    .filter_map(|&b| level[b])
-                    .map(|l| l + 1)
-                    .max()
-                    .unwrap_or(0),
-            );
-            open.pop();
-        } else {
-            open.extend(missing);
+/// The level of every unit.
+///
+/// # Panics
+/// When units depend on each other in a circle: grouping makes none.
+fn levels(units: &[Unit], slots: usize) -> Vec<usize> {
+    let mut writer: Vec<Option<usize>> = vec![None; slots];
+    for (i, unit) in units.iter().enumerate() {
+        for &s in &unit.writes {
+            writer[s] = Some(i);
         }
     }
-}
-
-struct Life {
-    slot: Slot,
-    len: usize,
-    first: usize,
-    last: usize,
-}
-
-/// First fit, longest slots first.
-fn addresses(mut lives: Vec<Life>) -> (Vec<usize>, usize) {
-    let mut offsets = vec![0; lives.len()];
-    lives.sort_by_key(|l| (std::cmp::Reverse(l.len), l.slot));
-    let mut placed: Vec<(usize, usize, usize, usize)> = Vec::new();
-    let mut end = 0;
-    for life in lives {
-        if life.first == usize::MAX {
-            continue;
+    let mut readers: Vec<Vec<usize>> = vec![Vec::new(); units.len()];
+    let mut waits_for = vec![0; units.len()];
+    for (i, unit) in units.iter().enumerate() {
+        for w in unit.reads.iter().filter_map(|&s| writer[s]) {
+            readers[w].push(i);
+            waits_for[i] += 1;
         }
-        let mut rivals: Vec<(usize, usize)> = placed
-            .iter()
-            .filter(|p| p.2 <= life.last && life.first <= p.3)
-            .map(|p| (p.0, p.1))
-            .collect();
-        rivals.sort_unstable();
-        let mut at = 0;
-        for (start, stop) in rivals {
-            if at + life.len <= start {
-                break;
+    }
+    let mut ready: Vec<usize> = (0..units.len()).filter(|&u| waits_for[u] == 0).collect();
+    let mut level = vec![0; units.len()];
+    let mut settled = 0;
+    while let Some(u) = ready.pop() {
+        settled += 1;
+        for &r in &readers[u] {
+            level[r] = level[r].max(level[u] + 1);
+            waits_for[r] -= 1;
+            if waits_for[r] == 0 {
+                ready.push(r);
             }
-            at = at.max(stop);
         }
-        offsets[life.slot] = at;
-        placed.push((at, at + life.len, life.first, life.last));
-        end = end.max(at + life.len);
     }
-    (offsets, end)
+    assert_eq!(
+        settled,
+        units.len(),
+        "units depend on each other in a circle"
+    );
+    for (i, unit) in units.iter().enumerate() {
+        if unit.late {
+            let first_use = readers[i].iter().map(|&r| level[r]).min();
+            level[i] = first_use.map_or(level[i], |l| l - 1);
+        }
+    }
+    level
+}
+
+/// Units by level. Large ones come first: what is left at the end of a level is then small.
+fn by_level(units: &[Unit], level: &[usize]) -> Vec<Level> {
+    let mut levels = vec![Level::default(); level.iter().max().map_or(0, |l| l + 1)];
+    for (i, &l) in level.iter().enumerate() {
+        levels[l].units.push(i);
+    }
+    for l in &mut levels {
+        l.units.sort_by_key(|&u| std::cmp::Reverse(units[u].tasks));
+        let mut end = 0;
+        for &u in &l.units {
+            end += units[u].tasks;
+            l.ends.push(end);
+        }
+    }
+    levels
 }

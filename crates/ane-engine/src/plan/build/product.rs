@@ -169,7 +169,7 @@ impl Builder<'_> {
             out,
         });
         let tasks = strips.div_ceil(strips_per_task);
-        self.push(work, tasks, vec![rows], vec![out]);
+        self.push_late(work, tasks, (vec![rows], vec![out]), None);
         self.terms.insert((rows, layout, row_count, k), out);
         out
     }
@@ -212,16 +212,12 @@ impl Builder<'_> {
             batch_stride: vectors * k,
             out,
         });
-        let reads = match place {
-            Place::Slot(s) => vec![s],
-            Place::Port(..) => Vec::new(),
+        let (reads, port) = match place {
+            Place::Slot(s) => (vec![s], None),
+            Place::Port(port, _) => (Vec::new(), Some(port)),
         };
-        self.push(
-            work,
-            groups.div_ceil(groups_per_task),
-            reads,
-            vec![out.slot, out.magnitudes],
-        );
+        let tasks = groups.div_ceil(groups_per_task);
+        self.push_late(work, tasks, (reads, vec![out.slot, out.magnitudes]), port);
         self.packed.insert(key, out);
         out
     }
