@@ -12,7 +12,7 @@ mod kept;
 mod matmul;
 mod reduce;
 mod softmax;
-mod turn;
+mod transpose;
 mod update;
 
 pub(crate) use reduce::scratch as reduction_scratch;
@@ -21,7 +21,7 @@ pub use update::{ForEach, Gradient, MOST_STATE, Parameter, Strided, Update};
 use crate::{
     Workspace,
     arena::{Access, Holds, SharedBuffer},
-    plan::{DType, JoinWork, Place, Plan, Port, Region, Slot, Unit, Work},
+    plan::{ConcatWork, DType, Place, Plan, Port, Region, Slot, Unit, Work},
     pool::{Job, Pool, Team},
     simd::{Isa, Kernel, Lanes, dispatch},
 };
@@ -407,7 +407,7 @@ impl Context<'_> {
                         chain,
                         registers: self.scratch,
                         task,
-                        ahead: chain.tile(),
+                        prefetch_distance: chain.tile(),
                     };
                     run.prepare();
                     let block = chain::Block {
@@ -423,7 +423,7 @@ impl Context<'_> {
                 Work::Matmul(work) => matmul::multiply(self, s, work, task),
                 Work::Reduce(work) => reduce::reduce(self, s, work, task),
                 Work::Softmax(work) => softmax::softmax(self, s, work, task),
-                Work::Join(work) => self.join(work, task),
+                Work::Concat(work) => self.concat(work, task),
                 Work::Definition(work) => definition::evaluate(self, work),
                 Work::LargestOf {
                     partial,
@@ -439,7 +439,7 @@ impl Context<'_> {
 
     /// # Safety
     /// As [`Context::run`].
-    unsafe fn join(&self, work: &JoinWork, part: usize) {
+    unsafe fn concat(&self, work: &ConcatWork, part: usize) {
         let p = &work.parts[part];
         for row in 0..work.rows {
             // SAFETY: the part's rows lie within its slot, and within the result where no other part's do.

@@ -8,9 +8,11 @@ mod addresses;
 mod build;
 pub(crate) mod chain;
 mod chain_builder;
+pub(crate) mod function;
+pub(crate) mod fused_pair;
 mod group;
+mod idiom;
 mod in_place;
-pub(crate) mod join;
 mod lowering;
 mod schedule;
 pub(crate) mod walk;
@@ -18,7 +20,8 @@ pub(crate) mod walk;
 use crate::{arena::SharedBuffer, gemm::RowLayout, simd::Isa};
 pub(crate) use ane_ir::DType;
 use ane_ir::{Graph, Numerics, Segments, TensorType, ops::Op};
-use chain::{Chain, Round};
+use chain::Chain;
+use function::Round;
 pub(crate) use in_place::InPlace;
 use lowering::Lowering;
 use std::sync::Arc;
@@ -131,7 +134,7 @@ pub(crate) enum Work {
     /// Softmax along an axis.
     Softmax(SoftmaxWork),
     /// Blocks of one tensor copied into another.
-    Join(JoinWork),
+    Concat(ConcatWork),
     /// An op by its definition.
     Definition(DefinitionWork),
     /// Largest of the partial maxima that the tasks of a chain left.
@@ -252,16 +255,16 @@ pub(crate) struct SoftmaxWork {
 
 /// For every operand: rows of `run` elements go to `offset + row · pitch`.
 #[derive(Debug)]
-pub(crate) struct JoinWork {
-    pub(crate) parts: Vec<JoinPart>,
+pub(crate) struct ConcatWork {
+    pub(crate) parts: Vec<ConcatPart>,
     pub(crate) rows: usize,
     pub(crate) pitch: usize,
     pub(crate) to: Slot,
 }
 
-/// One operand of a [`JoinWork`].
+/// One operand of a [`ConcatWork`].
 #[derive(Debug)]
-pub(crate) struct JoinPart {
+pub(crate) struct ConcatPart {
     pub(crate) from: Slot,
     pub(crate) run: usize,
     pub(crate) offset: usize,

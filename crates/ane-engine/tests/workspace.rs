@@ -2,12 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
-#[path = "support/graphs.rs"]
-mod support;
-
 use ane_engine::{Options, Plan, Pool, SharedBuffer, Workspace};
-use ane_ir::{Graph, Numerics, Tensor, TensorType, eval, ops::Fill, testing};
-use support::buffer;
+use ane_ir::{Graph, Literal, Numerics, Tensor, TensorType, eval, ops::Fill, testing};
 
 /// A layer of `width` units over 6 examples of 40 values, and the sum of its squares.
 fn layer(width: usize) -> Graph {
@@ -21,6 +17,11 @@ fn layer(width: usize) -> Graph {
     g.output("z", z).unwrap();
     g.output("sum", sum).unwrap();
     g
+}
+
+fn bytes(x: &Tensor<f32>) -> Vec<u8> {
+    let elements: Vec<f64> = x.data.iter().map(|&e| e.into()).collect();
+    Literal::from_f64(x.ty.clone(), &elements).bytes().to_vec()
 }
 
 struct Program {
@@ -45,8 +46,7 @@ impl Program {
 
     fn set(&self, port: usize, seed: u64) -> Tensor<f32> {
         let x = testing::tensor(&self.plan.inputs()[port].ty, Fill::Signed, seed);
-        let bytes = buffer(&x).read(<[u8]>::to_vec);
-        self.inputs[port].write(|b| b.copy_from_slice(&bytes));
+        self.inputs[port].write(|b| b.copy_from_slice(&bytes(&x)));
         x
     }
 
@@ -54,7 +54,7 @@ impl Program {
         let want = eval(&self.graph, xs, &Numerics::ieee()).unwrap();
         // The first output is exact; the second is a sum in another order.
         let found = self.outputs[0].read(<[u8]>::to_vec);
-        assert_eq!(found, buffer(&want[0]).read(<[u8]>::to_vec));
+        assert_eq!(found, bytes(&want[0]));
         self.outputs[1].read_u16(|sums| {
             for (&s, &w) in sums.iter().zip(&want[1].data) {
                 let s = half::f16::from_bits(s).to_f64();

@@ -2,7 +2,7 @@
 
 use super::{
     Context,
-    elementwise::{Operand, compute, compute_joined},
+    elementwise::{Operand, compute, compute_pair},
 };
 use crate::{
     plan::{
@@ -22,8 +22,8 @@ pub(super) struct Run<'a> {
     /// Registers of this thread.
     pub(super) registers: *mut f32,
     pub(super) task: usize,
-    /// Elements from a tile to the one that follows it, in this range or the next.
-    pub(super) ahead: usize,
+    /// Elements from a tile to the one that follows it, in this range or the next: how far on ports are prefetched.
+    pub(super) prefetch_distance: usize,
 }
 
 /// Elements of a chain: `rows` of `len` neighbours each, from `start` on, `stride` apart.
@@ -88,7 +88,7 @@ impl Run<'_> {
         for instr in &self.chain.instrs {
             let (partial, least) = match instr {
                 Instr::Largest { partial, .. } => (partial, f32::NEG_INFINITY),
-                Instr::LargestMagnitude { partial, .. } | Instr::Deliver { partial, .. } => {
+                Instr::LargestMagnitude { partial, .. } | Instr::GradientOutput { partial, .. } => {
                     (partial, 0.0)
                 }
                 _ => continue,
@@ -158,7 +158,7 @@ impl Run<'_> {
                     ];
                     compute(s, f, round, self.register(to), xs, n);
                 }
-                Instr::Joined { join, to, xs } => {
+                Instr::Pair { pair, to, xs } => {
                     let [a, b, c, d, e] = xs;
                     let xs = [
                         self.operand(a, at, head),
@@ -167,7 +167,7 @@ impl Run<'_> {
                         self.operand(d, at, head),
                         self.operand(e, at, head),
                     ];
-                    compute_joined(s, join, self.register(to), xs, n);
+                    compute_pair(s, pair, self.register(to), xs, n);
                 }
                 Instr::Store { from, to } => {
                     let from = self.source(from, at, head);
@@ -187,7 +187,7 @@ impl Run<'_> {
                     let so_far = self.cx.slot(partial).add(self.task);
                     *so_far = largest_magnitude(s, from, *so_far);
                 }
-                Instr::Deliver {
+                Instr::GradientOutput {
                     from,
                     limit,
                     port,
@@ -197,7 +197,7 @@ impl Run<'_> {
                     let out =
                         std::slice::from_raw_parts_mut(self.cx.output::<u16>(port).add(at), n);
                     let so_far = self.cx.slot(partial).add(self.task);
-                    *so_far = deliver(s, from, limit, out, *so_far);
+                    *so_far = gradient_output(s, from, limit, out, *so_far);
                 }
             }
         }
@@ -225,7 +225,7 @@ impl Run<'_> {
                 Place::Port(port, DType::Fp16) => {
                     let x: *const u16 = self.cx.input(port);
                     if load.walk.is_contiguous() {
-                        let next = x.wrapping_add(at + self.ahead).cast::<u8>();
+                        let next = x.wrapping_add(at + self.prefetch_distance).cast::<u8>();
                         for line in (0..2 * out.len()).step_by(64) {
                             s.prefetch(next.wrapping_add(line));
                         }
@@ -361,26 +361,26 @@ fn walk(
 
 /// Writes `x` rounded to fp16, infinite beyond `limit`, and returns the largest magnitude of that and `so_far`.
 #[inline(always)]
-fn deliver<S: Lanes>(s: S, x: &[f32], limit: f32, out: &mut [u16], so_far: f32) -> f32 {
+fn gradient_output<S: Lanes>(s: S, x: &[f32], limit: f32, out: &mut [u16], so_far: f32) -> f32 {
     let limit = s.splat(limit);
     let mut largest = s.splat(so_far);
     let (x, x_rest) = x.split_at(x.len() / S::N * S::N);
     let (out, out_rest) = out.split_at_mut(x.len());
     for (x, out) in x.chunks_exact(S::N).zip(out.chunks_exact_mut(S::N)) {
-        largest = deliver_vector(s, s.load(x), limit, out, largest);
+        largest = gradient_output_vector(s, s.load(x), limit, out, largest);
     }
     if !x_rest.is_empty() {
         let (mut wide, mut narrow) = ([0.0; MOST_LANES], [0; MOST_LANES]);
         wide[..x_rest.len()].copy_from_slice(x_rest);
-        largest = deliver_vector(s, s.load(&wide), limit, &mut narrow, largest);
+        largest = gradient_output_vector(s, s.load(&wide), limit, &mut narrow, largest);
         out_rest.copy_from_slice(&narrow[..x_rest.len()]);
     }
     s.reduce_max(largest)
 }
 
-/// One vector of [`deliver`].
+/// One vector of [`gradient_output`].
 #[inline(always)]
-pub(super) fn deliver_vector<S: Lanes>(
+pub(super) fn gradient_output_vector<S: Lanes>(
     s: S,
     v: S::V,
     limit: S::V,

@@ -2,8 +2,8 @@
 
 use crate::{
     plan::{
-        chain::{Ew, Round},
-        join::{Join, joins},
+        function::{Ew, Round},
+        fused_pair::{FusedPair, fused_pairs},
     },
     simd::{Lanes, math},
 };
@@ -138,24 +138,24 @@ macro_rules! after {
 /// # Safety
 /// As [`super::chain::Run::block`].
 #[inline(always)]
-pub(super) unsafe fn compute_joined<S: Lanes>(
+pub(super) unsafe fn compute_pair<S: Lanes>(
     s: S,
-    join: Join,
+    pair: FusedPair,
     out: *mut f32,
     xs: [Operand; 5],
     n: usize,
 ) {
     macro_rules! passes {
         ($($name:ident = $f:ident, $g:ident at $place:tt;)*) => {
-            match join {
-                $(Join::$name => sweep!(s, out, n, xs, |a, b, c, d, e| {
+            match pair {
+                $(FusedPair::$name => sweep!(s, out, n, xs, |a, b, c, d, e| {
                     let r = rounded!(s, $f, a, b, c);
                     after!(s, $g, $place, r, d, e)
                 }),)*
             }
         };
     }
-    joins!(passes);
+    fused_pairs!(passes);
 }
 
 /// One instruction over `n` elements.

@@ -2,7 +2,7 @@
 
 use super::{
     Context, chain,
-    turn::{ToBlock, ToPort, Turn},
+    transpose::{ToBlock, ToPort, Transpose},
 };
 use crate::{
     gemm::{self, Pack, ROWS, STRIP, Source, Terms, Tile},
@@ -173,10 +173,10 @@ pub(super) unsafe fn multiply<S: Lanes>(cx: &Context<'_>, s: S, work: &MatmulWor
         if work.crossed {
             let strip = registers;
             registers = strip.add(STRIP * panel);
-            let turned = |at: usize| {
+            let transposed = |at: usize| {
                 let count = STRIP.min(columns - at);
                 part(column + at, count, row, rows, strip, panel).multiply();
-                Turn {
+                Transpose {
                     from: strip,
                     stride: panel,
                     rows: count,
@@ -185,7 +185,7 @@ pub(super) unsafe fn multiply<S: Lanes>(cx: &Context<'_>, s: S, work: &MatmulWor
                 }
             };
             if let [
-                Instr::Deliver {
+                Instr::GradientOutput {
                     from: Src::Head,
                     limit,
                     port,
@@ -201,7 +201,7 @@ pub(super) unsafe fn multiply<S: Lanes>(cx: &Context<'_>, s: S, work: &MatmulWor
                     largest: s.splat(0.0),
                 };
                 for at in (0..columns).step_by(STRIP) {
-                    turned(at).run(s, &mut sink);
+                    transposed(at).run(s, &mut sink);
                 }
                 *cx.slot(partial).add(task) = s.reduce_max(sink.largest);
                 return;
@@ -211,7 +211,7 @@ pub(super) unsafe fn multiply<S: Lanes>(cx: &Context<'_>, s: S, work: &MatmulWor
                 stride: columns,
             };
             for at in (0..columns).step_by(STRIP) {
-                turned(at).run(s, &mut sink);
+                transposed(at).run(s, &mut sink);
             }
         } else {
             for j in (0..columns).step_by(panel) {
@@ -224,7 +224,7 @@ pub(super) unsafe fn multiply<S: Lanes>(cx: &Context<'_>, s: S, work: &MatmulWor
             chain: &work.chain,
             registers,
             task,
-            ahead: if columns == work.n {
+            prefetch_distance: if columns == work.n {
                 work.chain.tile()
             } else {
                 work.n

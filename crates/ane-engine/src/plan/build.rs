@@ -4,11 +4,12 @@ mod product;
 mod reduction;
 
 use super::{
-    DefinitionWork, JoinPart, JoinWork, Options, Place, Slot, Unit, Work,
-    chain::{Chain, Ew, Instr, Round, Src, TILE, Uniform},
+    ConcatPart, ConcatWork, DefinitionWork, Options, Place, Slot, Unit, Work,
+    chain::{Chain, Instr, Src, TILE, Uniform},
     chain_builder::ChainBuilder,
+    function::{Ew, Round},
     group::{Groups, Member},
-    join::join,
+    idiom,
     lowering::{Head, Kernel, Lowering, Step},
     walk::Walk,
 };
@@ -277,7 +278,7 @@ impl Builder<'_> {
             }
         }
         c.drop_unread_magnitudes();
-        join(&mut c.chain.instrs);
+        idiom::replace(&mut c.chain.instrs);
         match head {
             Some(Head::Matmul(product)) => self.matmul(product, c),
             None => self.push_chain(c),
@@ -371,7 +372,7 @@ impl Builder<'_> {
         match kernel {
             Kernel::Reduction { kind, axes } => self.reduction(node, *kind, axes),
             Kernel::Softmax { axis } => self.softmax(node, *axis),
-            Kernel::Concat { axis } => self.join(node, *axis),
+            Kernel::Concat { axis } => self.concat(node, *axis),
             Kernel::Pad { around, value } => self.pad(node, around, *value),
             Kernel::Definition(op) => self.definition(node, op),
         }
@@ -402,7 +403,7 @@ impl Builder<'_> {
         self.push(work, 1, reads, results);
     }
 
-    fn join(&mut self, node: &Node, axis: usize) {
+    fn concat(&mut self, node: &Node, axis: usize) {
         let out = self.graph.ty(node.results[0]).shape.clone();
         let rows: usize = out.dims()[..axis].iter().product();
         let pitch = out.numel() / rows;
@@ -411,13 +412,13 @@ impl Builder<'_> {
         for x in &node.operands {
             let run = self.numel(*x) / rows;
             let from = self.in_arena(self.groups.root[x.index()]);
-            parts.push(JoinPart { from, run, offset });
+            parts.push(ConcatPart { from, run, offset });
             offset += run;
         }
         let to = self.slot(node.results[0]);
         let reads = parts.iter().map(|p| p.from).collect();
         let tasks = parts.len();
-        let work = Work::Join(JoinWork {
+        let work = Work::Concat(ConcatWork {
             parts,
             rows,
             pitch,
@@ -426,7 +427,7 @@ impl Builder<'_> {
         self.push(work, tasks, reads, vec![to]);
     }
 
-    /// Joins constants to the operand, axis after axis.
+    /// Constants before and after the operand, axis after axis.
     fn pad(&mut self, node: &Node, around: &[(usize, usize)], value: f32) {
         let x = node.operands[0];
         let mut from = self.in_arena(self.groups.root[x.index()]);
@@ -440,7 +441,7 @@ impl Builder<'_> {
             let element: usize = dims[axis + 1..].iter().product();
             let inner = dims[axis] * element;
             let pitch = inner + (before + after) * element;
-            let mut parts = vec![JoinPart {
+            let mut parts = vec![ConcatPart {
                 from,
                 run: inner,
                 offset: before * element,
@@ -452,7 +453,7 @@ impl Builder<'_> {
                 if run > 0 {
                     let from = self.new_slot(rows * run);
                     self.built.constants.push((from, vec![value; rows * run]));
-                    parts.push(JoinPart { from, run, offset });
+                    parts.push(ConcatPart { from, run, offset });
                 }
             }
             dims[axis] += before + after;
@@ -464,7 +465,7 @@ impl Builder<'_> {
             let reads = parts.iter().map(|p| p.from).collect();
             let tasks = parts.len();
             self.push(
-                Work::Join(JoinWork {
+                Work::Concat(ConcatWork {
                     parts,
                     rows,
                     pitch,

@@ -1,89 +1,18 @@
 //! A chain: elementwise instructions that run over a tile while it is in the nearest cache.
 
-use super::{Place, Slot, join::Join, walk::Walk};
-use ane_ir::{DType, NonFinite, Numerics};
+use super::{
+    Place, Slot,
+    function::{Ew, Round},
+    fused_pair::FusedPair,
+    walk::Walk,
+};
+use ane_ir::DType;
 
 /// Most elements of a tile. Registers of this length stay in a first-level cache of 32 KiB, up to a dozen of them.
 pub(crate) const TILE: usize = 512;
 
 /// A register: a tile of f32.
 pub(crate) type Reg = u16;
-
-/// Elementwise functions, computed in f32.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Ew {
-    Add,
-    Sub,
-    Mul,
-    MulSilicon,
-    Div,
-    Max,
-    Min,
-    Pow,
-    Sqrt,
-    Rsqrt(f32),
-    Exp,
-    Log(f32),
-    LogSilicon(f32),
-    Tanh,
-    Sigmoid,
-    Silu,
-    Relu,
-    /// A slope below zero.
-    LeakyRelu(f32),
-    /// Kept within bounds.
-    Clip(f32, f32),
-    Softplus,
-    Erf,
-    GeluExact,
-    GeluTanh,
-    GeluSigmoid,
-    Abs,
-    Sign,
-    Greater,
-    GreaterEqual,
-    Less,
-    Equal,
-    Not,
-    NonZero,
-    Select,
-    Copy,
-    /// Toward zero, within bounds; NaN becomes the bound nearest to zero.
-    Truncate(f32, f32),
-    /// Infinite beyond a magnitude.
-    Cliff(f32),
-    /// What rounding the sum of two numbers left, given both and their sum.
-    SumError,
-}
-
-/// What happens to a result before it is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Round {
-    /// Nothing: fp32, integers, and results that are fp16 values already.
-    Keep,
-    /// Rounded to fp16.
-    Fp16,
-    /// Rounded to fp16, subnormals flushed and NaN replaced as the numerics say.
-    Fp16By { flush: bool, no_nan: bool },
-    /// Kept, but NaN replaced.
-    NoNan,
-}
-
-impl Round {
-    /// The rounding of a node of `dtype` whose function may leave the fp16 grid (`inexact`) or not. What stays on the
-    /// grid still has its subnormals flushed.
-    pub(crate) fn of(dtype: DType, inexact: bool, numerics: &Numerics) -> Self {
-        let no_nan = numerics.non_finite == NonFinite::Silicon;
-        let rounds =
-            numerics.round && dtype == DType::Fp16 && (inexact || numerics.flush_subnormals);
-        match (rounds, numerics.flush_subnormals, no_nan) {
-            (true, false, false) => Self::Fp16,
-            (true, flush, no_nan) => Self::Fp16By { flush, no_nan },
-            (false, _, true) => Self::NoNan,
-            (false, _, false) => Self::Keep,
-        }
-    }
-}
 
 /// Where an instruction reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,7 +40,11 @@ pub(crate) enum Instr {
         xs: [Src; 3],
     },
     /// Computes two functions, one after the other.
-    Joined { join: Join, to: Reg, xs: [Src; 5] },
+    Pair {
+        pair: FusedPair,
+        to: Reg,
+        xs: [Src; 5],
+    },
     /// Writes f32 to the arena.
     Store { from: Src, to: Slot },
     /// Writes to an output port, in its dtype.
@@ -126,7 +59,7 @@ pub(crate) enum Instr {
     LargestMagnitude { from: Src, partial: Slot },
     /// [`Ew::Cliff`] rounded to fp16, to an output port of that dtype and, by magnitude, into the partial maximum of the
     /// task: how gradients leave a step.
-    Deliver {
+    GradientOutput {
         from: Src,
         limit: f32,
         port: usize,
@@ -140,22 +73,30 @@ impl Instr {
         match self {
             Self::Load { .. } => false,
             Self::Compute { xs, .. } => xs.contains(&Src::Reg(reg)),
-            Self::Joined { xs, .. } => xs.contains(&Src::Reg(reg)),
+            Self::Pair { xs, .. } => xs.contains(&Src::Reg(reg)),
             Self::Store { from, .. }
             | Self::Export { from, .. }
             | Self::Largest { from, .. }
             | Self::LargestMagnitude { from, .. }
-            | Self::Deliver { from, .. } => *from == Src::Reg(reg),
+            | Self::GradientOutput { from, .. } => *from == Src::Reg(reg),
         }
     }
 
     /// The register it writes.
     pub(crate) fn writes(&self) -> Option<Reg> {
         match self {
-            Self::Load { to, .. } | Self::Compute { to, .. } | Self::Joined { to, .. } => Some(*to),
+            Self::Load { to, .. } | Self::Compute { to, .. } | Self::Pair { to, .. } => Some(*to),
             _ => None,
         }
     }
+}
+
+/// Whether nothing in `after` reads `reg` before it is written again.
+pub(crate) fn is_dead(after: &[Instr], reg: Reg) -> bool {
+    let next = after
+        .iter()
+        .find(|i| i.reads(reg) || i.writes() == Some(reg));
+    next.is_none_or(|i| !i.reads(reg))
 }
 
 /// A strided read.

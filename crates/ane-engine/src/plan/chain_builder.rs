@@ -2,7 +2,8 @@
 
 use super::{
     Place, Slot,
-    chain::{Chain, Ew, Instr, Load, Reg, Round, Src, Uniform},
+    chain::{Chain, Instr, Load, Reg, Src, Uniform},
+    function::{Ew, Round},
     walk::Walk,
 };
 use ane_ir::{Shape, Value};

@@ -51,7 +51,7 @@ pub(super) fn pairs(graph: &Graph, units: &[Unit], level: &[usize]) -> Vec<InPla
 
 fn written_port(instr: &Instr) -> Option<usize> {
     match instr {
-        Instr::Export { port, .. } | Instr::Deliver { port, .. } => Some(*port),
+        Instr::Export { port, .. } | Instr::GradientOutput { port, .. } => Some(*port),
         _ => None,
     }
 }
@@ -81,7 +81,7 @@ impl Unit {
             | Work::Terms(_)
             | Work::Reduce(_)
             | Work::Softmax(_)
-            | Work::Join(_)
+            | Work::Concat(_)
             | Work::LargestOf { .. } => {}
         }
         if let Some(chain) = self.chain() {
@@ -123,7 +123,7 @@ impl Unit {
             | Work::Terms(_)
             | Work::Reduce(_)
             | Work::Softmax(_)
-            | Work::Join(_)
+            | Work::Concat(_)
             | Work::Definition(_)
             | Work::LargestOf { .. } => None,
         }

@@ -4,7 +4,7 @@
 //! and never the op. A new elementwise op is a line of [`of_op`] if [`Ew`] can express it. An op without a kernel is a
 //! [`Kernel::Definition`], which is right at once and fast later.
 
-use super::{Options, Reduction, chain::Ew, walk::Walk};
+use super::{Options, Reduction, function::Ew, walk::Walk};
 use ane_ir::{
     DType, Graph, Literal, Node, NonFinite, TensorType, Value,
     ops::{Op, gelu, matmul::MatmulDims},

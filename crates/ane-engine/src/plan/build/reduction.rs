@@ -3,7 +3,7 @@
 use super::{Builder, SHARE};
 use crate::{
     exec::reduction_scratch,
-    plan::{ReduceWork, Reduction, SoftmaxWork, Work, chain::Round, walk::Walk},
+    plan::{ReduceWork, Reduction, SoftmaxWork, Work, function::Round, walk::Walk},
 };
 use ane_ir::{Accumulate, Node, Value};
 

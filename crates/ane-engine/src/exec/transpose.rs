@@ -1,10 +1,10 @@
-//! Turning crossed products over, on their way to the block of the result or straight to a port.
+//! Transposing crossed products on their way to the block of the result or straight to a port.
 
 use super::chain;
 use crate::simd::{Lanes, MOST_LANES};
 
 /// `from[rows, columns]` on its way to be `[columns, rows]`, at most a strip of rows at a time.
-pub(super) struct Turn {
+pub(super) struct Transpose {
     pub(super) from: *const f32,
     /// Distance of rows.
     pub(super) stride: usize,
@@ -14,7 +14,7 @@ pub(super) struct Turn {
     pub(super) to: usize,
 }
 
-/// Where turned vectors go.
+/// Where columns go.
 pub(super) trait Sink<S: Lanes> {
     /// The first `n` lanes of `v` are elements from `column` on of row `row`.
     ///
@@ -23,7 +23,7 @@ pub(super) trait Sink<S: Lanes> {
     unsafe fn put(&mut self, s: S, row: usize, column: usize, v: S::V, n: usize);
 }
 
-impl Turn {
+impl Transpose {
     /// # Safety
     /// The rows must be readable in whole vectors, those that fill up the last square too, and the sink have their
     /// elements.
@@ -38,8 +38,8 @@ impl Turn {
                     // SAFETY: passed on from the caller.
                     *row = s.load(unsafe { std::slice::from_raw_parts(self.from.add(at), S::N) });
                 }
-                let turned = s.transpose(square).into_iter().enumerate();
-                for (i, v) in turned.take(S::N.min(self.columns - c)) {
+                let columns = s.transpose(square).into_iter().enumerate();
+                for (i, v) in columns.take(S::N.min(self.columns - c)) {
                     // SAFETY: passed on from the caller.
                     unsafe { sink.put(s, c + i, self.to + r, v, n) };
                 }
@@ -70,7 +70,7 @@ impl<S: Lanes> Sink<S> for ToBlock {
     }
 }
 
-/// An output port, as [`Instr::Deliver`](crate::plan::chain::Instr::Deliver) has it when it is all that the chain does: the block is never written.
+/// An output port, as [`Instr::GradientOutput`](crate::plan::chain::Instr::GradientOutput) has it when it is all that the chain does: the block is never written.
 pub(super) struct ToPort<S: Lanes> {
     pub(super) out: *mut u16,
     pub(super) stride: usize,
@@ -86,13 +86,14 @@ impl<S: Lanes> Sink<S> for ToPort<S> {
         let out =
             unsafe { std::slice::from_raw_parts_mut(self.out.add(row * self.stride + column), n) };
         if n == S::N {
-            self.largest = chain::deliver_vector(s, v, self.limit, out, self.largest);
+            self.largest = chain::gradient_output_vector(s, v, self.limit, out, self.largest);
         } else {
             let (mut wide, mut narrow) = ([0.0; MOST_LANES], [0; MOST_LANES]);
             s.store(&mut wide, v);
             wide[n..].fill(0.0);
             let v = s.load(&wide);
-            self.largest = chain::deliver_vector(s, v, self.limit, &mut narrow, self.largest);
+            self.largest =
+                chain::gradient_output_vector(s, v, self.limit, &mut narrow, self.largest);
             out.copy_from_slice(&narrow[..n]);
         }
     }
