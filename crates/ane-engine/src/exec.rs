@@ -476,6 +476,26 @@ impl Context<'_> {
         }
     }
 
+    /// Writes element `at` of an output port of `dtype`.
+    ///
+    /// # Safety
+    /// The port must have it, and no other thread write it.
+    unsafe fn set_element(&self, port: usize, dtype: DType, at: usize, x: f64) {
+        // SAFETY: passed on from the caller.
+        unsafe {
+            match dtype {
+                DType::Fp16 => *self.output::<u16>(port).add(at) = f16::from_f64(x).to_bits(),
+                DType::Fp32 => *self.output::<f32>(port).add(at) = x as f32,
+                DType::Int8 => *self.output::<i8>(port).add(at) = x as i8,
+                DType::UInt8 => *self.output::<u8>(port).add(at) = x as u8,
+                DType::Bool => *self.output::<u8>(port).add(at) = u8::from(x != 0.0),
+                DType::Int16 => *self.output::<i16>(port).add(at) = x as i16,
+                DType::UInt16 => *self.output::<u16>(port).add(at) = x as u16,
+                DType::Int32 => *self.output::<i32>(port).add(at) = x as i32,
+            }
+        }
+    }
+
     /// Where an operand starts, for code that reads both kinds.
     fn source(&self, place: Place) -> crate::gemm::Source {
         use crate::gemm::Source;

@@ -95,7 +95,7 @@ pub(crate) type Slot = usize;
 /// Where an operand is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Place {
-    /// f32 in the arena.
+    /// In the arena: i32 where the value is of that type, else f32.
     Slot(Slot),
     /// An input port, in its own dtype.
     Port(usize, DType),
@@ -277,7 +277,15 @@ pub(crate) struct DefinitionWork {
     /// To which declared operands those present belong.
     pub(crate) segments: Segments,
     pub(crate) operands: Vec<(Place, TensorType)>,
-    pub(crate) results: Vec<Slot>,
+    pub(crate) results: Vec<Destination>,
+}
+
+/// Where a result goes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Destination {
+    Slot(Slot),
+    /// An output port, in its own dtype.
+    Port(usize),
 }
 
 /// A compiled graph. Cheap to clone and free of state; [`crate::Bound`] holds that.

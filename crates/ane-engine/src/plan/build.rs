@@ -4,7 +4,7 @@ mod product;
 mod reduction;
 
 use super::{
-    ConcatPart, ConcatWork, DefinitionWork, Options, Place, Slot, Unit, Work,
+    ConcatPart, ConcatWork, DefinitionWork, Destination, Options, Place, Slot, Unit, Work,
     chain::{Chain, Instr, Src, TILE, Uniform},
     chain_builder::ChainBuilder,
     function::{Ew, Round},
@@ -14,7 +14,10 @@ use super::{
     walk::Walk,
 };
 use crate::{gemm::RowLayout, plan::Packed};
-use ane_ir::{DType, Def, Graph, Node, Value, ops::Op};
+use ane_ir::{
+    DType, Def, Graph, Node, Segments, Value,
+    ops::{Op, identity::Identity},
+};
 use std::collections::HashMap;
 
 /// Elements of a task of an elementwise pass: large enough that taking a task costs nothing, small enough to share.
@@ -112,7 +115,11 @@ impl Builder<'_> {
         let slot = self.new_slot(self.numel(root));
         self.slot_of[root.index()] = Some(slot);
         if let Some(literal) = self.graph.literal(root) {
-            let elements = literal.to_f64().into_iter().map(|x| x as f32).collect();
+            let element = |x: f64| match literal.ty().dtype {
+                DType::Int32 => f32::from_bits((x as i32).cast_unsigned()),
+                _ => x as f32,
+            };
+            let elements = literal.to_f64().into_iter().map(element).collect();
             self.built.constants.push((slot, elements));
         }
         slot
@@ -380,27 +387,36 @@ impl Builder<'_> {
 
     /// One task that gathers the operands, evaluates the op and writes the results.
     fn definition(&mut self, node: &Node, op: &Op) {
-        let typed = |v: Value| self.graph.ty(v).clone();
-        let operand_types: Vec<_> = node.operands.iter().map(|&x| typed(x)).collect();
-        let roots = node.operands.iter().map(|x| self.groups.root[x.index()]);
-        let places: Vec<Place> = roots
-            .collect::<Vec<_>>()
-            .into_iter()
-            .map(|x| self.place(x))
-            .collect();
         let results: Vec<Slot> = node.results.iter().map(|&y| self.slot(y)).collect();
-        let reads = places.iter().filter_map(|p| match p {
-            Place::Slot(slot) => Some(*slot),
-            Place::Port(..) => None,
-        });
-        let reads = reads.collect();
+        let to = results.iter().copied().map(Destination::Slot).collect();
+        self.evaluate(op, &node.segments, &node.operands, to, results);
+    }
+
+    /// The values of an op on `operands`, to `to`.
+    fn evaluate(
+        &mut self,
+        op: &Op,
+        segments: &Segments,
+        operands: &[Value],
+        to: Vec<Destination>,
+        writes: Vec<Slot>,
+    ) {
+        let mut reads = Vec::new();
+        let mut places = Vec::with_capacity(operands.len());
+        for &x in operands {
+            let place = self.place(self.groups.root[x.index()]);
+            if let Place::Slot(slot) = place {
+                reads.push(slot);
+            }
+            places.push((place, self.graph.ty(x).clone()));
+        }
         let work = Work::Definition(DefinitionWork {
-            segments: node.segments.clone(),
             op: op.clone(),
-            operands: places.into_iter().zip(operand_types).collect(),
-            results: results.clone(),
+            segments: segments.clone(),
+            operands: places,
+            results: to,
         });
-        self.push(work, 1, reads, results);
+        self.push(work, 1, reads, writes);
     }
 
     fn concat(&mut self, node: &Node, axis: usize) {
@@ -487,6 +503,12 @@ impl Builder<'_> {
         for root in self.graph.values() {
             for (port, v) in std::mem::take(&mut self.ports[root.index()]) {
                 let ty = self.graph.ty(v).clone();
+                if ty.dtype == DType::Int32 {
+                    let to = vec![Destination::Port(port)];
+                    let copy = Identity {}.into();
+                    self.evaluate(&copy, &Segments::default(), &[v], to, Vec::new());
+                    continue;
+                }
                 let mut c = ChainBuilder::new(ty.shape.clone());
                 let to = c.register();
                 let place = self.place(root);

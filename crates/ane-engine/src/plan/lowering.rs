@@ -120,10 +120,17 @@ fn of_op(graph: &Graph, node: &Node, options: &Options) -> Lowering {
             axes: axes.collect(),
         })
     };
+    // Passes compute in f32, which holds whole numbers up to 2²⁴ only.
+    let wide_integers = node
+        .operands
+        .iter()
+        .chain(&node.results)
+        .any(|&v| graph.ty(v).dtype == DType::Int32);
     let definition = || Lowering::Alone(Kernel::Definition(node.op.clone()));
     match &node.op {
         Op::Const(_) => Lowering::Constant,
         Op::Reshape(_) | Op::ExpandDims(_) | Op::Squeeze(_) | Op::Identity(_) => Lowering::View,
+        _ if wide_integers => definition(),
 
         Op::Transpose(op) => {
             let x = &operand(0).shape;
