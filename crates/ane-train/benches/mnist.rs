@@ -14,7 +14,7 @@ use ane_train::{
     data::{self, Dataset, FetchOptions, Images, LABEL, Loader, Sampler, catalog},
     loss::Loss,
     metric::Accuracy,
-    nn::Sequential,
+    models::Mlp,
     objective::Objective,
     optim::{AdamW, OptimizerConfig},
     schedule::Schedule,
@@ -65,7 +65,7 @@ fn begin_peak() -> Option<u64> {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let model: Sequential = flag("--model", "784-512-512-10").parse()?;
+    let model: Mlp = flag("--model", "784-512-512-10").parse()?;
     let batch: usize = flag("--batch", "128").parse()?;
     let threads: usize = flag("--threads", "2").parse()?;
     let target: Target = flag("--target", "h16").parse()?;

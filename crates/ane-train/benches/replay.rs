@@ -16,7 +16,7 @@ use ane_train::{
     fit::{Examples, evaluate},
     loss::Loss,
     metric::Accuracy,
-    nn::Sequential,
+    models::Mlp,
     objective::Objective,
     optim::{AdamW, OptimizerConfig},
     recovery::Faults,
@@ -149,7 +149,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ..Settings::default()
     };
     let config = TrainerConfig {
-        model: MODEL.parse::<Sequential>()?.model(BATCH)?,
+        model: MODEL.parse::<Mlp>()?.model(BATCH)?,
         objective: Objective::of(LOSS, "logits", LABEL),
         metrics: vec![&Accuracy],
         groups: Groups::default(),

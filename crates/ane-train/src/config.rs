@@ -2,11 +2,11 @@
 
 use crate::{
     TrainerConfig,
-    data::{Holdout, Images, LABEL, SplitError},
+    data::{Holdout, IMAGE, Images, LABEL, SplitError},
     loss::Loss,
     metric::{self, Metric, UnknownMetric},
     model::ModelError,
-    nn::{ParseSpecError, Sequential},
+    models::{Examples, ModelSpec, ParseSpecError, Task},
     objective::Objective,
     optim::{AdamW, OptimizerConfig},
     schedule::Schedule,
@@ -137,7 +137,7 @@ impl Default for RunConfig {
         Self {
             dataset: "mnist".into(),
             centred: false,
-            model: "784-512-512-10".into(),
+            model: "mlp".into(),
             loss: Loss::CrossEntropy {
                 label_smoothing: 0.0,
             },
@@ -271,7 +271,7 @@ impl RunConfig {
     ///
     /// # Errors
     /// When the spec cannot be read.
-    pub fn model(&self) -> Result<Sequential, ConfigError> {
+    pub fn model(&self) -> Result<ModelSpec, ConfigError> {
         Ok(self.model.parse()?)
     }
 
@@ -297,9 +297,15 @@ impl RunConfig {
     /// The metrics of the run; the first chooses `best`.
     ///
     /// # Errors
-    /// When there is none of this name.
+    /// When there is none of this name, or the model's spec cannot be read.
     pub fn metrics(&self) -> Result<Vec<&'static dyn Metric>, ConfigError> {
-        let name = self.metric.as_deref().unwrap_or("accuracy");
+        let name = match &self.metric {
+            Some(name) => name,
+            None => match self.model()?.task() {
+                Task::Classification => "accuracy",
+                Task::Reconstruction => "mse",
+            },
+        };
         Ok(vec![metric::named(name)?])
     }
 
@@ -309,12 +315,16 @@ impl RunConfig {
         self.max_steps.map_or(steps, |most| most.min(steps))
     }
 
-    /// What the trainer is made of, for a run of `total_steps`.
+    /// What the trainer is made of, for a run of `total_steps` on such examples.
     ///
     /// # Errors
     /// When the model's spec cannot be read or built, a pattern freezes nothing, or there is no such metric.
-    pub fn trainer(&self, total_steps: u64) -> Result<TrainerConfig, ConfigError> {
-        let mut model = self.model()?.model(self.batch)?;
+    pub fn trainer(
+        &self,
+        examples: &Examples,
+        total_steps: u64,
+    ) -> Result<TrainerConfig, ConfigError> {
+        let mut model = self.model()?.build(self.batch, examples)?;
         for pattern in &self.freeze {
             let mut found = false;
             for p in model.parameters.iter_mut().filter(|p| names(pattern, p)) {
@@ -330,8 +340,12 @@ impl RunConfig {
         }
         let output = model.train.outputs.first();
         let output = output.map_or("output", |(name, _)| name.as_str());
+        let target = match self.model()?.task() {
+            Task::Classification => LABEL,
+            Task::Reconstruction => IMAGE,
+        };
         Ok(TrainerConfig {
-            objective: Objective::of(self.loss, output, LABEL),
+            objective: Objective::of(self.loss, output, target),
             model,
             metrics: self.metrics()?,
             plan: self.plan,

@@ -1,13 +1,20 @@
 //! Losses of single examples, as graph builders; [`crate::objective`] makes means of them.
 
+mod bce_with_logits;
 mod cross_entropy;
+mod huber;
+mod l1;
 mod mse;
 
+pub use bce_with_logits::bce_with_logits;
 pub use cross_entropy::cross_entropy;
+pub use huber::huber;
+pub use l1::l1;
 pub use mse::mse;
 
 use ane_ir::{Graph, TypeError, Value};
 use serde::{Deserialize, Serialize};
+use std::str::FromStr;
 
 /// What is minimised.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -20,14 +27,56 @@ pub enum Loss {
     },
     /// Mean squared error over the features.
     Mse,
+    /// Mean absolute error over the features.
+    L1,
+    /// Huber loss: squared up to a distance, absolute beyond.
+    Huber {
+        /// That distance.
+        delta: f64,
+    },
+    /// Binary cross-entropy with logits, of every feature by itself.
+    BceWithLogits,
+}
+
+/// No loss has this name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no loss is called `{name}`; there are {}", Loss::ALL.map(|loss| loss.name()).join(", "))]
+pub struct UnknownLoss {
+    /// What was asked for.
+    pub name: String,
+}
+
+impl FromStr for Loss {
+    type Err = UnknownLoss;
+
+    fn from_str(name: &str) -> Result<Self, UnknownLoss> {
+        let found = Self::ALL.into_iter().find(|loss| loss.name() == name);
+        found.ok_or_else(|| UnknownLoss {
+            name: name.to_owned(),
+        })
+    }
 }
 
 impl Loss {
+    /// Every loss, with PyTorch's defaults.
+    pub const ALL: [Self; 5] = [
+        Self::CrossEntropy {
+            label_smoothing: 0.0,
+        },
+        Self::Mse,
+        Self::L1,
+        Self::Huber { delta: 1.0 },
+        Self::BceWithLogits,
+    ];
+
     /// Its name.
     pub fn name(&self) -> &'static str {
         match self {
             Self::CrossEntropy { .. } => "cross-entropy",
             Self::Mse => "mse",
+            Self::L1 => "l1",
+            Self::Huber { .. } => "huber",
+            Self::BceWithLogits => "bce-with-logits",
         }
     }
 
@@ -44,6 +93,9 @@ impl Loss {
         match self {
             Self::CrossEntropy { .. } => cross_entropy(g, output, target),
             Self::Mse => mse(g, output, target),
+            Self::L1 => l1(g, output, target),
+            Self::Huber { delta } => huber(g, output, target, *delta),
+            Self::BceWithLogits => bce_with_logits(g, output, target),
         }
     }
 
@@ -51,7 +103,7 @@ impl Loss {
     pub fn target_row(&self, class: usize, classes: usize) -> Vec<f32> {
         let smoothing = match self {
             Self::CrossEntropy { label_smoothing } => *label_smoothing,
-            Self::Mse => 0.0,
+            Self::Mse | Self::L1 | Self::Huber { .. } | Self::BceWithLogits => 0.0,
         };
         let off = smoothing / classes as f64;
         (0..classes)

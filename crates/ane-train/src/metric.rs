@@ -4,14 +4,24 @@
 //! on how examples were batched. To add one: a file in `metric/` and its line in [`ALL`].
 
 mod accuracy;
+mod binary_accuracy;
+mod mae;
+mod mse;
+mod perplexity;
+mod top_k;
 
 pub use accuracy::{Accuracy, argmax};
+pub use binary_accuracy::BinaryAccuracy;
+pub use mae::Mae;
+pub use mse::Mse;
+pub use perplexity::Perplexity;
+pub use top_k::Top5;
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Every metric there is.
-pub const ALL: &[&dyn Metric] = &[&Accuracy];
+pub const ALL: &[&dyn Metric] = &[&Accuracy, &Top5, &BinaryAccuracy, &Perplexity, &Mse, &Mae];
 
 /// A metric.
 pub trait Metric: Send + Sync + fmt::Debug {
@@ -77,6 +87,22 @@ pub struct Tally {
     pub count: f64,
 }
 
+/// The difference of every value of every row from what it should have been; a class is a row with a 1 at its place.
+fn errors<'a>(seen: &Seen<'a>) -> impl Iterator<Item = f64> + use<'a> {
+    let (width, target) = (seen.width, seen.target);
+    seen.output.iter().enumerate().map(move |(i, &x)| {
+        let wanted = match target {
+            Wanted::Rows(rows) => rows[i],
+            Wanted::Classes(classes) if width == 1 => classes[i] as f32,
+            Wanted::Classes(classes) => {
+                let here = usize::try_from(classes[i / width]) == Ok(i % width);
+                f32::from(u8::from(here))
+            }
+        };
+        f64::from(x) - f64::from(wanted)
+    })
+}
+
 /// No metric has this name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("no metric is called `{name}`; there are {}", .known.join(", "))]
@@ -110,6 +136,27 @@ mod tests {
             assert!(error.contains(metric.name()), "{error}");
             assert_eq!(named(metric.name()).unwrap().name(), metric.name());
         }
+    }
+
+    #[test]
+    fn errors_are_distances_from_rows_or_from_the_row_of_a_class() {
+        let of = |metric: &dyn Metric, output: &[f32], width, target| {
+            let mut tally = Tally::default();
+            let seen = Seen {
+                output,
+                width,
+                target,
+            };
+            metric.add(&seen, &mut tally);
+            metric.value(&tally)
+        };
+        let output = [1.0, -1.0, 0.5, 3.0];
+        let rows = Wanted::Rows(&[0.0, 1.0, 0.5, 0.0]);
+        assert_eq!(of(&Mse, &output, 2, rows), 14.0 / 4.0);
+        assert_eq!(of(&Mae, &output, 2, rows), 6.0 / 4.0);
+        let classes = Wanted::Classes(&[0, 1]);
+        assert_eq!(of(&Mse, &output, 2, classes), (1.0 + 0.25 + 4.0) / 4.0);
+        assert_eq!(of(&Mae, &[0.5, 3.0], 1, classes), (0.5 + 2.0) / 2.0);
     }
 
     #[test]

@@ -7,12 +7,12 @@
 
 mod builder;
 mod error;
-mod identifier;
 mod init;
 
+/// A path as an identifier of MIL, without the loss that would make two paths one.
+pub use ane_mil::identifier;
 pub use builder::{Builder, Mode};
 pub use error::{LayerError, ModelError};
-pub use identifier::identifier;
 pub use init::Init;
 
 use ane_ir::{DType, Graph, Shape, TensorType, Value};
@@ -51,6 +51,18 @@ impl Tags {
     pub const BIAS: Self = Self {
         bias: true,
         norm: false,
+        embedding: false,
+    };
+    /// The weight of a normalisation.
+    pub const NORM: Self = Self {
+        bias: false,
+        norm: true,
+        embedding: false,
+    };
+    /// The bias of a normalisation.
+    pub const NORM_BIAS: Self = Self {
+        bias: true,
+        norm: true,
         embedding: false,
     };
 }

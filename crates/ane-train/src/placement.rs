@@ -5,7 +5,10 @@ use crate::{
     trainer::{Done, Trainer},
 };
 use ane_device::{Counts, Power};
-use ane_ir::{Graph, ops::Op};
+use ane_ir::{
+    Graph,
+    ops::{Op, conv::ConvDims},
+};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -53,12 +56,26 @@ impl Work {
                     let terms = op.dims(x, y).map_or(0, |d| d.k);
                     2 * (results.sum::<usize>() * terms) as u64
                 }
+                Op::Conv(op) => {
+                    let (x, y) = (graph.ty(node.operands[0]), graph.ty(node.operands[1]));
+                    op.dims(x, y).map_or(0, |d| convolution(&d))
+                }
+                Op::ConvTranspose(op) => {
+                    let (x, y) = (graph.ty(node.operands[0]), graph.ty(node.operands[1]));
+                    op.dims(x, y).map_or(0, |d| convolution(&d))
+                }
                 op if op.only_moves() => 0,
                 _ => operands.chain(results).max().unwrap_or(0) as u64,
             };
         }
         work
     }
+}
+
+/// Two operations for every element of the kernel at every window, of every group.
+fn convolution(d: &ConvDims) -> u64 {
+    let kernels = d.groups * d.inputs * d.outputs * d.kernel();
+    2 * (d.batch * d.positions() * kernels) as u64
 }
 
 /// The report that every run ends with.
@@ -117,5 +134,45 @@ impl Placement {
             power: None,
             warnings,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::{Examples, ModelSpec};
+
+    /// Operations of an example's forward pass that belong to products.
+    fn forward(model: &str) -> u64 {
+        let examples = Examples {
+            shape: [1, 28, 28],
+            classes: 10,
+        };
+        let model: ModelSpec = model.parse().unwrap();
+        let model = model.build(4, &examples).unwrap();
+        let mut graph = Graph::new();
+        let all = &model.infer.graph;
+        let of_products = |n: &ane_ir::Node| matches!(n.op, Op::Matmul(_) | Op::Conv(_));
+        for node in all.nodes().iter().filter(|n| of_products(n)) {
+            let operands: Vec<_> = (0..2)
+                .map(|i| {
+                    let ty = all.ty(node.operands[i]).clone();
+                    let name = format!("i{}", graph.inputs().len());
+                    graph.input(&name, ty).unwrap()
+                })
+                .collect();
+            graph.push(node.op.clone(), &operands).unwrap();
+        }
+        Work::of(&graph).flops / 4
+    }
+
+    #[test]
+    fn products_cost_two_operations_for_each_weight_and_use() {
+        assert_eq!(forward("mlp"), 2 * (784 * 512 + 512 * 512 + 512 * 10));
+        let convolutions = 6 * 25 * 28 * 28 + 16 * 6 * 25 * 10 * 10;
+        assert_eq!(
+            forward("lenet"),
+            2 * (convolutions + 400 * 120 + 120 * 84 + 84 * 10)
+        );
     }
 }

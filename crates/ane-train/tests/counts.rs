@@ -13,7 +13,7 @@ use ane_train::{
     loss::Loss,
     machine::Machine,
     metric::Accuracy,
-    nn::Sequential,
+    models::Mlp,
     objective::Objective,
     optim::{AdamW, OptimizerConfig},
     run_dir::RunDir,
@@ -66,11 +66,7 @@ fn trainer(device: &str, plan: PlanKind, programs: &Path) -> Trainer {
         ..Settings::default()
     };
     let config = TrainerConfig {
-        model: "64-32-10"
-            .parse::<Sequential>()
-            .unwrap()
-            .model(BATCH)
-            .unwrap(),
+        model: "64-32-10".parse::<Mlp>().unwrap().model(BATCH).unwrap(),
         objective: Objective::of(LOSS, "logits", LABEL),
         metrics: vec![&Accuracy],
         groups: Groups::default(),

@@ -10,7 +10,7 @@ use ane_train::{
     data::{Batch, Values},
     loss::Loss,
     loss_scale::LossScale,
-    nn::Sequential,
+    models::Mlp,
     objective::Objective,
     optim::{AdamW, OptimizerConfig},
     schedule::Schedule,
@@ -36,11 +36,7 @@ fn trainer(target: Target, numerics: &Numerics, plan: PlanKind) -> Trainer {
         ..Settings::default()
     };
     let config = TrainerConfig {
-        model: "20-32-24-10"
-            .parse::<Sequential>()
-            .unwrap()
-            .model(BATCH)
-            .unwrap(),
+        model: "20-32-24-10".parse::<Mlp>().unwrap().model(BATCH).unwrap(),
         objective: Objective::of(LOSS, "logits", "label"),
         metrics: Vec::new(),
         groups: Groups::default(),

@@ -11,7 +11,7 @@ use ane_train::{
     data::{Batch, Values},
     loss::Loss,
     loss_scale::LossScale,
-    nn::Sequential,
+    models::Mlp,
     objective::Objective,
     optim::{Adam, AdamW, OptimizerConfig, Sgd},
     schedule::Schedule,
@@ -58,8 +58,8 @@ fn batch(loss: Loss) -> [Batch; 1] {
     batch.set(
         "target",
         match loss {
-            Loss::Mse => Values::Fp16(bits(&tensor("mse_targets"))),
             Loss::CrossEntropy { .. } => Values::Int32(labels()),
+            _ => Values::Fp16(bits(&tensor("mse_targets"))),
         },
     );
     [batch]
@@ -87,11 +87,7 @@ fn trainer(
     };
     let device = open("software", &settings).unwrap();
     let config = TrainerConfig {
-        model: "20-32-24-10"
-            .parse::<Sequential>()
-            .unwrap()
-            .model(16)
-            .unwrap(),
+        model: "20-32-24-10".parse::<Mlp>().unwrap().model(16).unwrap(),
         objective: Objective::of(loss, "logits", "target"),
         metrics: Vec::new(),
         groups: Groups::default(),

@@ -6,7 +6,7 @@ use ane_ir::{Chip, Route, Target};
 use ane_train::{
     legalize,
     loss::Loss,
-    nn::Sequential,
+    models::Mlp,
     objective::Objective,
     optim::OptimizerConfig,
     step::{PlanKind, Step, StepConfig},
@@ -14,7 +14,7 @@ use ane_train::{
 
 #[test]
 fn every_plan_and_optimizer_is_legal_on_every_chip_by_every_route() {
-    let model: Sequential = "784-512-512-10".parse().unwrap();
+    let model: Mlp = "784-512-512-10".parse().unwrap();
     let model = model.model(128).unwrap();
     let loss = Loss::CrossEntropy {
         label_smoothing: 0.1,

@@ -8,7 +8,7 @@ use ane_mil::{DirectoryBlobs, check, parse};
 use ane_train::{
     legalize,
     loss::Loss,
-    nn::Sequential,
+    models::Mlp,
     objective::Objective,
     optim::{AdamW, OptimizerConfig},
     step::{PlanKind, Step, StepConfig},
@@ -38,7 +38,7 @@ fn inspect(arguments: &[&str], out: Option<&Path>) -> String {
 
 /// The default step, built here.
 fn step(plan: PlanKind, target: Target) -> Step {
-    let model: Sequential = "784-512-512-10".parse().unwrap();
+    let model: Mlp = "784-512-512-10".parse().unwrap();
     let optimizer = OptimizerConfig::AdamW(AdamW::default());
     let loss = Loss::CrossEntropy {
         label_smoothing: 0.0,

@@ -9,6 +9,7 @@ mod mnist;
 use super::fingerprint::Fingerprint;
 use super::source::Origin;
 use super::{DataError, Split};
+use crate::models::Examples;
 
 /// Every data set of the catalog.
 #[must_use]
@@ -66,6 +67,15 @@ impl DatasetSpec {
     #[must_use]
     pub fn classes(&self) -> usize {
         self.class_names.len()
+    }
+
+    /// What a model is built for.
+    #[must_use]
+    pub fn examples(&self) -> Examples {
+        Examples {
+            shape: self.example_shape,
+            classes: self.classes(),
+        }
     }
 
     /// Values in one example.

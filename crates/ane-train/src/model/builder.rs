@@ -126,7 +126,10 @@ impl Builder {
         f: impl FnOnce(&mut Self) -> Result<T, ModelError>,
     ) -> Result<T, ModelError> {
         self.scope.push(name.to_owned());
+        let inside = self.g.current_scope().child(name);
+        let outside = self.g.set_scope(inside);
         let result = f(self).map_err(|e| e.at(&self.path()));
+        self.g.set_scope(outside);
         self.scope.pop();
         result
     }
@@ -246,7 +249,7 @@ impl Builder {
     pub fn keep_mask(&mut self, shape: impl Into<Shape>, keep: f64) -> Result<Value, ModelError> {
         let (path, shape) = (self.path(), shape.into());
         let ordinal = self.randoms.iter().filter(|r| r.path == path).count();
-        let port = format!("random_{}_D{ordinal}", identifier(&path));
+        let port = format!("random_{}", identifier(&format!("{path}.{ordinal}")));
         let value = self.g.input(&port, real(self.dtype, &shape))?;
         self.randoms.push(RandomPort {
             value,

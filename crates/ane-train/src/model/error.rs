@@ -14,14 +14,9 @@ pub enum ModelError {
         /// Why.
         error: LayerError,
     },
-    /// An op does not take its operands.
-    #[error("{}: {error}", place(path))]
-    Type {
-        /// The layer; empty outside of all scopes.
-        path: String,
-        /// Why.
-        error: TypeError,
-    },
+    /// An op does not take its operands; the error knows its place.
+    #[error(transparent)]
+    Type(#[from] TypeError),
     /// A port could not be made.
     #[error("{}: {error}", place(path))]
     Port {
@@ -68,6 +63,20 @@ pub enum ModelError {
         /// Its shape.
         shape: Shape,
     },
+    /// Widths that are not those of the data set.
+    #[error(
+        "model `{model}` is made for {expected} {what}, the data set has {found}; write that width, or take `mlp`"
+    )]
+    Examples {
+        /// The model.
+        model: String,
+        /// What is counted.
+        what: &'static str,
+        /// The model's width.
+        expected: usize,
+        /// The data set's.
+        found: usize,
+    },
     /// A model without outputs.
     #[error("the model has no outputs")]
     NoOutputs,
@@ -104,6 +113,130 @@ pub enum LayerError {
         /// Shape of x.
         found: Shape,
     },
+    /// A setting that must be at least 1 is 0.
+    #[error("{layer}: {setting} must be at least 1, found 0")]
+    Zero {
+        /// The layer.
+        layer: &'static str,
+        /// Its setting.
+        setting: &'static str,
+    },
+    /// Groups that do not divide the channels.
+    #[error("{layer}: {groups} groups do not divide {inputs} channels in and {outputs} out")]
+    Groups {
+        /// The layer.
+        layer: &'static str,
+        /// How many groups.
+        groups: usize,
+        /// Channels of x.
+        inputs: usize,
+        /// Channels of the result.
+        outputs: usize,
+    },
+    /// A window is larger than the image it slides over.
+    #[error(
+        "{layer}: the kernel covers {covered} elements, but an axis of x {found} has {length} and {padding} of padding at each end; take a smaller kernel or more padding"
+    )]
+    Kernel {
+        /// The layer.
+        layer: &'static str,
+        /// From the first to the last element of a window.
+        covered: usize,
+        /// Length of the axis.
+        length: usize,
+        /// Padding at each end of it.
+        padding: usize,
+        /// Shape of x.
+        found: Shape,
+    },
+    /// Windows of a pool that would lie in the padding as a whole.
+    #[error("{layer}: padding {padding} must be at most half of the kernel {kernel}")]
+    PoolPadding {
+        /// The layer.
+        layer: &'static str,
+        /// Padding at each end.
+        padding: usize,
+        /// Elements of a window.
+        kernel: usize,
+    },
+    /// An output padding that names no shape.
+    #[error(
+        "{layer}: output padding {output_padding} must be less than stride {stride} or dilation {dilation}"
+    )]
+    OutputPadding {
+        /// The layer.
+        layer: &'static str,
+        /// What is added after an axis.
+        output_padding: usize,
+        /// Stride of the axis.
+        stride: usize,
+        /// Dilation of the axis.
+        dilation: usize,
+    },
+    /// The padding of a transposed convolution takes everything away.
+    #[error("{layer}: padding {padding} at each end leaves nothing of an axis of {length}")]
+    NothingLeft {
+        /// The layer.
+        layer: &'static str,
+        /// What is taken off each end.
+        padding: usize,
+        /// Length of the axis before.
+        length: usize,
+    },
+    /// A normalisation over a single value, whose variance is always 0.
+    #[error(
+        "{layer} normalises over one value per channel or group of x {found}, which leaves nothing of it; take a larger batch or image"
+    )]
+    OneValue {
+        /// The layer.
+        layer: &'static str,
+        /// Shape of x.
+        found: Shape,
+    },
+    /// x ends with other axes than the layer normalises.
+    #[error("{layer} normalises the last axes {expected} after a batch, x is {found}")]
+    LastAxes {
+        /// The layer.
+        layer: &'static str,
+        /// The axes.
+        expected: Shape,
+        /// Shape of x.
+        found: Shape,
+    },
+    /// A probability to drop that is not one, or that would drop everything.
+    #[error("{layer}: the probability must be at least 0 and less than 1, found {found}")]
+    Probability {
+        /// The layer.
+        layer: &'static str,
+        /// The setting.
+        found: f64,
+    },
+    /// Two sides of a residual block of different shapes.
+    #[error(
+        "the path of a residual block gives {path}, its shortcut {shortcut}; put a projection on the shortcut"
+    )]
+    Residual {
+        /// Shape that the path gives.
+        path: Shape,
+        /// Shape that the shortcut gives.
+        shortcut: Shape,
+    },
+    /// Paths whose results differ in more than their channels.
+    #[error("the first path gives {first}, `{path}` gives {found}: only the channels may differ")]
+    Concat {
+        /// Shape that the first path gives.
+        first: Shape,
+        /// Name of another path.
+        path: String,
+        /// Shape that it gives.
+        found: Shape,
+    },
+    /// A block of no paths.
+    #[error("{layer} has no paths")]
+    NoPaths {
+        /// The layer.
+        layer: &'static str,
+    },
 }
 
 impl ModelError {
@@ -111,10 +244,6 @@ impl ModelError {
     pub(super) fn at(self, place: &str) -> Self {
         match self {
             Self::Layer { path, error } if path.is_empty() => Self::Layer {
-                path: place.to_owned(),
-                error,
-            },
-            Self::Type { path, error } if path.is_empty() => Self::Type {
                 path: place.to_owned(),
                 error,
             },
@@ -130,15 +259,6 @@ impl ModelError {
 impl From<LayerError> for ModelError {
     fn from(error: LayerError) -> Self {
         Self::Layer {
-            path: String::new(),
-            error,
-        }
-    }
-}
-
-impl From<TypeError> for ModelError {
-    fn from(error: TypeError) -> Self {
-        Self::Type {
             path: String::new(),
             error,
         }

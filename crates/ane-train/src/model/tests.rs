@@ -46,7 +46,7 @@ fn both_modes_share_parameters_and_buffers() {
             "x",
             "param_fc_weight",
             "param_fc_bias",
-            "random_norm_D0",
+            "random_norm_0",
             "present"
         ]
     );
@@ -84,7 +84,9 @@ fn errors_name_the_layer() {
         cx.layer("sum", |cx: &mut Builder, y| Ok(cx.graph().add(x[0], y)?), y)
     })
     .unwrap_err();
-    assert!(error.to_string().starts_with("sum: add: "), "{error}");
+    let error = error.to_string();
+    assert!(error.starts_with("add: "), "{error}");
+    assert!(error.ends_with(", at sum"), "{error}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::{
     Trainer, TrainerConfig, TrainerError,
     data::{Batch, IMAGE, LABEL, Values},
     loss::Loss,
-    nn::Sequential,
+    models::Mlp,
     objective::Objective,
     optim::OptimizerConfig,
     schedule::Schedule,
@@ -120,7 +120,7 @@ fn train(
     isa: Isa,
     steps: u64,
 ) -> Result<Trained, TrainerError> {
-    let model: Sequential = MODEL.parse().expect("the model is written rightly");
+    let model: Mlp = MODEL.parse().expect("the model is written rightly");
     let loss = Loss::CrossEntropy {
         label_smoothing: 0.0,
     };

@@ -12,7 +12,7 @@ use ane_train::{
     fit::{self, Ending, Examples, Fit},
     loss::Loss,
     metric::Accuracy,
-    nn::Sequential,
+    models::Mlp,
     objective::Objective,
     optim::{AdamW, OptimizerConfig},
     recovery::{self, Recovery},
@@ -52,11 +52,7 @@ pub(crate) fn data() -> Arc<Images> {
 
 pub(crate) fn trainer(device: Box<dyn Device>, plan: PlanKind) -> Result<Trainer, TrainerError> {
     let config = TrainerConfig {
-        model: "12-9-3"
-            .parse::<Sequential>()
-            .unwrap()
-            .model(BATCH)
-            .unwrap(),
+        model: "12-9-3".parse::<Mlp>().unwrap().model(BATCH).unwrap(),
         objective: Objective::of(LOSS, "logits", LABEL),
         metrics: vec![&Accuracy],
         groups: Groups::default(),

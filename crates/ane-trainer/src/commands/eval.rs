@@ -47,7 +47,12 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let (pool, isa) = machine(args.threads)?;
     let opened = args.supervision.open_device(&config, &pool, isa)?;
     let mut faults = opened.faults();
-    let mut trainer = Trainer::new(config.trainer(1)?, opened.device, pool, isa)?;
+    let mut trainer = Trainer::new(
+        config.trainer(&spec.examples(), 1)?,
+        opened.device,
+        pool,
+        isa,
+    )?;
     faults.restore(&mut trainer, checkpoint.record.progress, &checkpoint.state)?;
     let test = config.examples(data::load(spec, &args.source.options(), &report)?.test);
     let result = evaluate(&mut trainer, &Examples::all(test), &mut faults)?;

@@ -10,7 +10,7 @@ use crate::{
 use ane_device::Device;
 use ane_ir::{Chip, Module, Route, Target};
 use ane_mil::{DirectoryBlobs, Program, Violation};
-use ane_train::{config::RunConfig, legalize, placement::Work, step::PlanKind};
+use ane_train::{config::RunConfig, data::catalog, legalize, placement::Work, step::PlanKind};
 use std::{
     io::{ErrorKind, Write},
     path::{Path, PathBuf},
@@ -48,7 +48,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
 
 /// The training step of a configuration.
 fn step(config: &RunConfig, out: Option<&Path>) -> Result<ExitCode, Failure> {
-    let trainer = config.trainer(1)?;
+    let examples = catalog::find(&config.dataset)?.examples();
+    let trainer = config.trainer(&examples, 1)?;
     let target = config.target;
     let model = &trainer.model;
     let built = trainer.training_step(&target)?;

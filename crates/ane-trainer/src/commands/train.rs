@@ -102,20 +102,6 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         refuse_another_run(out, resumed.as_ref().map(|(path, _)| path.as_path()))?;
     }
     let spec = catalog::find(&config.dataset)?;
-    let model = config.model()?;
-    if model.inputs() != spec.example_len() || model.outputs() != spec.classes() {
-        return Err(Failure::usage(
-            format!(
-                "model {model} takes {} values and gives {} classes; {} has {} and {}",
-                model.inputs(),
-                model.outputs(),
-                spec.title,
-                spec.example_len(),
-                spec.classes()
-            ),
-            format!("write it as {}-…-{}", spec.example_len(), spec.classes()),
-        ));
-    }
     let held_out = if config.whole {
         0
     } else {
@@ -137,7 +123,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
             )
         })?;
     }
-    let trainer_config = config.trainer(total_steps)?;
+    let trainer_config = config.trainer(&spec.examples(), total_steps)?;
     let Opened {
         device,
         recovery,

@@ -4,8 +4,9 @@ use crate::failure::Failure;
 use ane_ir::Route;
 use ane_train::{
     config::{APPLE, NumericsKind, RunConfig},
-    data::Holdout,
+    data::{Holdout, catalog},
     loss::Loss,
+    models::Task,
     optim::OptimizerConfig,
     schedule::Schedule,
     step::PlanKind,
@@ -16,10 +17,10 @@ use clap::ValueEnum;
 /// The flags that decide a run's numbers.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct ConfigArgs {
-    /// Data set: mnist or fashion-mnist [default: mnist]
+    /// Data set: mnist, fashion-mnist or cifar10 [default: mnist]
     #[arg(long)]
     dataset: Option<String>,
-    /// Layer widths, such as 784-512-512-10 or 784-128-10:gelu, or mnist-mlp [default: mnist-mlp]
+    /// Model: mlp, lenet, resnet8, resnet20, mobilenet-tiny, autoencoder, or widths such as 784-128-10:gelu [default: mlp]
     #[arg(long)]
     model: Option<String>,
     /// Take the mean off the pixels; without this they are only scaled, and what is black costs the software engine nothing
@@ -52,7 +53,10 @@ pub(crate) struct ConfigArgs {
     /// Share of the target that goes to all classes evenly [default: 0]
     #[arg(long, value_parser = share)]
     label_smoothing: Option<f64>,
-    /// Minimise the squared error instead of the cross-entropy
+    /// What is minimised: cross-entropy, mse, l1, huber or bce-with-logits [default: cross-entropy; mse for autoencoder]
+    #[arg(long, conflicts_with_all = ["label_smoothing", "mse"])]
+    loss: Option<Loss>,
+    /// The same as --loss mse
     #[arg(long, conflicts_with = "label_smoothing")]
     mse: bool,
     /// Largest global norm of the gradients
@@ -213,7 +217,8 @@ impl ConfigArgs {
             ));
         }
         // One spelling of every model and target, so that configurations compare.
-        base.model = base.model()?.to_string();
+        let examples = catalog::find(&base.dataset)?.examples();
+        base.model = base.model()?.of(&examples).to_string();
         settle_target(&mut base, self.target.as_deref(), self.route)?;
         base.epochs = self.epochs.unwrap_or(base.epochs);
         base.batch = self.batch.map_or(base.batch, |b| b as usize);
@@ -245,9 +250,16 @@ impl ConfigArgs {
             Some(PlanArg::Fused) => PlanKind::Fused,
             None => base.plan,
         };
+        // Pixels are no classes.
+        if base.model()?.task() == Task::Reconstruction
+            && matches!(base.loss, Loss::CrossEntropy { .. })
+        {
+            base.loss = Loss::Mse;
+        }
         if self.mse {
             base.loss = Loss::Mse;
         }
+        base.loss = self.loss.unwrap_or(base.loss);
         if let Some(label_smoothing) = self.label_smoothing {
             base.loss = Loss::CrossEntropy { label_smoothing };
         }
@@ -271,6 +283,7 @@ impl ConfigArgs {
             weight_decay,
             schedule,
             label_smoothing,
+            loss,
             mse,
             max_norm,
             grad_accumulation,
@@ -301,6 +314,7 @@ impl ConfigArgs {
             ("--weight-decay", weight_decay.is_some()),
             ("--schedule", schedule.is_some()),
             ("--label-smoothing", label_smoothing.is_some()),
+            ("--loss", loss.is_some()),
             ("--mse", *mse),
             ("--max-norm", max_norm.is_some()),
             ("--grad-accumulation", grad_accumulation.is_some()),

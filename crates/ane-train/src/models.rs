@@ -1,0 +1,174 @@
+//! Models by name, one file each.
+//!
+//! A name and a data set make a model: the data set says what an example is and how many classes there are. A new
+//! model is a file and its two lines here. One of your own needs neither, see [`Model::build`].
+
+mod autoencoder;
+mod lenet;
+mod mlp;
+mod mobilenet_tiny;
+mod resnet;
+
+pub use mlp::{Mlp, ParseSpecError};
+
+use crate::model::{Builder, Input, Model, ModelError};
+use ane_ir::{DType, Shape, Value};
+use std::{fmt, str::FromStr};
+
+/// What a named model is built for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Examples {
+    /// Channels, rows and columns of an example.
+    pub shape: [usize; 3],
+    /// Number of classes.
+    pub classes: usize,
+}
+
+impl Examples {
+    /// Values in one example.
+    pub fn values(&self) -> usize {
+        self.shape.iter().product()
+    }
+}
+
+/// What a model is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Task {
+    /// Its output `logits` [B, classes] scores the classes.
+    Classification,
+    /// Its output `reconstruction` has the shape of its input, which is its target.
+    Reconstruction,
+}
+
+/// A model with a name.
+pub struct Entry {
+    /// The name.
+    pub name: &'static str,
+    /// What it is, in one line.
+    pub about: &'static str,
+    /// What it is for.
+    pub task: Task,
+    /// Whether its input is [B, values] instead of [B, channels, rows, columns].
+    flat: bool,
+    /// The forward pass.
+    forward: fn(&mut Builder, Value, &Examples) -> Result<Value, ModelError>,
+}
+
+/// Every model that has a name, the default first.
+pub const ALL: [&Entry; 6] = [
+    &mlp::MLP,
+    &lenet::LENET,
+    &resnet::RESNET8,
+    &resnet::RESNET20,
+    &mobilenet_tiny::MOBILENET_TINY,
+    &autoencoder::AUTOENCODER,
+];
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+/// A model as it is asked for: by name, or as the widths of an MLP.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ModelSpec {
+    /// One of [`ALL`].
+    Named(&'static Entry),
+    /// Widths and activation, such as `784-128-10:gelu`.
+    Mlp(Mlp),
+}
+
+impl FromStr for ModelSpec {
+    type Err = ParseSpecError;
+
+    fn from_str(spec: &str) -> Result<Self, ParseSpecError> {
+        match ALL.iter().find(|entry| entry.name == spec) {
+            Some(entry) => Ok(Self::Named(entry)),
+            None => spec.parse().map(Self::Mlp),
+        }
+    }
+}
+
+impl fmt::Display for ModelSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named(entry) => f.write_str(entry.name),
+            Self::Mlp(mlp) => mlp.fmt(f),
+        }
+    }
+}
+
+impl ModelSpec {
+    /// What the model is for.
+    pub fn task(&self) -> Task {
+        match self {
+            Self::Named(entry) => entry.task,
+            Self::Mlp(_) => Task::Classification,
+        }
+    }
+
+    /// The same model with what the examples decide written out: `mlp` becomes its widths.
+    #[must_use]
+    pub fn of(self, examples: &Examples) -> Self {
+        match self {
+            Self::Named(entry) if *entry == mlp::MLP => Self::Mlp(Mlp::of(examples)),
+            other => other,
+        }
+    }
+
+    /// The model for examples of a data set: input `x`, output as its [`Task`] says.
+    ///
+    /// # Errors
+    /// When the examples are too small for its layers, or not what the widths of an MLP say.
+    pub fn build(&self, batch: usize, examples: &Examples) -> Result<Model, ModelError> {
+        self.build_in(DType::Fp16, batch, examples)
+    }
+
+    /// [`ModelSpec::build`] with another type for all real numbers.
+    ///
+    /// # Errors
+    /// As [`ModelSpec::build`].
+    pub fn build_in(
+        &self,
+        dtype: DType,
+        batch: usize,
+        examples: &Examples,
+    ) -> Result<Model, ModelError> {
+        let (flat, output) = match self {
+            Self::Named(entry) => (
+                entry.flat,
+                match entry.task {
+                    Task::Classification => "logits",
+                    Task::Reconstruction => "reconstruction",
+                },
+            ),
+            Self::Mlp(mlp) => {
+                mlp.fits(examples)?;
+                (true, "logits")
+            }
+        };
+        let shape = if flat {
+            Shape::new(&[examples.values()])
+        } else {
+            Shape::new(&examples.shape)
+        };
+        let inputs = [Input::fp16("x", shape)];
+        Model::build_in(dtype, &self.to_string(), batch, &inputs, |cx, x| {
+            let y = match self {
+                Self::Named(entry) => (entry.forward)(cx, x[0], examples)?,
+                Self::Mlp(mlp) => mlp.forward(cx, x[0])?,
+            };
+            Ok([(output, y)])
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
