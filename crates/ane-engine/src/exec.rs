@@ -6,10 +6,12 @@
 //! execution.
 
 mod chain;
+mod convolution;
 mod definition;
 mod elementwise;
 mod kept;
 mod matmul;
+mod pool;
 mod reduce;
 mod softmax;
 mod transpose;
@@ -421,6 +423,12 @@ impl Context<'_> {
                 Work::Pack(work) => matmul::pack(self, work, task),
                 Work::Terms(work) => matmul::terms(self, s, work, task),
                 Work::Matmul(work) => matmul::multiply(self, s, work, task),
+                Work::Weights(work) => convolution::weights(self, work, task),
+                Work::Sweep(work) => convolution::sweep(self, s, work, task),
+                Work::Dots(work) => convolution::dots(self, work, task),
+                Work::Sum(work) => convolution::sum(self, s, work, task),
+                Work::Pool(work) => pool::pool(self, work, task),
+                Work::MaxPoolGradient(work) => pool::max_pool_gradient(self, work, task),
                 Work::Reduce(work) => reduce::reduce(self, s, work, task),
                 Work::Softmax(work) => softmax::softmax(self, s, work, task),
                 Work::Concat(work) => self.concat(work, task),

@@ -7,10 +7,12 @@
 mod pack;
 mod terms;
 mod tile;
+mod window;
 
 pub(crate) use pack::{Pack, Source};
 pub(crate) use terms::Terms;
 pub(crate) use tile::{ROWS, Tile};
+pub(crate) use window::{Dots, Sweep, dot_taps};
 
 use crate::simd::{Isa, Kernel, Lanes, dispatch};
 

@@ -8,22 +8,29 @@ mod addresses;
 mod build;
 pub(crate) mod chain;
 mod chain_builder;
+pub(crate) mod convolution;
 pub(crate) mod function;
 pub(crate) mod fused_pair;
 mod group;
 mod idiom;
 mod in_place;
 mod lowering;
+mod pattern;
+pub(crate) mod pool;
 mod schedule;
+mod strided;
 pub(crate) mod walk;
+pub(crate) mod window;
 
 use crate::{arena::SharedBuffer, gemm::RowLayout, simd::Isa};
 pub(crate) use ane_ir::DType;
 use ane_ir::{Graph, Numerics, Segments, TensorType, ops::Op};
 use chain::Chain;
+use convolution::{DotsWork, SumWork, SweepWork, WeightsWork};
 use function::Round;
 pub(crate) use in_place::InPlace;
 use lowering::Lowering;
+use pool::{MaxPoolGradientWork, PoolWork};
 use std::sync::Arc;
 use walk::Walk;
 
@@ -129,6 +136,18 @@ pub(crate) enum Work {
     Terms(TermsWork),
     /// A matrix product and the pass over its result.
     Matmul(MatmulWork),
+    /// Weights of a convolution in the order of its kernel.
+    Weights(WeightsWork),
+    /// A convolution whose vectors run along its results, and the pass over them.
+    Sweep(Box<SweepWork>),
+    /// Partial results of a convolution whose vectors run along its window.
+    Dots(Box<DotsWork>),
+    /// The sum of partial results and the pass over it.
+    Sum(SumWork),
+    /// A pool and the pass over its results.
+    Pool(PoolWork),
+    /// The gradient of a pool of largest elements and the pass over it.
+    MaxPoolGradient(MaxPoolGradientWork),
     /// A reduction along axes.
     Reduce(ReduceWork),
     /// Softmax along an axis.

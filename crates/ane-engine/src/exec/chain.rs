@@ -86,15 +86,21 @@ impl Run<'_> {
             unsafe { std::slice::from_raw_parts_mut(self.uniform(i), UNIFORM) }.fill(value);
         }
         for instr in &self.chain.instrs {
-            let (partial, least) = match instr {
-                Instr::Largest { partial, .. } => (partial, f32::NEG_INFINITY),
+            let (partial, count, least) = match instr {
+                Instr::Largest { partial, .. } => (partial, 1, f32::NEG_INFINITY),
                 Instr::LargestMagnitude { partial, .. } | Instr::GradientOutput { partial, .. } => {
-                    (partial, 0.0)
+                    (partial, 1, 0.0)
                 }
+                Instr::Sum {
+                    partial, channels, ..
+                } => (partial, *channels, 0.0),
                 _ => continue,
             };
-            // SAFETY: the slot has one element per task.
-            unsafe { *self.cx.slot(*partial).add(self.task) = least };
+            // SAFETY: the slot has as many elements for every task.
+            unsafe {
+                let partial = self.cx.slot(*partial).add(self.task * count);
+                std::slice::from_raw_parts_mut(partial, count).fill(least);
+            }
         }
     }
 
@@ -186,6 +192,17 @@ impl Run<'_> {
                     let from = std::slice::from_raw_parts(self.source(from, at, head), n);
                     let so_far = self.cx.slot(partial).add(self.task);
                     *so_far = largest_magnitude(s, from, *so_far);
+                }
+                Instr::Sum {
+                    from,
+                    partial,
+                    channels,
+                    period,
+                } => {
+                    let from = std::slice::from_raw_parts(self.source(from, at, head), n);
+                    let sums = self.cx.slot(partial).add(self.task * channels);
+                    let sums = std::slice::from_raw_parts_mut(sums, channels);
+                    add_by_channel(s, from, at, period, sums);
                 }
                 Instr::GradientOutput {
                     from,
@@ -326,6 +343,33 @@ impl Run<'_> {
             // SAFETY: passed on from `step`.
             unsafe { out.add(at + i).write(convert(x)) };
         }
+    }
+}
+
+/// Adds elements from `at` on to the sum of their channel, of which each has `period` neighbours.
+#[inline(always)]
+fn add_by_channel<S: Lanes>(s: S, x: &[f32], at: usize, period: usize, sums: &mut [f32]) {
+    let mut done = 0;
+    while done < x.len() {
+        let position = at + done;
+        let len = (period - position % period).min(x.len() - done);
+        let channel = &x[done..done + len];
+        // Four vectors in turn, as one would wait for itself.
+        let mut chunks = channel.chunks_exact(4 * S::N);
+        let mut lanes = [s.splat(0.0); 4];
+        for chunk in &mut chunks {
+            for (lanes, x) in lanes.iter_mut().zip(chunk.chunks_exact(S::N)) {
+                *lanes = s.add(*lanes, s.load(x));
+            }
+        }
+        let mut vectors = chunks.remainder().chunks_exact(S::N);
+        for x in &mut vectors {
+            lanes[0] = s.add(lanes[0], s.load(x));
+        }
+        let total = s.add(s.add(lanes[0], lanes[1]), s.add(lanes[2], lanes[3]));
+        let rest = vectors.remainder().iter();
+        sums[position / period % sums.len()] += rest.fold(s.reduce_sum(total), |acc, x| acc + x);
+        done += len;
     }
 }
 

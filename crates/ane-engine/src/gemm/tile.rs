@@ -5,7 +5,7 @@ use crate::simd::{Lanes, MOST_LANES};
 /// Rows of a block.
 pub(crate) const ROWS: usize = 4;
 /// Most vectors of a panel.
-const MOST_VECTORS: usize = 4;
+pub(super) const MOST_VECTORS: usize = 4;
 
 /// Columns of a panel on lanes `n` wide: sums, a row of the panel and a factor fit the registers, 32 where vectors have 16
 /// lanes and 16 of 8 lanes elsewhere. Sixty-four, not all that would fit, because they divide what layers are wide.
@@ -13,7 +13,7 @@ pub(super) const fn columns(n: usize) -> usize {
     n * vectors(n)
 }
 
-const fn vectors(n: usize) -> usize {
+pub(super) const fn vectors(n: usize) -> usize {
     if n == MOST_LANES { MOST_VECTORS } else { 3 }
 }
 

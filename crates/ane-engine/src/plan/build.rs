@@ -1,5 +1,7 @@
 //! Units of work from groups.
 
+mod convolution;
+mod pool;
 mod product;
 mod reduction;
 
@@ -11,6 +13,7 @@ use super::{
     group::{Groups, Member},
     idiom,
     lowering::{Head, Kernel, Lowering, Step},
+    pool::Pooling,
     walk::Walk,
 };
 use crate::{gemm::RowLayout, plan::Packed};
@@ -61,7 +64,7 @@ pub(super) fn build(
     }
     for (node, lowering) in graph.nodes().iter().zip(lowering) {
         match lowering {
-            Lowering::View | Lowering::Constant | Lowering::Steps(_) => {}
+            Lowering::View | Lowering::Constant | Lowering::Unused | Lowering::Steps(_) => {}
             Lowering::Alone(kernel) => b.alone(node, kernel),
         }
     }
@@ -213,24 +216,25 @@ impl Builder<'_> {
         let group = &self.groups.groups[index];
         let root = |v: Value| self.groups.root[v.index()];
         let mut c = ChainBuilder::new(group.shape.clone());
-        // Maxima over a value of the group are folded when it is there; the others come in through a load at the end.
-        let mut largest_of: HashMap<Value, Vec<Value>> = HashMap::new();
+        // Maxima and sums of a value of the group are taken when it is there; the others come in through a load at the
+        // end.
+        let mut ends_of: HashMap<Value, Vec<&Member<'_>>> = HashMap::new();
         for (i, member) in group.members.iter().enumerate() {
             for &x in member.operands {
                 c.last_use.insert(root(x), i);
             }
-            if let Step::Largest = member.step {
+            if member.step.ends_pass() {
                 let of = root(member.operands[0]);
-                largest_of.entry(of).or_default().push(member.value);
+                ends_of.entry(of).or_default().push(member);
             }
         }
-        // Maxima that end the chain, and the slots of their partial results.
-        let mut maxima: Vec<(Value, Slot)> = Vec::new();
+        // What ends the chain, and the slots of its partial results.
+        let mut ends: Vec<(&Member<'_>, Slot)> = Vec::new();
         let mut head = None;
         for (i, member) in group.members.iter().enumerate() {
             let v = member.value;
             let src = match member.step {
-                Step::Largest => continue,
+                Step::Largest | Step::ChannelSums(_) => continue,
                 Step::Head(kernel) => {
                     head = Some(kernel);
                     self.head(&mut c, v, kernel)
@@ -271,29 +275,35 @@ impl Builder<'_> {
                 });
                 c.free.extend(rounded);
             }
-            for w in largest_of.remove(&v).unwrap_or_default() {
-                maxima.push((w, self.fold_largest(&mut c, src)));
+            for end in ends_of.remove(&v).unwrap_or_default() {
+                ends.push((end, self.end(&mut c, end.step, src)));
             }
             c.release(i);
         }
         for member in &group.members {
-            if let Step::Largest = member.step
-                && largest_of.contains_key(&root(member.operands[0]))
-            {
+            if member.step.ends_pass() && ends_of.contains_key(&root(member.operands[0])) {
                 let src = self.operand(&mut c, index, member.operands[0]);
-                maxima.push((member.value, self.fold_largest(&mut c, src)));
+                ends.push((member, self.end(&mut c, member.step, src)));
             }
         }
         c.drop_unread_magnitudes();
         idiom::replace(&mut c.chain.instrs);
         match head {
             Some(Head::Matmul(product)) => self.matmul(product, c),
+            Some(Head::Convolution(conv)) => self.convolution(conv, c),
+            Some(Head::Pool(pool)) => self.pool(pool, c),
+            Some(Head::MaxPoolGradient(gradient)) => self.max_pool_gradient(gradient, c),
             None => self.push_chain(c),
         }
         let tasks = self.built.units.last().map_or(0, |u| u.tasks);
-        for (w, partial) in maxima {
+        for (end, partial) in ends {
+            if let Step::ChannelSums(sums) = end.step {
+                self.built.slots[partial] = tasks * sums.channels;
+                self.total(end.value, sums, partial, tasks);
+                continue;
+            }
             self.built.slots[partial] = tasks;
-            let out = self.slot(w);
+            let out = self.slot(end.value);
             let work = Work::LargestOf {
                 partial,
                 count: tasks,
@@ -303,10 +313,13 @@ impl Builder<'_> {
         }
     }
 
-    /// Folds `src` into a partial maximum of every task, and says in which slot those are.
-    fn fold_largest(&mut self, c: &mut ChainBuilder, src: Src) -> Slot {
+    /// Takes `src` into partial results of every task, and says in which slot those are.
+    fn end(&mut self, c: &mut ChainBuilder, step: &Step, src: Src) -> Slot {
         let partial = self.new_slot(0);
-        c.fold_largest(src, partial);
+        match step {
+            Step::ChannelSums(sums) => c.sum(src, partial, sums.channels, sums.period),
+            _ => c.fold_largest(src, partial),
+        }
         c.writes.push(partial);
         partial
     }
@@ -315,11 +328,16 @@ impl Builder<'_> {
     fn head(&self, c: &mut ChainBuilder, v: Value, kernel: &Head) -> Src {
         let numerics = &self.options.numerics;
         let dtype = self.graph.ty(v).dtype;
-        let f = match (kernel, numerics.matmul_limit, dtype) {
-            (Head::Matmul(_), Some(limit), DType::Fp16) => Ew::Cliff(limit),
-            (Head::Matmul(_), ..) => Ew::Copy,
+        let (sums, inexact) = match kernel {
+            Head::Matmul(_) | Head::Convolution(_) => (true, true),
+            Head::Pool(pool) => (false, pool.kind != Pooling::Max),
+            Head::MaxPoolGradient(_) => (false, true),
         };
-        let round = Round::of(dtype, true, numerics);
+        let f = match (sums, numerics.matmul_limit, dtype) {
+            (true, Some(limit), DType::Fp16) => Ew::Cliff(limit),
+            _ => Ew::Copy,
+        };
+        let round = Round::of(dtype, inexact, numerics);
         if (f, round) == (Ew::Copy, Round::Keep) {
             return Src::Head;
         }

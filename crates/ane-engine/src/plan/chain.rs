@@ -57,6 +57,13 @@ pub(crate) enum Instr {
     Largest { from: Src, partial: Slot },
     /// Folds magnitudes into the partial maximum of the task.
     LargestMagnitude { from: Src, partial: Slot },
+    /// Adds to the partial sums of the task, one for each of `channels`, which take turns every `period` elements.
+    Sum {
+        from: Src,
+        partial: Slot,
+        channels: usize,
+        period: usize,
+    },
     /// [`Ew::Cliff`] rounded to fp16, to an output port of that dtype and, by magnitude, into the partial maximum of the
     /// task: how gradients leave a step.
     GradientOutput {
@@ -78,6 +85,7 @@ impl Instr {
             | Self::Export { from, .. }
             | Self::Largest { from, .. }
             | Self::LargestMagnitude { from, .. }
+            | Self::Sum { from, .. }
             | Self::GradientOutput { from, .. } => *from == Src::Reg(reg),
         }
     }

@@ -81,6 +81,26 @@ impl ChainBuilder {
         });
     }
 
+    /// Adds `from` to partial sums by channel.
+    pub(super) fn sum(&mut self, from: Src, partial: Slot, channels: usize, period: usize) {
+        // A uniform is a vector long, and a sum reads a tile.
+        let copy = matches!(from, Src::Uniform(_)).then(|| self.register());
+        let from = match copy {
+            Some(to) => {
+                self.compute(Ew::Copy, Round::Keep, to, &[from]);
+                Src::Reg(to)
+            }
+            None => from,
+        };
+        self.chain.instrs.push(Instr::Sum {
+            from,
+            partial,
+            channels,
+            period,
+        });
+        self.free.extend(copy);
+    }
+
     /// Folds `from` into a partial maximum. Magnitudes that were made just for it are taken on the way.
     pub(super) fn fold_largest(&mut self, from: Src, partial: Slot) {
         // A uniform is a vector long, and a maximum reads a tile.

@@ -17,6 +17,8 @@ pub(super) struct Group<'a> {
     pub(super) members: Vec<Member<'a>>,
     /// Whether a member's blocks are what the pass runs on.
     headed: bool,
+    /// Whether a member is sums, for which the pass reads all that it computes.
+    sums: bool,
 }
 
 /// A value of a group.
@@ -94,7 +96,7 @@ pub(super) fn group<'a>(graph: &'a Graph, lowering: &'a [Lowering]) -> Groups<'a
         if let Lowering::View = lowering {
             g.root[node.results[0].index()] = g.root[node.operands[0].index()];
         } else {
-            for &x in &node.operands {
+            for &x in lowering.reads(node) {
                 let root = g.root[x.index()];
                 g.uses[root.index()].push((i, x));
             }
@@ -102,21 +104,22 @@ pub(super) fn group<'a>(graph: &'a Graph, lowering: &'a [Lowering]) -> Groups<'a
     }
     for (node, lowering) in graph.nodes().iter().zip(lowering).rev() {
         let steps = match lowering {
-            Lowering::View | Lowering::Constant | Lowering::Alone(_) => continue,
+            Lowering::View | Lowering::Constant | Lowering::Unused | Lowering::Alone(_) => continue,
             Lowering::Steps(steps) => steps,
         };
         for (&value, step) in node.results.iter().zip(steps).rev() {
             let walked = match step {
-                Step::Largest => node.operands[0],
+                Step::Largest | Step::ChannelSums(_) => node.operands[0],
                 Step::Elementwise { .. } | Step::Movement { .. } | Step::Head(_) => value,
             };
             let home = g.home(graph, value, step, &graph.ty(walked).shape);
             g.groups[home].members.push(Member {
                 value,
-                operands: &node.operands,
+                operands: lowering.reads(node),
                 step,
             });
             g.groups[home].headed |= step.is_head();
+            g.groups[home].sums |= matches!(step, Step::ChannelSums(_));
             g.of[value.index()] = Some(home);
         }
     }
@@ -129,31 +132,101 @@ pub(super) fn group<'a>(graph: &'a Graph, lowering: &'a [Lowering]) -> Groups<'a
 impl<'a> Groups<'a> {
     /// The group that `v` joins, made if need be.
     fn home(&mut self, graph: &Graph, v: Value, step: &Step, shape: &Shape) -> usize {
+        if step.ends_pass() {
+            return self.new_group(shape);
+        }
+        let home = self.home_of_all_readers(graph, v);
+        let home = home.or_else(|| self.home_of_sums(graph, v));
+        let room = |group: &Group<'_>| {
+            !(step.is_head() && group.headed) && group.members.len() < MOST_MEMBERS
+        };
+        match home {
+            Some(home) if room(&self.groups[home]) => home,
+            _ => self.new_group(shape),
+        }
+    }
+
+    /// The group of all readers of `v`, merged if need be, when they read it element by element.
+    fn home_of_all_readers(&mut self, graph: &Graph, v: Value) -> Option<usize> {
         let mut readers = Vec::new();
         for &(node, operand) in &self.uses[v.index()] {
-            match self.elementwise_reader(graph, node, operand, v) {
-                Some(group) if !step.is_largest() && readers.len() <= MOST_MEMBERS => {
-                    if !readers.contains(&group) {
-                        readers.push(group);
-                    }
-                }
-                _ => return self.new_group(shape),
+            let group = self.elementwise_reader(graph, node, operand, v)?;
+            if readers.len() > MOST_MEMBERS {
+                return None;
+            }
+            if !readers.contains(&group) {
+                readers.push(group);
             }
         }
-        let Some((&first, rest)) = readers.split_first() else {
-            return self.new_group(shape);
-        };
+        let (&first, rest) = readers.split_first()?;
         for &other in rest {
             if !self.can_merge(graph, first, other) {
-                return self.new_group(shape);
+                return None;
             }
             self.merge(first, other);
         }
-        let group = &self.groups[first];
-        if (step.is_head() && group.headed) || group.members.len() >= MOST_MEMBERS {
-            return self.new_group(shape);
+        Some(first)
+    }
+
+    /// A group that makes sums of `v` and needs nothing that its other readers lead to: the sums are taken on the way
+    /// to memory.
+    fn home_of_sums(&mut self, graph: &Graph, v: Value) -> Option<usize> {
+        let mut candidates: Vec<usize> = Vec::new();
+        for &(node, operand) in self.uses[v.index()].iter().take(MOST_MEMBERS) {
+            if let Some(group) = self.elementwise_reader(graph, node, operand, v)
+                && self.groups[group].sums
+                && !candidates.contains(&group)
+            {
+                candidates.push(group);
+            }
         }
-        first
+        let mut search = std::mem::take(&mut self.search);
+        let home = candidates.into_iter().find(|&group| {
+            search.start(self.groups.len());
+            !self.others_lead_into(graph, v, group, &mut search)
+        });
+        self.search = search;
+        home
+    }
+
+    /// Whether a reader of `v` outside `group` leads into it, or too far away to be sure.
+    fn others_lead_into(&self, graph: &Graph, v: Value, group: usize, search: &mut Search) -> bool {
+        let inside = |node: usize| {
+            let results = &graph.nodes()[node].results;
+            results.iter().any(|r| self.of[r.index()] == Some(group))
+        };
+        let mut open = Vec::new();
+        for &(node, _) in &self.uses[v.index()] {
+            if !inside(node) {
+                open.extend(search.is_new(node).then_some(node));
+            }
+        }
+        while let Some(node) = open.pop() {
+            for r in self.reached_from(graph, node, search) {
+                for &(reader, _) in &self.uses[r.index()] {
+                    if inside(reader) || search.found > MOST_SEARCHED {
+                        return true;
+                    }
+                    open.extend(search.is_new(reader).then_some(reader));
+                }
+            }
+        }
+        false
+    }
+
+    /// What `node` leads to at once: a group runs as one, so whoever reaches a member reaches what any member leads to.
+    fn reached_from(&self, graph: &Graph, node: usize, search: &mut Search) -> Vec<Value> {
+        let mut reached: Vec<Value> = Vec::new();
+        for &v in &graph.nodes()[node].results {
+            match self.of[v.index()] {
+                None => reached.push(v),
+                Some(home) if search.is_new_group(home) => {
+                    reached.extend(self.groups[home].members.iter().map(|m| m.value));
+                }
+                Some(_) => {}
+            }
+        }
+        reached
     }
 
     fn new_group(&mut self, shape: &Shape) -> usize {
@@ -161,6 +234,7 @@ impl<'a> Groups<'a> {
             shape: shape.clone(),
             members: Vec::new(),
             headed: false,
+            sums: false,
         });
         self.groups.len() - 1
     }
@@ -209,8 +283,8 @@ impl<'a> Groups<'a> {
         let mut open = Vec::new();
         for member in ga.members.iter().chain(&gb.members) {
             let v = member.value;
-            // A largest element is known only when the whole pass is over, also to readers of its own shape.
-            let known_while_running = !member.step.is_largest();
+            // A largest element or a sum is known only when the whole pass is over, also to readers of its own shape.
+            let known_while_running = !member.step.ends_pass();
             for &(node, operand) in &self.uses[v.index()] {
                 if !inside(node) {
                     open.extend(search.is_new(node).then_some(node));
@@ -222,18 +296,7 @@ impl<'a> Groups<'a> {
             }
         }
         while let Some(node) = open.pop() {
-            let mut reached: Vec<Value> = Vec::new();
-            for &v in &graph.nodes()[node].results {
-                match self.of[v.index()] {
-                    None => reached.push(v),
-                    // A group runs as one: whoever reaches a member reaches what any member leads to.
-                    Some(home) if search.is_new_group(home) => {
-                        reached.extend(self.groups[home].members.iter().map(|m| m.value));
-                    }
-                    Some(_) => {}
-                }
-            }
-            for r in reached {
+            for r in self.reached_from(graph, node, search) {
                 for &(reader, _) in &self.uses[r.index()] {
                     if inside(reader) || search.found > MOST_SEARCHED {
                         return false;
@@ -250,10 +313,11 @@ impl<'a> Groups<'a> {
         for member in &emptied {
             self.of[member.value.index()] = Some(into);
         }
-        let headed = self.groups[from].headed;
+        let (headed, sums) = (self.groups[from].headed, self.groups[from].sums);
         let target = &mut self.groups[into];
         target.members.extend(emptied);
         target.headed |= headed;
+        target.sums |= sums;
     }
 
     /// Whether some reader of `v` is outside its group, so that it must be in memory.

@@ -75,10 +75,22 @@ impl Unit {
         match &self.work {
             Work::Pack(pack) => place(pack.place),
             Work::Definition(work) => work.operands.iter().for_each(|(at, _)| place(*at)),
+            Work::Weights(work) => place(work.weights.place),
+            Work::Sweep(work) => {
+                place(work.image.place);
+                work.bias.into_iter().for_each(&mut place);
+            }
+            Work::Dots(work) => {
+                place(work.image.place);
+                place(work.window.place);
+            }
+            Work::Sum(work) => work.bias.into_iter().for_each(&mut place),
             // Chains are below; the others read the arena.
             Work::Chain { .. }
             | Work::Matmul(_)
             | Work::Terms(_)
+            | Work::Pool(_)
+            | Work::MaxPoolGradient(_)
             | Work::Reduce(_)
             | Work::Softmax(_)
             | Work::Concat(_)
@@ -97,6 +109,11 @@ impl Unit {
     /// Whether the unit, which writes `output`, reads `input` in no pass over a tile but at the tile's own elements, and
     /// before it writes them.
     fn is_safe(&self, input: usize, output: usize) -> bool {
+        let by_kernel = match &self.work {
+            Work::Sweep(work) => [Some(work.image.place), work.bias],
+            Work::Sum(work) => [work.bias, None],
+            _ => [None, None],
+        };
         let Some(chain) = self.chain() else {
             return false;
         };
@@ -110,7 +127,8 @@ impl Unit {
             .instrs
             .iter()
             .position(|instr| written_port(instr) == Some(output));
-        !chain.uniforms.iter().any(is_uniform)
+        !by_kernel.into_iter().flatten().any(|at| is_port(at, input))
+            && !chain.uniforms.iter().any(is_uniform)
             && chain.instrs.iter().filter_map(of_input).all(own)
             && written.is_some_and(|at| chain.instrs[at..].iter().all(|i| of_input(i).is_none()))
     }
@@ -119,7 +137,13 @@ impl Unit {
         match &self.work {
             Work::Chain { chain, .. } => Some(chain),
             Work::Matmul(work) => Some(&work.chain),
+            Work::Sweep(work) => Some(&work.chain),
+            Work::Sum(work) => Some(&work.chain),
+            Work::Pool(work) => Some(&work.chain),
+            Work::MaxPoolGradient(work) => Some(&work.chain),
             Work::Pack(_)
+            | Work::Weights(_)
+            | Work::Dots(_)
             | Work::Terms(_)
             | Work::Reduce(_)
             | Work::Softmax(_)

@@ -4,10 +4,27 @@
 //! and never the op. A new elementwise op is a line of [`of_op`] if [`Ew`] can express it. An op without a kernel is a
 //! [`Kernel::Definition`], which is right at once and fast later.
 
-use super::{Options, Reduction, function::Ew, walk::Walk};
+mod channel_sums;
+mod convolution;
+
+pub(super) use channel_sums::ChannelSums;
+pub(super) use convolution::{Convolution, Operand, axes_of_images};
+
+use super::{
+    Options, Reduction,
+    function::Ew,
+    pattern,
+    pool::Pooling,
+    strided::{self, Demand},
+    walk::Walk,
+};
 use ane_ir::{
-    DType, Graph, Literal, Node, NonFinite, TensorType, Value,
-    ops::{Op, gelu, matmul::MatmulDims},
+    Accumulate, DType, Graph, Literal, Node, NonFinite, TensorType, Value,
+    ops::{
+        Op, gelu,
+        matmul::MatmulDims,
+        support::{pool::PoolDims, window::WindowAxis},
+    },
 };
 
 /// What a node is to the planner.
@@ -17,6 +34,8 @@ pub(super) enum Lowering {
     View,
     /// Data that is in memory from the start.
     Constant,
+    /// What nobody wants: no work.
+    Unused,
     /// Part of a pass over tiles: a step for every result.
     Steps(Vec<Step>),
     /// A unit of its own.
@@ -44,6 +63,22 @@ pub(super) enum Step {
     Head(Head),
     /// Largest of all elements; ends a chain.
     Largest,
+    /// Sums by channel; end a chain.
+    ChannelSums(ChannelSums),
+}
+
+impl Lowering {
+    /// What the lowered `node` reads.
+    pub(super) fn reads<'a>(&'a self, node: &'a Node) -> &'a [Value] {
+        match self {
+            Self::Unused => &[],
+            Self::Steps(steps) => match &steps[..] {
+                [Step::Head(Head::MaxPoolGradient(gradient))] => &gradient.operands,
+                _ => &node.operands,
+            },
+            Self::View | Self::Constant | Self::Alone(_) => &node.operands,
+        }
+    }
 }
 
 impl Step {
@@ -51,14 +86,15 @@ impl Step {
         matches!(self, Self::Head(_))
     }
 
-    pub(super) fn is_largest(&self) -> bool {
-        matches!(self, Self::Largest)
+    /// Whether it is known only when the whole pass is over.
+    pub(super) fn ends_pass(&self) -> bool {
+        matches!(self, Self::Largest | Self::ChannelSums(_))
     }
 
     /// Whether it reads its operands element by element.
     pub(super) fn reads_elements(&self) -> bool {
         match self {
-            Self::Elementwise { .. } | Self::Largest => true,
+            Self::Elementwise { .. } | Self::Largest | Self::ChannelSums(_) => true,
             Self::Movement { .. } | Self::Head(_) => false,
         }
     }
@@ -69,6 +105,12 @@ impl Step {
 pub(super) enum Head {
     /// A batch of matrix products.
     Matmul(Product),
+    /// A convolution or the transpose of one.
+    Convolution(Box<Convolution>),
+    /// A pool.
+    Pool(Box<Pool>),
+    /// The gradient of a pool of largest elements.
+    MaxPoolGradient(Box<MaxPoolGradient>),
 }
 
 /// A batch of matrix products.
@@ -78,6 +120,26 @@ pub(super) struct Product {
     pub(super) transpose_x: bool,
     pub(super) transpose_y: bool,
     pub(super) dims: MatmulDims,
+}
+
+/// A pool of planes over two spatial axes.
+#[derive(Debug, Clone)]
+pub(super) struct Pool {
+    pub(super) x: Value,
+    pub(super) kind: Pooling,
+    pub(super) planes: usize,
+    /// Rows and columns.
+    pub(super) axes: [WindowAxis; 2],
+}
+
+/// The gradient of a pool of largest elements over two spatial axes.
+#[derive(Debug, Clone)]
+pub(super) struct MaxPoolGradient {
+    /// What was pooled, and the cotangent of the pool.
+    pub(super) operands: [Value; 2],
+    pub(super) planes: usize,
+    /// Rows and columns.
+    pub(super) axes: [WindowAxis; 2],
 }
 
 /// What runs by itself.
@@ -100,13 +162,46 @@ pub(super) enum Kernel {
 
 /// The lowering of every node.
 pub(super) fn lower(graph: &Graph, options: &Options) -> Vec<Lowering> {
-    let of = |node| of_op(graph, node, options);
-    graph.nodes().iter().map(of).collect()
+    let nodes = graph.nodes();
+    let patterns = pattern::find(graph, options.numerics.matmul_limit.is_some());
+    let reads = |node: usize| match patterns.get(&node) {
+        Some(found) => found.operands(),
+        None => &nodes[node].operands[..],
+    };
+    // A convolution whose operands do not lie by strides wants them in order.
+    let mut in_place: Vec<bool> = nodes
+        .iter()
+        .map(|n| Convolution::dims(graph, n).is_some())
+        .collect();
+    let demand = loop {
+        let demand = strided::demand(graph, reads, |node| in_place[node]);
+        let refused = |&node: &usize| {
+            in_place[node] && Convolution::of(graph, &nodes[node], &demand).is_none()
+        };
+        let refused: Vec<usize> = (0..nodes.len()).filter(refused).collect();
+        if refused.is_empty() {
+            break demand;
+        }
+        for node in refused {
+            in_place[node] = false;
+        }
+    };
+    let of = |(i, node): (usize, &Node)| match patterns.get(&i) {
+        _ if is_unused(node, &demand) => Lowering::Unused,
+        Some(found) => pattern::lowering(found),
+        None => of_op(graph, node, options, &demand),
+    };
+    nodes.iter().enumerate().map(of).collect()
+}
+
+fn is_unused(node: &Node, demand: &[Demand]) -> bool {
+    let unused = |r: &Value| demand[r.index()] == Demand::None;
+    !matches!(node.op, Op::Const(_)) && node.results.iter().all(unused)
 }
 
 const TYPED: &str = "the node was typed when it was made";
 
-fn of_op(graph: &Graph, node: &Node, options: &Options) -> Lowering {
+fn of_op(graph: &Graph, node: &Node, options: &Options, demand: &[Demand]) -> Lowering {
     let numerics = &options.numerics;
     let silicon = numerics.non_finite == NonFinite::Silicon;
     let operand = |i: usize| graph.ty(node.operands[i]);
@@ -114,11 +209,19 @@ fn of_op(graph: &Graph, node: &Node, options: &Options) -> Lowering {
     let inexact = |function| elementwise(function, true);
     let exact = |function| elementwise(function, false);
     let reduction = |kind, axes: &[i32]| {
-        let axes = axes.iter().filter_map(|&a| operand(0).shape.axis(a));
-        Lowering::Alone(Kernel::Reduction {
-            kind,
-            axes: axes.collect(),
-        })
+        let shape = &operand(0).shape;
+        let axes: Vec<usize> = axes.iter().filter_map(|&a| shape.axis(a)).collect();
+        let by_channel = match kind {
+            // A running sum in fp16 rounds at every step.
+            _ if numerics.accumulate == Accumulate::Stepwise => None,
+            Reduction::Sum => ChannelSums::over(shape, &axes, false),
+            Reduction::Mean => ChannelSums::over(shape, &axes, true),
+            Reduction::Max | Reduction::LogSumExp => None,
+        };
+        match by_channel {
+            Some(sums) => Lowering::Steps(vec![Step::ChannelSums(sums)]),
+            None => Lowering::Alone(Kernel::Reduction { kind, axes }),
+        }
     };
     // Passes compute in f32, which holds whole numbers up to 2²⁴ only.
     let wide_integers = node
@@ -132,6 +235,7 @@ fn of_op(graph: &Graph, node: &Node, options: &Options) -> Lowering {
         Op::Reshape(_) | Op::ExpandDims(_) | Op::Squeeze(_) | Op::Identity(_) => Lowering::View,
         _ if wide_integers => definition(),
 
+        Op::Transpose(_) if demand[node.results[0].index()] == Demand::InPlace => Lowering::View,
         Op::Transpose(op) => {
             let x = &operand(0).shape;
             let strides = x.strides();
@@ -204,6 +308,13 @@ fn of_op(graph: &Graph, node: &Node, options: &Options) -> Lowering {
             dims: op.dims(operand(0), operand(1)).expect(TYPED),
         }))]),
 
+        Op::Conv(_) | Op::ConvTranspose(_) => match Convolution::of(graph, node, demand) {
+            Some(convolution) => {
+                Lowering::Steps(vec![Step::Head(Head::Convolution(Box::new(convolution)))])
+            }
+            None => Lowering::Alone(Kernel::Definition(node.op.clone())),
+        },
+
         Op::ReduceMax(_) if result(0).shape.numel() == 1 => Lowering::Steps(vec![Step::Largest]),
         Op::ReduceMax(op) => reduction(Reduction::Max, &op.axes),
         Op::ReduceSum(op) => reduction(Reduction::Sum, &op.axes),
@@ -223,16 +334,24 @@ fn of_op(graph: &Graph, node: &Node, options: &Options) -> Lowering {
             })
         }
 
+        Op::MaxPool(op) => pool(node, op.dims(operand(0)).expect(TYPED), |_| Pooling::Max),
+        // A running sum in fp16 rounds at every step.
+        Op::AvgPool(op) if numerics.accumulate == Accumulate::Fp32 => {
+            pool(node, op.dims(operand(0)).expect(TYPED), |dims| {
+                let mut counts = op.counts(dims);
+                if counts.iter().all(|c| *c == counts[0]) {
+                    counts.truncate(1);
+                }
+                Pooling::Mean(counts.into_iter().map(|c| c as f32).collect())
+            })
+        }
         Op::AvgPool(_)
         | Op::BatchNorm(_)
-        | Op::Conv(_)
-        | Op::ConvTranspose(_)
         | Op::Fill(_)
         | Op::Gather(_)
         | Op::InstanceNorm(_)
         | Op::LayerNorm(_)
         | Op::Linear(_)
-        | Op::MaxPool(_)
         | Op::OneHot(_)
         | Op::ReduceArgmax(_)
         | Op::ReduceL2Norm(_)
@@ -289,6 +408,19 @@ fn of_op(graph: &Graph, node: &Node, options: &Options) -> Lowering {
         Op::Sub(_) => inexact(Ew::Sub),
         Op::Tanh(_) => inexact(Ew::Tanh),
     }
+}
+
+/// A pool of these sizes.
+fn pool(node: &Node, dims: PoolDims, kind: impl FnOnce(&PoolDims) -> Pooling) -> Lowering {
+    let Some(axes) = axes_of_images(&dims.axes) else {
+        return Lowering::Alone(Kernel::Definition(node.op.clone()));
+    };
+    Lowering::Steps(vec![Step::Head(Head::Pool(Box::new(Pool {
+        x: node.operands[0],
+        kind: kind(&dims),
+        planes: dims.batch * dims.channels,
+        axes,
+    })))])
 }
 
 fn elementwise(function: Ew, inexact: bool) -> Lowering {

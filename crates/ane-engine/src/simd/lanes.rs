@@ -79,6 +79,18 @@ pub trait Lanes: Copy + Send + Sync + 'static {
     /// The larger of `so_far`, which is not negative, and the magnitude of `a`; NaN if either is.
     fn max_magnitude(self, so_far: Self::V, a: Self::V) -> Self::V;
 
+    /// The first, third and so on of the lanes of `a` and `b`, one behind the other.
+    #[inline(always)]
+    fn every_second(self, a: Self::V, b: Self::V) -> Self::V {
+        let (mut both, mut lanes) = ([0.0; 2 * MOST_LANES], [0.0; MOST_LANES]);
+        self.store(&mut both, a);
+        self.store(&mut both[Self::N..], b);
+        for (i, lane) in lanes.iter_mut().enumerate().take(Self::N) {
+            *lane = both[2 * i];
+        }
+        self.load(&lanes)
+    }
+
     /// The columns of the square of the first [`Lanes::N`] rows; what comes after them means nothing.
     #[inline(always)]
     fn transpose(self, rows: [Self::V; MOST_LANES]) -> [Self::V; MOST_LANES] {

@@ -163,6 +163,29 @@ fn transposing_exchanges_rows_and_columns() {
     }
 }
 
+struct EverySecond<'a>(&'a [f32], &'a mut [f32]);
+
+impl Kernel for EverySecond<'_> {
+    type Output = usize;
+    #[inline(always)]
+    fn run<S: Lanes>(self, s: S) -> usize {
+        let v = s.every_second(s.load(self.0), s.load(&self.0[S::N..]));
+        s.store(self.1, v);
+        S::N
+    }
+}
+
+#[test]
+fn every_second_lane_of_two_vectors_is_kept() {
+    for isa in available() {
+        let from: Vec<f32> = (0..2 * MOST_LANES).map(|i| i as f32).collect();
+        let mut to = [f32::NAN; MOST_LANES];
+        let n = dispatch(isa, EverySecond(&from, &mut to));
+        let want: Vec<f32> = (0..n).map(|i| (2 * i) as f32).collect();
+        assert_eq!(to[..n], want, "{isa}");
+    }
+}
+
 struct LargestMagnitude<'a>(&'a [f32]);
 
 impl Kernel for LargestMagnitude<'_> {

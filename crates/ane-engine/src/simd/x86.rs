@@ -160,6 +160,9 @@ lanes!(Avx2, 8, __m256, __m256, __m128i, {
             _mm256_castps_si256(magnitude),
         ))
     };
+    every_second(a: V, b: V) -> V = _mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(
+        _mm256_castps_pd(_mm256_shuffle_ps::<0b10_00_10_00>(a, b)),
+    ));
     is_nan(a: V) -> M = _mm256_cmp_ps::<_CMP_UNORD_Q>(a, a);
     or(a: M, b: M) -> M = _mm256_or_ps(a, b);
     select(m: M, a: V, b: V) -> V = _mm256_blendv_ps(b, a, m);
@@ -202,6 +205,10 @@ lanes!(Avx512, 16, __m512, __mmask16, __m256i, {
         _mm512_castps_si512(so_far),
         _mm512_castps_si512(_mm512_abs_ps(a)),
     ));
+    every_second(a: V, b: V) -> V = {
+        let even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+        _mm512_permutex2var_ps(a, even, b)
+    };
     is_nan(a: V) -> M = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(a, a);
     or(a: M, b: M) -> M = _kor_mask16(a, b);
     select(m: M, a: V, b: V) -> V = _mm512_mask_blend_ps(m, b, a);

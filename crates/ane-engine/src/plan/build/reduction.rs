@@ -3,7 +3,10 @@
 use super::{Builder, SHARE};
 use crate::{
     exec::reduction_scratch,
-    plan::{ReduceWork, Reduction, SoftmaxWork, Work, function::Round, walk::Walk},
+    plan::{
+        ReduceWork, Reduction, Slot, SoftmaxWork, Work, function::Round, lowering::ChannelSums,
+        walk::Walk,
+    },
 };
 use ane_ir::{Accumulate, Node, Value};
 
@@ -74,6 +77,27 @@ impl Builder<'_> {
             ..whole
         });
         self.push_reduction(last);
+    }
+
+    /// What the tasks of a pass summed by channel, added up in order.
+    pub(super) fn total(&mut self, y: Value, sums: &ChannelSums, partial: Slot, tasks: usize) {
+        let to = self.slot(y);
+        let channels = sums.channels;
+        self.push_reduction(ReduceWork {
+            kind: if sums.mean {
+                Reduction::Mean
+            } else {
+                Reduction::Sum
+            },
+            divisor: sums.terms as f32,
+            dtype: Some(self.graph.ty(y).dtype),
+            from: partial,
+            to,
+            kept: Walk::new(0, &[channels], &[1]),
+            parts: vec![Walk::new(0, &[tasks], &[channels])],
+            results: channels,
+            share: channels,
+        });
     }
 
     fn push_reduction(&mut self, work: ReduceWork) {

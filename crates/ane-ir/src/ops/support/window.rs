@@ -88,7 +88,7 @@ impl WindowAxis {
     }
 
     /// Whether the windows lie side by side from the first element on, without padding.
-    pub(crate) fn tiles(&self) -> bool {
+    pub fn tiles(&self) -> bool {
         self.dilation == 1
             && self.kernel == self.stride
             && self.before == 0
