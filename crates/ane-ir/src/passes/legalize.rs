@@ -139,11 +139,17 @@ fn build(
         let weight = if mean { 1.0 / n as f64 } else { 1.0 };
         let ones = |shape: [usize; 2]| Literal::splat(TensorType::new(ty.dtype, shape), weight);
         let behind: usize = dims[run.end..].iter().product();
+        // A product wants a row even of what is summed as a whole.
         let rows = |length: usize| -> Shape {
+            let alone = run.start == 0 && run.end == rank;
+            let behind = (run.end < rank).then_some(behind);
             let before = dims[..run.start].iter().copied();
-            before
+            alone
+                .then_some(1)
+                .into_iter()
+                .chain(before)
                 .chain([length])
-                .chain((run.end < rank).then_some(behind))
+                .chain(behind)
                 .collect()
         };
         let matrix = support::view(g, sum, &rows(n))?;
@@ -165,4 +171,48 @@ fn build(
         sum = g.squeeze(sum, &axes)?;
     }
     Ok(smallvec![sum])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Chip, Numerics, Route, Tensor, eval, ops::Fill, testing};
+
+    /// Sums and means over every set of axes are products with ones, of the same value.
+    #[test]
+    fn sums_over_any_axes_become_products() {
+        let target = Target::new(Chip::H13, Route::E5rt);
+        for dims in [&[4, 3][..], &[2, 3, 4], &[2, 3, 4, 5], &[64, 1, 1, 1]] {
+            for set in 1..1_u32 << dims.len() {
+                let axes: Vec<i32> = (0..dims.len() as i32)
+                    .filter(|a| set >> a & 1 == 1)
+                    .collect();
+                for (mean, keep_dims) in [(false, false), (false, true), (true, true)] {
+                    let mut g = Graph::new();
+                    let x = g.input("x", TensorType::fp16(dims)).unwrap();
+                    let y = match mean {
+                        false => g.reduce_sum(x, &axes, keep_dims),
+                        true => g.reduce_mean(x, &axes, keep_dims),
+                    };
+                    g.output("y", y.unwrap()).unwrap();
+                    let legal = run(&g, &target).unwrap();
+                    assert!(
+                        legal.nodes().iter().any(|n| n.op.name() == "matmul"),
+                        "{legal}"
+                    );
+                    let is_sum = |n: &Node| n.op.name().starts_with("reduce");
+                    assert!(!legal.nodes().iter().any(is_sum), "{legal}");
+                    let at: Tensor<f64> = testing::tensor(g.ty(x), Fill::Signed, 5);
+                    let want = eval(&g, std::slice::from_ref(&at), &Numerics::exact()).unwrap();
+                    let found = eval(&legal, &[at], &Numerics::exact()).unwrap();
+                    assert_eq!(want[0].ty, found[0].ty);
+                    for (want, found) in want[0].data.iter().zip(&found[0].data) {
+                        // A factor 1/n is rounded to fp16 once for every run of axes.
+                        let bound = 2e-3 * want.abs().max(1.0);
+                        assert!((want - found).abs() <= bound, "{want} {found}\n{legal}");
+                    }
+                }
+            }
+        }
+    }
 }
