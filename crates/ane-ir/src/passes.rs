@@ -14,6 +14,7 @@ pub mod dce;
 pub mod fold;
 pub mod legalize;
 pub mod pad_rows;
+pub mod repeated_outputs;
 pub mod simplify;
 pub mod transpose_into_matmul;
 
@@ -46,6 +47,7 @@ pub const LEGALIZE: &[Pass] = &[
     pass!(pad_rows),
     pass!(cse),
     pass!(dce),
+    pass!(repeated_outputs),
 ];
 
 /// A pass failed.
