@@ -2,8 +2,8 @@
 //!
 //! This module and those below it read and write the arena and the ports through raw pointers. What makes that sound:
 //! tasks of one unit write disjoint parts, units of one level write disjoint slots and read none that the level
-//! writes (`plan::schedule`), a barrier separates levels, and the workspace and all bound buffers are held for the whole
-//! execution.
+//! writes (`plan::schedule`), a level begins when every task of the one before is done (`pool`), and the workspace and
+//! all bound buffers are held for the whole execution.
 
 mod chain;
 mod convolution;
@@ -24,7 +24,7 @@ use crate::{
     Workspace,
     arena::{Access, Holds, SharedBuffer},
     plan::{ConcatWork, DType, Place, Plan, Port, Region, Slot, Unit, Work},
-    pool::{Job, Pool, Team},
+    pool::{Job, Pool},
     simd::{Isa, Kernel, Lanes, dispatch},
 };
 use half::f16;
@@ -314,22 +314,27 @@ impl Execution {
 }
 
 impl Job for Execution {
-    fn run(&self, member: usize, team: &Team) {
+    fn phases(&self) -> usize {
+        self.plan.0.levels.len()
+    }
+
+    fn run(&self, member: usize, level: usize) {
         dispatch(
             self.plan.0.options.isa,
             Member {
                 execution: self,
                 member,
-                team,
+                level,
             },
         );
     }
 }
 
+/// One thread's part of a level.
 struct Member<'a> {
     execution: &'a Execution,
     member: usize,
-    team: &'a Team,
+    level: usize,
 }
 
 impl Kernel for Member<'_> {
@@ -345,21 +350,19 @@ impl Kernel for Member<'_> {
             isa: plan.options.isa,
         };
         let mut taken = 0;
-        for (level, next) in plan.levels.iter().zip(&e.next_task) {
-            let total = level.tasks();
-            loop {
-                let task = next.fetch_add(1, Ordering::Relaxed);
-                if task >= total {
-                    break;
-                }
-                let (unit, task) = level.find(task);
-                if !e.skipped[unit].load(Ordering::Relaxed) {
-                    // SAFETY: see the head of the module: this task is this thread's alone.
-                    unsafe { cx.run(s, &plan.units[unit], task) };
-                }
-                taken += 1;
+        let (level, next) = (&plan.levels[self.level], &e.next_task[self.level]);
+        let total = level.tasks();
+        loop {
+            let task = next.fetch_add(1, Ordering::Relaxed);
+            if task >= total {
+                break;
             }
-            self.team.barrier();
+            let (unit, task) = level.find(task);
+            if !e.skipped[unit].load(Ordering::Relaxed) {
+                // SAFETY: see the head of the module: this task is this thread's alone.
+                unsafe { cx.run(s, &plan.units[unit], task) };
+            }
+            taken += 1;
         }
         e.taken[self.member].fetch_add(taken, Ordering::Relaxed);
     }

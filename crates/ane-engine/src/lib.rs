@@ -33,5 +33,5 @@ mod workspace;
 pub use arena::{Access, Foreign, Lent, SharedBuffer};
 pub use exec::{BindError, Bound, ForEach, Gradient, MOST_STATE, Parameter, Strided, Update};
 pub use plan::{MemoryUse, Options, Plan, PlanError, Port};
-pub use pool::{Job, Pool, Team};
+pub use pool::{Job, Pool};
 pub use workspace::Workspace;

@@ -1,8 +1,9 @@
 //! From a graph to a plan: what is computed in which order, by how many tasks, and where every value lives.
 //!
 //! Every node is lowered to what it is to the engine (`lowering`), values are gathered into groups that run as one pass
-//! over tiles (`group`), each group becomes a unit of work (`build`), and units are given levels and memory (`schedule`). Units of one level do not depend on each other: their
-//! tasks are handed to whichever thread is free, and a barrier separates the levels.
+//! over tiles (`group`), each group becomes a unit of work (`build`), and units are given levels and memory
+//! (`schedule`). Units of one level do not depend on each other: their tasks are handed to whichever thread is free, and
+//! a level begins when the one before is done.
 
 mod addresses;
 mod build;

@@ -1,101 +1,191 @@
-//! A small team of threads that runs one job at a time, in step.
+//! A small team of threads that runs one job at a time, phase by phase.
 //!
-//! A job is run by every member at once; members meet at a barrier between the phases of the job. Waiting spins first,
-//! because phases are tens of microseconds long, then yields, and idle members park.
+//! A job hands out its tasks itself; a phase is over when none is left and nobody works on one any more. Who has no task
+//! is waited for by nobody: a thread that the system does not let run holds up at most the task it was taken from, and
+//! comes back in whichever phase the others have reached. No more threads are woken than there are processors to run
+//! them. Waiting spins first, because phases are tens of microseconds long, then yields, then parks.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     thread::JoinHandle,
 };
 
 /// Work for the whole team.
 pub trait Job: Send + Sync {
-    /// One member's part. Every member must pass the barrier equally often.
-    fn run(&self, member: usize, team: &Team);
+    /// Number of phases; one begins when the one before is over.
+    fn phases(&self) -> usize;
+
+    /// One member's part of a phase: takes tasks until none is left, which any member may find alone. A member may come
+    /// late, or not at all; it is called at most once per phase.
+    fn run(&self, member: usize, phase: usize);
 }
 
-/// The barrier of a running job.
-#[derive(Debug)]
-pub struct Team {
-    size: usize,
-    arrived: AtomicUsize,
-    generation: AtomicUsize,
-    broken: AtomicBool,
-}
-
-/// Rounds of spinning before a waiting thread yields its processor.
-const SPINS: u32 = 4_000;
-/// Yields before an idle member parks: about a millisecond of patience.
+/// Rounds of spinning before a waiting thread yields its processor: some microseconds.
+const SPINS: u32 = 200;
+/// Yields before a waiting member parks: about a millisecond of patience, where nothing else wants to run.
 const YIELDS: u32 = 1_000;
 
-impl Team {
-    fn new(size: usize) -> Self {
-        Self {
-            size,
-            arrived: AtomicUsize::new(0),
-            generation: AtomicUsize::new(0),
-            broken: AtomicBool::new(false),
-        }
+/// The phase that is open, and how many members are in it, in one word: the phase ends when the last one leaves, and
+/// nobody enters one that has ended. Phases are numbered through all jobs. The number between the last phase of a job
+/// and the first of the next is of a phase that nobody enters.
+#[derive(Debug, Default)]
+struct State(AtomicU64);
+
+/// Bits of the word that count members.
+const COUNT_BITS: u32 = 16;
+
+impl State {
+    fn phase(&self) -> u64 {
+        self.0.load(Ordering::SeqCst) >> COUNT_BITS
     }
 
-    /// Number of members.
-    pub fn size(&self) -> usize {
-        self.size
+    /// Opens a phase of which nobody is in another.
+    fn open(&self, phase: u64) {
+        self.0.store(phase << COUNT_BITS, Ordering::SeqCst);
     }
 
-    /// Waits until every member has come.
-    ///
-    /// # Panics
-    /// When another member has panicked: it will never come.
-    pub fn barrier(&self) {
-        if self.size == 1 {
-            return;
-        }
-        let generation = self.generation.load(Ordering::Acquire);
-        if self.arrived.fetch_add(1, Ordering::AcqRel) + 1 == self.size {
-            self.arrived.store(0, Ordering::Relaxed);
-            self.generation.fetch_add(1, Ordering::Release);
-            return;
-        }
-        let mut spins = 0;
-        while self.generation.load(Ordering::Acquire) == generation {
-            assert!(
-                !self.broken.load(Ordering::Relaxed),
-                "another member of the team panicked"
-            );
-            wait(&mut spins);
-        }
+    /// Enters the open phase, unless it is `end` or later; gives its number.
+    fn enter(&self, end: u64) -> Option<u64> {
+        let enter = |word: u64| (word >> COUNT_BITS < end).then(|| word + 1);
+        let before = self
+            .0
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, enter);
+        before.ok().map(|word| word >> COUNT_BITS)
+    }
+
+    /// Leaves the phase that the caller is in; whether it is over thereby. Whoever enters afterwards sees all that was
+    /// done in it: every change of the word hands on what those before have seen.
+    fn leave(&self) -> bool {
+        let is_last = |word: u64| word & ((1 << COUNT_BITS) - 1) == 1;
+        let leave = |word: u64| {
+            Some(if is_last(word) {
+                ((word >> COUNT_BITS) + 1) << COUNT_BITS
+            } else {
+                word - 1
+            })
+        };
+        let before = self
+            .0
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, leave);
+        before.is_ok_and(is_last)
     }
 }
 
-/// One round of waiting: spin, later yield. Returns whether patience has run out.
-fn wait(rounds: &mut u32) -> bool {
-    *rounds = rounds.saturating_add(1);
-    if *rounds < SPINS {
-        std::hint::spin_loop();
-    } else {
-        std::thread::yield_now();
-    }
-    *rounds > SPINS + YIELDS
+/// A job and its phases.
+#[derive(Clone)]
+struct Turn {
+    job: Arc<dyn Job>,
+    first: u64,
+    end: u64,
 }
 
 struct Shared {
-    team: Team,
-    epoch: AtomicUsize,
-    running: AtomicUsize,
+    size: usize,
+    /// Members that may run at once: no more than there are processors.
+    most_awake: usize,
+    state: State,
+    /// Members that are not parked, the caller among them, and those that have been told to wake.
+    awake: AtomicUsize,
+    broken: AtomicBool,
     slot: Mutex<Slot>,
     wake: Condvar,
 }
 
 #[derive(Default)]
 struct Slot {
-    job: Option<Arc<dyn Job>>,
-    parked: usize,
+    turn: Option<Turn>,
+    /// Where the last job that has ended did.
+    over: u64,
+    /// Parked members that have been told to wake, and have not yet.
+    called: usize,
     closing: bool,
+}
+
+impl Shared {
+    /// Takes part in a job until it is over.
+    fn work(&self, turn: &Turn, member: usize) -> std::thread::Result<()> {
+        let mut outcome = Ok(());
+        while let Some(phase) = self.state.enter(turn.end) {
+            // Phases of a job are counted by `usize`.
+            let number = (phase - turn.first) as usize;
+            let this = catch_unwind(AssertUnwindSafe(|| turn.job.run(member, number)));
+            if this.is_err() {
+                // Its results are lost; that no task is missing any more is all that the others need to go on.
+                self.broken.store(true, Ordering::SeqCst);
+                outcome = this;
+            }
+            if self.state.leave() {
+                self.call();
+            } else {
+                self.wait_past(phase, member);
+            }
+        }
+        outcome
+    }
+
+    /// Waits until `phase` is over. Members other than the caller park when their patience has run out; `false` when
+    /// the pool is closed.
+    fn wait_past(&self, phase: u64, member: usize) -> bool {
+        let mut rounds: u32 = 0;
+        while self.state.phase() <= phase {
+            rounds = rounds.saturating_add(1);
+            if rounds < SPINS {
+                std::hint::spin_loop();
+            } else if rounds < SPINS + YIELDS || member == 0 {
+                std::thread::yield_now();
+            } else {
+                if !self.park(phase) {
+                    return false;
+                }
+                rounds = 0;
+            }
+        }
+        true
+    }
+
+    /// Sleeps until called; `false` when the pool is closed.
+    fn park(&self, phase: u64) -> bool {
+        let mut slot = lock(&self.slot);
+        if slot.closing {
+            return false;
+        }
+        self.awake.fetch_sub(1, Ordering::SeqCst);
+        // Who ends a phase looks at the number of members awake after that, and we at the phase after changing it: one
+        // of the two sees the other.
+        if self.state.phase() > phase {
+            self.awake.fetch_add(1, Ordering::SeqCst);
+            return true;
+        }
+        while slot.called == 0 && !slot.closing {
+            slot = self.wake.wait(slot).unwrap_or_else(PoisonError::into_inner);
+        }
+        if slot.closing {
+            return false;
+        }
+        slot.called -= 1;
+        true
+    }
+
+    /// Calls parked members, as many as there are processors for.
+    fn call(&self) {
+        if self.awake.load(Ordering::SeqCst) < self.most_awake {
+            self.call_locked(&mut lock(&self.slot));
+        }
+    }
+
+    fn call_locked(&self, slot: &mut Slot) {
+        let awake = self.awake.load(Ordering::SeqCst);
+        let missing = self.most_awake.saturating_sub(awake);
+        self.awake.fetch_add(missing, Ordering::SeqCst);
+        slot.called += missing;
+        for _ in 0..missing {
+            self.wake.notify_one();
+        }
+    }
 }
 
 /// The threads. The caller of [`Pool::run`] is member 0; the others are its own.
@@ -122,63 +212,73 @@ impl Pool {
     /// A team of `threads` members, at least one.
     ///
     /// # Errors
-    /// When the system cannot start a thread.
+    /// When the system cannot start a thread, or there are 65,536.
     pub fn new(threads: usize) -> std::io::Result<Self> {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        Self::for_processors(threads, processors)
+    }
+
+    fn for_processors(threads: usize, processors: usize) -> std::io::Result<Self> {
         let size = threads.max(1);
+        if size >= 1 << COUNT_BITS {
+            return Err(std::io::ErrorKind::InvalidInput.into());
+        }
         let shared = Arc::new(Shared {
-            team: Team::new(size),
-            epoch: AtomicUsize::new(0),
-            running: AtomicUsize::new(0),
+            size,
+            most_awake: size.min(processors),
+            state: State::default(),
+            awake: AtomicUsize::new(size),
+            broken: AtomicBool::new(false),
             slot: Mutex::default(),
             wake: Condvar::new(),
         });
-        let members = (1..size)
-            .map(|member| {
-                let shared = shared.clone();
-                std::thread::Builder::new()
-                    .name(format!("ane-engine-{member}"))
-                    .spawn(move || serve(&shared, member))
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
+        let mut pool = Self {
             shared,
-            members,
+            members: Vec::new(),
             busy: Mutex::new(()),
-        })
+        };
+        for member in 1..size {
+            let shared = pool.shared.clone();
+            // When one cannot be started, dropping the pool ends those that were.
+            let thread = std::thread::Builder::new()
+                .name(format!("ane-engine-{member}"))
+                .spawn(move || serve(&shared, member))?;
+            pool.members.push(thread);
+        }
+        Ok(pool)
     }
 
     /// Number of members, the caller included.
     pub fn threads(&self) -> usize {
-        self.shared.team.size
+        self.shared.size
     }
 
-    /// Runs `job` on every member and returns when all are done. Callers on several threads take turns.
+    /// Runs `job` and returns when its last phase is over. Callers on several threads take turns.
     ///
     /// # Panics
     /// When a member panicked.
     pub fn run(&self, job: &Arc<dyn Job>) {
         let _turn = lock(&self.busy);
         let s = &*self.shared;
-        s.running.store(s.team.size - 1, Ordering::Relaxed);
+        let first = s.state.phase() + 1;
+        let turn = Turn {
+            job: job.clone(),
+            first,
+            end: first + job.phases() as u64,
+        };
         {
             let mut slot = lock(&s.slot);
-            slot.job = Some(job.clone());
-            s.epoch.fetch_add(1, Ordering::Release);
-            if slot.parked > 0 {
-                s.wake.notify_all();
-            }
+            slot.turn = Some(turn.clone());
+            s.state.open(first);
+            s.call_locked(&mut slot);
         }
-        let outcome = catch_unwind(AssertUnwindSafe(|| job.run(0, &s.team)));
-        if outcome.is_err() {
-            s.team.broken.store(true, Ordering::Release);
+        let outcome = s.work(&turn, 0);
+        {
+            let mut slot = lock(&s.slot);
+            slot.turn = None;
+            slot.over = turn.end;
         }
-        let mut rounds = 0;
-        while s.running.load(Ordering::Acquire) > 0 {
-            wait(&mut rounds);
-        }
-        lock(&s.slot).job = None;
-        let broken = s.team.broken.swap(false, Ordering::AcqRel);
-        s.team.arrived.store(0, Ordering::Relaxed);
+        let broken = s.broken.swap(false, Ordering::SeqCst);
         match outcome {
             Err(panic) => resume_unwind(panic),
             Ok(()) => assert!(!broken, "a member of the team panicked"),
@@ -187,30 +287,20 @@ impl Pool {
 }
 
 fn serve(s: &Shared, member: usize) {
-    let mut seen = 0;
-    loop {
-        let mut rounds = 0;
-        while s.epoch.load(Ordering::Acquire) == seen {
-            if wait(&mut rounds) {
-                let mut slot = lock(&s.slot);
-                slot.parked += 1;
-                while s.epoch.load(Ordering::Acquire) == seen && !slot.closing {
-                    slot = s.wake.wait(slot).unwrap_or_else(PoisonError::into_inner);
-                }
-                slot.parked -= 1;
-                if slot.closing {
-                    return;
-                }
+    let mut over = 0;
+    while s.wait_past(over, member) {
+        let (turn, last) = {
+            let slot = lock(&s.slot);
+            (slot.turn.clone(), slot.over)
+        };
+        over = match turn {
+            Some(turn) => {
+                // A panic is passed on by `run`.
+                let _ = s.work(&turn, member);
+                turn.end
             }
-        }
-        seen = s.epoch.load(Ordering::Acquire);
-        let job = lock(&s.slot).job.clone();
-        if let Some(job) = job
-            && catch_unwind(AssertUnwindSafe(|| job.run(member, &s.team))).is_err()
-        {
-            s.team.broken.store(true, Ordering::Release);
-        }
-        s.running.fetch_sub(1, Ordering::Release);
+            None => last,
+        };
     }
 }
 
@@ -229,57 +319,131 @@ impl Drop for Pool {
 mod tests {
     use super::*;
 
+    /// Hands out tasks in every phase, and looks whether those of the phase before are all done.
     struct Count {
-        phases: Vec<AtomicUsize>,
+        tasks: usize,
+        next: Vec<AtomicUsize>,
+        done: Vec<AtomicUsize>,
+        calls: AtomicUsize,
+    }
+
+    impl Count {
+        fn new(phases: usize, tasks: usize) -> Arc<Self> {
+            let zeros = || (0..phases).map(|_| AtomicUsize::new(0)).collect();
+            Arc::new(Self {
+                tasks,
+                next: zeros(),
+                done: zeros(),
+                calls: AtomicUsize::new(0),
+            })
+        }
+
+        fn run_in(self: &Arc<Self>, pool: &Pool) {
+            self.next.iter().for_each(|n| n.store(0, Ordering::Relaxed));
+            pool.run(&(self.clone() as Arc<dyn Job>));
+        }
     }
 
     impl Job for Count {
-        fn run(&self, _: usize, team: &Team) {
-            for phase in &self.phases {
-                phase.fetch_add(1, Ordering::SeqCst);
-                team.barrier();
-                assert_eq!(phase.load(Ordering::SeqCst) % team.size(), 0);
-                team.barrier();
+        fn phases(&self) -> usize {
+            self.next.len()
+        }
+
+        fn run(&self, _: usize, phase: usize) {
+            self.calls.fetch_add(1, Ordering::SeqCst);
+            if let Some(before) = phase.checked_sub(1) {
+                let done = self.done[before].load(Ordering::SeqCst);
+                assert_eq!(done % self.tasks, 0, "phase {phase}");
+            }
+            while self.next[phase].fetch_add(1, Ordering::SeqCst) < self.tasks {
+                self.done[phase].fetch_add(1, Ordering::SeqCst);
             }
         }
     }
 
     #[test]
-    fn members_meet_between_phases_job_after_job() {
-        for threads in [1, 2, 3] {
-            let pool = Pool::new(threads).unwrap();
-            let job = Arc::new(Count {
-                phases: (0..50).map(|_| AtomicUsize::new(0)).collect(),
-            });
-            for _ in 0..20 {
-                pool.run(&(job.clone() as Arc<dyn Job>));
+    fn a_phase_begins_when_every_task_of_the_one_before_is_done() {
+        for threads in [1, 2, 3, 8] {
+            let pool = Pool::for_processors(threads, threads).unwrap();
+            let job = Count::new(50, 7);
+            for _ in 0..40 {
+                job.run_in(&pool);
             }
-            assert!(
-                job.phases
-                    .iter()
-                    .all(|p| p.load(Ordering::SeqCst) == threads * 20)
-            );
+            for done in &job.done {
+                assert_eq!(done.load(Ordering::SeqCst), 7 * 40);
+            }
         }
     }
 
-    struct Fail;
+    #[test]
+    fn a_job_without_phases_is_over_at_once() {
+        let pool = Pool::new(2).unwrap();
+        for _ in 0..3 {
+            Count::new(0, 1).run_in(&pool);
+        }
+    }
+
+    #[test]
+    fn nobody_waits_for_a_member_that_does_not_come() {
+        let pool = Pool::for_processors(4, 1).unwrap();
+        let mut held = lock(&pool.shared.slot);
+        let turn = Turn {
+            job: Count::new(20, 3),
+            first: 1,
+            end: 21,
+        };
+        pool.shared.state.open(1);
+        // Members that come now stand at the lock; the caller goes through all phases alone.
+        pool.shared.work(&turn, 0).unwrap();
+        assert_eq!(pool.shared.state.phase(), turn.end);
+        held.over = turn.end;
+    }
+
+    #[test]
+    fn no_more_members_run_than_there_are_processors() {
+        let pool = Pool::for_processors(8, 2).unwrap();
+        let awake = || pool.shared.awake.load(Ordering::SeqCst);
+        // Nobody has called the members that have started; they park.
+        while awake() > 1 {
+            std::thread::yield_now();
+        }
+        let job = Count::new(500, 4);
+        for _ in 0..20 {
+            job.run_in(&pool);
+            assert!(awake() <= 2);
+        }
+    }
+
+    /// Member 1 fails, and the caller waits for it.
+    struct Fail {
+        came: AtomicBool,
+    }
 
     impl Job for Fail {
-        fn run(&self, member: usize, team: &Team) {
-            assert!(member != 1, "on purpose");
-            team.barrier();
+        fn phases(&self) -> usize {
+            2
+        }
+
+        fn run(&self, member: usize, phase: usize) {
+            if member == 1 && phase == 0 {
+                self.came.store(true, Ordering::SeqCst);
+                panic!("on purpose");
+            }
+            while !self.came.load(Ordering::SeqCst) {
+                std::thread::yield_now();
+            }
         }
     }
 
     #[test]
     fn a_panic_reaches_the_caller_and_the_pool_goes_on() {
-        let pool = Pool::new(2).unwrap();
-        let fail: Arc<dyn Job> = Arc::new(Fail);
-        assert!(catch_unwind(AssertUnwindSafe(|| pool.run(&fail))).is_err());
-        let job = Arc::new(Count {
-            phases: vec![AtomicUsize::new(0)],
+        let pool = Pool::for_processors(2, 2).unwrap();
+        let fail: Arc<dyn Job> = Arc::new(Fail {
+            came: AtomicBool::new(false),
         });
-        pool.run(&(job.clone() as Arc<dyn Job>));
-        assert_eq!(job.phases[0].load(Ordering::SeqCst), 2);
+        assert!(catch_unwind(AssertUnwindSafe(|| pool.run(&fail))).is_err());
+        let job = Count::new(1, 3);
+        job.run_in(&pool);
+        assert_eq!(job.done[0].load(Ordering::SeqCst), 3);
     }
 }

@@ -221,14 +221,13 @@ fn large_products_are_shared_by_two_threads_and_keep_their_bits() {
             let mut bound = plan
                 .bind(&inputs, std::slice::from_ref(&output), threads)
                 .unwrap();
-            for _ in 0..20 {
+            // A thread comes when the system lets it, and not at all where there is one processor.
+            let can_come = std::thread::available_parallelism().is_ok_and(|n| n.get() >= threads);
+            let all_worked = (0..10_000).any(|_| {
                 bound.execute(&pool);
-            }
-            let tasks = bound.tasks_by_thread();
-            assert!(
-                tasks.iter().all(|&t| t > 0),
-                "every thread worked: {tasks:?}"
-            );
+                bound.tasks_by_thread().iter().all(|&t| t > 0)
+            });
+            assert!(all_worked || !can_come, "{:?}", bound.tasks_by_thread());
             results.push(output.read(<[u8]>::to_vec));
         }
         assert!(results[0] == results[1]);

@@ -2,7 +2,7 @@
 
 use crate::{
     arena::{Access, Holds, SharedBuffer},
-    pool::{Job, Pool, Team},
+    pool::{Job, Pool},
     simd::{Isa, Kernel, Lanes, dispatch},
 };
 use half::f16;
@@ -208,7 +208,11 @@ impl<U: Update> ForEach<U> {
 }
 
 impl<U: Update> Job for Shared<U> {
-    fn run(&self, _: usize, _: &Team) {
+    fn phases(&self) -> usize {
+        1
+    }
+
+    fn run(&self, _: usize, _: usize) {
         let update = *self.update.read().unwrap_or_else(PoisonError::into_inner);
         loop {
             let task = self.next.fetch_add(1, Ordering::Relaxed);
