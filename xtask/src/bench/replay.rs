@@ -1,9 +1,9 @@
 //! `cargo xtask bench replay`: the final training loss of our run on MNIST, and that of fp32 PyTorch from the same first
 //! weights, over the same batches, at the same learning rates.
 //!
-//! Two losses are compared: the mean over the last epoch, which a run prints at its end, and the mean over its last few
-//! steps, which fewer examples decide. Both depend on every rounding before them, so PyTorch also repeats the run on one
-//! thread, where it adds in another order: how far it is from itself is the measure of what the other ratios mean.
+//! The mean loss over the last epoch decides, over several seeds; the mean over the last few steps is shown besides. Both
+//! depend on every rounding before them, so PyTorch also repeats the run on one thread, where it adds in another order:
+//! how far it is from itself is how far a right run may be from it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -35,6 +35,9 @@ pub(crate) struct Options {
     #[arg(long, value_name = "PATH")]
     python: Option<PathBuf>,
 }
+
+/// The run that is PyTorch against itself.
+const TORCH_AGAIN: &str = "torch fp32, 1 thread";
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -75,7 +78,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
         let mut again = repetition(&python, &script, &folder, ours);
         let mut torch = repetition(&python, &script, &folder, ours);
         again.env("OMP_NUM_THREADS", "1");
-        runs.push(("torch fp32, 1 thread".to_owned(), ending(&mut again)?));
+        runs.push((TORCH_AGAIN.to_owned(), ending(&mut again)?));
         let torch = ending(&mut torch)?;
         println!(
             "\nseed {seed}, {} epochs: {} steps\n",
@@ -94,7 +97,40 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
     for (name, all) in &ratios {
         println!("{name}: {}", spread(all));
     }
+    let verdict = judge(&ratios)?;
+    println!("{verdict}");
     Ok(())
+}
+
+/// Whether every run of ours ends where PyTorch does, by its mean loss over the last epoch.
+fn judge(ratios: &[(String, Vec<[f64; 2]>)]) -> Result<String> {
+    let last_epoch = |all: &[[f64; 2]]| all.iter().map(|ratio| ratio[0]).collect::<Vec<f64>>();
+    let (own, ours): (Vec<_>, Vec<_>) = ratios.iter().partition(|(name, _)| name == TORCH_AGAIN);
+    let (_, own) = own.first().context("PyTorch was not repeated")?;
+    let tolerance = tolerance(&last_epoch(own));
+    let seeds = own.len();
+    let said = format!(
+        "expected within {:.2} % of PyTorch: three standard errors of its distance from itself over {seeds} seeds",
+        100.0 * tolerance
+    );
+    for (name, all) in ours {
+        let off = geometric_mean(&last_epoch(all)).ln();
+        if !off.is_finite() || off.abs() > tolerance {
+            bail!(
+                "{name} ends {:+.2} % from PyTorch, by its mean loss over the last epoch; {said}",
+                100.0 * off
+            );
+        }
+    }
+    Ok(said)
+}
+
+/// How far, relatively, the mean over these seeds may be off: three standard errors of the mean, by the scatter of
+/// ratios of which each is of one program to itself.
+fn tolerance(own: &[f64]) -> f64 {
+    let seeds = own.len() as f64;
+    let variance = own.iter().map(|ratio| ratio.ln().powi(2)).sum::<f64>() / seeds;
+    3.0 * (variance / seeds).sqrt()
 }
 
 impl Ending {
@@ -276,6 +312,28 @@ mod tests {
         let seen = spread(&[[0.5, 1.0], [2.0, 1.25]]);
         let expected = "last epoch 1.0000 (0.5000 to 2.0000), last steps 1.1180 (1.0000 to 1.2500)";
         assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn a_run_may_be_as_far_from_pytorch_as_pytorch_is_from_itself() {
+        let seeds = |ratios: [f64; 4]| ratios.map(|ratio| [ratio, 1.0]).to_vec();
+        let own = seeds([1.02, 1.0 / 1.02, 1.02, 1.0 / 1.02]);
+        // Three standard errors of ln 1.02 over four seeds.
+        let limit = 1.5 * 1.02_f64.ln();
+        let judged = |off: f64| {
+            let ours = seeds([1.1, 1.0 / 1.1, off.exp().powi(2), off.exp().powi(2)]);
+            judge(&[
+                ("ours split".to_owned(), ours),
+                (TORCH_AGAIN.to_owned(), own.clone()),
+            ])
+        };
+        for off in [0.99 * limit, -0.99 * limit] {
+            assert!(judged(off).unwrap().contains("2.97 %"));
+        }
+        for off in [1.01 * limit, -1.01 * limit, f64::NAN] {
+            let said = judged(off).unwrap_err().to_string();
+            assert!(said.contains("ours split"), "{said}");
+        }
     }
 
     #[test]
