@@ -169,7 +169,7 @@ impl DataError {
     #[must_use]
     pub fn help(&self) -> Option<String> {
         match self {
-            Self::UnknownDataset { .. } => None,
+            Self::UnknownDataset { .. } => Some("`ane-trainer data list` describes them".into()),
             Self::MissingFromDirectory { files, .. } => Some(format!(
                 "put {} there, raw or as .gz (the spelling `train-images.idx3-ubyte` is accepted too), or leave out `--data-dir`",
                 list(files)

@@ -7,8 +7,9 @@ use crate::tree::{File, Tree};
 
 /// Our crates, and for each those of ours it may depend on.
 const ALLOWED: &[(&str, &[&str])] = &[
+    ("ane-files", &[]),
     ("ane-ir", &[]),
-    ("ane-mil", &["ane-ir"]),
+    ("ane-mil", &["ane-files", "ane-ir"]),
     ("ane-engine", &["ane-ir"]),
     (
         "ane-device",
@@ -17,11 +18,18 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("ane-standin", &["ane-ir", "ane-mil", "ane-engine"]),
     (
         "ane-train",
-        &["ane-ir", "ane-mil", "ane-engine", "ane-device"],
+        &["ane-files", "ane-ir", "ane-mil", "ane-engine", "ane-device"],
     ),
     (
         "ane-trainer",
-        &["ane-ir", "ane-mil", "ane-engine", "ane-device", "ane-train"],
+        &[
+            "ane-files",
+            "ane-ir",
+            "ane-mil",
+            "ane-engine",
+            "ane-device",
+            "ane-train",
+        ],
     ),
     (
         "espresso-standin",

@@ -26,12 +26,12 @@ pub enum BlobError {
         path: String,
     },
     /// The operating system could not read the file.
-    #[error("`{path}` cannot be read: {kind}")]
+    #[error("`{path}` cannot be read: {reason}")]
     Io {
         /// As the text names it.
         path: String,
-        /// What the system said.
-        kind: std::io::ErrorKind,
+        /// What the system said, or why it was not asked.
+        reason: String,
     },
     /// Something lies beyond the end of the file.
     #[error("{what} at offset {offset} needs {expected} bytes, the file has {found} there")]

@@ -10,6 +10,9 @@ use std::{
 /// What stands for the directory of the program in the paths of its text.
 const MODEL_PATH: &str = "@model_path/";
 
+/// Most bytes that a weight file may have: 4 GiB, more than a program for any of the engines.
+const LARGEST: u64 = 1 << 32;
+
 /// Gives the contents of weight files.
 pub trait BlobSource {
     /// The whole file that the text calls `path`, such as `@model_path/weights.bin`.
@@ -39,9 +42,9 @@ impl BlobSource for DirectoryBlobs {
         let escapes = || BlobError::Escapes { path: path.into() };
         let io = |e: std::io::Error| match e.kind() {
             std::io::ErrorKind::NotFound => BlobError::NotFound { path: path.into() },
-            kind => BlobError::Io {
+            _ => BlobError::Io {
                 path: path.into(),
-                kind,
+                reason: e.to_string(),
             },
         };
         let inside = Path::new(path.strip_prefix(MODEL_PATH).ok_or_else(escapes)?);
@@ -57,7 +60,8 @@ impl BlobSource for DirectoryBlobs {
         if !file.starts_with(&root) {
             return Err(escapes());
         }
-        std::fs::read(file).map(Arc::from).map_err(io)
+        let content = ane_files::read(&file, LARGEST).map_err(|e| io(e.into()))?;
+        Ok(content.into())
     }
 }
 

@@ -58,18 +58,8 @@ impl Cache {
 
     /// Reads and verifies `file`.
     pub(super) fn read(&self, file: &FileSpec) -> Cached {
-        let content = match File::open(self.path(file)) {
-            Ok(opened) => {
-                let mut content = Vec::new();
-                // One byte too many suffices to tell that a file is too long.
-                match opened
-                    .take(file.fingerprint.bytes + 1)
-                    .read_to_end(&mut content)
-                {
-                    Ok(_) => content,
-                    Err(error) => return Cached::Unreadable(error),
-                }
-            }
+        let content = match self.content(file) {
+            Ok(content) => content,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Cached::Absent,
             Err(error) => return Cached::Unreadable(error),
         };
@@ -77,6 +67,16 @@ impl Cache {
             Ok(()) => Cached::Content(content),
             Err(mismatch) => Cached::Damaged(mismatch),
         }
+    }
+
+    fn content(&self, file: &FileSpec) -> io::Result<Vec<u8>> {
+        let mut content = Vec::new();
+        let (opened, _) = ane_files::open(&self.path(file))?;
+        // One byte too many suffices to tell that a file is too long.
+        opened
+            .take(file.fingerprint.bytes + 1)
+            .read_to_end(&mut content)?;
+        Ok(content)
     }
 
     /// Puts `content`, which the caller has verified, in the place of `file`.

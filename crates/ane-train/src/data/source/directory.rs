@@ -1,7 +1,5 @@
 //! A directory of the user's: each file raw or gzip, under either of the two usual spellings.
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::data::DataError;
@@ -18,19 +16,10 @@ pub(in crate::data) fn locate(directory: &Path, file: &FileSpec) -> Option<PathB
 
 /// The raw content at `path`, not yet verified.
 pub(in crate::data) fn read(path: &Path) -> Result<Vec<u8>, DataError> {
-    let unreadable = |source| DataError::Unreadable {
+    let content = ane_files::read(path, MAX_RAW_BYTES).map_err(|error| DataError::Unreadable {
         path: path.to_owned(),
-        source,
-    };
-    let mut content = Vec::new();
-    let opened = File::open(path).map_err(unreadable)?;
-    opened
-        .take(MAX_RAW_BYTES + 1)
-        .read_to_end(&mut content)
-        .map_err(unreadable)?;
-    if content.len() as u64 > MAX_RAW_BYTES {
-        return Err(unreadable(io::ErrorKind::FileTooLarge.into()));
-    }
+        source: error.into(),
+    })?;
     gzip::raw(content, MAX_RAW_BYTES).map_err(|source| DataError::Gzip {
         path: path.to_owned(),
         source,
