@@ -23,8 +23,8 @@ mod system;
 pub use error::AppleError;
 pub(crate) use objc::encodings;
 pub use options::AppleOptions;
-pub(crate) use system::detect_in;
 pub use system::{Detection, EngineInfo, System, detect};
+pub(crate) use system::{detect_in, physical_memory};
 
 use crate::{Device, DeviceError, Entry, Settings};
 use ane_ir::Route;

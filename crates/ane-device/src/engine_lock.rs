@@ -1,9 +1,11 @@
 //! One training at a time on one engine.
 
-use crate::DeviceError;
+use crate::{
+    DeviceError,
+    process_lock::{LockError, ProcessLock},
+};
 use std::{
-    fs::{File, OpenOptions, Permissions, TryLockError},
-    io::{self, Read, Seek, Write},
+    fs::Permissions,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
@@ -14,7 +16,7 @@ use std::{
 /// breaks, so who knows better need not ask for it.
 #[derive(Debug)]
 pub struct EngineLock {
-    _file: File,
+    _lock: ProcessLock,
 }
 
 impl EngineLock {
@@ -42,43 +44,19 @@ impl EngineLock {
     /// [`DeviceError::EngineBusy`] with the holder's number while another process has the lock; when the file cannot be
     /// opened.
     pub fn acquire(path: &Path) -> Result<Self, DeviceError> {
-        let failed = |source| DeviceError::EngineLock {
-            path: path.to_owned(),
-            source,
-        };
-        let mut own = OpenOptions::new();
-        own.read(true).write(true);
-        let file = match own.open(path) {
-            // Asked for only now: in a directory that all may write, some systems refuse it for another user's file.
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                own.create(true).truncate(false).open(path)
-            }
-            // Another user's file can be locked, though not written.
-            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => File::open(path),
-            other => other,
-        };
-        let mut file = file.map_err(failed)?;
+        let lock = ProcessLock::acquire(path).map_err(|e| match e {
+            LockError::Held { holder } => DeviceError::EngineBusy {
+                holder,
+                path: path.to_owned(),
+            },
+            LockError::Io(source) => DeviceError::EngineLock {
+                path: path.to_owned(),
+                source,
+            },
+        })?;
         // So that other users can write their numbers; only the owner may change this, and has done it then.
-        let _ = file.set_permissions(Permissions::from_mode(0o666));
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut holder = String::new();
-                // Who holds the lock may be about to write its number.
-                let _ = file.read_to_string(&mut holder);
-                return Err(DeviceError::EngineBusy {
-                    holder: holder.trim().parse().ok(),
-                    path: path.to_owned(),
-                });
-            }
-            Err(TryLockError::Error(e)) => return Err(failed(e)),
-        }
-        // The number only serves the message above; a file that cannot be written is locked all the same.
-        let _ = file
-            .set_len(0)
-            .and_then(|()| file.rewind())
-            .and_then(|()| writeln!(file, "{}", std::process::id()));
-        Ok(Self { _file: file })
+        let _ = lock.file().set_permissions(Permissions::from_mode(0o666));
+        Ok(Self { _lock: lock })
     }
 }
 

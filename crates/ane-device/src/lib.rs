@@ -32,6 +32,7 @@ mod device;
 mod engine_lock;
 mod error;
 mod hardware;
+mod memory;
 mod null;
 mod power;
 #[cfg(target_os = "macos")]
@@ -41,6 +42,7 @@ mod power_source;
 #[path = "power/nowhere.rs"]
 mod power_source;
 pub mod probe;
+mod process_lock;
 mod software;
 mod supervised;
 pub mod trial;
@@ -52,7 +54,9 @@ pub use device::{Bound, Counter, Counts, Device, Executable, Port};
 pub use engine_lock::EngineLock;
 pub use error::DeviceError;
 pub use hardware::Hardware;
+pub use memory::available_memory;
 pub use power::{Power, PowerError, PowerMeter, PowerSource};
+pub use process_lock::{LockError, ProcessLock};
 pub use supervised::{MEMORY_VARIABLE, Supervised, SupervisedError, Supervision, Worker, serve};
 
 use ane_engine::{Pool, simd::Isa};

@@ -219,8 +219,22 @@ impl fmt::Display for EngineInfo {
 type SysctlByName =
     unsafe extern "C" fn(*const c_char, *mut c_void, *mut usize, *const c_void, usize) -> c_int;
 
+/// Bytes of memory that the machine has, where `sysctlbyname` tells it.
+pub(crate) fn physical_memory() -> Option<u64> {
+    let bytes = sysctl_bytes(c"hw.memsize")?;
+    Some(u64::from_ne_bytes(bytes.try_into().ok()?))
+}
+
 /// The text that the system has under `name`.
 fn sysctl(name: &CStr) -> Option<String> {
+    let value = sysctl_bytes(name)?;
+    let end = value.iter().position(|&b| b == 0).unwrap_or(value.len());
+    let text = CString::new(&value[..end]).ok()?.into_string().ok()?;
+    Some(text.trim().to_owned())
+}
+
+/// What the system has under `name`.
+fn sysctl_bytes(name: &CStr) -> Option<Vec<u8>> {
     let process = libloading::os::unix::Library::this();
     // SAFETY: the type is the function's prototype on every system that has it.
     let call = unsafe { process.get::<SysctlByName>("sysctlbyname") }.ok()?;
@@ -253,9 +267,7 @@ fn sysctl(name: &CStr) -> Option<String> {
         return None;
     }
     value.truncate(size);
-    let end = value.iter().position(|&b| b == 0).unwrap_or(value.len());
-    let text = CString::new(&value[..end]).ok()?.into_string().ok()?;
-    Some(text.trim().to_owned())
+    Some(value)
 }
 
 #[cfg(test)]
