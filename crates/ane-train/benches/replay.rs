@@ -25,6 +25,7 @@ use ane_train::{
     update::Groups,
 };
 use std::{
+    collections::BTreeMap,
     error::Error,
     fs,
     path::{Path, PathBuf},
@@ -35,7 +36,6 @@ use std::{
 const MODEL: &str = "784-512-512-10";
 const BATCH: usize = 128;
 const PEAK: f64 = 1.5e-3;
-const WEIGHT_DECAY: f64 = 0.5;
 const VALIDATION: usize = 5_000;
 const LOSS: Loss = Loss::CrossEntropy {
     label_smoothing: 0.0,
@@ -117,7 +117,7 @@ impl Run {
                 )
             })
             .collect();
-        write_weights(&out.join("init.safetensors"), &initial)?;
+        write_weights(&out.join("init.safetensors"), &initial, &BTreeMap::new())?;
         Ok(())
     }
 }
@@ -155,10 +155,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         groups: Groups::default(),
         accumulate: 1,
         plan,
-        optimizer: OptimizerConfig::AdamW(AdamW {
-            weight_decay: WEIGHT_DECAY,
-            ..AdamW::default()
-        }),
+        optimizer: OptimizerConfig::AdamW(AdamW::default()),
         lr: PEAK,
         schedule: Schedule::COSINE,
         total_steps: run.steps(),
@@ -190,7 +187,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "skipped": trainer.progress().skipped,
         "mean_over": mean_over,
         "train_loss": means,
-        "weight_decay": WEIGHT_DECAY,
+        "weight_decay": AdamW::default().weight_decay,
         "test_accuracy": result.metric("accuracy"),
     });
     println!("{report}");

@@ -5,19 +5,19 @@
 //! metadata. A file is written under a temporary name, flushed to disk and renamed, so that a name always points to a
 //! whole checkpoint.
 
-use crate::{
-    machine::Machine,
-    metric::{Metric, Tally},
-    store::{State, StateTensor},
-    trainer::{Progress, StepOutcome},
-};
+mod record;
+mod weights;
+
+pub use record::{EpochSums, Record};
+pub use weights::write_weights;
+
+use crate::store::{State, StateTensor};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     fs::File,
-    io::{self, Write},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
 };
 
@@ -26,72 +26,6 @@ const MAGIC: &[u8; 8] = b"ANETRAIN";
 pub const FORMAT: u32 = 1;
 const HEAD: usize = 20;
 const DIGEST: usize = 32;
-
-/// What a checkpoint says besides its tensors.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Record {
-    /// The resolved configuration of the run, as in `config.json`.
-    pub config: serde_json::Value,
-    /// Counters.
-    pub progress: Progress,
-    /// The next batch: epoch, and number within it.
-    pub position: (u64, usize),
-    /// Sums of the epoch so far.
-    pub epoch_sums: EpochSums,
-    /// Best validation result so far, and the epoch that reached it.
-    pub best: Option<(f64, u64)>,
-    /// What computed it; older checkpoints do not say.
-    #[serde(default)]
-    pub machine: Option<Machine>,
-}
-
-/// Running sums of an epoch's training metrics.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-pub struct EpochSums {
-    /// Σ loss · examples over the steps whose loss was finite.
-    pub loss: f64,
-    /// Of the metrics, by name.
-    #[serde(default)]
-    pub metrics: BTreeMap<String, Tally>,
-    /// Examples.
-    pub examples: u64,
-    /// Examples of steps whose loss was not finite, among them.
-    #[serde(default)]
-    pub without_loss: u64,
-}
-
-impl EpochSums {
-    /// Takes note of a step; `metrics` are those of its tallies.
-    pub fn add(&mut self, outcome: &StepOutcome, metrics: &[&'static dyn Metric]) {
-        for (metric, more) in metrics.iter().zip(&outcome.tallies) {
-            let tally = self.metrics.entry(metric.name().to_owned()).or_default();
-            tally.sum += more.sum;
-            tally.count += more.count;
-        }
-        let examples = outcome.examples as u64;
-        self.examples += examples;
-        if outcome.loss.is_finite() {
-            self.loss += f64::from(outcome.loss) * examples as f64;
-        } else {
-            self.without_loss += examples;
-        }
-    }
-
-    /// Mean over the examples with a finite loss; none without any.
-    pub fn mean_loss(&self) -> Option<f64> {
-        let examples = self.examples.saturating_sub(self.without_loss);
-        (examples > 0).then(|| self.loss / examples as f64)
-    }
-
-    /// Values of `metrics`; NaN of one that nothing was added to.
-    pub fn values(&self, metrics: &[&'static dyn Metric]) -> Vec<(&'static str, f64)> {
-        let value = |metric: &&'static dyn Metric| {
-            let tally = self.metrics.get(metric.name()).copied().unwrap_or_default();
-            (metric.name(), metric.value(&tally))
-        };
-        metrics.iter().map(value).collect()
-    }
-}
 
 /// A checkpoint.
 #[derive(Debug, Clone, PartialEq)]
@@ -124,8 +58,8 @@ pub enum CheckpointError {
         /// Its first bytes.
         found: String,
     },
-    /// The file was written by a newer program.
-    #[error("`{}` has format {found}, this program reads up to {FORMAT}; use the program that wrote it", path.display())]
+    /// The file was written by another program: a newer one, or none of ours.
+    #[error("`{}` has format {found}, this program reads format 1 to {FORMAT}; use the program that wrote it", path.display())]
     Format {
         /// The file.
         path: PathBuf,
@@ -142,6 +76,16 @@ pub enum CheckpointError {
         /// Its size.
         found: u64,
     },
+    /// The file is longer than what can be held in memory.
+    #[error("`{}` has {found} bytes, and {limit} can be read: its content and what is made of it have to fit into memory", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Its size.
+        found: u64,
+        /// The most that can be read.
+        limit: u64,
+    },
     /// The bytes are not those that were written.
     #[error("`{}` is damaged: its checksum is {expected}, its content has {found}", path.display())]
     Checksum {
@@ -151,6 +95,14 @@ pub enum CheckpointError {
         expected: String,
         /// What its content has.
         found: String,
+    },
+    /// Another process trains in the run directory.
+    #[error("`{}` is in use: {} trains there", run.display(), holder.map_or("another process".to_owned(), |id| format!("process {id}")))]
+    Busy {
+        /// The run directory.
+        run: PathBuf,
+        /// Number of the process, where it is known.
+        holder: Option<u32>,
     },
     /// The body has another structure than this format: written by another program.
     #[error("`{}` holds no checkpoint of this program: {reason}", path.display())]
@@ -171,6 +123,8 @@ impl CheckpointError {
                 Some("pass a run directory, or a `.ckpt` file from its `checkpoints` folder".into())
             }
             Self::Format { .. } => None,
+            Self::TooLarge { .. } => Some("free memory, or check that it is the file you mean".into()),
+            Self::Busy { .. } => Some("wait until it has ended, or pass another --out".into()),
             Self::Length { .. } | Self::Checksum { .. } => Some(
                 "resume from the other checkpoint of the run (`--resume RUN/checkpoints/best.ckpt` or `last.ckpt`)"
                     .into(),
@@ -236,40 +190,30 @@ impl Checkpoint {
     /// When the file is missing, damaged, of another kind or of a newer format.
     pub fn read(path: &Path) -> Result<Self, CheckpointError> {
         let path_buf = || path.to_owned();
-        let file = std::fs::read(path).map_err(|source| CheckpointError::Io {
+        let io = |source| CheckpointError::Io {
             action: "read",
             path: path_buf(),
             source,
-        })?;
-        let found = file.len() as u64;
-        if file.len() < HEAD || &file[..8] != MAGIC {
-            if file.starts_with(MAGIC) || (file.len() < 8 && MAGIC.starts_with(&file)) {
-                return Err(CheckpointError::Length {
-                    path: path_buf(),
-                    expected: (HEAD + DIGEST) as u64,
-                    found,
-                });
-            }
-            return Err(CheckpointError::Magic {
-                path: path_buf(),
-                found: String::from_utf8_lossy(&file[..file.len().min(8)]).into_owned(),
-            });
+        };
+        let (mut opened, found) = ane_files::open(path).map_err(|e| io(e.into()))?;
+        // What the head says decides whether anything more is read.
+        let mut file = Vec::new();
+        let mut head = Read::by_ref(&mut opened).take(HEAD as u64);
+        head.read_to_end(&mut file).map_err(io)?;
+        check_head(path, &file, found)?;
+        // The content is held as it is, and a second time as tensors.
+        let limit = ane_device::available_memory().unwrap_or(u64::MAX) / 2;
+        if found > limit {
+            let path = path_buf();
+            return Err(CheckpointError::TooLarge { path, found, limit });
         }
-        let version = u32::from_le_bytes([file[8], file[9], file[10], file[11]]);
-        if version > FORMAT {
-            return Err(CheckpointError::Format {
-                path: path_buf(),
-                found: version,
-            });
-        }
-        let mut length = [0; 8];
-        length.copy_from_slice(&file[12..HEAD]);
-        let expected = u64::from_le_bytes(length).saturating_add((HEAD + DIGEST) as u64);
-        if expected != found {
+        let mut rest = opened.take(found - HEAD as u64);
+        rest.read_to_end(&mut file).map_err(io)?;
+        if file.len() as u64 != found {
             return Err(CheckpointError::Length {
                 path: path_buf(),
-                expected,
-                found,
+                expected: found,
+                found: file.len() as u64,
             });
         }
         let (content, digest) = file.split_at(file.len() - DIGEST);
@@ -288,6 +232,42 @@ impl Checkpoint {
     }
 }
 
+/// Whether a file of `found` bytes that begins so is a whole checkpoint of a format that is read.
+fn check_head(path: &Path, head: &[u8], found: u64) -> Result<(), CheckpointError> {
+    let path = || path.to_owned();
+    if head.len() < HEAD || &head[..8] != MAGIC {
+        if head.starts_with(MAGIC) || (head.len() < 8 && MAGIC.starts_with(head)) {
+            return Err(CheckpointError::Length {
+                path: path(),
+                expected: (HEAD + DIGEST) as u64,
+                found,
+            });
+        }
+        return Err(CheckpointError::Magic {
+            path: path(),
+            found: String::from_utf8_lossy(&head[..head.len().min(8)]).into_owned(),
+        });
+    }
+    let version = u32::from_le_bytes([head[8], head[9], head[10], head[11]]);
+    if !(1..=FORMAT).contains(&version) {
+        return Err(CheckpointError::Format {
+            path: path(),
+            found: version,
+        });
+    }
+    let mut length = [0; 8];
+    length.copy_from_slice(&head[12..HEAD]);
+    let expected = u64::from_le_bytes(length).saturating_add((HEAD + DIGEST) as u64);
+    if expected != found {
+        return Err(CheckpointError::Length {
+            path: path(),
+            expected,
+            found,
+        });
+    }
+    Ok(())
+}
+
 fn decode(body: &[u8]) -> Result<Checkpoint, String> {
     let (_, head) = SafeTensors::read_metadata(body).map_err(|e| e.to_string())?;
     let record = head
@@ -295,7 +275,10 @@ fn decode(body: &[u8]) -> Result<Checkpoint, String> {
         .as_ref()
         .and_then(|m| m.get("record"))
         .ok_or("no record in its metadata")?;
-    let record = serde_json::from_str(record).map_err(|e| e.to_string())?;
+    let record: Record = serde_json::from_str(record).map_err(|e| e.to_string())?;
+    if let Some(reason) = record.implausible() {
+        return Err(reason);
+    }
     let tensors = SafeTensors::deserialize(body).map_err(|e| e.to_string())?;
     let mut state = State::new();
     for (name, view) in tensors.tensors() {
@@ -408,37 +391,14 @@ fn crash_point(point: &str) {
     }
 }
 
-/// Writes fp32 weights under PyTorch's names.
-///
-/// # Errors
-/// When the file cannot be written; the old one is intact then.
-pub fn write_weights(
-    path: &Path,
-    weights: &[(String, Vec<usize>, Vec<f32>)],
-) -> Result<(), CheckpointError> {
-    let body_error = |e: safetensors::SafeTensorError| CheckpointError::Body {
-        path: path.to_owned(),
-        reason: e.to_string(),
-    };
-    let bytes: Vec<Vec<u8>> = weights
-        .iter()
-        .map(|(_, _, x)| x.iter().flat_map(|v| v.to_le_bytes()).collect())
-        .collect();
-    let views = weights
-        .iter()
-        .zip(&bytes)
-        .map(|((name, shape, _), data)| {
-            TensorView::new(Dtype::F32, shape.clone(), data).map(|v| (name.as_str(), v))
-        })
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(body_error)?;
-    let file = safetensors::serialize(views, None).map_err(body_error)?;
-    replace_file(path, &file)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        machine::Machine,
+        metric::{Metric, Tally},
+        trainer::{Progress, StepOutcome},
+    };
 
     fn checkpoint() -> Checkpoint {
         Checkpoint {
@@ -543,6 +503,34 @@ mod tests {
     }
 
     #[test]
+    fn a_record_that_no_run_can_have_written_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("last.ckpt");
+        let mut bad = checkpoint();
+        bad.record.progress.updates = 1;
+        bad.write(&path).unwrap();
+        let error = Checkpoint::read(&path).unwrap_err();
+        assert!(matches!(error, CheckpointError::Body { .. }), "{error}");
+        assert!(error.to_string().contains("1 updates"), "{error}");
+    }
+
+    #[test]
+    fn a_file_of_terabytes_is_refused_by_its_head() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sparse.ckpt");
+        let size: u64 = 1 << 42;
+        let mut head = checkpoint().encode().unwrap();
+        head.truncate(12);
+        head.extend((size - (HEAD + DIGEST) as u64).to_le_bytes());
+        std::fs::write(&path, head).unwrap();
+        let file = File::options().write(true).open(&path).unwrap();
+        file.set_len(size).unwrap();
+        let error = Checkpoint::read(&path).unwrap_err();
+        assert!(matches!(error, CheckpointError::TooLarge { found, .. } if found == size));
+        assert!(error.to_string().contains("4398046511104 bytes"), "{error}");
+    }
+
+    #[test]
     fn errors_say_what_is_wrong() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.ckpt");
@@ -551,13 +539,15 @@ mod tests {
             Checkpoint::read(&path),
             Err(CheckpointError::Magic { .. })
         ));
-        let mut newer = checkpoint().encode().unwrap();
-        newer[8] = 2;
-        std::fs::write(&path, newer).unwrap();
-        assert!(matches!(
-            Checkpoint::read(&path),
-            Err(CheckpointError::Format { found: 2, .. })
-        ));
+        for format in [0, 2] {
+            let mut other = checkpoint().encode().unwrap();
+            other[8] = format;
+            std::fs::write(&path, other).unwrap();
+            let error = Checkpoint::read(&path).unwrap_err();
+            assert!(
+                matches!(error, CheckpointError::Format { found, .. } if found == format.into())
+            );
+        }
         assert!(matches!(
             Checkpoint::read(&dir.path().join("none")),
             Err(CheckpointError::Io { .. })

@@ -1,5 +1,10 @@
 //! The configuration of a run: everything that decides its numbers.
 
+mod bounds;
+mod metadata;
+
+pub use bounds::{LARGEST_BATCH, MOST_BATCHES, MOST_EPOCHS};
+
 use crate::{
     TrainerConfig,
     data::{Holdout, IMAGE, Images, LABEL, SplitError},
@@ -143,11 +148,8 @@ impl Default for RunConfig {
             },
             batch: 128,
             epochs: 6,
-            optimizer: OptimizerConfig::AdamW(AdamW {
-                weight_decay: WEIGHT_DECAY,
-                ..AdamW::default()
-            }),
-            lr: 1.5e-3,
+            optimizer: OptimizerConfig::AdamW(AdamW::default()),
+            lr: OptimizerConfig::AdamW(AdamW::default()).default_lr(),
             schedule: Schedule::COSINE,
             max_norm: None,
             accumulate: 1,
@@ -167,10 +169,6 @@ impl Default for RunConfig {
         }
     }
 }
-
-/// Weight decay of the default run: weights forget with a time constant of 1/(lr·weight_decay) = 1,333 steps at the peak
-/// rate, about half the run. PyTorch's 0.01 would take 26 runs, and images would be learnt by heart instead.
-const WEIGHT_DECAY: f64 = 0.5;
 
 /// The device that is Apple's engine.
 pub const APPLE: &str = "apple";
@@ -213,6 +211,16 @@ pub enum ConfigError {
     /// The training examples cannot be split, or fill no batch.
     #[error(transparent)]
     Split(#[from] SplitError),
+    /// A number that no run can have.
+    #[error("`{name}` is expected to be {expected}, found {found}")]
+    OutOfRange {
+        /// The setting, as `config.json` calls it.
+        name: &'static str,
+        /// What is asked of it.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
 }
 
 impl ConfigError {
@@ -223,6 +231,7 @@ impl ConfigError {
             Self::Target(_) => "see `ane-trainer devices`",
             Self::RouteWithoutChip { .. } => "add --target h16 or another chip, or --device apple",
             Self::Model(_) => "see --model in `ane-trainer train --help`",
+            Self::OutOfRange { .. } => "see `ane-trainer train --help`",
             Self::Build(_) => "pass another --model or --batch",
             Self::Metric(_) => "pass one of them as --metric, or leave it out",
             Self::FreezesNothing { .. } => {

@@ -1,6 +1,6 @@
 //! Why a step cannot be compiled or run.
 
-use crate::{objective::ObjectiveError, step::StepError, store::StateDiffers};
+use crate::{memory::OutOfMemory, objective::ObjectiveError, step::StepError, store::StateDiffers};
 use ane_device::DeviceError;
 use ane_ir::{Target, TensorType, passes::PassError};
 use ane_mil::Violation;
@@ -36,6 +36,9 @@ pub enum TrainerError {
         /// What it failed with at last.
         source: DeviceError,
     },
+    /// There is not enough memory.
+    #[error(transparent)]
+    Memory(#[from] OutOfMemory),
     /// Stored state does not fit the model.
     #[error(transparent)]
     State(#[from] StateDiffers),

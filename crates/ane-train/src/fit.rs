@@ -22,9 +22,12 @@ use crate::{
 };
 use clock::Clock;
 use divergence::{PATIENCE, WithoutLoss};
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 /// How a run ended.
@@ -55,6 +58,8 @@ pub struct Fit {
     pub run: RunDir,
     /// The resolved configuration, stored in checkpoints.
     pub config: serde_json::Value,
+    /// What the files of weights say besides them.
+    pub weights_metadata: BTreeMap<String, String>,
     /// What computes it, stored in checkpoints.
     pub machine: Machine,
     /// The next batch: epoch and number.
@@ -366,7 +371,7 @@ impl Fit {
     /// resumed from the older checkpoint and writes both again.
     fn write(&self, name: &str, checkpoint: &Checkpoint) -> Result<(), CheckpointError> {
         let weights = self.trainer.weights_of(&checkpoint.state);
-        write_weights(&self.run.weights(name), &weights)?;
+        write_weights(&self.run.weights(name), &weights, &self.weights_metadata)?;
         checkpoint.write(&self.run.checkpoint(name))
     }
 }

@@ -37,6 +37,7 @@ pub mod fit;
 pub mod loss;
 pub mod loss_scale;
 pub mod machine;
+pub mod memory;
 pub mod metric;
 pub mod model;
 pub mod models;

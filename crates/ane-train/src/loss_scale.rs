@@ -69,6 +69,14 @@ impl LossScale {
         }
     }
 
+    /// Whether a run that goes on can have come to this: what a checkpoint says may be anything.
+    pub(crate) fn is_reachable(&self) -> bool {
+        self.scale.is_power_of_two()
+            && self.scale <= LARGEST
+            && self.good_steps < GROWTH_INTERVAL
+            && self.overflows_in_a_row < PATIENCE
+    }
+
     /// Whether no scale helps any more.
     pub fn has_diverged(&self) -> bool {
         self.overflows_in_a_row >= PATIENCE

@@ -106,6 +106,15 @@ impl OptimizerConfig {
         }
     }
 
+    /// The peak learning rate of a run that is given none: steps of the Adams have the length of the rate, those of SGD
+    /// that of the gradient besides.
+    pub fn default_lr(&self) -> f64 {
+        match self {
+            Self::Adam(_) | Self::AdamW(_) => 1.5e-3,
+            Self::Sgd(_) => 1e-2,
+        }
+    }
+
     /// The optimizer itself.
     pub fn as_dyn(&self) -> &dyn Optimizer {
         match self {

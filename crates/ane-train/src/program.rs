@@ -1,6 +1,6 @@
 //! A compiled step with its buffers, for one purpose.
 
-use crate::error::TrainerError;
+use crate::{error::TrainerError, memory::Footprint};
 use ane_device::{Bound, Buffer, Device, Port};
 use ane_ir::{Graph, Target, passes};
 use ane_mil::LegalGraph;
@@ -19,17 +19,23 @@ pub(crate) struct Program {
 pub(crate) type Stored = BTreeMap<String, Vec<Buffer>>;
 
 impl Program {
-    /// Compiles `graph`. Ports that are not `stored` get buffers of their own.
+    /// Compiles `graph`. Ports that are not `stored` get buffers of their own. What the program works in is added to
+    /// `footprint`, before it is taken.
     ///
     /// # Errors
-    /// When the target forbids the program, or the device refuses it.
+    /// When the target forbids the program, or the device refuses it; when it does not fit into memory.
     pub(crate) fn compile(
         graph: &Graph,
         device: &dyn Device,
         stored: &Stored,
+        footprint: &mut Footprint,
     ) -> Result<Self, TrainerError> {
         let legal = legalize(graph, device.target())?;
         let program = device.compile(&legal)?;
+        if let Some(memory) = program.memory() {
+            footprint.add_program(&memory);
+        }
+        footprint.must_fit()?;
         let mut ports = BTreeMap::new();
         for Port { name, ty } in <[_; 2]>::from(Port::of(graph)).concat() {
             if !stored.contains_key(&name) {

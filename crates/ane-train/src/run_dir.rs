@@ -1,11 +1,15 @@
 //! The directory of a run: configuration, environment, metrics, reports and checkpoints.
 
+mod lock;
+
 use crate::checkpoint::{CheckpointError, remove_unfinished, replace_file};
+use lock::RunLock;
 use serde::Serialize;
 use std::{
     fs::{self, OpenOptions},
     io::Write,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// A run's files.
@@ -18,25 +22,43 @@ use std::{
 #[derive(Debug, Clone)]
 pub struct RunDir {
     root: PathBuf,
+    /// Held by who writes.
+    _lock: Option<Arc<RunLock>>,
 }
+
+/// Most bytes that the metrics of a run may have: several times those of the longest.
+const LARGEST_METRICS: u64 = 1 << 28;
 
 impl RunDir {
     /// Makes the directory, or takes one that exists, without what killed writes have left in it.
     ///
     /// # Errors
-    /// When it cannot be made or written.
+    /// When it cannot be made or written, or another process trains there.
     pub fn create(root: &Path) -> Result<Self, CheckpointError> {
-        let run = Self {
+        make(root)?;
+        Self::take(root)?.prepare()
+    }
+
+    /// Takes a directory that exists: while this lives, no other process trains there. Nothing in it changes.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Busy`] when another process trains there; when nothing can be written there.
+    pub fn take(root: &Path) -> Result<Self, CheckpointError> {
+        Ok(Self {
             root: root.to_owned(),
-        };
-        fs::create_dir_all(run.checkpoints()).map_err(|source| CheckpointError::Io {
-            action: "make the directory",
-            path: run.checkpoints(),
-            source,
-        })?;
-        remove_unfinished(&run.root)?;
-        remove_unfinished(&run.checkpoints())?;
-        Ok(run)
+            _lock: Some(Arc::new(RunLock::acquire(root)?)),
+        })
+    }
+
+    /// Makes the directory ready to be written, without what killed writes have left in it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn prepare(self) -> Result<Self, CheckpointError> {
+        make(&self.checkpoints())?;
+        remove_unfinished(&self.root)?;
+        remove_unfinished(&self.checkpoints())?;
+        Ok(self)
     }
 
     /// Makes a directory that was not there, at `root` or, while that is taken, with a number behind its name.
@@ -85,6 +107,7 @@ impl RunDir {
     pub fn open(root: &Path) -> Self {
         Self {
             root: root.to_owned(),
+            _lock: None,
         }
     }
 
@@ -110,6 +133,16 @@ impl RunDir {
     /// The metrics, one JSON object per line.
     pub fn metrics(&self) -> PathBuf {
         self.root.join("metrics.jsonl")
+    }
+
+    /// The resolved configuration, written when a run begins.
+    pub fn config(&self) -> PathBuf {
+        self.root.join("config.json")
+    }
+
+    /// What the run came to on the test set, written when it has ended.
+    pub fn result(&self) -> PathBuf {
+        self.root.join("result.json")
     }
 
     /// Writes `value` as the JSON file `name`.
@@ -158,8 +191,8 @@ impl RunDir {
     /// When the file cannot be read or written.
     pub fn truncate_metrics(&self, step: u64) -> Result<(), CheckpointError> {
         let path = self.metrics();
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
+        let text = match ane_files::read(&path, LARGEST_METRICS).map_err(std::io::Error::from) {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             Err(source) => {
                 return Err(CheckpointError::Io {
@@ -184,9 +217,36 @@ impl RunDir {
     }
 }
 
+/// Makes a directory and those above it.
+fn make(path: &Path) -> Result<(), CheckpointError> {
+    fs::create_dir_all(path).map_err(|source| CheckpointError::Io {
+        action: "make the directory",
+        path: path.to_owned(),
+        source,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_directory_is_one_process_at_a_time_and_what_is_locked_is_not_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = RunDir::take(dir.path()).unwrap();
+        let second = RunDir::create(dir.path()).unwrap_err();
+        let own = std::process::id();
+        assert!(matches!(second, CheckpointError::Busy { holder: Some(h), .. } if h == own));
+        assert!(second.to_string().contains(&own.to_string()), "{second}");
+        let clone = first.clone();
+        drop(first);
+        assert!(RunDir::take(dir.path()).is_err(), "{clone:?} still writes");
+        drop(clone);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        // What a killed process has left.
+        fs::write(dir.path().join(".lock"), "1\n").unwrap();
+        RunDir::create(dir.path()).unwrap();
+    }
 
     #[test]
     fn a_new_directory_is_never_one_that_was_there() {
@@ -207,6 +267,7 @@ mod tests {
         for file in &left {
             fs::write(file, "half").unwrap();
         }
+        drop(run);
         let run = RunDir::create(dir.path()).unwrap();
         assert!(left.iter().all(|f| !f.exists()));
         assert_eq!(run.trace(), Some(run.metrics()));

@@ -11,6 +11,7 @@ use crate::{
     data::Batch,
     error::TrainerError,
     loss_scale::LossScale,
+    memory::Footprint,
     metric::{Metric, Tally},
     model::{Model, Parameter},
     objective::Objective,
@@ -167,6 +168,7 @@ pub struct Trainer {
     prediction: Option<Inference>,
     progress: Progress,
     done: Done,
+    footprint: Footprint,
     /// The largest number of a step that was taken.
     furthest_step: u64,
 }
@@ -184,8 +186,14 @@ impl Trainer {
         isa: Isa,
     ) -> Result<Self, TrainerError> {
         let step = config.training_step(device.target())?;
+        let mut footprint = Footprint::of(
+            &step.graph,
+            state_bytes(&config, &step),
+            config.plan == PlanKind::Split,
+        );
+        footprint.must_fit()?;
         let (store, weights, stored) = make_store(&config, &step, &*device)?;
-        let program = Program::compile(&step.graph, &*device, &stored)?;
+        let program = Program::compile(&step.graph, &*device, &stored, &mut footprint)?;
         let update: Box<dyn Update> = match config.plan {
             PlanKind::Fused => Box::new(Fused {
                 optimizer: config.optimizer.clone(),
@@ -227,6 +235,7 @@ impl Trainer {
             step,
             program,
             stored,
+            footprint,
             update,
             evaluation: None,
             prediction: None,
@@ -265,6 +274,11 @@ impl Trainer {
     /// The training step.
     pub fn step(&self) -> &Step {
         &self.step
+    }
+
+    /// The memory that training holds.
+    pub fn footprint(&self) -> &Footprint {
+        &self.footprint
     }
 
     /// Every tensor that outlives a step.
@@ -534,6 +548,16 @@ impl Trainer {
         self.progress = progress;
         Ok(())
     }
+}
+
+/// Bytes of weights, of what the optimizer keeps, and of summed gradients.
+fn state_bytes(config: &TrainerConfig, step: &Step) -> u64 {
+    let values = |i: usize| config.model.parameters[i].shape.numel() as u64;
+    let all: u64 = (0..config.model.parameters.len()).map(values).sum();
+    let trained: u64 = step.trained.iter().map(|&i| values(i)).sum();
+    let roles = config.optimizer.as_dyn().state().len() as u64;
+    let sums = u64::from(config.accumulate > 1);
+    4 * (all + (roles + sums) * trained)
 }
 
 /// Entries for everything that the step reads and writes, the weights' by position, and the ports that they are bound to.

@@ -161,6 +161,7 @@ fn a_run_dispatches_its_steps_and_its_evaluations_and_compiles_once_for_each() {
             max_steps: None,
             run: RunDir::create(dir.path()).unwrap(),
             config: serde_json::Value::Null,
+            weights_metadata: Default::default(),
             machine: Machine::this(Isa::detect()),
             position: (0, 0),
             sums: EpochSums::default(),

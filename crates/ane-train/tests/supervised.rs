@@ -280,6 +280,7 @@ fn a_device_that_does_not_come_back_ends_the_run_with_its_state_saved() {
     // Execution 21 is step 17: besides sixteen steps there were two batches of validation and one at each of the
     // checkpoints after steps 7 and 14. Go on without faults from what was saved.
     let saved = Checkpoint::read(&fit.run.checkpoint("last")).unwrap();
+    drop(fit);
     let mut resumed = run_of(plain(), PlanKind::Fused, &run, None);
     resumed
         .trainer

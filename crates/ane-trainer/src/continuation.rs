@@ -3,17 +3,107 @@
 use crate::failure::Failure;
 use ane_train::{
     checkpoint::{Checkpoint, replace_file},
+    config::RunConfig,
     run_dir::RunDir,
 };
 use std::{
+    io,
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
 
+/// A checkpoint from which a run goes on.
+#[derive(Debug)]
+pub(crate) struct Continuation {
+    /// The file.
+    pub(crate) file: PathBuf,
+    /// What it holds.
+    pub(crate) checkpoint: Checkpoint,
+    /// The directory of its run; none for a file that lies alone.
+    run: Option<PathBuf>,
+    /// That directory, where the run goes on in it.
+    taken: Option<RunDir>,
+}
+
+impl Continuation {
+    /// Reads the checkpoint that `path` means, for a run that goes on in `out`. Where that is its own directory, the
+    /// directory is taken first, so that nobody else writes what is read here; `looks_only` takes nothing.
+    pub(crate) fn open(path: &Path, out: Option<&Path>, looks_only: bool) -> Result<Self, Failure> {
+        let run = run_of(path);
+        let goes_on_in = |run: &&PathBuf| out.is_none_or(|out| same_place(run, out));
+        let taken = match run.as_ref().filter(goes_on_in) {
+            Some(run) if !looks_only && run.is_dir() => Some(RunDir::take(run)?),
+            _ => None,
+        };
+        let (file, checkpoint) = read_checkpoint(path)?;
+        Ok(Self {
+            file,
+            checkpoint,
+            run,
+            taken,
+        })
+    }
+
+    /// Whether all of its epochs, or steps, are done and what came of them has been written, where it would go on in place.
+    pub(crate) fn has_ended(&self, config: &RunConfig) -> bool {
+        let record = &self.checkpoint.record;
+        let is_last = |most| record.progress.step >= most;
+        let is_done = record.position.0 >= config.epochs || config.max_steps.is_some_and(is_last);
+        is_done && self.taken.as_ref().is_some_and(|t| t.result().is_file())
+    }
+
+    /// The best epoch so far, if its checkpoint is in `run`, from where it would be evaluated.
+    pub(crate) fn best_in(&self, run: &RunDir) -> Option<(f64, u64)> {
+        let best = self.checkpoint.record.best;
+        best.filter(|_| run.checkpoint("best").is_file())
+    }
+
+    /// Brings the earlier part of the run to the directory in which it goes on, when that is another one, and makes the
+    /// checkpoint from which it goes on its last one.
+    pub(crate) fn carry_over(&self, to: &RunDir) -> Result<(), Failure> {
+        let own = self.run.as_deref().map(RunDir::open);
+        let earlier = |file: &dyn Fn(&RunDir) -> PathBuf| (own.as_ref().map(file), file(to));
+        let files = [
+            earlier(&RunDir::metrics),
+            earlier(&|run| run.checkpoint("best")),
+            earlier(&|run| run.weights("best")),
+            (Some(self.file.clone()), to.checkpoint("last")),
+        ];
+        for (from, to) in files {
+            bring(from.as_deref(), &to)?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes the file `to` what `from` is, or removes it where there is no such file.
+fn bring(from: Option<&Path>, to: &Path) -> Result<(), Failure> {
+    let failed = |what: &str, path: &Path, e: io::Error| {
+        Failure::because(
+            format!("cannot {what} `{}`", path.display()),
+            e,
+            "leave --out out to go on in place",
+        )
+    };
+    match from.filter(|from| from.is_file()) {
+        Some(from) if same_place(from, to) => {}
+        Some(from) => {
+            let limit = ane_device::available_memory().unwrap_or(u64::MAX);
+            let bytes = ane_files::read(from, limit).map_err(|e| failed("read", from, e.into()))?;
+            replace_file(to, &bytes)?;
+        }
+        None if to.exists() => {
+            std::fs::remove_file(to).map_err(|e| failed("remove", to, e))?;
+        }
+        None => {}
+    }
+    Ok(())
+}
+
 /// The checkpoint that a path means, and where it is.
 pub(crate) fn read_checkpoint(path: &Path) -> Result<(PathBuf, Checkpoint), Failure> {
     let file = if path.is_dir() {
-        RunDir::open(path).checkpoint("last")
+        last_of(&RunDir::open(path))?
     } else {
         path.to_owned()
     };
@@ -21,22 +111,111 @@ pub(crate) fn read_checkpoint(path: &Path) -> Result<(PathBuf, Checkpoint), Fail
     Ok((file, checkpoint))
 }
 
-/// The run directory of a checkpoint file.
-pub(crate) fn run_of(checkpoint: &Path) -> PathBuf {
-    checkpoint
-        .parent()
-        .and_then(Path::parent)
-        .map_or_else(|| PathBuf::from("."), Path::to_owned)
+/// The last checkpoint of a run, which may have none.
+fn last_of(run: &RunDir) -> Result<PathBuf, Failure> {
+    let (last, best) = (run.checkpoint("last"), run.checkpoint("best"));
+    let root = run.root().display();
+    if last.exists() {
+        return Ok(last);
+    }
+    if best.exists() {
+        return Err(Failure::new(
+            format!("`{root}` has lost its last checkpoint, there is only the best"),
+            format!("pass {} to take that one", best.display()),
+        ));
+    }
+    if run.config().exists() {
+        return Err(Failure::new(
+            format!(
+                "`{root}` has no checkpoint yet: its run ended before the first one was written"
+            ),
+            format!(
+                "start it again with `ane-trainer train --out {root}` and the arguments it had, which are in {}; \
+                 with --checkpoint-every it does not wait for the end of an epoch",
+                run.config().display()
+            ),
+        ));
+    }
+    Err(Failure::new(
+        format!("`{root}` holds no run: there is no `{}`", last.display()),
+        "pass the directory of a run, or one of its .ckpt files",
+    ))
+}
+
+/// The configuration of the run that wrote a checkpoint.
+pub(crate) fn stored_config(file: &Path, checkpoint: &Checkpoint) -> Result<RunConfig, Failure> {
+    let config = checkpoint.record.config.clone();
+    let config: RunConfig = serde_json::from_value(config).map_err(|e| {
+        Failure::new(
+            format!(
+                "`{}` holds a configuration that this program does not know: {e}",
+                file.display()
+            ),
+            "use the program that wrote it",
+        )
+    })?;
+    config.check().map_err(|e| {
+        Failure::because(
+            format!("`{}` holds a configuration that no run has", file.display()),
+            e,
+            "resume from another checkpoint of the run",
+        )
+    })?;
+    Ok(config)
+}
+
+/// The directory of the run that a path means: itself, or the one in whose `checkpoints` a file lies.
+fn run_of(path: &Path) -> Option<PathBuf> {
+    if path.is_dir() {
+        return Some(path.to_owned());
+    }
+    let folder = path.canonicalize().ok()?.parent()?.to_owned();
+    let run = RunDir::open(folder.parent()?);
+    if !folder.ends_with("checkpoints") || !run.config().is_file() {
+        return None;
+    }
+    // As the user writes it, where that names it.
+    let written = path.parent().and_then(Path::parent);
+    let written = written.filter(|p| same_place(p, run.root()));
+    Some(written.unwrap_or(run.root()).to_owned())
+}
+
+/// The directory of a run that begins, or goes on, and that nobody else has: `out`, its own, one beside a checkpoint that
+/// lies alone, or a new one.
+pub(crate) fn run_dir(
+    out: Option<&Path>,
+    going_on: Option<&mut Continuation>,
+    dataset: &str,
+) -> Result<RunDir, Failure> {
+    match (out, going_on) {
+        (out, Some(c)) => match (c.taken.take(), out) {
+            (Some(own), _) => Ok(own.prepare()?),
+            (None, Some(out)) => create(out, Some(c)),
+            (None, None) => Ok(RunDir::create_new(&c.file.with_extension(""))?),
+        },
+        (Some(out), None) => create(out, None),
+        (None, None) => Ok(RunDir::create_new(&default_out(dataset))?),
+    }
+}
+
+/// Makes or takes `out`, in which another run may have begun meanwhile.
+fn create(out: &Path, going_on: Option<&Continuation>) -> Result<RunDir, Failure> {
+    let run = RunDir::create(out)?;
+    refuse_another_run(out, going_on)?;
+    Ok(run)
 }
 
 /// Refuses a directory in which another run is than the one that goes on, if one does.
-pub(crate) fn refuse_another_run(out: &Path, resumed: Option<&Path>) -> Result<(), Failure> {
+pub(crate) fn refuse_another_run(
+    out: &Path,
+    going_on: Option<&Continuation>,
+) -> Result<(), Failure> {
     let there = RunDir::open(out);
     let Some(trace) = there.trace() else {
         return Ok(());
     };
-    let is_own = |path: &Path| same_place(&run_of(path), out);
-    if resumed.is_some_and(is_own) {
+    let own = going_on.and_then(|c| c.run.as_deref());
+    if own.is_some_and(|own| same_place(own, out)) {
         return Ok(());
     }
     Err(Failure::usage(
@@ -54,42 +233,15 @@ pub(crate) fn refuse_another_run(out: &Path, resumed: Option<&Path>) -> Result<(
 
 /// Whether two paths lead to the same place that exists.
 fn same_place(a: &Path, b: &Path) -> bool {
-    matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
-}
-
-/// Brings the earlier part of a run to the directory in which it goes on, when that is another one, and makes the
-/// checkpoint from which it goes on its last one.
-pub(crate) fn carry_over(checkpoint: &Path, to: &RunDir) -> Result<(), Failure> {
-    let from = RunDir::open(&run_of(checkpoint));
-    let files = [
-        (from.metrics(), to.metrics()),
-        (from.checkpoint("best"), to.checkpoint("best")),
-        (from.weights("best"), to.weights("best")),
-        (checkpoint.to_owned(), to.checkpoint("last")),
-    ];
-    for (from, to) in files {
-        if same_place(&from, &to) {
-            continue;
-        }
-        let failed = |what: &str, path: &Path, e: std::io::Error| {
-            Failure::because(
-                format!("cannot {what} `{}`", path.display()),
-                e,
-                "leave --out out to go on in place",
-            )
-        };
-        if from.is_file() {
-            let bytes = std::fs::read(&from).map_err(|e| failed("read", &from, e))?;
-            replace_file(&to, &bytes)?;
-        } else if to.exists() {
-            std::fs::remove_file(&to).map_err(|e| failed("remove", &to, e))?;
-        }
-    }
-    Ok(())
+    let resolved = |p: &Path| match p.as_os_str().is_empty() {
+        true => Path::new(".").canonicalize(),
+        false => p.canonicalize(),
+    };
+    matches!((resolved(a), resolved(b)), (Ok(a), Ok(b)) if a == b)
 }
 
 /// The directory of a run that was given none.
-pub(crate) fn default_out(dataset: &str) -> PathBuf {
+fn default_out(dataset: &str) -> PathBuf {
     let seconds = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |d| d.as_secs());

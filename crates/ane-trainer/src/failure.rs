@@ -60,6 +60,14 @@ impl Failure {
         Self::of(cause, Some(help.into()))
     }
 
+    /// An error that speaks for itself, with advice.
+    pub(crate) fn with_help(
+        cause: impl Error + Send + Sync + 'static,
+        help: impl Into<String>,
+    ) -> Self {
+        Self::of(cause, Some(help.into()))
+    }
+
     fn of(cause: impl Error + Send + Sync + 'static, help: Option<String>) -> Self {
         Self {
             cause: Box::new(cause),
@@ -114,7 +122,10 @@ impl From<CheckpointError> for Failure {
 impl From<DataError> for Failure {
     fn from(e: DataError) -> Self {
         let help = e.help();
-        Self::of(e, help)
+        Self {
+            usage: matches!(e, DataError::UnknownDataset { .. }),
+            ..Self::of(e, help)
+        }
     }
 }
 
@@ -135,7 +146,10 @@ impl From<DeviceError> for Failure {
             }
             _ => "`ane-trainer devices` lists what there is",
         };
-        Self::of(e, Some(help.into()))
+        Self {
+            usage: matches!(e, DeviceError::Unknown { .. }),
+            ..Self::of(e, Some(help.into()))
+        }
     }
 }
 
@@ -146,6 +160,9 @@ impl From<TrainerError> for Failure {
             other => other,
         };
         let help = match &e {
+            TrainerError::Memory(_) => {
+                Some("a smaller --batch or --model needs less; --dry-run says how much".into())
+            }
             TrainerError::Illegal { violations, .. } => {
                 violations.first().map(|v| v.help.to_string())
             }
@@ -180,13 +197,6 @@ impl From<FitError> for Failure {
             FitError::GaveUp { .. } => Self::of(
                 e,
                 Some("`ane-trainer train --resume RUN` goes on from there, when the device works again".into()),
-            ),
-            FitError::Diverged { .. }
-            | FitError::LossNotFinite { .. }
-            | FitError::NonFiniteState { .. }
-            | FitError::NoFiniteLoss { .. } => Self::of(
-                e,
-                Some("lower --lr, add --max-norm 1, or use --schedule cosine; the last good checkpoint is kept".into()),
             ),
             other => Self::of(other, None),
         }

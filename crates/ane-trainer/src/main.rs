@@ -3,15 +3,21 @@
 //! Exit codes: 0 done, 1 failure, 2 wrong usage, 130 interrupted.
 
 #![forbid(unsafe_code)]
+// What is printed goes through `output`.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod commands;
 mod continuation;
+mod divergence;
 mod failure;
 mod isolated;
+mod numbers;
+mod output;
 mod progress;
 mod supervision;
 mod threads;
 
+use crate::{failure::Failure, output::remark};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -45,7 +51,11 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(said) => return answer(&said),
+    };
+    let leaves_files = matches!(&cli.command, Command::Train(args) if args.leaves_files());
     let outcome = match cli.command {
         Command::Train(args) => commands::train::run(&args),
         Command::Eval(args) => commands::eval::run(&args),
@@ -56,17 +66,50 @@ fn main() -> ExitCode {
         Command::Selftest(args) => commands::selftest::run(&args),
         Command::Worker => commands::worker::run(),
     };
-    match outcome {
-        Ok(code) => code,
-        Err(failure) => {
-            // Messages hold commands and paths that are copied: the terminal may break a line, the text does not. Setting
-            // this fails only where it is set already.
-            let _ = miette::set_hook(Box::new(|_| {
-                Box::new(miette::MietteHandlerOpts::new().wrap_lines(false).build())
-            }));
-            let code = failure.exit_code();
-            eprintln!("{:?}", miette::Report::new(failure));
-            code
+    end(outcome.and_then(|code| printed(code, leaves_files)))
+}
+
+/// Reports a failure, and ends the program.
+fn end(outcome: Result<ExitCode, Failure>) -> ExitCode {
+    outcome.unwrap_or_else(|failure| {
+        // Messages hold commands and paths that are copied: the terminal may break a line, the text does not. Setting
+        // this fails only where it is set already.
+        let _ = miette::set_hook(Box::new(|_| {
+            Box::new(miette::MietteHandlerOpts::new().wrap_lines(false).build())
+        }));
+        let code = failure.exit_code();
+        remark!("{:?}", miette::Report::new(failure));
+        code
+    })
+}
+
+/// What the parser has to say: help and version as results, anything else as wrong usage.
+fn answer(said: &clap::Error) -> ExitCode {
+    if said.use_stderr() {
+        // There is nowhere left to say that this failed.
+        let _ = said.print();
+    } else {
+        output::write(&said.render().to_string());
+    }
+    let code = u8::try_from(said.exit_code()).unwrap_or(1);
+    end(printed(ExitCode::from(code), false))
+}
+
+/// The end of a command that has said what it had to say. What a training has learned is in its files, so that it has not
+/// failed when a part of its lines is lost.
+fn printed(code: ExitCode, leaves_files: bool) -> Result<ExitCode, Failure> {
+    match output::lost() {
+        None => Ok(code),
+        Some(e) if leaves_files => {
+            remark!(
+                "warning: cannot write to the standard output: {e}; the run directory holds what the run came to"
+            );
+            Ok(code)
         }
+        Some(e) => Err(Failure::because(
+            "cannot write to the standard output",
+            e,
+            "make space where it leads, or send it elsewhere",
+        )),
     }
 }

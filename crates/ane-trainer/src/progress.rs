@@ -1,5 +1,7 @@
-//! What a run shows: a bar on a terminal, a line per epoch elsewhere.
+//! What a run shows: a line per epoch on standard output, and a bar where standard error is a terminal that can move its
+//! cursor.
 
+use crate::output::{remark, say};
 use ane_train::{
     fit::{EpochMetrics, Event, show},
     metric::{Metric, Tally},
@@ -28,7 +30,7 @@ const REFRESH: Duration = Duration::from_millis(100);
 impl Progress {
     /// For a run of `steps`, of which `done` are done already.
     pub(crate) fn new(steps: u64, done: u64, epochs: u64, metrics: &[&'static dyn Metric]) -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
+        let bar = moves_its_cursor().then(|| {
             let bar = ProgressBar::new(steps);
             let style = ProgressStyle::with_template("{bar:30} {percent:>3}% {msg} eta {eta}")
                 .unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -81,20 +83,14 @@ impl Progress {
             }
             Event::Fault { step, message } => {
                 let line = format!("{message}; started again, going on from step {step}");
-                match &self.bar {
-                    Some(bar) => {
-                        bar.println(line);
-                        bar.set_position(*step);
-                    }
-                    None => eprintln!("{line}"),
+                self.beside_the_bar(|| remark!("{line}"));
+                if let Some(bar) = &self.bar {
+                    bar.set_position(*step);
                 }
             }
             Event::Epoch(m) => {
                 let line = epoch_line(m, self.epochs, &self.metrics);
-                match &self.bar {
-                    Some(bar) => bar.println(line),
-                    None => println!("{line}"),
-                }
+                self.beside_the_bar(|| say!("{line}"));
                 self.tallies.fill(Tally::default());
                 self.examples = 0;
                 self.since = Instant::now();
@@ -108,11 +104,26 @@ impl Progress {
         pairs.map(|(m, t)| (m.name(), m.value(t))).collect()
     }
 
+    /// Prints while the bar is off the screen: standard output may be the same terminal.
+    fn beside_the_bar(&self, print: impl FnOnce()) {
+        match &self.bar {
+            Some(bar) => bar.suspend(print),
+            None => print(),
+        }
+    }
+
     pub(crate) fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
     }
+}
+
+/// Whether standard error is a terminal on which a line can be drawn again; a dumb one, and one that says nothing of
+/// itself, only adds to what it shows.
+fn moves_its_cursor() -> bool {
+    let says = std::env::var_os("TERM").unwrap_or_default();
+    std::io::stderr().is_terminal() && !says.is_empty() && says != "dumb"
 }
 
 fn epoch_line(m: &EpochMetrics, epochs: u64, metrics: &[&'static dyn Metric]) -> String {

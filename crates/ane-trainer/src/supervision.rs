@@ -1,6 +1,6 @@
 //! How a run's device is opened: here or in a worker, and alone on its engine.
 
-use crate::failure::Failure;
+use crate::{failure::Failure, numbers, output::remark};
 use ane_device::{Device, EngineLock, Supervised, Supervision, Worker};
 use ane_engine::{Pool, simd::Isa};
 use ane_train::{
@@ -22,7 +22,7 @@ pub(crate) struct SupervisionArgs {
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     deadline: Option<Duration>,
     /// Run every N-th step twice and compare the results; needs --supervised true
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = numbers::whole(1..=u64::MAX))]
     verify_every: Option<u64>,
     /// Use the engine though another training does
     #[arg(long)]
@@ -73,7 +73,7 @@ pub(crate) fn open_in_worker(
 /// What the user should know about how a device was opened.
 fn warn(device: &dyn Device, config: &RunConfig) {
     for warning in device.notes().iter().chain(&config.replaced()) {
-        eprintln!("warning: {warning}");
+        remark!("warning: {warning}");
     }
 }
 

@@ -15,16 +15,8 @@ pub(crate) fn machine(threads: Option<usize>) -> Result<(Arc<Pool>, Isa), Failur
         })?,
         Err(_) => Isa::detect(),
     };
-    let threads = match threads {
-        Some(0) => {
-            return Err(Failure::usage(
-                "--threads must be at least 1, found 0",
-                "leave it out to use every core",
-            ));
-        }
-        Some(n) => n,
-        None => std::thread::available_parallelism().map_or(1, usize::from),
-    };
+    let every = || std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = threads.unwrap_or_else(every);
     let pool = Pool::new(threads).map_err(|e| {
         Failure::new(
             format!("cannot start {threads} threads: {e}"),

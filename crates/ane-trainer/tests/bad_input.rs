@@ -36,15 +36,12 @@ fn fails(args: &[&str], code: i32, parts: &[&str]) {
 
 #[test]
 fn wrong_arguments_exit_2() {
-    fails(&["train", "--epochs", "0"], 2, &["0", "1..=100000"]);
+    fails(&["train", "--epochs", "0"], 2, &["from 1 to 100000"]);
     fails(&["train", "--batch", "-3"], 2, &["-3"]);
-    fails(&["train", "--lr", "0"], 2, &["not above 0"]);
-    fails(&["train", "--lr", "nan"], 2, &["not a finite number"]);
-    fails(
-        &["train", "--threads", "0", "--dry-run"],
-        2,
-        &["at least 1"],
-    );
+    fails(&["train", "--lr", "0"], 2, &["a number above 0"]);
+    fails(&["train", "--lr", "nan"], 2, &["a number above 0"]);
+    fails(&["train", "--threads", "0"], 2, &["from 1 to 1024"]);
+    fails(&["train", "--threads", "100000"], 2, &["from 1 to 1024"]);
     fails(
         &["train", "--model", "784-0-10", "--dry-run"],
         2,
@@ -75,17 +72,76 @@ fn wrong_arguments_exit_2() {
 }
 
 #[test]
-fn what_does_not_exist_is_named() {
+fn a_data_set_that_is_too_small_for_what_is_asked_is_refused() {
+    let dry = |more: &[&'static str]| [&["train", "--dry-run"], more].concat();
+    let all = ["60000", "0 to train on", "--validation"];
+    fails(&dry(&["--validation", "60000"]), 2, &all);
+    let few = dry(&["--validation", "59000", "--batch", "2000"]);
     fails(
-        &["train", "--device", "quantum", "--dry-run"],
-        1,
+        &few,
+        2,
+        &["batch of 2000", "1000 training examples", "--batch 1000"],
+    );
+}
+
+#[test]
+fn a_number_that_is_none_is_answered_by_what_was_expected() {
+    for (command, flags) in [
+        (
+            "train",
+            &[
+                "--epochs",
+                "--batch",
+                "--lr",
+                "--momentum",
+                "--weight-decay",
+                "--label-smoothing",
+                "--max-norm",
+                "--seed",
+                "--threads",
+                "--checkpoint-every",
+                "--grad-accumulation",
+                "--max-steps",
+                "--verify-every",
+                "--deadline",
+            ][..],
+        ),
+        ("selftest", &["--steps", "--threads", "--deadline"]),
+    ] {
+        for flag in flags {
+            let said = run(&[command, flag, "many"]);
+            let text = String::from_utf8_lossy(&said.stderr).into_owned();
+            assert_eq!(said.status.code(), Some(2), "{flag}: {text}");
+            assert!(text.contains("'many'") || text.contains("`many`"), "{text}");
+            // What the standard library says of it.
+            assert!(
+                !text.contains("invalid digit") && !text.contains("invalid float"),
+                "{text}"
+            );
+            assert!(text.contains("number"), "{flag}: {text}");
+        }
+    }
+}
+
+#[test]
+fn what_does_not_exist_is_named() {
+    for (flag, name, known) in [
+        ("--device", "quantum", "software"),
+        ("--dataset", "cats", "fashion-mnist"),
+        ("--model", "transformer", "mnist-mlp"),
+        ("--plan", "both", "fused"),
+        ("--target", "h99", "h13 to h17"),
+        ("--numerics", "exact", "silicon"),
+    ] {
+        fails(&["train", flag, name, "--dry-run"], 2, &[name, known]);
+    }
+    fails(&["data", "fetch", "cats"], 2, &["cats", "fashion-mnist"]);
+    fails(
+        &["selftest", "--device", "quantum"],
+        2,
         &["quantum", "software"],
     );
-    fails(
-        &["train", "--dataset", "cats", "--dry-run"],
-        1,
-        &["cats", "mnist"],
-    );
+    fails(&["selftest", "--only", "rellu"], 2, &["rellu"]);
     fails(&["train", "--resume", "no/such/run"], 1, &["no/such/run"]);
     fails(&["eval", "no/such/run"], 1, &["no/such/run"]);
     fails(&["inspect", "no-such.mil"], 1, &["no-such.mil"]);
@@ -180,6 +236,91 @@ fn a_data_directory_that_lacks_files_is_refused_with_their_names() {
     assert!(!out.exists());
 }
 
+#[test]
+fn what_is_no_file_is_not_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("pipe");
+    assert!(
+        Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let pipe = pipe.to_str().unwrap();
+    for (path, what) in [(pipe, "it is a pipe"), ("/dev/zero", "it is a device")] {
+        fails(&["train", "--resume", path], 1, &[path, what]);
+        fails(&["eval", path], 1, &[path, what]);
+        fails(&["inspect", path], 1, &[path, what]);
+        let mil = dir.path().join("link.mil");
+        std::os::unix::fs::symlink(path, &mil).unwrap();
+        let mil_path = mil.to_str().unwrap();
+        fails(&["inspect", mil_path], 1, &[mil_path, what]);
+        std::fs::remove_file(&mil).unwrap();
+    }
+    let data = dir.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    for name in [
+        "train-images-idx3-ubyte",
+        "train-labels-idx1-ubyte",
+        "t10k-images-idx3-ubyte",
+        "t10k-labels-idx1-ubyte",
+    ] {
+        std::os::unix::fs::symlink(pipe, data.join(name)).unwrap();
+    }
+    let data = data.to_str().unwrap();
+    fails(
+        &["data", "verify", "mnist", "--data-dir", data],
+        1,
+        &["not every file"],
+    );
+    fails(
+        &["data", "fetch", "mnist", "--data-dir", data],
+        1,
+        &["lacks"],
+    );
+}
+
+#[test]
+fn files_of_terabytes_are_refused_by_their_length() {
+    let dir = tempfile::tempdir().unwrap();
+    let sparse = |name: &str, head: &[u8]| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, head).unwrap();
+        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        file.set_len(1 << 40).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let checkpoint = sparse("last.ckpt", b"");
+    fails(
+        &["train", "--resume", &checkpoint],
+        1,
+        &["is not a checkpoint"],
+    );
+    let mut head = b"ANETRAIN".to_vec();
+    head.extend(1_u32.to_le_bytes());
+    head.extend(((1_u64 << 40) - 52).to_le_bytes());
+    let whole = sparse("whole.ckpt", &head);
+    fails(&["eval", &whole], 1, &["1099511627776 bytes", "memory"]);
+    let mil = sparse("program.mil", b"program");
+    fails(
+        &["inspect", &mil],
+        1,
+        &["1099511627776 bytes", "at most 1073741824"],
+    );
+    for name in [
+        "train-images-idx3-ubyte",
+        "train-labels-idx1-ubyte",
+        "t10k-images-idx3-ubyte",
+        "t10k-labels-idx1-ubyte",
+    ] {
+        sparse(name, b"");
+    }
+    let data = dir.path().to_str().unwrap();
+    let args = ["train", "--data-dir", data, "--out", "never-made"];
+    fails(&args, 1, &["1099511627776 bytes", "at most"]);
+}
+
 /// A run of which nothing is left but a checkpoint with these bytes.
 fn run_with_checkpoint(dir: &Path, bytes: &[u8]) -> String {
     let checkpoints = dir.join("checkpoints");
@@ -205,10 +346,13 @@ fn broken_checkpoints_are_refused_and_left_as_they_are() {
     flipped[good.len() / 2] ^= 1;
     let mut newer = good.clone();
     newer[8] = 99;
+    let mut older = good.clone();
+    older[8] = 0;
     for (bytes, parts) in [
         (&good[..good.len() - 100], ["is cut off", "--resume"]),
         (&flipped[..], ["is damaged", "--resume"]),
         (&newer[..], ["format 99", "the program that wrote it"]),
+        (&older[..], ["format 0", "the program that wrote it"]),
         (&b"PK\x03\x04"[..], ["is not a checkpoint", "run directory"]),
     ] {
         let broken = dir.path().join("broken");
@@ -261,6 +405,45 @@ fn inspect_says_when_its_output_cannot_be_written() {
         assert_eq!(full.status.code(), Some(1), "{text}");
         assert!(text.contains("standard output"), "{text}");
     }
+}
+
+#[test]
+fn what_does_not_fit_into_memory_is_refused_before_it_is_taken() {
+    // A limit on addresses that systems without /proc do not have.
+    if !Path::new("/proc/self/status").exists() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let limited = |arguments: &str| {
+        let program = env!("CARGO_BIN_EXE_ane-trainer");
+        let script = format!("ulimit -v 2000000; exec {program} train --threads 1 {arguments}");
+        let out = Command::new("bash").args(["-c", &script]).output().unwrap();
+        let said = String::from_utf8_lossy(&out.stderr) + String::from_utf8_lossy(&out.stdout);
+        (out.status.code(), said.replace(['\n', '│'], " "))
+    };
+    // 280 million weights, three fp32 numbers each.
+    let huge = format!(
+        "--model 784-16384-16384-10 --batch 32 --out {}",
+        run.display()
+    );
+    for arguments in [huge.clone(), format!("{huge} --dry-run")] {
+        let (code, said) = limited(&arguments);
+        assert_eq!(code, Some(1), "{said}");
+        for part in [
+            "needs",
+            "GiB",
+            "can be had",
+            "weights and optimizer state",
+            "--batch",
+        ] {
+            assert!(said.contains(part), "`{part}` in {said}");
+        }
+        assert!(!run.exists());
+    }
+    let (code, said) = limited("--model 784-10 --dry-run");
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("memory: ") && said.contains("MiB"), "{said}");
 }
 
 #[test]
@@ -345,7 +528,15 @@ fn divergence_stops_the_run_and_keeps_the_last_good_checkpoint() {
                 out,
             ],
             1,
-            &[said, "--lr", "last good checkpoint"],
+            &[
+                said,
+                &format!("an --lr below {}", lr.parse::<f64>().unwrap()),
+                if has_checkpoint {
+                    "last good checkpoint"
+                } else {
+                    "no checkpoint yet"
+                },
+            ],
         );
         assert!(!folder.join("result.json").exists());
         let last = folder.join("checkpoints/last.ckpt");
@@ -377,6 +568,8 @@ fn mil_errors_show_the_place() {
         1,
         &["type.mil:4:", "[4, 31]", "[4, 32]"],
     );
+    let empty = mil("empty.mil", "    tensor<fp16, [4, 0]> y = relu(x = x);");
+    fails(&["inspect", &empty], 1, &["empty.mil:4:", "0"]);
     let bracket = mil("bracket.mil", "    tensor<fp16, [4, 32]> y = relu(x = x;");
     fails(&["inspect", &bracket], 1, &["bracket.mil:4:"]);
     let blob = mil(

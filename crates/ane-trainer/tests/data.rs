@@ -38,6 +38,48 @@ fn mnist() -> PathBuf {
     cached[0].path.parent().unwrap().to_owned()
 }
 
+/// An executable file.
+fn script(path: &Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::write(path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn what_was_fetched_and_could_not_be_kept_is_no_success() {
+    // The files of Fashion-MNIST, and clients that unpack them as Debian's package would; nobody else is reachable.
+    let spec = catalog::find("fashion-mnist").unwrap();
+    let fetched = data(&["fetch", spec.name]);
+    assert!(fetched.status.success(), "{}", said(&fetched));
+    let cached = ane_train::data::verify(spec, &FetchOptions::default()).unwrap();
+    let cached = cached[0].path.parent().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    script(&dir.path().join("apt-get"), ": > package.deb");
+    let unpack = format!(
+        "to=$3/usr/share/datasets/{}; /bin/mkdir -p $to; for f in {}/*; do /bin/cp $f $to/${{f##*/}}.gz; done",
+        spec.name,
+        cached.display()
+    );
+    script(&dir.path().join("dpkg-deb"), &unpack);
+    let fetch = |cache: &Path| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ane-trainer"));
+        command.args(["data", "fetch", spec.name]);
+        for proxy in ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY"] {
+            command.env(proxy, "http://127.0.0.1:1");
+        }
+        command.env("PATH", dir.path());
+        command.env("ANE_TRAINER_CACHE", cache).output().unwrap()
+    };
+    let kept = fetch(&dir.path().join("cache"));
+    assert_eq!(kept.status.code(), Some(0), "{}", said(&kept));
+    // A file is in the way of the directory.
+    let lost = fetch(&dir.path().join("apt-get"));
+    assert_eq!(lost.status.code(), Some(1), "{}", said(&lost));
+    for part in ["could not be kept", "ANE_TRAINER_CACHE", "space left"] {
+        assert!(said(&lost).contains(part), "{part} in {}", said(&lost));
+    }
+}
+
 fn verify(directory: &Path) -> Output {
     data(&["verify", "mnist", "--data-dir", directory.to_str().unwrap()])
 }

@@ -93,6 +93,23 @@ fn a_run_says_what_it_was_and_where_it_ran() {
         "threads": 2,
     });
     assert_eq!(environment, expected);
+    let weights = std::fs::read(run.join("checkpoints/best.safetensors")).unwrap();
+    // A safetensors file: the length of its header, which is JSON.
+    let length = u64::from_le_bytes(weights[..8].try_into().unwrap());
+    let header = &weights[8..8 + usize::try_from(length).unwrap()];
+    let header: Value = serde_json::from_slice(header).unwrap();
+    let metadata = &header["__metadata__"];
+    assert_eq!(metadata["architecture"], "784-16-10:gelu");
+    assert_eq!(metadata["dataset"], "mnist");
+    let json_of = |key: &str| serde_json::from_str(metadata[key].as_str().unwrap()).unwrap();
+    let classes: Value = json_of("class_names");
+    assert_eq!(classes.as_array().unwrap().len(), 10);
+    assert_eq!(json_of("input_shape"), json!([1, 28, 28]));
+    let scaling: Value = json_of("input_scaling");
+    assert_eq!(
+        (&scaling["mean"], &scaling["std"]),
+        (&json!(0.0), &json!(0.3081))
+    );
 }
 
 #[test]

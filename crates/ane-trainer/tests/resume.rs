@@ -174,8 +174,10 @@ fn a_crash_at_the_last_writes_of_a_run_leaves_nothing_old() {
         let unfinished = names.find(|n| n.to_string_lossy().starts_with('.'));
         assert_eq!(unfinished, None, "{crash}");
     }
-    // Weights that are not those of the checkpoint are written again, though nothing is left to train.
+    // A run that was killed before its result is tested, and weights that are not those of its checkpoint are written
+    // again, though nothing is left to train.
     std::fs::write(whole.join("checkpoints/last.safetensors"), "old").unwrap();
+    std::fs::remove_file(whole.join("result.json")).unwrap();
     let again = resume(&whole, "2").output().unwrap();
     assert!(again.status.success());
     assert!(results(&whole) == expected);

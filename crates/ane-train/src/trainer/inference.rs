@@ -8,6 +8,7 @@ use super::{
 use crate::{
     data::Batch,
     error::TrainerError,
+    memory::Footprint,
     metric::Tally,
     program::{Program, Stored},
     step::{self, Step},
@@ -82,7 +83,12 @@ impl Inference {
         });
         Ok(Self {
             buffers: buffers.collect(),
-            program: Program::compile(&step.graph, device, &read)?,
+            program: Program::compile(
+                &step.graph,
+                device,
+                &read,
+                &mut Footprint::of(&step.graph, 0, true),
+            )?,
             io: BatchPorts::new(&config.objective, &step),
             step,
         })

@@ -92,6 +92,7 @@ pub(crate) fn run_of(
         max_steps: None,
         run: RunDir::create(out).unwrap(),
         config: serde_json::json!({"plan": plan.name()}),
+        weights_metadata: Default::default(),
         position: (0, 0),
         sums: EpochSums::default(),
         best: None,

@@ -1,9 +1,12 @@
 //! `data`: fetch, verify and list data sets.
 
-use crate::failure::Failure;
+use crate::{
+    failure::Failure,
+    output::{remark, say},
+};
 use ane_train::data::{self, FetchEvent, FetchOptions, FileStatus, catalog};
 use clap::Subcommand;
-use std::{path::PathBuf, process::ExitCode};
+use std::{cell::RefCell, path::PathBuf, process::ExitCode};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -58,7 +61,7 @@ pub(crate) fn report(event: FetchEvent) {
         event,
         FetchEvent::Verified { .. } | FetchEvent::UsingCache { .. }
     ) {
-        eprintln!("{event}");
+        remark!("{event}");
     }
 }
 
@@ -76,10 +79,29 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     match &args.command {
         Command::Fetch { names, source } => {
             for spec in specs(names)? {
-                let files = data::fetch(spec, &source.options(), &|e| eprintln!("{e}"))?;
+                let lost = RefCell::new(None);
+                let files = data::fetch(spec, &source.options(), &|e| {
+                    remark!("{e}");
+                    if let FetchEvent::CacheNotWritten { path, reason } = e {
+                        lost.replace(Some((path, reason)));
+                    }
+                })?;
+                if let Some((path, reason)) = lost.into_inner() {
+                    return Err(Failure::new(
+                        format!(
+                            "{} was fetched and could not be kept: cannot write `{}`: {reason}",
+                            spec.name,
+                            path.display()
+                        ),
+                        format!(
+                            "let {} name a directory that can be written and has space left",
+                            data::CACHE_VARIABLE
+                        ),
+                    ));
+                }
                 let all = files.train.iter().chain(&files.test);
                 let bytes: usize = all.map(|file| file.content.len()).sum();
-                println!("{}: complete, {} MB", spec.name, bytes / 1_000_000);
+                say!("{}: complete, {} MB", spec.name, bytes / 1_000_000);
             }
         }
         Command::Verify { names, source } => {
@@ -87,7 +109,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
             for spec in specs(names)? {
                 for file in data::verify(spec, &source.options())? {
                     whole &= file.status == FileStatus::Verified;
-                    println!("{:<14} {:<28} {}", spec.name, file.file, file.status);
+                    say!("{:<14} {:<28} {}", spec.name, file.file, file.status);
                 }
             }
             if !whole {
@@ -99,8 +121,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         }
         Command::List => {
             for spec in catalog::all() {
-                println!("{:<14} {}", spec.name, spec.title);
-                println!("{:<14} {}", "", spec.licence);
+                say!("{:<14} {}", spec.name, spec.title);
+                say!("{:<14} {}", "", spec.licence);
             }
         }
     }

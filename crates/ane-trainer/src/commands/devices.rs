@@ -1,6 +1,6 @@
 //! `devices`: what there is to run on.
 
-use crate::failure::Failure;
+use crate::{failure::Failure, output::say};
 use ane_device::{AppleOptions, Settings};
 use ane_engine::simd::Isa;
 use ane_ir::{Chip, Route, Target};
@@ -8,25 +8,25 @@ use ane_train::config::APPLE;
 use std::process::ExitCode;
 
 pub(crate) fn run() -> Result<ExitCode, Failure> {
-    println!("devices");
+    say!("devices");
     let found = ane_device::detect();
     let best = ane_device::best();
     for d in ane_device::DEVICES {
         let best = if d.name == best { " (the default)" } else { "" };
-        println!("  {:<10} {}{best}", d.name, d.summary);
+        say!("  {:<10} {}{best}", d.name, d.summary);
         if d.name == APPLE {
             routes(found.chip);
         }
     }
-    println!("\ntargets, the limits and quirks a program is held to");
-    println!("  {:<10} no hardware limits", Target::SOFTWARE.to_string());
+    say!("\ntargets, the limits and quirks a program is held to");
+    say!("  {:<10} no hardware limits", Target::SOFTWARE.to_string());
     for chip in Chip::HARDWARE {
         let t = Target::new(chip, Route::E5rt);
         let axis = t.max_axis().map_or("any".to_owned(), |a| a.to_string());
         let slice = t.slice_limit().map_or(String::new(), |l| {
             format!(", slices inside the last axis up to {l}")
         });
-        println!(
+        say!(
             "  {:<10} axes up to {axis}, matmul results up to 32752{slice}",
             t.to_string()
         );
@@ -36,18 +36,18 @@ pub(crate) fn run() -> Result<ExitCode, Failure> {
         .filter(|i| i.available())
         .map(Isa::name)
         .collect();
-    println!(
+    say!(
         "\nthis machine: {} threads, instruction sets {} (ANE_TRAINER_ISA chooses; {} is the default)",
         std::thread::available_parallelism().map_or(1, usize::from),
         isas.join(", "),
         Isa::detect()
     );
-    println!("system: {found}");
+    say!("system: {found}");
     if let Some(warning) = found.warning {
-        println!("warning: {warning}");
+        say!("warning: {warning}");
     }
     for (variable, path) in AppleOptions::default().replaced() {
-        println!(
+        say!(
             "{variable} replaces Apple's framework by `{}`: what runs there may not be Apple's engine",
             path.display()
         );
@@ -64,10 +64,10 @@ fn routes(chip: Chip) {
         };
         match ane_device::open(APPLE, &settings) {
             Ok(d) if d.target().route == route => {
-                println!("    {:<8} can be opened", route.name());
+                say!("    {:<8} can be opened", route.name());
             }
-            Ok(d) => println!("    {:<8} {}", route.name(), d.notes().join("; ")),
-            Err(e) => println!("    {:<8} {e}", route.name()),
+            Ok(d) => say!("    {:<8} {}", route.name(), d.notes().join("; ")),
+            Err(e) => say!("    {:<8} {e}", route.name()),
         }
     }
 }

@@ -4,7 +4,7 @@ mod examination;
 mod probing;
 
 use super::selftest::Place;
-use crate::failure::Failure;
+use crate::{failure::Failure, output::say};
 use examination::Examination;
 use probing::Probing;
 use serde::Serialize;
@@ -69,7 +69,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         ane_train::checkpoint::replace_file(out, text.as_bytes())?;
     }
     if args.json {
-        print!("{text}");
+        crate::output::write(&text);
     } else {
         print(&report, out.as_deref());
     }
@@ -82,12 +82,12 @@ fn print(report: &Report, out: Option<&Path>) {
         probing.print();
     }
     if let Some(out) = out {
-        println!(
+        say!(
             "\nwrote {}: attach it to an issue; it names the machine, the system and folders, and nothing of your data",
             out.display()
         );
     }
-    println!("{}", report.examination.hardware);
+    say!("{}", report.examination.hardware);
 }
 
 /// A file in the current folder, named by the chip and the day.

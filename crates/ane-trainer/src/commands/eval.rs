@@ -5,13 +5,15 @@ use super::{
     train::{tell, test_line},
 };
 use crate::{
-    continuation::read_checkpoint, failure::Failure, supervision::SupervisionArgs, threads::machine,
+    continuation::{read_checkpoint, stored_config},
+    failure::Failure,
+    numbers,
+    output::say,
+    supervision::SupervisionArgs,
+    threads::machine,
 };
 use ane_train::{
-    Trainer,
-    checkpoint::Checkpoint,
-    config::RunConfig,
-    data,
+    Trainer, data,
     data::catalog,
     fit::{Examples, evaluate},
     run_dir::RunDir,
@@ -27,7 +29,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     supervision: SupervisionArgs,
     /// Threads; every core when left out
-    #[arg(long)]
+    #[arg(long, value_parser = numbers::threads)]
     threads: Option<usize>,
     /// Print the result as JSON
     #[arg(long)]
@@ -42,7 +44,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         args.run.clone()
     };
     let (path, checkpoint) = read_checkpoint(&path)?;
-    let config = stored_config(&checkpoint)?;
+    let config = stored_config(&path, &checkpoint)?;
     let spec = catalog::find(&config.dataset)?;
     let (pool, isa) = machine(args.threads)?;
     let opened = args.supervision.open_device(&config, &pool, isa)?;
@@ -58,9 +60,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let result = evaluate(&mut trainer, &Examples::all(test), &mut faults)?;
     tell(&mut faults);
     if args.json {
-        println!("{}", serde_json::to_string(&result).unwrap_or_default());
+        say!("{}", serde_json::to_string(&result).unwrap_or_default());
     } else {
-        println!(
+        say!(
             "{}",
             test_line(
                 &result,
@@ -70,14 +72,4 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         );
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// The configuration of the run that wrote a checkpoint.
-pub(crate) fn stored_config(checkpoint: &Checkpoint) -> Result<RunConfig, Failure> {
-    serde_json::from_value(checkpoint.record.config.clone()).map_err(|e| {
-        Failure::new(
-            format!("the checkpoint holds a configuration that this program does not know: {e}"),
-            "use the program that wrote it",
-        )
-    })
 }

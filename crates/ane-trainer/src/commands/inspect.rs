@@ -1,18 +1,18 @@
 //! `inspect`: the MIL of a step or of a file, what the rules say, and what a device's compiler says of a file.
 
-use super::{
-    eval::stored_config,
-    train::{ConfigArgs, settle_target},
-};
+use super::train::{ConfigArgs, settle_target};
 use crate::{
-    continuation::read_checkpoint, failure::Failure, supervision::open_in_worker, threads::machine,
+    continuation::{read_checkpoint, stored_config},
+    failure::Failure,
+    output::{self, say},
+    supervision::open_in_worker,
+    threads::machine,
 };
 use ane_device::Device;
 use ane_ir::{Chip, Module, Route, Target};
 use ane_mil::{DirectoryBlobs, Program, Violation};
 use ane_train::{config::RunConfig, data::catalog, legalize, placement::Work, step::PlanKind};
 use std::{
-    io::{ErrorKind, Write},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -33,9 +33,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     match &args.path {
         Some(path) if path.extension().is_some_and(|e| e == "mil") => file(path, args),
         Some(path) => {
-            let (_, checkpoint) = read_checkpoint(path)?;
+            let (file, checkpoint) = read_checkpoint(path)?;
             step(
-                &args.config.over(stored_config(&checkpoint)?)?,
+                &args.config.over(stored_config(&file, &checkpoint)?)?,
                 args.out.as_deref(),
             )
         }
@@ -100,9 +100,9 @@ fn step(config: &RunConfig, out: Option<&Path>) -> Result<ExitCode, Failure> {
     if let Some(out) = out {
         write_program(out, &program)?;
         for line in head {
-            println!("{line}");
+            say!("{line}");
         }
-        println!(
+        say!(
             "wrote {} and {}",
             out.join("model.mil").display(),
             out.join("weights.bin").display()
@@ -119,16 +119,8 @@ fn print(head: &[String], text: &str) -> Result<ExitCode, Failure> {
         all.push_str(&format!("// {}\n", line.replace('\n', "\n// ")));
     }
     all.push_str(text);
-    let mut out = std::io::stdout().lock();
-    match out.write_all(all.as_bytes()).and_then(|()| out.flush()) {
-        // A reader that closes the pipe has seen enough.
-        Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(Failure::because(
-            "cannot write to the standard output",
-            e,
-            "pass --out with a directory that has space left",
-        )),
-        _ => Ok(ExitCode::SUCCESS),
-    }
+    output::write(&all);
+    Ok(ExitCode::SUCCESS)
 }
 
 fn work_line(work: &Work) -> String {
@@ -189,6 +181,9 @@ fn targets(flags: &ConfigArgs) -> Result<Vec<Target>, Failure> {
     }
 }
 
+/// Most bytes of a MIL text that is read: 1 GiB.
+const LARGEST_TEXT: u64 = 1 << 30;
+
 /// A MIL file with its weights beside it.
 fn file(path: &Path, args: &Args) -> Result<ExitCode, Failure> {
     let mut useless = args.config.of_training();
@@ -202,12 +197,14 @@ fn file(path: &Path, args: &Args) -> Result<ExitCode, Failure> {
             "leave it out; --device, --target and --route say who is asked about the file",
         ));
     }
-    let text = std::fs::read_to_string(path).map_err(|e| {
+    let unreadable = |why: &dyn std::fmt::Display| {
         Failure::new(
-            format!("cannot read `{}`: {e}", path.display()),
+            format!("cannot read `{}`: {why}", path.display()),
             "pass a file of MIL text",
         )
-    })?;
+    };
+    let bytes = ane_files::read(path, LARGEST_TEXT).map_err(|e| unreadable(&e))?;
+    let text = String::from_utf8(bytes).map_err(|_| unreadable(&"it is not text in UTF-8"))?;
     let folder = path.parent().unwrap_or(Path::new("."));
     let module = ane_mil::parse(&text, &DirectoryBlobs::new(folder)).map_err(|e| {
         // The excerpt carries the message and its help.
@@ -261,7 +258,7 @@ fn compile(module: Module, config: &RunConfig) -> Result<ExitCode, Failure> {
                 "the rules allow the program: report it with this message, and try another --route",
             )
         })?;
-        println!("`{name}` for {target} compiles `{}`", f.name);
+        say!("`{name}` for {target} compiles `{}`", f.name);
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,7 +1,7 @@
 //! `selftest`: every op and the training step on a device, against the software engine.
 
 use super::train::NumericsArg;
-use crate::{failure::Failure, isolated, threads::machine};
+use crate::{failure::Failure, isolated, numbers, output::say, threads::machine};
 use ane_device::{AppleOptions, Hardware, Settings};
 use ane_engine::simd::Isa;
 use ane_ir::Route;
@@ -21,7 +21,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     only: Vec<String>,
     /// Training steps that are compared
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    #[arg(long, default_value_t = 5, value_parser = numbers::whole(1..=10_000))]
     steps: u64,
     /// Print the result as JSON
     #[arg(long)]
@@ -47,10 +47,10 @@ pub(crate) struct Place {
     #[arg(long)]
     numerics: Option<NumericsArg>,
     /// Threads; every core when left out
-    #[arg(long)]
+    #[arg(long, value_parser = numbers::threads)]
     threads: Option<usize>,
     /// Seconds after which a test that does not answer is killed
-    #[arg(long, default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    #[arg(long, default_value_t = 120, value_parser = numbers::whole(1..=86_400))]
     deadline: u64,
 }
 
@@ -163,7 +163,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         summary.rows.push(row);
     }
     if args.json {
-        println!(
+        say!(
             "{}",
             serde_json::to_string_pretty(&summary).unwrap_or_default()
         );
@@ -186,7 +186,7 @@ fn alone(name: &str, device: String, settings: Settings, steps: u64) -> Result<E
             format!("there are {}", selftest::names().join(", ")),
         )
     })?;
-    println!("{}", serde_json::to_string(&row).unwrap_or_default());
+    say!("{}", serde_json::to_string(&row).unwrap_or_default());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -199,12 +199,12 @@ fn print(summary: &Summary) {
         threads,
         ..
     } = summary;
-    println!("{}", summary.hardware);
-    println!(
+    say!("{}", summary.hardware);
+    say!(
         "`{device}` for {target} against the software engine ({instruction_set}, {threads} threads); system: {system}"
     );
     for note in &summary.notes {
-        println!("warning: {note}");
+        say!("warning: {note}");
     }
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
@@ -221,17 +221,19 @@ fn print(summary: &Summary) {
     for row in &summary.rows {
         table.add_row(cells(row));
     }
-    println!("{table}");
+    say!("{table}");
     for row in &summary.rows {
         for problem in &row.problems {
-            println!("{}: {problem}", row.name);
+            say!("{}: {problem}", row.name);
         }
     }
-    println!(
+    say!(
         "{} right, {} not allowed by the rules of {target}, {} wrong",
-        summary.right, summary.not_allowed, summary.wrong
+        summary.right,
+        summary.not_allowed,
+        summary.wrong
     );
-    println!("{}", summary.hardware);
+    say!("{}", summary.hardware);
 }
 
 fn cells(row: &Row) -> Vec<Cell> {

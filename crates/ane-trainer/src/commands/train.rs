@@ -6,8 +6,11 @@ pub(crate) use flags::{ConfigArgs, NumericsArg, route, settle_target};
 
 use super::data::{Source, report};
 use crate::{
-    continuation::{carry_over, default_out, read_checkpoint, refuse_another_run, run_of},
+    continuation::{Continuation, refuse_another_run, run_dir, stored_config},
+    divergence::explained,
     failure::Failure,
+    numbers,
+    output::{remark, say},
     progress::Progress,
     supervision::{Opened, SupervisionArgs},
     threads::machine,
@@ -20,10 +23,10 @@ use ane_train::{
     data::{self, Images, Sampler, catalog, fills_a_batch, sampler},
     fit::{Ending, Evaluation, Examples, Fit, evaluate, show},
     machine::Machine,
+    memory::amount,
     metric::Metric,
     placement::{Placement, Work},
     recovery::Faults,
-    run_dir::RunDir,
     step::PlanKind,
 };
 use std::{
@@ -46,7 +49,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     supervision: SupervisionArgs,
     /// Threads; every core when left out
-    #[arg(long)]
+    #[arg(long, value_parser = numbers::threads)]
     threads: Option<usize>,
     /// Run directory [default: runs/DATASET-TIME]
     #[arg(long)]
@@ -55,15 +58,23 @@ pub(crate) struct Args {
     #[arg(long, value_name = "RUN")]
     resume: Option<PathBuf>,
     /// Steps between checkpoints; only after epochs when left out
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_parser = numbers::whole(1..=u64::MAX))]
     checkpoint_every: Option<u64>,
     /// Build and check the program, show what would run, and stop
     #[arg(long)]
     dry_run: bool,
 }
 
+impl Args {
+    /// Whether what the command comes to is more than what it prints.
+    pub(crate) fn leaves_files(&self) -> bool {
+        !self.dry_run
+    }
+}
+
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
-    let resumed = args.resume.as_deref().map(read_checkpoint).transpose()?;
+    let open = |path| Continuation::open(path, args.out.as_deref(), args.dry_run);
+    let mut resumed = args.resume.as_deref().map(open).transpose()?;
     let config = match &resumed {
         None => {
             let mut base = RunConfig::default();
@@ -72,24 +83,15 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
             }
             args.config.over(base)?
         }
-        Some((path, checkpoint)) => {
-            let stored: RunConfig = serde_json::from_value(checkpoint.record.config.clone())
-                .map_err(|e| {
-                    Failure::new(
-                        format!(
-                            "`{}` holds a configuration that this program does not know: {e}",
-                            path.display()
-                        ),
-                        "use the program that wrote it",
-                    )
-                })?;
+        Some(c) => {
+            let stored = stored_config(&c.file, &c.checkpoint)?;
             let asked = args.config.over(stored.clone())?;
             let diff = stored.diff(&asked);
             if !diff.is_empty() {
                 return Err(Failure::new(
                     format!(
                         "`{}` is a checkpoint of another run:\n{}",
-                        path.display(),
+                        c.file.display(),
                         diff.join("\n")
                     ),
                     "leave these arguments out to continue the run, or start a new one without --resume",
@@ -99,7 +101,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         }
     };
     if let (Some(out), false) = (&args.out, args.dry_run) {
-        refuse_another_run(out, resumed.as_ref().map(|(path, _)| path.as_path()))?;
+        refuse_another_run(out, resumed.as_ref())?;
+    }
+    if resumed.as_ref().is_some_and(|c| c.has_ended(&config)) {
+        say!("the run had ended: all of it is done, and its files stay as they are");
+        return Ok(ExitCode::SUCCESS);
     }
     let spec = catalog::find(&config.dataset)?;
     let held_out = if config.whole {
@@ -113,15 +119,23 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let sampler = Sampler::new(train, config.batch, config.seed);
     let total_steps = config.total_steps(sampler.batches());
     let (pool, isa) = machine(args.threads)?;
-    if let Some((path, checkpoint)) = &resumed
-        && let Some(computed) = &checkpoint.record.machine
-    {
-        computed.goes_on_with(isa).map_err(|e| {
-            Failure::new(
-                format!("cannot continue `{}`: {e}", path.display()),
-                e.help(),
-            )
-        })?;
+    if let Some(c) = &resumed {
+        if let Some(why) = c
+            .checkpoint
+            .record
+            .misplaced(config.epochs, sampler.batches())
+        {
+            return Err(Failure::new(
+                format!("cannot continue `{}`: {why}", c.file.display()),
+                "resume from another checkpoint of the run",
+            ));
+        }
+        if let Some(computed) = &c.checkpoint.record.machine {
+            computed.goes_on_with(isa).map_err(|e| {
+                let why = format!("cannot continue `{}`: {e}", c.file.display());
+                Failure::new(why, e.help())
+            })?;
+        }
     }
     let trainer_config = config.trainer(&spec.examples(), total_steps)?;
     let Opened {
@@ -130,13 +144,14 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         lock: _lock,
     } = args.supervision.open_device(&config, &pool, isa)?;
     let mut trainer = Trainer::new(trainer_config, device, pool.clone(), isa)?;
-    if let Some((path, checkpoint)) = &resumed {
+    if let Some(c) = &resumed {
         let mut faults = Faults::new(recovery);
+        let record = &c.checkpoint.record;
         faults
-            .restore(&mut trainer, checkpoint.record.progress, &checkpoint.state)
+            .restore(&mut trainer, record.progress, &c.checkpoint.state)
             .map_err(|e| match e {
                 TrainerError::State(_) => Failure::because(
-                    format!("`{}` does not fit its own configuration", path.display()),
+                    format!("`{}` does not fit its own configuration", c.file.display()),
                     e,
                     "resume from another checkpoint of the run",
                 ),
@@ -149,19 +164,16 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     let datasets = data::load(spec, &args.source.options(), &report)?;
-    let run = match (&args.out, &resumed) {
-        (Some(out), _) => RunDir::create(out)?,
-        (None, Some((path, _))) => RunDir::create(&run_of(path))?,
-        (None, None) => RunDir::create_new(&default_out(&config.dataset))?,
-    };
+    let run = run_dir(args.out.as_deref(), resumed.as_mut(), &config.dataset)?;
     let out = run.root().to_owned();
     let value = serde_json::to_value(&config).unwrap_or_default();
     run.write_json("config.json", &value)?;
     run.write_json("env.json", &environment(pool.threads(), isa))?;
-    if let Some((path, _)) = &resumed {
-        carry_over(path, &run)?;
+    if let Some(c) = &resumed {
+        c.carry_over(&run)?;
     }
-    let record = resumed.as_ref().map(|(_, c)| &c.record);
+    let best = resumed.as_ref().and_then(|c| c.best_in(&run));
+    let record = resumed.as_ref().map(|c| &c.checkpoint.record);
     run.truncate_metrics(record.map_or(0, |r| r.progress.step))?;
     let train = config.examples(datasets.train);
     trainer
@@ -181,14 +193,15 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         max_steps: config.max_steps,
         run,
         config: value,
+        weights_metadata: config.weights_metadata(spec),
         machine: Machine::this(isa),
         position: record.map_or((0, 0), |r| r.position),
         sums: record.map_or_else(EpochSums::default, |r| r.epoch_sums.clone()),
-        best: record.and_then(|r| r.best),
+        best,
         checkpoint_every: args.checkpoint_every,
         recovery,
     };
-    println!(
+    say!(
         "{} on {}, {} plan on `{}` for {}, {} threads, seed {}; run directory {}",
         config.model,
         spec.title,
@@ -214,16 +227,16 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let power = meter.map_or(Ok(None), PowerMeter::stop);
     progress.finish();
     let power = power.unwrap_or_else(|e| {
-        eprintln!("note: {e}");
+        remark!("note: {e}");
         None
     });
     match ending {
         Ok(Ending::Interrupted) => {
-            println!(
+            say!(
                 "{}",
                 placement_line(&write_placement(&fit, &config, power)?)
             );
-            println!(
+            say!(
                 "interrupted; continue with: ane-trainer train --resume {}",
                 out.display()
             );
@@ -233,7 +246,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         Err(e) => {
             // What ended the run is what is to be said, whether or not this can be written.
             let _ = write_placement(&fit, &config, power);
-            Err(e.into())
+            Err(explained(e, &config, &fit.run))
         }
     }
 }
@@ -277,11 +290,11 @@ fn finish(
     tell(&mut faults);
     let placement = write_placement(&fit, config, power)?;
     fit.run.write_json("result.json", &result)?;
-    println!("{}", test_line(&result, &metrics, &chosen));
-    println!("trained for {seconds:.1} s");
-    println!("{}", placement_line(&placement));
+    say!("{}", test_line(&result, &metrics, &chosen));
+    say!("trained for {seconds:.1} s");
+    say!("{}", placement_line(&placement));
     if let Some(power) = placement.power {
-        println!("power: {power}");
+        say!("power: {power}");
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -315,7 +328,7 @@ fn placement_line(placement: &Placement) -> String {
 /// Says which faults were survived.
 pub(crate) fn tell(faults: &mut Faults) {
     for message in faults.take_messages() {
-        eprintln!("{message}; started again");
+        remark!("{message}; started again");
     }
 }
 
@@ -335,16 +348,21 @@ pub(crate) fn test_line(
 
 fn describe(config: &RunConfig, trainer: &Trainer, total_steps: u64) {
     let work = Work::of(trainer.program().graph());
-    println!(
+    say!(
         "{}",
         serde_json::to_string_pretty(config).unwrap_or_default()
     );
-    println!(
+    say!(
         "a step: {} nodes, {:.1} MFLOP, {} bytes in, {} bytes out; {total_steps} steps",
         work.nodes,
         work.flops as f64 / 1e6,
         work.bytes_in,
         work.bytes_out
+    );
+    let footprint = trainer.footprint();
+    say!(
+        "memory: {}, of which {footprint}",
+        amount(footprint.total())
     );
 }
 
@@ -367,7 +385,7 @@ fn catch_interrupts() -> Arc<AtomicBool> {
         if flag.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
-        eprintln!("finishing the step; press Ctrl-C again to stop at once");
+        remark!("finishing the step; press Ctrl-C again to stop at once");
     });
     stop
 }

@@ -1,5 +1,6 @@
 //! What can be said without running a program.
 
+use crate::output::say;
 use ane_device::{AppleOptions, EngineInfo, EngineLock, Hardware, Settings};
 use ane_engine::simd::Isa;
 use ane_ir::{Chip, Route, Target};
@@ -131,40 +132,40 @@ impl Examination {
 
     pub(super) fn print(&self) {
         let s = &self.system;
-        println!("{}", self.hardware);
-        println!("{}", self.verdict);
-        println!("\nsystem");
-        println!("  {} {}: {}", s.os, s.processor, ane_device::detect());
-        println!("  chip {}: {}", s.chip, s.chip_by);
+        say!("{}", self.hardware);
+        say!("{}", self.verdict);
+        say!("\nsystem");
+        say!("  {} {}: {}", s.os, s.processor, ane_device::detect());
+        say!("  chip {}: {}", s.chip, s.chip_by);
         if let Some(why) = &s.engine_unasked {
-            println!("  the engine could not be asked: {why}");
+            say!("  the engine could not be asked: {why}");
         }
-        println!(
+        say!(
             "  instruction set {} of {}, {} threads",
             self.instruction_set,
             self.instruction_sets.join(", "),
             self.threads
         );
         for r in &self.replaced {
-            println!(
+            say!(
                 "  {} replaces a framework by `{}`",
                 r.variable,
                 r.file.display()
             );
         }
-        println!("\ndevices");
+        say!("\ndevices");
         for d in &self.devices {
             let route = d.route.map_or(String::new(), |r| format!(" by {r}"));
             let state = d.why.as_deref().unwrap_or("can be opened");
-            println!("  {}{route}: {state}", d.device);
+            say!("  {}{route}: {state}", d.device);
         }
-        println!("\nplaces");
+        say!("\nplaces");
         for p in &self.places {
             let path = p
                 .path
                 .as_deref()
                 .map_or("none".into(), Path::to_string_lossy);
-            println!(
+            say!(
                 "  {}: {path}: {}",
                 p.what,
                 p.why.as_deref().unwrap_or("usable")

@@ -1,6 +1,6 @@
 //! The probes, each in a process of its own.
 
-use crate::{commands::selftest::Place, failure::Failure, isolated};
+use crate::{commands::selftest::Place, failure::Failure, isolated, output::say};
 use ane_device::{
     Settings,
     probe::{Answer, Finding, PROBES, Probe, SYSTEM_PROBES},
@@ -64,21 +64,21 @@ impl Probing {
     }
 
     pub(super) fn print(&self) {
-        println!("\nprobes on `{}` for {}", self.device, self.target);
+        say!("\nprobes on `{}` for {}", self.device, self.target);
         for note in &self.notes {
-            println!("  warning: {note}");
+            say!("  warning: {note}");
         }
         let mut counts = [0, 0];
         for probe in &self.probes {
-            println!("  {}: {}", probe.name, probe.assumes);
-            println!("    settles {}", probe.settles);
+            say!("  {}: {}", probe.name, probe.assumes);
+            say!("    settles {}", probe.settles);
             for answer in &probe.answers {
-                println!("    {}: {}", answer.case, answer.finding);
+                say!("    {}: {}", answer.case, answer.finding);
                 counts[usize::from(answer.finding != Finding::Held)] += 1;
             }
         }
         let [held, others] = counts;
-        println!("  {held} answers held, {others} did not");
+        say!("  {held} answers held, {others} did not");
     }
 }
 
@@ -86,7 +86,7 @@ impl Probing {
 pub(super) fn alone(name: &str, device: &str, settings: &Settings) -> Result<ExitCode, Failure> {
     if let Some(probe) = SYSTEM_PROBES.iter().find(|p| p.name == name) {
         let answers = (probe.ask)(&settings.apple);
-        println!("{}", serde_json::to_string(&answers).unwrap_or_default());
+        say!("{}", serde_json::to_string(&answers).unwrap_or_default());
         return Ok(ExitCode::SUCCESS);
     }
     let probe = Probe::named(name).ok_or_else(|| {
@@ -101,6 +101,6 @@ pub(super) fn alone(name: &str, device: &str, settings: &Settings) -> Result<Exi
     let answers = probe
         .ask(&*device)
         .map_err(|e| Failure::new(e.to_string(), "this is a bug of the probe: report it"))?;
-    println!("{}", serde_json::to_string(&answers).unwrap_or_default());
+    say!("{}", serde_json::to_string(&answers).unwrap_or_default());
     Ok(ExitCode::SUCCESS)
 }

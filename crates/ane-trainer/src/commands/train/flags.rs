@@ -1,9 +1,13 @@
 //! The flags that decide a run's numbers, over defaults or a checkpoint's configuration.
 
-use crate::failure::Failure;
+use crate::{
+    failure::Failure,
+    numbers::{not_negative, positive, share, whole},
+    output::remark,
+};
 use ane_ir::Route;
 use ane_train::{
-    config::{APPLE, NumericsKind, RunConfig},
+    config::{APPLE, LARGEST_BATCH, MOST_BATCHES, MOST_EPOCHS, NumericsKind, RunConfig},
     data::{Holdout, catalog},
     loss::Loss,
     models::Task,
@@ -27,12 +31,12 @@ pub(crate) struct ConfigArgs {
     #[arg(long)]
     centred: bool,
     /// Passes over the training examples [default: 6]
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    #[arg(long, value_parser = whole(1..=MOST_EPOCHS))]
     epochs: Option<u64>,
     /// Examples per step [default: 128]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=16_384))]
-    batch: Option<u32>,
-    /// Peak learning rate [default: 1.5e-3]
+    #[arg(long, value_parser = whole(1..=LARGEST_BATCH))]
+    batch: Option<u64>,
+    /// Peak learning rate [default: 1.5e-3 for adamw and adam; 1e-2 for sgd]
     #[arg(long, value_parser = positive)]
     lr: Option<f64>,
     /// Optimizer: adam, adamw or sgd [default: adamw]
@@ -44,7 +48,7 @@ pub(crate) struct ConfigArgs {
     /// Nesterov's variant of sgd with momentum
     #[arg(long)]
     nesterov: bool,
-    /// Weight decay [default: 0.5 for adamw; 0 for adam and sgd]
+    /// Weight decay [default: 0.01 for adamw; 0 for adam and sgd]
     #[arg(long, value_parser = not_negative)]
     weight_decay: Option<f64>,
     /// Schedule of the learning rate: constant, cosine or step [default: cosine]
@@ -63,10 +67,10 @@ pub(crate) struct ConfigArgs {
     #[arg(long, value_parser = positive)]
     max_norm: Option<f64>,
     /// Batches whose gradients make an update, as one batch as many times as large [default: 1]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
-    grad_accumulation: Option<u32>,
+    #[arg(long, value_name = "N", value_parser = whole(1..=MOST_BATCHES))]
+    grad_accumulation: Option<u64>,
     /// End after so many steps, wherever that is in an epoch
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = whole(1..=u64::MAX))]
     max_steps: Option<u64>,
     /// Parameters that stay as they are: paths in which * stands for any characters, or bias, norm or embedding
     #[arg(long, value_name = "GLOB", value_delimiter = ',')]
@@ -81,7 +85,7 @@ pub(crate) struct ConfigArgs {
     #[arg(long, value_name = "N|SHARE", conflicts_with = "whole")]
     validation: Option<Holdout>,
     /// Seed of weights, order and validation split [default: 0]
-    #[arg(long)]
+    #[arg(long, value_parser = whole(0..=u64::MAX))]
     seed: Option<u64>,
     /// Device: apple, null, software or auto [default: auto]
     #[arg(long)]
@@ -142,7 +146,7 @@ pub(crate) fn settle_target(
     route: Option<Route>,
 ) -> Result<(), Failure> {
     if let Some(warning) = config.settle_target(named, route)? {
-        eprintln!("warning: {warning}");
+        remark!("warning: {warning}");
     }
     Ok(())
 }
@@ -152,43 +156,6 @@ pub(crate) fn route(text: &str) -> Result<Route, String> {
         .into_iter()
         .find(|r| r.name() == text)
         .ok_or_else(|| format!("no route is called `{text}`; there are e5rt, client and memory"))
-}
-
-fn number(text: &str) -> Result<f64, String> {
-    text.parse::<f64>()
-        .ok()
-        .filter(|x| x.is_finite())
-        .ok_or_else(|| format!("`{text}` is not a finite number"))
-}
-
-fn positive(text: &str) -> Result<f64, String> {
-    number(text).and_then(|x| {
-        if x > 0.0 {
-            Ok(x)
-        } else {
-            Err(format!("{x} is not above 0"))
-        }
-    })
-}
-
-fn not_negative(text: &str) -> Result<f64, String> {
-    number(text).and_then(|x| {
-        if x >= 0.0 {
-            Ok(x)
-        } else {
-            Err(format!("{x} is below 0"))
-        }
-    })
-}
-
-fn share(text: &str) -> Result<f64, String> {
-    number(text).and_then(|x| {
-        if (0.0..1.0).contains(&x) {
-            Ok(x)
-        } else {
-            Err(format!("{x} is not from 0 up to 1"))
-        }
-    })
 }
 
 impl ConfigArgs {
@@ -222,7 +189,6 @@ impl ConfigArgs {
         settle_target(&mut base, self.target.as_deref(), self.route)?;
         base.epochs = self.epochs.unwrap_or(base.epochs);
         base.batch = self.batch.map_or(base.batch, |b| b as usize);
-        base.lr = self.lr.unwrap_or(base.lr);
         base.schedule = self.schedule.unwrap_or(base.schedule);
         base.max_norm = self.max_norm.or(base.max_norm);
         base.accumulate = self
@@ -350,7 +316,9 @@ impl ConfigArgs {
                     "see --optimizer in `ane-trainer train --help`",
                 )
             })?;
+            base.lr = base.optimizer.default_lr();
         }
+        base.lr = self.lr.unwrap_or(base.lr);
         match &mut base.optimizer {
             OptimizerConfig::Sgd(o) => {
                 o.momentum = self.momentum.unwrap_or(o.momentum);
@@ -409,7 +377,16 @@ mod tests {
         assert_eq!(said("dataset"), config.dataset);
         assert_eq!(said("epochs"), config.epochs.to_string());
         assert_eq!(said("batch"), config.batch.to_string());
-        assert_eq!(said("lr").parse(), Ok(config.lr));
+        let rates = ["adamw", "adam", "sgd"].map(|name| {
+            let args = ConfigArgs {
+                optimizer: Some(name.to_owned()),
+                ..ConfigArgs::default()
+            };
+            args.over(RunConfig::default()).unwrap().lr
+        });
+        assert_eq!(rates, [1.5e-3, 1.5e-3, 1e-2]);
+        assert_eq!(config.lr, 1.5e-3);
+        assert_eq!(said("lr"), "1.5e-3 for adamw and adam; 1e-2 for sgd");
         assert_eq!(said("optimizer"), config.optimizer.as_dyn().name());
         let decays = ["adamw", "adam", "sgd"].map(|name| {
             let args = ConfigArgs {
@@ -419,8 +396,8 @@ mod tests {
             let optimizer = args.over(RunConfig::default()).unwrap().optimizer;
             serde_json::to_value(optimizer).unwrap()["weight_decay"].clone()
         });
-        assert_eq!(decays, [0.5, 0.0, 0.0]);
-        assert_eq!(said("weight-decay"), "0.5 for adamw; 0 for adam and sgd");
+        assert_eq!(decays, [0.01, 0.0, 0.0]);
+        assert_eq!(said("weight-decay"), "0.01 for adamw; 0 for adam and sgd");
         assert_eq!(said("schedule").parse(), Ok(config.schedule));
         assert_eq!(said("seed"), config.seed.to_string());
         assert_eq!(said("grad-accumulation"), config.accumulate.to_string());

@@ -1,0 +1,90 @@
+//! The fp32 weights beside a checkpoint: a safetensors file that other programs read.
+
+use super::{CheckpointError, replace_file};
+use crate::store::NamedWeight;
+use safetensors::{Dtype, tensor::TensorView};
+use serde_json::{Map, Value};
+use std::{collections::BTreeMap, path::Path};
+
+/// Where a safetensors header keeps its metadata.
+const METADATA: &str = "__metadata__";
+
+/// Writes fp32 weights under PyTorch's names, with `metadata` for who reads them.
+///
+/// # Errors
+/// When the file cannot be written; the old one is intact then.
+pub fn write_weights(
+    path: &Path,
+    weights: &[NamedWeight],
+    metadata: &BTreeMap<String, String>,
+) -> Result<(), CheckpointError> {
+    let file = encode(weights, metadata).map_err(|reason| CheckpointError::Body {
+        path: path.to_owned(),
+        reason,
+    })?;
+    replace_file(path, &file)
+}
+
+fn encode(weights: &[NamedWeight], metadata: &BTreeMap<String, String>) -> Result<Vec<u8>, String> {
+    let bytes: Vec<Vec<u8>> = weights
+        .iter()
+        .map(|(_, _, x)| x.iter().flat_map(|v| v.to_le_bytes()).collect())
+        .collect();
+    let views = weights
+        .iter()
+        .zip(&bytes)
+        .map(|((name, shape, _), data)| {
+            TensorView::new(Dtype::F32, shape.clone(), data).map(|v| (name.as_str(), v))
+        })
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|e| e.to_string())?;
+    let file = safetensors::serialize(views, None).map_err(|e| e.to_string())?;
+    with_metadata(&file, metadata).ok_or_else(|| "its header is not what it should be".to_owned())
+}
+
+/// The file with `metadata` in its header, in order: the library takes it from a hash map, which has another order each
+/// time, and a run that is repeated writes the same bytes. The header is its length (u64, little-endian), JSON, and spaces
+/// up to a multiple of 8; offsets of tensors count from its end.
+fn with_metadata(file: &[u8], metadata: &BTreeMap<String, String>) -> Option<Vec<u8>> {
+    let (length, rest) = file.split_first_chunk::<8>()?;
+    let (header, tensors) = rest.split_at_checked(u64::from_le_bytes(*length).try_into().ok()?)?;
+    let mut header: Map<String, Value> = serde_json::from_slice(header).ok()?;
+    header.insert(METADATA.to_owned(), serde_json::to_value(metadata).ok()?);
+    let mut header = serde_json::to_vec(&header).ok()?;
+    header.resize(header.len().next_multiple_of(8), b' ');
+    let length = (header.len() as u64).to_le_bytes();
+    Some([&length[..], &header, tensors].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use safetensors::SafeTensors;
+
+    #[test]
+    fn weights_and_what_they_mean_are_read_by_the_library() {
+        let weights = vec![
+            ("0.weight".to_owned(), vec![2, 1], vec![1.5, -2.0]),
+            ("0.bias".to_owned(), vec![1], vec![0.25]),
+        ];
+        let text = |x: &str| x.to_owned();
+        let metadata = BTreeMap::from([
+            (text("class_names"), text("[\"a \\\"quoted\\\" name\"]")),
+            (text("architecture"), text("1-2")),
+        ]);
+        let file = encode(&weights, &metadata).unwrap();
+        assert_eq!(file, encode(&weights, &metadata).unwrap());
+        let (size, head) = SafeTensors::read_metadata(&file).unwrap();
+        assert_eq!(size % 8, 0);
+        let read: BTreeMap<_, _> = head.metadata().clone().unwrap().into_iter().collect();
+        assert_eq!(read, metadata);
+        let tensors = SafeTensors::deserialize(&file).unwrap();
+        let weight = tensors.tensor("0.weight").unwrap();
+        assert_eq!(weight.shape(), [2, 1]);
+        assert_eq!(weight.data()[..4], 1.5_f32.to_le_bytes());
+        assert_eq!(
+            tensors.tensor("0.bias").unwrap().data(),
+            0.25_f32.to_le_bytes()
+        );
+    }
+}

@@ -1,0 +1,187 @@
+//! What becomes of a command when what it prints cannot be read or written: a reader that has gone, a full disk, a log,
+//! a dumb terminal.
+
+#![allow(clippy::unwrap_used, reason = "a failure is the test's answer")]
+
+use std::{
+    fs::File,
+    io::{Read, pipe},
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+fn program(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ane-trainer"));
+    command.args(args).stdin(Stdio::null());
+    command
+}
+
+/// A run of one epoch in seconds.
+fn train(out: &Path) -> Command {
+    let mut command = program(&["train", "--model", "784-10", "--batch", "1000"]);
+    command.args(["--epochs", "2", "--out"]).arg(out);
+    command
+}
+
+/// A pipe that nobody reads.
+fn closed() -> Stdio {
+    let (reader, writer) = pipe().unwrap();
+    drop(reader);
+    writer.into()
+}
+
+/// A file each of whose writes fails as on a full disk, where the system has one.
+fn full() -> Option<File> {
+    File::options().write(true).open("/dev/full").ok()
+}
+
+fn errors(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Every command that only prints, with arguments for which it succeeds.
+fn printing<'a>(run: &'a str, scratch: &'a str) -> Vec<Vec<&'a str>> {
+    vec![
+        vec!["devices"],
+        vec!["data", "list"],
+        vec!["data", "verify", "mnist"],
+        vec!["data", "fetch", "mnist"],
+        vec!["doctor"],
+        vec!["doctor", "--json"],
+        vec!["inspect", "--model", "784-10"],
+        vec!["inspect", "--model", "784-10", "--out", scratch],
+        vec!["inspect", run],
+        vec!["eval", run],
+        vec!["eval", run, "--json"],
+        vec!["train", "--model", "784-10", "--dry-run"],
+        vec!["train", "--help"],
+        vec!["--version"],
+    ]
+}
+
+#[test]
+fn a_reader_that_has_gone_ends_no_command() {
+    let dir = tempfile::tempdir().unwrap();
+    let (run, scratch) = (dir.path().join("run"), dir.path().join("program"));
+    // Neither of its channels leads anywhere, and still it trains to the end.
+    let status = train(&run)
+        .stdout(closed())
+        .stderr(closed())
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(0));
+    assert!(run.join("result.json").exists());
+    for args in printing(run.to_str().unwrap(), scratch.to_str().unwrap()) {
+        let quiet = program(&args).stdout(closed()).output().unwrap();
+        assert_eq!(quiet.status.code(), Some(0), "{args:?}: {}", errors(&quiet));
+        assert!(!errors(&quiet).contains("panicked"), "{}", errors(&quiet));
+    }
+    // A failure that cannot be told is one all the same.
+    for (args, code) in [(&["eval", "no/such/run"][..], 1), (&["fly"], 2)] {
+        let status = program(args).stderr(closed()).status().unwrap();
+        assert_eq!(status.code(), Some(code), "{args:?}");
+    }
+}
+
+#[test]
+fn a_full_disk_fails_what_only_prints_and_no_training() {
+    if full().is_none() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (run, scratch) = (dir.path().join("run"), dir.path().join("program"));
+    let trained = train(&run).stdout(full().unwrap()).output().unwrap();
+    assert_eq!(trained.status.code(), Some(0), "{}", errors(&trained));
+    assert!(run.join("result.json").exists());
+    let said = errors(&trained);
+    assert!(
+        said.contains("warning: cannot write to the standard output"),
+        "{said}"
+    );
+    for args in printing(run.to_str().unwrap(), scratch.to_str().unwrap()) {
+        let failed = program(&args).stdout(full().unwrap()).output().unwrap();
+        let said = errors(&failed);
+        assert_eq!(failed.status.code(), Some(1), "{args:?}: {said}");
+        assert!(!said.contains("panicked"), "{said}");
+        assert!(said.contains("standard output"), "{args:?}: {said}");
+    }
+}
+
+/// The lines about epochs.
+fn epoch_lines(text: &str) -> usize {
+    let is_whole = |line: &&str| line.starts_with("epoch") && line.ends_with("examples/s");
+    text.lines().filter(is_whole).count()
+}
+
+#[test]
+fn a_log_has_a_line_per_epoch_wherever_the_errors_go() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let terminal = Terminal::open();
+    let mut child = train(&dir.path().join("run"))
+        .env("TERM", "xterm")
+        .stdout(File::create(&log).unwrap())
+        .stderr(terminal.side())
+        .spawn()
+        .unwrap();
+    terminal.read();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(epoch_lines(&std::fs::read_to_string(&log).unwrap()), 2);
+}
+
+#[test]
+fn a_dumb_terminal_has_a_line_per_epoch_and_nothing_that_it_cannot_show() {
+    let dir = tempfile::tempdir().unwrap();
+    let terminal = Terminal::open();
+    let mut child = train(&dir.path().join("run"))
+        .env("TERM", "dumb")
+        .stdout(terminal.side())
+        .stderr(terminal.side())
+        .spawn()
+        .unwrap();
+    let shown = terminal.read();
+    assert!(child.wait().unwrap().success());
+    assert_eq!(epoch_lines(&shown), 2, "{shown}");
+    assert!(!shown.contains('\u{1b}'), "{shown:?}");
+}
+
+/// A terminal of our own.
+struct Terminal {
+    ours: File,
+    theirs: File,
+}
+
+impl Terminal {
+    fn open() -> Self {
+        use rustix::{
+            fs::{Mode, OFlags},
+            pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
+        };
+        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&ours).unwrap();
+        unlockpt(&ours).unwrap();
+        let name = ptsname(&ours, Vec::new()).unwrap();
+        let theirs = rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+        Self {
+            ours: ours.into(),
+            theirs: theirs.into(),
+        }
+    }
+
+    /// Where a program writes to.
+    fn side(&self) -> Stdio {
+        self.theirs.try_clone().unwrap().into()
+    }
+
+    /// What has been shown when all programs have left it.
+    fn read(self) -> String {
+        drop(self.theirs);
+        let (mut ours, mut shown) = (self.ours, Vec::new());
+        let mut part = [0; 4096];
+        // A terminal that everyone has left ends with an error, or with nothing.
+        while let Ok(n @ 1..) = ours.read(&mut part) {
+            shown.extend(&part[..n]);
+        }
+        String::from_utf8_lossy(&shown).replace('\r', "")
+    }
+}
