@@ -75,11 +75,11 @@ mod tests {
     #[test]
     fn a_group_leaves_what_its_processes_have_not_taken() {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("memory.current"), "30\n").unwrap();
+        fs::write(dir.path().join("memory.current"), "30\n").unwrap();
         assert_eq!(left_of(dir.path()), None);
-        std::fs::write(dir.path().join("memory.max"), "max\n").unwrap();
+        fs::write(dir.path().join("memory.max"), "max\n").unwrap();
         assert_eq!(left_of(dir.path()), None);
-        std::fs::write(dir.path().join("memory.max"), "100\n").unwrap();
+        fs::write(dir.path().join("memory.max"), "100\n").unwrap();
         assert_eq!(left_of(dir.path()), Some(70));
     }
 }

@@ -44,7 +44,7 @@ fn stripes() -> Result<Model, ModelError> {
 fn batch(step: usize) -> Batch {
     let mut batch = Batch::new(BATCH, BATCH);
     for (row, label) in batch.int32(LABEL, 1).iter_mut().enumerate() {
-        *label = i32::from((step * 7 + row * 5) % 3 == 0);
+        *label = i32::from((step * 7 + row * 5).is_multiple_of(3));
     }
     let image = |row: usize| (step * 11 + row * 3) % SIDE;
     let pixels = batch.fp16(IMAGE, SIDE * SIDE);

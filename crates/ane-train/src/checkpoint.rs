@@ -545,7 +545,7 @@ mod tests {
             std::fs::write(&path, other).unwrap();
             let error = Checkpoint::read(&path).unwrap_err();
             assert!(
-                matches!(error, CheckpointError::Format { found, .. } if found == format.into())
+                matches!(error, CheckpointError::Format { found, .. } if found == u32::from(format))
             );
         }
         assert!(matches!(

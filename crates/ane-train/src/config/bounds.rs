@@ -68,7 +68,8 @@ impl RunConfig {
             Loss::CrossEntropy { label_smoothing } => {
                 settings.push(Setting::part("label_smoothing", label_smoothing));
             }
-            Loss::Mse => {}
+            Loss::Huber { delta } => settings.push(Setting::positive("delta", delta)),
+            Loss::Mse | Loss::L1 | Loss::BceWithLogits => {}
         }
         match self.schedule {
             Schedule::Constant => {}
@@ -160,6 +161,12 @@ mod tests {
                 json!(1.0),
                 "adamw",
                 "up to 1, found 1",
+            ),
+            (
+                "/loss",
+                json!({"kind": "huber", "delta": 0.0}),
+                "adamw",
+                "`delta`",
             ),
             ("/schedule/warmup", json!(2.0), "adamw", "`warmup`"),
             ("/schedule/floor", json!(-1.0), "adamw", "`floor`"),
