@@ -4,6 +4,7 @@ mod batch_ports;
 mod homes;
 mod inference;
 mod seeds;
+mod state;
 
 pub use inference::Evaluated;
 
@@ -19,7 +20,7 @@ use crate::{
     program::{Program, Stored},
     schedule::Schedule,
     step::{self, PlanKind, Step, StepConfig},
-    store::{BUFFER, EntryId, NamedWeight, State, Store, WEIGHT},
+    store::{BUFFER, EntryId, Store, WEIGHT},
     update::{Fused, Groups, Split, Update, Updated},
 };
 use ane_device::{Buffer, Device};
@@ -492,61 +493,6 @@ impl Trainer {
         let scale = self.program.scalar(step::LOSS_SCALE);
         let raw = homes::view(&self.step, &self.program, port).copy_out();
         Some(raw.into_iter().map(|g| g / scale).collect())
-    }
-
-    /// Sets the weights, in PyTorch's layout and the model's order; optimizer state stays as it is.
-    ///
-    /// # Errors
-    /// When a weight has another number of values.
-    pub fn set_weights(&mut self, weights: &[Vec<f32>]) -> Result<(), TrainerError> {
-        for (p, w) in self.config.model.parameters.iter().zip(weights) {
-            if w.len() != p.shape.numel() {
-                return Err(TrainerError::Weight {
-                    path: p.path.clone(),
-                    expected: p.shape.numel(),
-                    found: w.len(),
-                });
-            }
-            if let Some(id) = self.store.find(WEIGHT, &p.path) {
-                self.store.write(id, w)?;
-            }
-        }
-        Ok(self.device.health()?)
-    }
-
-    /// The weights in fp32, named as PyTorch does, running statistics included.
-    ///
-    /// # Errors
-    /// When the device fails.
-    pub fn weights(&self) -> Result<Vec<NamedWeight>, TrainerError> {
-        Ok(self.weights_of(&self.state()?))
-    }
-
-    /// The weights in a state of this trainer.
-    pub fn weights_of(&self, state: &State) -> Vec<NamedWeight> {
-        self.store.weights_of(state)
-    }
-
-    /// What the trainer has learned.
-    ///
-    /// # Errors
-    /// When the device fails.
-    pub fn state(&self) -> Result<State, TrainerError> {
-        let state = self.store.state();
-        self.device.health()?;
-        Ok(state)
-    }
-
-    /// Continues from stored state.
-    ///
-    /// # Errors
-    /// When it is another model's, and nothing is changed then; when the device fails.
-    pub fn restore(&mut self, progress: Progress, state: &State) -> Result<(), TrainerError> {
-        self.store.check(state)?;
-        self.store.restore(state)?;
-        self.device.health()?;
-        self.progress = progress;
-        Ok(())
     }
 }
 

@@ -166,3 +166,40 @@ fn a_file_takes_only_the_flags_that_mean_something_for_it() {
     let nowhere = ["--target", "software", "--route", "e5rt"];
     refused(&nowhere, "leads to a chip");
 }
+
+#[test]
+fn the_text_is_read_back() {
+    let dir = tempfile::tempdir().unwrap();
+    for plan in ["split", "fused"] {
+        let out = dir.path().join(plan);
+        let done = run(&[
+            "--plan",
+            plan,
+            "--target",
+            "h16",
+            "--out",
+            out.to_str().unwrap(),
+        ]);
+        assert!(
+            done.status.success(),
+            "{}",
+            String::from_utf8_lossy(&done.stderr)
+        );
+        let said = String::from_utf8_lossy(&done.stdout).into_owned();
+        for chip in ["h13", "h14", "h15", "h16", "h17"] {
+            assert!(said.contains(&format!("{chip} over e5rt: legal")), "{said}");
+        }
+        let text = std::fs::read_to_string(out.join("model.mil")).unwrap();
+        let file = out.join("model.mil");
+        let again = run(&[file.to_str().unwrap()]);
+        assert!(
+            again.status.success(),
+            "{}",
+            String::from_utf8_lossy(&again.stderr)
+        );
+        assert!(
+            String::from_utf8_lossy(&again.stdout).ends_with(&text),
+            "{plan}"
+        );
+    }
+}

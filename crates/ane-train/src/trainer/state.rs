@@ -1,0 +1,64 @@
+//! What a trainer has learned: reading it, replacing it.
+
+use super::{Progress, Trainer};
+use crate::{
+    error::TrainerError,
+    store::{NamedWeight, State, WEIGHT},
+};
+
+impl Trainer {
+    /// Sets the weights, in PyTorch's layout and the model's order; optimizer state stays as it is.
+    ///
+    /// # Errors
+    /// When a weight has another number of values.
+    pub fn set_weights(&mut self, weights: &[Vec<f32>]) -> Result<(), TrainerError> {
+        for (p, w) in self.config.model.parameters.iter().zip(weights) {
+            if w.len() != p.shape.numel() {
+                return Err(TrainerError::Weight {
+                    path: p.path.clone(),
+                    expected: p.shape.numel(),
+                    found: w.len(),
+                });
+            }
+            if let Some(id) = self.store.find(WEIGHT, &p.path) {
+                self.store.write(id, w)?;
+            }
+        }
+        Ok(self.device.health()?)
+    }
+
+    /// The weights in fp32, named as PyTorch does, running statistics included.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn weights(&self) -> Result<Vec<NamedWeight>, TrainerError> {
+        Ok(self.weights_of(&self.state()?))
+    }
+
+    /// The weights in a state of this trainer.
+    pub fn weights_of(&self, state: &State) -> Vec<NamedWeight> {
+        self.store.weights_of(state)
+    }
+
+    /// What the trainer has learned.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn state(&self) -> Result<State, TrainerError> {
+        let state = self.store.state();
+        self.device.health()?;
+        Ok(state)
+    }
+
+    /// Continues from stored state.
+    ///
+    /// # Errors
+    /// When it is another model's, and nothing is changed then; when the device fails.
+    pub fn restore(&mut self, progress: Progress, state: &State) -> Result<(), TrainerError> {
+        self.store.check(state)?;
+        self.store.restore(state)?;
+        self.device.health()?;
+        self.progress = progress;
+        Ok(())
+    }
+}
