@@ -1,7 +1,7 @@
 //! A compiled step with its buffers, for one purpose.
 
 use crate::{error::TrainerError, memory::Footprint};
-use ane_device::{Bound, Buffer, Device, Port};
+use ane_device::{Bound, Buffer, Device, Executable, Port};
 use ane_ir::{Graph, Target, passes};
 use ane_mil::LegalGraph;
 use std::collections::BTreeMap;
@@ -18,24 +18,43 @@ pub(crate) struct Program {
 /// Buffers of ports that belong to the store: one, or one per set.
 pub(crate) type Stored = BTreeMap<String, Vec<Buffer>>;
 
-impl Program {
-    /// Compiles `graph`. Ports that are not `stored` get buffers of their own. What the program works in is added to
-    /// `footprint`, before it is taken.
+/// A step that is compiled, before it has buffers: where the framework's allocator comes up with the first program, no
+/// buffer comes before it.
+#[derive(Debug)]
+pub(crate) struct Compiled {
+    legal: LegalGraph,
+    executable: Box<dyn Executable>,
+}
+
+impl Compiled {
+    /// Compiles `graph`. What the program works in is added to `footprint`, before it is taken.
     ///
     /// # Errors
     /// When the target forbids the program, or the device refuses it; when it does not fit into memory.
-    pub(crate) fn compile(
+    pub(crate) fn new(
         graph: &Graph,
         device: &dyn Device,
-        stored: &Stored,
         footprint: &mut Footprint,
     ) -> Result<Self, TrainerError> {
         let legal = legalize(graph, device.target())?;
-        let program = device.compile(&legal)?;
-        if let Some(memory) = program.memory() {
+        let executable = device.compile(&legal)?;
+        if let Some(memory) = executable.memory() {
             footprint.add_program(&memory);
         }
         footprint.must_fit()?;
+        Ok(Self { legal, executable })
+    }
+
+    /// Binds buffers to the ports of `graph`. Those that are not `stored` get buffers of their own.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub(crate) fn bind(
+        self,
+        graph: &Graph,
+        device: &dyn Device,
+        stored: &Stored,
+    ) -> Result<Program, TrainerError> {
         let mut ports = BTreeMap::new();
         for Port { name, ty } in <[_; 2]>::from(Port::of(graph)).concat() {
             if !stored.contains_key(&name) {
@@ -50,16 +69,18 @@ impl Program {
                 let own = ports.iter().map(|(name, b)| (name.as_str(), b.clone()));
                 let all: Vec<(&str, Buffer)> = stored.chain(own).collect();
                 let all: Vec<(&str, &Buffer)> = all.iter().map(|(n, b)| (*n, b)).collect();
-                program.bind(&all)
+                self.executable.bind(&all)
             })
             .collect::<Result<_, _>>()?;
-        Ok(Self {
-            legal,
+        Ok(Program {
+            legal: self.legal,
             ports,
             bound,
         })
     }
+}
 
+impl Program {
     /// The program that runs.
     pub(crate) fn legal(&self) -> &LegalGraph {
         &self.legal

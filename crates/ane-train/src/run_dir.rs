@@ -93,14 +93,13 @@ impl RunDir {
         Self::create(&path)
     }
 
-    /// A file that shows that a run has been here: its metrics or one of its checkpoints.
+    /// A file that shows that a run has been here which can go on: one of its checkpoints. What was stopped before the
+    /// first one is begun again in place.
     pub fn trace(&self) -> Option<PathBuf> {
-        let files = [
-            self.metrics(),
-            self.checkpoint("last"),
-            self.checkpoint("best"),
-        ];
-        files.into_iter().find(|f| f.exists())
+        ["last", "best"]
+            .map(|name| self.checkpoint(name))
+            .into_iter()
+            .find(|f| f.exists())
     }
 
     /// A directory that is only read.
@@ -261,8 +260,9 @@ mod tests {
     fn what_killed_writes_have_left_goes_when_a_run_is_written_again() {
         let dir = tempfile::tempdir().unwrap();
         let run = RunDir::create(dir.path()).unwrap();
-        assert_eq!(run.trace(), None);
         fs::write(run.metrics(), "").unwrap();
+        assert_eq!(run.trace(), None);
+        fs::write(run.checkpoint("last"), "").unwrap();
         let left = [".writing-a", "checkpoints/.writing-b"].map(|f| dir.path().join(f));
         for file in &left {
             fs::write(file, "half").unwrap();
@@ -270,6 +270,6 @@ mod tests {
         drop(run);
         let run = RunDir::create(dir.path()).unwrap();
         assert!(left.iter().all(|f| !f.exists()));
-        assert_eq!(run.trace(), Some(run.metrics()));
+        assert_eq!(run.trace(), Some(run.checkpoint("last")));
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     model::{Model, Parameter},
     objective::Objective,
     optim::{OptimizerConfig, StepInfo},
-    program::{Program, Stored},
+    program::{Compiled, Program, Stored},
     schedule::Schedule,
     step::{self, PlanKind, Step, StepConfig},
     store::{BUFFER, EntryId, Store, WEIGHT},
@@ -193,8 +193,9 @@ impl Trainer {
             config.plan == PlanKind::Split,
         );
         footprint.must_fit()?;
+        let compiled = Compiled::new(&step.graph, &*device, &mut footprint)?;
         let (store, weights, stored) = make_store(&config, &step, &*device)?;
-        let program = Program::compile(&step.graph, &*device, &stored, &mut footprint)?;
+        let program = compiled.bind(&step.graph, &*device, &stored)?;
         let update: Box<dyn Update> = match config.plan {
             PlanKind::Fused => Box::new(Fused {
                 optimizer: config.optimizer.clone(),

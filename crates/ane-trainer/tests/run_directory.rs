@@ -80,14 +80,15 @@ fn kill(mut child: Child) {
     child.wait().unwrap();
 }
 
-/// Every file below a directory, with its content and when it was written.
+/// Every file of a run below a directory, with its content and when it was written; the lock of a process that was killed
+/// is nobody's.
 fn files(root: &Path) -> BTreeMap<PathBuf, (Vec<u8>, SystemTime)> {
     let mut all = BTreeMap::new();
     for entry in fs::read_dir(root).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             all.extend(files(&path));
-        } else {
+        } else if !path.ends_with(".lock") {
             let written = fs::metadata(&path).unwrap().modified().unwrap();
             all.insert(path.clone(), (fs::read(&path).unwrap(), written));
         }

@@ -328,10 +328,10 @@ fn a_training_on_apples_interface_survives_every_kind_of_fault() {
             results(&faulty)[2..] == results(&plain)[2..],
             "{plan}: {told}"
         );
-        // The program that was refused is kept to look at; that of the last worker, which crashed while it closed, is for the
-        // next one to sweep. Those of all other workers are gone.
+        // The program that was refused is kept to look at; those of the last worker, for training and for evaluation, which
+        // crashed while it closed, are for the next one to sweep. Those of all other workers are gone.
         let left = std::fs::read_dir(faulty.with_extension("programs")).unwrap();
-        assert_eq!(left.count(), 2, "{plan}");
+        assert_eq!(left.count(), 3, "{plan}");
     }
 }
 

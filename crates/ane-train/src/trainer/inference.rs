@@ -10,7 +10,7 @@ use crate::{
     error::TrainerError,
     memory::Footprint,
     metric::Tally,
-    program::{Program, Stored},
+    program::{Compiled, Program, Stored},
     step::{self, Step},
     store::{BUFFER, EntryId, Store},
 };
@@ -81,14 +81,11 @@ impl Inference {
             let path = &config.model.buffers[port.buffer].path;
             (entry(path), None)
         });
+        let mut footprint = Footprint::of(&step.graph, 0, true);
+        let compiled = Compiled::new(&step.graph, device, &mut footprint)?;
         Ok(Self {
             buffers: buffers.collect(),
-            program: Program::compile(
-                &step.graph,
-                device,
-                &read,
-                &mut Footprint::of(&step.graph, 0, true),
-            )?,
+            program: compiled.bind(&step.graph, device, &read)?,
             io: BatchPorts::new(&config.objective, &step),
             step,
         })
