@@ -93,13 +93,13 @@ impl RunDir {
         Self::create(&path)
     }
 
-    /// A file that shows that a run has been here which can go on: one of its checkpoints. What was stopped before the
-    /// first one is begun again in place.
+    /// A file that shows that another run has been here: one of its checkpoints, or metrics of which nothing says whose
+    /// they are. A run that was stopped before its first checkpoint, which left its configuration, is begun again in place.
     pub fn trace(&self) -> Option<PathBuf> {
-        ["last", "best"]
-            .map(|name| self.checkpoint(name))
-            .into_iter()
-            .find(|f| f.exists())
+        let checkpoints = ["last", "best"].map(|name| self.checkpoint(name));
+        let has_lines = fs::metadata(self.metrics()).is_ok_and(|m| m.len() > 0);
+        let metrics = (has_lines && !self.config().exists()).then(|| self.metrics());
+        checkpoints.into_iter().find(|f| f.exists()).or(metrics)
     }
 
     /// A directory that is only read.
@@ -261,6 +261,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let run = RunDir::create(dir.path()).unwrap();
         fs::write(run.metrics(), "").unwrap();
+        assert_eq!(run.trace(), None);
+        fs::write(run.metrics(), "{}\n").unwrap();
+        assert_eq!(run.trace(), Some(run.metrics()));
+        fs::write(run.config(), "{}").unwrap();
         assert_eq!(run.trace(), None);
         fs::write(run.checkpoint("last"), "").unwrap();
         let left = [".writing-a", "checkpoints/.writing-b"].map(|f| dir.path().join(f));

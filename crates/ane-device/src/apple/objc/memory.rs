@@ -188,6 +188,7 @@ mod tests {
         let program = |weights: &[u8]| Program {
             text: "program(1.3)\n[buildInfo = {{}}]\n{\n    func main\n}\n".into(),
             weights: weights.into(),
+            in_place: Vec::new(),
         };
         let named = |weights: &[u8], owner: &str| {
             let program = program(weights);
