@@ -195,7 +195,7 @@ impl OpDef for BatchNorm {
 }
 
 impl Graph {
-    /// Every channel of `x`, [N, C, *D], normalised by `mean` and `variance`, times `gamma` plus `beta`, each [C].
+    /// Every channel of `x`, [N, C, *D], normalised by `mean` and `variance`, times `gamma` plus `beta`, each `[C]`.
     ///
     /// # Errors
     /// When `x` is no floating-point image, or another operand is not one value for every channel.

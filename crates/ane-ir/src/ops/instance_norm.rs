@@ -82,7 +82,7 @@ impl OpDef for InstanceNorm {
 }
 
 impl Graph {
-    /// Every channel of every image of `x`, [N, C, *D], normalised, times `gamma` plus `beta`, [C].
+    /// Every channel of every image of `x`, [N, C, *D], normalised, times `gamma` plus `beta`, `[C]`.
     ///
     /// # Errors
     /// When `x` is no floating-point image, or `gamma` or `beta` is not one value for every channel.

@@ -153,7 +153,7 @@ fn rows(g: &mut Graph, x: Value) -> Result<Value, TypeError> {
 }
 
 impl Graph {
-    /// The rows of `x`, [*D, I], times `weight`, [O, I], plus `bias`, [O].
+    /// The rows of `x`, [*D, I], times `weight`, [O, I], plus `bias`, `[O]`.
     ///
     /// # Errors
     /// When the operands are not floats of equal dtype, or their shapes do not fit.
