@@ -93,8 +93,12 @@ fn sum_by_matmul(
     }
     let longest = target.max_axis().unwrap_or(usize::MAX);
     let runs = runs(&axes, &ty.shape, longest);
-    // A run before the last axis is summed over rows of all that lies behind it.
-    let fits = |run: &Range<usize>| ty.shape.dims()[run.end..].iter().product::<usize>() <= longest;
+    // A run before the last axis is summed over rows of what lies behind it, where reduced axes are summed already.
+    let kept = |axis: &usize| !axes.contains(axis);
+    let fits = |run: &Range<usize>| {
+        let behind = (run.end..ty.shape.rank()).filter(kept);
+        behind.map(|axis| ty.shape.dims()[axis]).product::<usize>() <= longest
+    };
     if !runs.iter().all(fits) {
         return None;
     }
@@ -214,5 +218,19 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Behind the images lies one row of channels once the pixels are summed, though the image itself is longer than an
+    /// axis may be.
+    #[test]
+    fn what_is_summed_already_makes_no_row_too_long() {
+        let target = Target::new(Chip::H13, Route::E5rt);
+        let mut g = Graph::new();
+        let x = g.input("x", TensorType::fp16([2, 64, 16, 17])).unwrap();
+        let y = g.reduce_sum(x, &[0, 2, 3], false).unwrap();
+        g.output("y", y).unwrap();
+        let legal = run(&g, &target).unwrap();
+        let is_sum = |n: &Node| n.op.name().starts_with("reduce");
+        assert!(!legal.nodes().iter().any(is_sum), "{legal}");
     }
 }
