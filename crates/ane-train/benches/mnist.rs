@@ -14,7 +14,7 @@ use ane_train::{
     data::{self, Dataset, FetchOptions, Images, LABEL, Loader, Sampler, catalog},
     loss::Loss,
     metric::Accuracy,
-    models::Mlp,
+    models::{Examples, ModelSpec},
     objective::Objective,
     optim::{AdamW, OptimizerConfig},
     schedule::Schedule,
@@ -28,6 +28,12 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
     time::Instant,
+};
+
+/// What MNIST shows.
+const DIGITS: Examples = Examples {
+    shape: [1, 28, 28],
+    classes: 10,
 };
 
 fn flag(name: &str, default: &str) -> String {
@@ -65,7 +71,7 @@ fn begin_peak() -> Option<u64> {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let model: Mlp = flag("--model", "784-512-512-10").parse()?;
+    let model: ModelSpec = flag("--model", "784-512-512-10").parse()?;
     let batch: usize = flag("--batch", "128").parse()?;
     let threads: usize = flag("--threads", "2").parse()?;
     let target: Target = flag("--target", "h16").parse()?;
@@ -88,7 +94,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let resident = begin_peak();
     let everything = (0..u32::try_from(data.len())?).collect();
     let config = TrainerConfig {
-        model: model.model(batch)?,
+        model: model.build(batch, &DIGITS)?,
         objective: Objective::of(loss, "logits", LABEL),
         metrics: vec![&Accuracy],
         groups: Groups::default(),
