@@ -28,7 +28,7 @@ enum What {
     Compile(compile::Options),
     /// The whole training step of an MLP on MNIST, against PyTorch.
     Mnist(MnistOptions),
-    /// The whole training step of convolutional networks on MNIST, against PyTorch and TensorFlow.
+    /// The whole training step of convolutional networks on MNIST, against PyTorch, TensorFlow and JAX.
     Models(ModelsOptions),
     /// The final training loss of a run on MNIST, against fp32 PyTorch on the same batches.
     Replay(replay::Options),
@@ -46,8 +46,8 @@ struct MatchOptions {
     /// How many threads each contestant may use.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
     threads: u32,
-    /// A Python that can import torch, and perhaps tensorflow; without it $ANE_TRAINER_PYTHON, .venv/bin/python and
-    /// python3 are tried.
+    /// A Python that can import torch, and perhaps tensorflow and jax; without it $ANE_TRAINER_PYTHON, .venv/bin/python
+    /// and python3 are tried.
     #[arg(long, value_name = "PATH")]
     python: Option<PathBuf>,
     /// Write every measurement to this file.

@@ -1,4 +1,5 @@
-//! Who takes part: our two plans, PyTorch as installed and with MKL unlocked, and TensorFlow in graph mode.
+//! Who takes part: our two plans, PyTorch as installed, with MKL unlocked and in bfloat16, TensorFlow in graph mode, and
+//! JAX.
 
 use std::env;
 use std::fs;
@@ -23,7 +24,8 @@ pub(crate) struct Contestant {
 pub(crate) struct Programs {
     ours: PathBuf,
     torch: Option<Torch>,
-    tensorflow: Option<Script>,
+    /// What compiles a step, by the module that it is imported as.
+    compilers: Vec<(&'static str, Script)>,
     /// Where ours leaves the images for the others.
     images: PathBuf,
 }
@@ -46,12 +48,12 @@ impl Programs {
     pub(crate) fn find(root: &Path, python: Option<&Path>) -> Result<Programs> {
         let ours = build(root, "mnist")?;
         let torch = find_torch(root, python)?;
-        let tensorflow = find_tensorflow(root, python);
+        let compilers = find_compilers(root, python);
         let images = process::target_folder(root).join("peers").join("mnist");
         Ok(Programs {
             ours,
             torch,
-            tensorflow,
+            compilers,
             images,
         })
     }
@@ -104,9 +106,13 @@ impl Programs {
                 unlocked.env("LD_PRELOAD", library);
                 enter("torch+mklfix", unlocked);
             }
+            // For information: its arithmetic is not that of the others.
+            let mut bf16 = peer(&torch.script);
+            bf16.args(["--dtype", "bf16"]);
+            enter("torch bf16", bf16);
         }
-        if let Some(tensorflow) = &self.tensorflow {
-            enter("tensorflow", peer(tensorflow));
+        for (name, script) in &self.compilers {
+            enter(name, peer(script));
         }
         all
     }
@@ -194,19 +200,25 @@ fn find_torch(root: &Path, asked_for: Option<&Path>) -> Result<Option<Torch>> {
     }))
 }
 
-/// TensorFlow, of the Python that was asked for or of the first that has it; it is a peer where it is found.
-fn find_tensorflow(root: &Path, asked_for: Option<&Path>) -> Option<Script> {
-    let python = match asked_for {
-        Some(python) => python::can_import(python, "tensorflow").then(|| python.to_path_buf()),
-        None => python::with_module(root, "tensorflow"),
+/// Frameworks that compile a step, of the Python that was asked for or of the first that has them; each is a peer where
+/// it is found.
+fn find_compilers(root: &Path, asked_for: Option<&Path>) -> Vec<(&'static str, Script)> {
+    let modules = [
+        ("tensorflow", "tensorflow_train.py"),
+        ("jax", "jax_train.py"),
+    ];
+    let find = |(module, script): (&'static str, &str)| {
+        let python = match asked_for {
+            Some(python) => python::can_import(python, module).then(|| python.to_path_buf()),
+            None => python::with_module(root, module),
+        };
+        if python.is_none() {
+            println!("no {module}: no Python was found that can import it");
+        }
+        let path = root.join("xtask/peers").join(script);
+        python.map(|python| (module, Script { python, path }))
     };
-    if python.is_none() {
-        println!("no TensorFlow: none was found beside PyTorch");
-    }
-    python.map(|python| Script {
-        python,
-        path: root.join("xtask/peers/tensorflow_train.py"),
-    })
+    modules.into_iter().filter_map(find).collect()
 }
 
 /// Compiles the library that lets MKL use all of an x86 processor; `None` where that makes no sense or does not work.
@@ -276,7 +288,7 @@ not json
         let programs = Programs {
             ours: "mnist".into(),
             torch: Some(torch),
-            tensorflow: Some(script("f.py")),
+            compilers: vec![("tensorflow", script("f.py")), ("jax", script("j.py"))],
             images: "i".into(),
         };
         let lines: Vec<String> = programs
@@ -291,7 +303,9 @@ not json
             format!("mnist {task} --plan fused --target h16 --out i"),
             format!("py t.py {task} {data}"),
             format!("LD_PRELOAD=u.so py t.py {task} {data}"),
+            format!("py t.py {task} {data} --dtype bf16"),
             format!("py f.py {task} {data}"),
+            format!("py j.py {task} {data}"),
         ];
         assert_eq!(lines, expected);
     }
@@ -301,7 +315,7 @@ not json
         let programs = Programs {
             ours: "mnist".into(),
             torch: None,
-            tensorflow: None,
+            compilers: Vec::new(),
             images: "i".into(),
         };
         assert!(
