@@ -8,38 +8,28 @@
 //! ```
 
 use super::{
-    Fill, OpDef, Operand, Operands, ResultTypes, Sample, Tolerance, TypeError, attributes,
-    support::{self, elementwise},
+    Tolerance, TypeError,
+    support::elementwise::{Unary, unary},
 };
 use crate::{
     autodiff::{Cotangent, VjpCx},
-    graph::{Graph, Value},
-    numerics::Numerics,
-    tensor::{Function, Real, Tensor},
-    types::TensorType,
+    graph::Value,
+    tensor::{Function, Real},
 };
 
-attributes! {
+unary! {
     /// Gauss error function of every element.
-    Erf {}
+    Erf as erf
 }
 
-impl OpDef for Erf {
-    const NAME: &'static str = "erf";
-    const OPERANDS: &'static [Operand] = &[Operand::required("x")];
+impl Unary for Erf {
+    const TOLERANCE: Tolerance = Tolerance::Ulps(1);
 
-    fn infer(&self, xs: &Operands<'_, &TensorType>) -> Result<ResultTypes, TypeError> {
-        elementwise::unary_type(Self::NAME, xs)
+    fn of<T: Real>(x: T) -> T {
+        x.map(Function::Erf)
     }
 
-    fn eval<T: Real>(&self, xs: &Operands<'_, &Tensor<T>>, _: &Numerics) -> Vec<Tensor<T>> {
-        elementwise::map(xs[0], |x| x.map(Function::Erf))
-    }
-
-    fn vjp(&self, cx: &mut VjpCx<'_>, cts: &[Option<Value>]) -> Result<Vec<Cotangent>, TypeError> {
-        let Some(ct) = cts[0] else {
-            return Ok(vec![Cotangent::Zero]);
-        };
+    fn gradient(cx: &mut VjpCx<'_>, ct: Value) -> Result<Cotangent, TypeError> {
         let x = cx.xs[0];
         let x2 = cx.g.mul(x, x)?;
         let minus_one = cx.scalar_like(x, -1.0)?;
@@ -47,30 +37,6 @@ impl OpDef for Erf {
         let bell = cx.g.exp(exponent)?;
         let height = cx.scalar_like(x, std::f64::consts::FRAC_2_SQRT_PI)?;
         let slope = cx.g.mul(bell, height)?;
-        Ok(vec![cx.g.mul(ct, slope)?.into()])
-    }
-
-    fn samples() -> Vec<Sample<Self>> {
-        [
-            support::f(&[2, 3], Fill::Signed),
-            support::h(&[3, 37], Fill::Signed),
-        ]
-        .into_iter()
-        .map(|x| Sample::new(Self {}, [x]))
-        .collect()
-    }
-
-    fn tolerance() -> Tolerance {
-        Tolerance::Ulps(1)
-    }
-}
-
-impl Graph {
-    /// Gauss error function of every element.
-    ///
-    /// # Errors
-    /// When `x` is not floating point.
-    pub fn erf(&mut self, x: Value) -> Result<Value, TypeError> {
-        self.push(Erf {}, &[x])
+        Ok(cx.g.mul(ct, slope)?.into())
     }
 }

@@ -9,63 +9,35 @@
 //! ```
 
 use super::{
-    Fill, OpDef, Operand, Operands, ResultTypes, Sample, Tolerance, TypeError, attributes,
-    support::{self, elementwise},
+    Tolerance, TypeError,
+    support::elementwise::{Unary, unary},
 };
 use crate::{
     autodiff::{Cotangent, VjpCx},
-    graph::{Graph, Results, Value},
-    numerics::Numerics,
-    tensor::{Real, Tensor},
-    types::TensorType,
+    graph::{Graph, Value},
+    tensor::Real,
 };
-use smallvec::smallvec;
 
-attributes! {
+unary! {
     /// ln(1 + eˣ) of every element.
-    Softplus {}
+    Softplus as softplus
 }
 
-impl OpDef for Softplus {
-    const NAME: &'static str = "softplus";
-    const OPERANDS: &'static [Operand] = &[Operand::required("x")];
+impl Unary for Softplus {
+    const TOLERANCE: Tolerance = Tolerance::Ulps(1);
 
-    fn infer(&self, xs: &Operands<'_, &TensorType>) -> Result<ResultTypes, TypeError> {
-        elementwise::unary_type(Self::NAME, xs)
+    fn of<T: Real>(x: T) -> T {
+        let x = x.to_f64();
+        let positive = if x < 0.0 { 0.0 } else { x };
+        T::from_f64(positive + (-x.abs()).exp().ln_1p())
     }
 
-    fn eval<T: Real>(&self, xs: &Operands<'_, &Tensor<T>>, _: &Numerics) -> Vec<Tensor<T>> {
-        elementwise::map(xs[0], |x| {
-            let x = x.to_f64();
-            let positive = if x < 0.0 { 0.0 } else { x };
-            T::from_f64(positive + (-x.abs()).exp().ln_1p())
-        })
-    }
-
-    fn vjp(&self, cx: &mut VjpCx<'_>, cts: &[Option<Value>]) -> Result<Vec<Cotangent>, TypeError> {
-        let Some(ct) = cts[0] else {
-            return Ok(vec![Cotangent::Zero]);
-        };
+    fn gradient(cx: &mut VjpCx<'_>, ct: Value) -> Result<Cotangent, TypeError> {
         let slope = cx.g.sigmoid(cx.xs[0])?;
-        Ok(vec![cx.g.mul(ct, slope)?.into()])
+        Ok(cx.g.mul(ct, slope)?.into())
     }
 
-    fn samples() -> Vec<Sample<Self>> {
-        [
-            support::f(&[2, 3], Fill::Signed),
-            support::h(&[3, 37], Fill::Signed),
-        ]
-        .into_iter()
-        .map(|x| Sample::new(Self {}, [x]))
-        .collect()
-    }
-
-    fn decompose(
-        &self,
-        g: &mut Graph,
-        xs: &Operands<'_, Value>,
-    ) -> Result<Option<Results>, TypeError> {
-        let x = xs[0];
+    fn composed(g: &mut Graph, x: Value) -> Result<Option<Value>, TypeError> {
         let dtype = g.ty(x).dtype;
         let minus_one = g.scalar(dtype, -1.0)?;
         let one = g.scalar(dtype, 1.0)?;
@@ -75,20 +47,6 @@ impl OpDef for Softplus {
         let sum = g.add(exp, one)?;
         let tail = g.log(sum, 0.0)?;
         let positive = g.relu(x)?;
-        Ok(Some(smallvec![g.add(positive, tail)?]))
-    }
-
-    fn tolerance() -> Tolerance {
-        Tolerance::Ulps(1)
-    }
-}
-
-impl Graph {
-    /// ln(1 + eˣ) of every element.
-    ///
-    /// # Errors
-    /// When `x` is not floating point.
-    pub fn softplus(&mut self, x: Value) -> Result<Value, TypeError> {
-        self.push(Softplus {}, &[x])
+        Ok(Some(g.add(positive, tail)?))
     }
 }

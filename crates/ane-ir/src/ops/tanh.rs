@@ -8,66 +8,32 @@
 //! ```
 
 use super::{
-    Fill, OpDef, Operand, Operands, ResultTypes, Sample, Tolerance, TypeError, attributes,
-    support::{self, elementwise},
+    Tolerance, TypeError,
+    support::elementwise::{Unary, unary},
 };
 use crate::{
     autodiff::{Cotangent, VjpCx},
-    graph::{Graph, Value},
-    numerics::Numerics,
-    tensor::{Function, Real, Tensor},
-    types::TensorType,
+    graph::Value,
+    tensor::{Function, Real},
 };
 
-attributes! {
+unary! {
     /// Hyperbolic tangent of every element.
-    Tanh {}
+    Tanh as tanh
 }
 
-impl OpDef for Tanh {
-    const NAME: &'static str = "tanh";
-    const OPERANDS: &'static [Operand] = &[Operand::required("x")];
+impl Unary for Tanh {
+    const TOLERANCE: Tolerance = Tolerance::Ulps(1);
 
-    fn infer(&self, xs: &Operands<'_, &TensorType>) -> Result<ResultTypes, TypeError> {
-        elementwise::unary_type(Self::NAME, xs)
+    fn of<T: Real>(x: T) -> T {
+        x.map(Function::Tanh)
     }
 
-    fn eval<T: Real>(&self, xs: &Operands<'_, &Tensor<T>>, _: &Numerics) -> Vec<Tensor<T>> {
-        elementwise::map(xs[0], |x| x.map(Function::Tanh))
-    }
-
-    fn vjp(&self, cx: &mut VjpCx<'_>, cts: &[Option<Value>]) -> Result<Vec<Cotangent>, TypeError> {
-        let Some(ct) = cts[0] else {
-            return Ok(vec![Cotangent::Zero]);
-        };
+    fn gradient(cx: &mut VjpCx<'_>, ct: Value) -> Result<Cotangent, TypeError> {
         let y = cx.ys[0];
         let one = cx.scalar_like(y, 1.0)?;
         let y2 = cx.g.mul(y, y)?;
         let d = cx.g.sub(one, y2)?;
-        Ok(vec![cx.g.mul(ct, d)?.into()])
-    }
-
-    fn samples() -> Vec<Sample<Self>> {
-        [
-            support::f(&[2, 3], Fill::Signed),
-            support::h(&[3, 37], Fill::Signed),
-        ]
-        .into_iter()
-        .map(|x| Sample::new(Self {}, [x]))
-        .collect()
-    }
-
-    fn tolerance() -> Tolerance {
-        Tolerance::Ulps(1)
-    }
-}
-
-impl Graph {
-    /// Hyperbolic tangent of every element.
-    ///
-    /// # Errors
-    /// When `x` is not floating point.
-    pub fn tanh(&mut self, x: Value) -> Result<Value, TypeError> {
-        self.push(Tanh {}, &[x])
+        Ok(cx.g.mul(ct, d)?.into())
     }
 }

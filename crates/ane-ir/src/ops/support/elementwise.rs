@@ -1,4 +1,4 @@
-//! Loops, type rules and cotangents of elementwise ops, and what those of two operands share.
+//! Loops, type rules and cotangents of elementwise ops, and what those of one operand and of two share.
 
 use crate::{
     autodiff::{Cotangent, VjpCx},
@@ -13,6 +13,104 @@ use crate::{
 pub(crate) fn unary_type(op: &'static str, xs: &[&TensorType]) -> Result<ResultTypes, TypeError> {
     support::float(op, "x", xs[0])?;
     support::one(xs[0].clone())
+}
+
+/// What one function of one argument does differently from the others.
+pub(crate) trait Unary {
+    /// How the operand of its samples is filled.
+    const FILL: Fill = Fill::Signed;
+    /// How far the engine may be from [`Unary::of`].
+    const TOLERANCE: Tolerance = Tolerance::Exact;
+    /// The function.
+    fn of<T: Real>(x: T) -> T;
+    /// Cotangent of the operand.
+    fn gradient(cx: &mut VjpCx<'_>, ct: Value) -> Result<Cotangent, TypeError>;
+    /// The function of other ops, for targets that lack it.
+    fn composed(_g: &mut Graph, _x: Value) -> Result<Option<Value>, TypeError> {
+        Ok(None)
+    }
+}
+
+/// A function of one argument from its [`Unary`]: the op, its definition and its builder method.
+macro_rules! unary {
+    ($(#[$doc:meta])* $op:ident as $name:ident) => {
+        $crate::ops::attributes! {
+            $(#[$doc])*
+            $op {}
+        }
+
+        impl $crate::ops::OpDef for $op {
+            const NAME: &'static str = stringify!($name);
+            const OPERANDS: &'static [$crate::ops::Operand] =
+                &[$crate::ops::Operand::required("x")];
+
+            fn infer(
+                &self,
+                xs: &$crate::ops::Operands<'_, &$crate::TensorType>,
+            ) -> Result<$crate::ops::ResultTypes, $crate::ops::TypeError> {
+                $crate::ops::support::elementwise::unary_type(Self::NAME, xs)
+            }
+
+            fn eval<T: $crate::Real>(
+                &self,
+                xs: &$crate::ops::Operands<'_, &$crate::Tensor<T>>,
+                _: &$crate::Numerics,
+            ) -> Vec<$crate::Tensor<T>> {
+                use $crate::ops::support::elementwise::{Unary, map};
+                map(xs[0], <Self as Unary>::of)
+            }
+
+            fn vjp(
+                &self,
+                cx: &mut $crate::autodiff::VjpCx<'_>,
+                cts: &[Option<$crate::Value>],
+            ) -> Result<Vec<$crate::autodiff::Cotangent>, $crate::ops::TypeError> {
+                use $crate::ops::support::elementwise::Unary;
+                let cotangent = cts[0].map(|ct| <Self as Unary>::gradient(cx, ct));
+                Ok(vec![cotangent.unwrap_or(Ok($crate::autodiff::Cotangent::Zero))?])
+            }
+
+            fn decompose(
+                &self,
+                g: &mut $crate::Graph,
+                xs: &$crate::ops::Operands<'_, $crate::Value>,
+            ) -> Result<Option<$crate::graph::Results>, $crate::ops::TypeError> {
+                use $crate::ops::support::elementwise::Unary;
+                let composed = <Self as Unary>::composed(g, xs[0])?;
+                Ok(composed.map(|y| smallvec::smallvec![y]))
+            }
+
+            fn samples() -> Vec<$crate::ops::Sample<Self>> {
+                $crate::ops::support::elementwise::unary_samples(Self {})
+            }
+
+            fn tolerance() -> $crate::ops::Tolerance {
+                <Self as $crate::ops::support::elementwise::Unary>::TOLERANCE
+            }
+        }
+
+        impl $crate::Graph {
+            $(#[$doc])*
+            ///
+            /// # Errors
+            /// When `x` is not floating point.
+            pub fn $name(
+                &mut self,
+                x: $crate::Value,
+            ) -> Result<$crate::Value, $crate::ops::TypeError> {
+                self.push($op {}, &[x])
+            }
+        }
+    };
+}
+pub(crate) use unary;
+
+/// Samples of a function of one argument.
+pub(crate) fn unary_samples<O: OpDef + Unary>(op: O) -> Vec<Sample<O>> {
+    [support::f(&[2, 3], O::FILL), support::h(&[3, 37], O::FILL)]
+        .into_iter()
+        .map(|x| Sample::new(op.clone(), [x]))
+        .collect()
 }
 
 /// What one function of two broadcast arguments does differently from the others.
