@@ -12,6 +12,7 @@ mod machine;
 mod peer;
 mod replay;
 mod report;
+mod sharing;
 mod statistics;
 mod training;
 
@@ -32,6 +33,8 @@ enum What {
     Models(ModelsOptions),
     /// The final training loss of a run on MNIST, against fp32 PyTorch on the same batches.
     Replay(replay::Options),
+    /// What is left of our speed where the cores are not ours alone.
+    Sharing(sharing::Options),
 }
 
 /// What the command lines of `bench mnist` and `bench models` share.
@@ -107,6 +110,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
             },
         ),
         What::Replay(options) => replay::run(root, options),
+        What::Sharing(options) => sharing::run(root, options),
     }
 }
 
