@@ -16,7 +16,7 @@ use crate::{
     autodiff::{Cotangent, VjpCx},
     graph::{Graph, Value},
     numerics::Numerics,
-    tensor::{Literal, Real, Tensor},
+    tensor::{Real, Tensor},
     types::{DType, Shape, TensorType},
 };
 
@@ -182,13 +182,21 @@ impl OpDef for SliceByIndex {
     }
 }
 
-/// `x` with `axis` backwards.
+/// `x` with `axis` backwards: a slice of all of it, so that whoever takes the op takes its gradient.
 fn reversed(g: &mut Graph, x: Value, axis: usize) -> Result<Value, TypeError> {
-    let length = g.ty(x).shape.dims()[axis];
-    let indices: Vec<f64> = (0..length).rev().map(|i| i as f64).collect();
-    let indices = Literal::from_f64(TensorType::new(DType::Int32, [length]), &indices);
-    let indices = g.constant(indices)?;
-    g.gather(x, indices, i32::try_from(axis).expect("few axes"))
+    let rank = g.ty(x).shape.rank();
+    let mut stride = vec![1; rank];
+    stride[axis] = -1;
+    let all = Some(vec![true; rank]);
+    let op = SliceByIndex {
+        begin: vec![0; rank],
+        end: vec![0; rank],
+        stride: Some(stride),
+        begin_mask: all.clone(),
+        end_mask: all,
+        squeeze_mask: None,
+    };
+    g.push(op, &[x])
 }
 
 /// `x` with `step − 1` zeros after every element on `axis`, cut to `most`.
