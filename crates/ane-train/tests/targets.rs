@@ -1,16 +1,22 @@
-//! The training step of MNIST is legal on every chip by every route.
+//! The programs of every model are legal on every chip by every route.
 
 #![allow(clippy::unwrap_used, reason = "a failure is the test's answer")]
 
+use ane_device::open;
+use ane_engine::{Pool, simd::Isa};
 use ane_ir::{Chip, Route, Target};
 use ane_train::{
+    Trainer,
+    config::RunConfig,
+    data::{Batch, IMAGE, LABEL, Values},
     legalize,
     loss::Loss,
-    models::Mlp,
+    models::{self, Examples, Mlp, Task},
     objective::Objective,
     optim::OptimizerConfig,
     step::{PlanKind, Step, StepConfig},
 };
+use std::sync::Arc;
 
 #[test]
 fn every_plan_and_optimizer_is_legal_on_every_chip_by_every_route() {
@@ -48,4 +54,62 @@ fn every_plan_and_optimizer_is_legal_on_every_chip_by_every_route() {
             }
         }
     }
+}
+
+const DIGITS: Examples = Examples {
+    shape: [1, 28, 28],
+    classes: 10,
+};
+
+/// Black images, all of class 0.
+fn batch(rows: usize) -> Batch {
+    let mut batch = Batch::new(rows, rows);
+    batch.set(IMAGE, Values::Fp16(vec![0; rows * DIGITS.values()]));
+    batch.set(LABEL, Values::Int32(vec![0; rows]));
+    batch
+}
+
+/// Compiles training, evaluation and prediction of every model, by a device that compiles everything that is legal.
+fn every_model_is_legal(plan: PlanKind) {
+    let pool = Arc::new(Pool::new(1).unwrap());
+    for entry in models::ALL {
+        for chip in Chip::HARDWARE {
+            for route in Route::ALL {
+                let config = RunConfig {
+                    model: entry.name.to_owned(),
+                    batch: 64,
+                    plan,
+                    target: Target::new(chip, route),
+                    loss: match entry.task {
+                        Task::Classification => Loss::CrossEntropy {
+                            label_smoothing: 0.0,
+                        },
+                        Task::Reconstruction => Loss::Mse,
+                    },
+                    ..RunConfig::default()
+                };
+                let device = open("null", &config.settings(&pool, Isa::detect())).unwrap();
+                let name = format!("{} {} on {}", entry.name, plan.name(), config.target);
+                let trainer = config.trainer(&DIGITS, 1).unwrap();
+                let compiled =
+                    Trainer::new(trainer, device, pool.clone(), Isa::detect()).and_then(|mut t| {
+                        let b = batch(64);
+                        t.evaluate(&b)?;
+                        t.predict(&b)?;
+                        Ok(t.device().counts().compiles)
+                    });
+                assert_eq!(compiled.unwrap_or_else(|e| panic!("{name}: {e}")), 3);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_split_model_is_legal_on_every_chip_by_every_route() {
+    every_model_is_legal(PlanKind::Split);
+}
+
+#[test]
+fn every_fused_model_is_legal_on_every_chip_by_every_route() {
+    every_model_is_legal(PlanKind::Fused);
 }
