@@ -8,12 +8,14 @@
 mod builder;
 mod error;
 mod init;
+mod layer;
 
 /// A path as an identifier of MIL, without the loss that would make two paths one.
 pub use ane_mil::identifier;
 pub use builder::{Builder, Mode};
 pub use error::{LayerError, ModelError};
 pub use init::Init;
+pub use layer::Layer;
 
 use ane_ir::{DType, Graph, Shape, TensorType, Value};
 

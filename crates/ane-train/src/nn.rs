@@ -34,25 +34,11 @@ pub use pool::{AvgPool2d, MaxPool2d};
 pub use residual::Residual;
 pub use sequential::Sequential;
 
+/// What all of them are; models know it, and no layer.
+pub use crate::model::Layer;
+
 use crate::model::{Builder, Init, LayerError, ModelError, Tags};
 use ane_ir::{Shape, Value};
-
-/// Something that makes a value of a value, with parameters of its own or without.
-///
-/// A function `|cx, x| …` is a layer as well.
-pub trait Layer {
-    /// Applies the layer to `x` in the current scope of `cx`.
-    ///
-    /// # Errors
-    /// When `x` does not fit the layer.
-    fn forward(&self, cx: &mut Builder, x: Value) -> Result<Value, ModelError>;
-}
-
-impl<F: Fn(&mut Builder, Value) -> Result<Value, ModelError>> Layer for F {
-    fn forward(&self, cx: &mut Builder, x: Value) -> Result<Value, ModelError> {
-        self(cx, x)
-    }
-}
 
 /// Sizes along `N` spatial axes; a single number means the same for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

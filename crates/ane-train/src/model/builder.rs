@@ -1,10 +1,9 @@
 //! The builder of a forward pass: a graph, the path of the layer being built, and what layers ask for.
 
 use super::{
-    BufferForm, BufferPort, Init, Input, ModelBuffer, ModelError, ModelGraph, Outputs, PRESENT,
-    Parameter, RandomPort, Statistic, StatisticKind, Tags, identifier, real,
+    BufferForm, BufferPort, Init, Input, Layer, ModelBuffer, ModelError, ModelGraph, Outputs,
+    PRESENT, Parameter, RandomPort, Statistic, StatisticKind, Tags, identifier, real,
 };
-use crate::nn::Layer;
 use ane_ir::{DType, Graph, Shape, Value};
 use std::collections::HashSet;
 
