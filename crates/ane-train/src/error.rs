@@ -1,6 +1,12 @@
 //! Why a step cannot be compiled or run.
 
-use crate::{memory::OutOfMemory, objective::ObjectiveError, step::StepError, store::StateDiffers};
+use crate::{
+    memory::OutOfMemory,
+    objective::ObjectiveError,
+    stage::{NotOnEngine, StageError, list},
+    step::StepError,
+    store::StateDiffers,
+};
 use ane_device::DeviceError;
 use ane_ir::{Target, TensorType, passes::PassError};
 use ane_mil::Violation;
@@ -23,6 +29,12 @@ pub enum TrainerError {
         /// Every broken rule.
         violations: Vec<Violation>,
     },
+    /// The step could not be cut into stages: our bug.
+    #[error(transparent)]
+    Stage(StageError),
+    /// More would run on the host than is allowed.
+    #[error(transparent)]
+    NotOnEngine(#[from] NotOnEngine),
     /// The device failed.
     #[error(transparent)]
     Device(#[from] DeviceError),
@@ -75,7 +87,12 @@ pub enum TrainerError {
     },
 }
 
-fn list(violations: &[Violation]) -> String {
-    let all: Vec<String> = violations.iter().map(ToString::to_string).collect();
-    all.join("; ")
+impl From<StageError> for TrainerError {
+    fn from(error: StageError) -> Self {
+        match error {
+            StageError::Illegal { target, violations } => Self::Illegal { target, violations },
+            StageError::Pass(e) => Self::Pass(e),
+            other => Self::Stage(other),
+        }
+    }
 }

@@ -50,10 +50,12 @@ pub mod recovery;
 pub mod run_dir;
 pub mod schedule;
 pub mod selftest;
+pub mod stage;
 pub mod step;
 pub mod store;
 mod trainer;
 pub mod update;
+mod work;
 
 pub use error::TrainerError;
 pub use program::legalize;

@@ -3,17 +3,17 @@
 //! Memory that is asked for and not there is not refused by most systems: the process is killed when it uses it, without
 //! a word and with the work of hours. So what a training will hold is counted first.
 
+use crate::stage::Staged;
 use ane_device::{MemoryUse, available_memory};
-use ane_ir::Graph;
 use std::fmt;
 
 /// Bytes that a training holds for as long as it lasts, by what they are for. What a step takes for a moment, and the
 /// data set, come on top.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Footprint {
-    /// The ports of the program: batch, weights, gradients or both sets of state.
+    /// The ports of the programs: batch, weights, gradients or both sets of state.
     pub ports: u64,
-    /// What the program works in.
+    /// What the programs work in.
     pub program: u64,
     /// fp32 masters and optimizer state on the host.
     pub host: u64,
@@ -36,12 +36,11 @@ pub struct OutOfMemory {
 }
 
 impl Footprint {
-    /// Of a training whose step is `program`, with `state` bytes of weights and optimizer state, `on_host` or else among
-    /// the ports. What the program works in is added when it is compiled.
-    pub fn of(program: &Graph, state: u64, on_host: bool) -> Self {
-        let ports = program.inputs().iter().chain(program.outputs());
+    /// Of a training in these stages, with `state` bytes of weights and optimizer state, `on_host` or else among the
+    /// ports. What the programs work in is added when they are compiled.
+    pub fn of(stages: &Staged, state: u64, on_host: bool) -> Self {
         Self {
-            ports: ports.map(|&v| program.ty(v).bytes() as u64).sum(),
+            ports: stages.port_bytes(),
             program: 0,
             host: if on_host { state } else { 0 },
             checkpoint: state.saturating_mul(3),
@@ -106,7 +105,7 @@ pub fn amount(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ane_ir::TensorType;
+    use ane_ir::{Graph, Target, TensorType};
 
     #[test]
     fn what_is_needed_is_counted_and_refused_when_it_cannot_be_had() {
@@ -114,6 +113,7 @@ mod tests {
         let x = g.input("x", TensorType::fp16([64, 32])).unwrap();
         let y = g.relu(x).unwrap();
         g.output("y", y).unwrap();
+        let g = Staged::of(&g, &Target::SOFTWARE).unwrap();
         let mut host = Footprint::of(&g, 12_000, true);
         host.add_program(&MemoryUse {
             workspace: 100,
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn numbers_beyond_all_memory_do_not_wrap_around() {
-        let g = Graph::new();
+        let g = Staged::of(&Graph::new(), &Target::SOFTWARE).unwrap();
         let huge = Footprint::of(&g, u64::MAX, true);
         assert_eq!(huge.total(), u64::MAX);
         assert!(huge.must_fit_into(u64::MAX - 1).is_err());

@@ -1,18 +1,41 @@
-//! A compiled step with its buffers, for one purpose.
+//! A step in stages, compiled and with its buffers, for one purpose.
 
-use crate::{error::TrainerError, memory::Footprint};
-use ane_device::{Bound, Buffer, Device, Executable, Port};
-use ane_ir::{Graph, Target, passes};
+use crate::{
+    error::TrainerError,
+    memory::Footprint,
+    stage::{self, Stage, Staged},
+};
+use ane_device::{Bound, Buffer, Device, DeviceError, Executable, Layout};
+use ane_engine::{Options, Plan, Pool, SharedBuffer, Workspace, simd::Isa};
+use ane_ir::{Graph, Numerics, Target};
 use ane_mil::LegalGraph;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-/// A compiled step, bound once for every set of buffers it runs on.
+/// What host stages run on: the software engine, in fp32.
 #[derive(Debug)]
-pub(crate) struct Program {
-    legal: LegalGraph,
-    ports: BTreeMap<String, Buffer>,
-    /// One per set.
-    bound: Vec<Box<dyn Bound>>,
+pub(crate) struct HostEngine {
+    pool: Arc<Pool>,
+    options: Options,
+    /// Stages run one at a time, so all of them share it.
+    workspace: Workspace,
+}
+
+impl HostEngine {
+    pub(crate) fn new(pool: Arc<Pool>, isa: Isa) -> Self {
+        Self {
+            pool,
+            options: Options {
+                numerics: Numerics::ieee(),
+                isa,
+            },
+            workspace: Workspace::new(),
+        }
+    }
+
+    /// The threads of the host.
+    pub(crate) fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
 }
 
 /// Buffers of ports that belong to the store: one, or one per set.
@@ -22,68 +45,133 @@ pub(crate) type Stored = BTreeMap<String, Vec<Buffer>>;
 /// buffer comes before it.
 #[derive(Debug)]
 pub(crate) struct Compiled {
-    legal: LegalGraph,
-    executable: Box<dyn Executable>,
+    staged: Staged,
+    /// Of the programs of engine stages.
+    executables: Vec<Box<dyn Executable>>,
+    /// Of the programs of host stages.
+    plans: Vec<Plan>,
 }
 
 impl Compiled {
-    /// Compiles `graph`. What the program works in is added to `footprint`, before it is taken.
+    /// Compiles the programs of `staged`. What they work in is added to `footprint`, before it is taken.
     ///
     /// # Errors
-    /// When the target forbids the program, or the device refuses it; when it does not fit into memory.
+    /// When the device refuses a program; when they do not fit into memory.
     pub(crate) fn new(
-        graph: &Graph,
+        staged: Staged,
         device: &dyn Device,
+        host: &HostEngine,
         footprint: &mut Footprint,
     ) -> Result<Self, TrainerError> {
-        let legal = legalize(graph, device.target())?;
-        let executable = device.compile(&legal)?;
-        if let Some(memory) = executable.memory() {
+        let programs = staged.engine.iter();
+        let executables: Vec<Box<dyn Executable>> = programs
+            .map(|program| device.compile(&program.legal))
+            .collect::<Result<_, _>>()?;
+        for memory in executables.iter().filter_map(|e| e.memory()) {
             footprint.add_program(&memory);
         }
+        let mut plans = Vec::new();
+        for program in &staged.host {
+            let plan = Plan::compile(&program.graph, host.options.clone());
+            let plan = plan.map_err(DeviceError::from)?;
+            footprint.add_program(&plan.memory(host.pool.threads()));
+            plans.push(plan);
+        }
         footprint.must_fit()?;
-        Ok(Self { legal, executable })
+        Ok(Self {
+            staged,
+            executables,
+            plans,
+        })
     }
 
-    /// Binds buffers to the ports of `graph`. Those that are not `stored` get buffers of their own.
+    /// Binds buffers to the ports of all stages. Those that are not `stored` get buffers of their own.
     ///
     /// # Errors
     /// When the device fails.
     pub(crate) fn bind(
         self,
-        graph: &Graph,
         device: &dyn Device,
+        host: &HostEngine,
         stored: &Stored,
     ) -> Result<Program, TrainerError> {
         let mut ports = BTreeMap::new();
-        for Port { name, ty } in <[_; 2]>::from(Port::of(graph)).concat() {
-            if !stored.contains_key(&name) {
-                ports.insert(name, device.allocate(&ty)?);
+        for (name, port) in &self.staged.ports {
+            if !stored.contains_key(name) {
+                ports.insert(
+                    name.clone(),
+                    if port.is_host_memory() {
+                        Buffer::new(port.ty.clone(), Layout::Dense)
+                    } else {
+                        device.allocate(&port.ty)?
+                    },
+                );
             }
         }
         let sets = stored.values().map(Vec::len).max().unwrap_or(1);
+        let of_set = |name: &str, set: usize| -> &Buffer {
+            stored.get(name).map_or_else(
+                || &ports[name],
+                |buffers: &Vec<Buffer>| &buffers[set % buffers.len()],
+            )
+        };
         let bound = (0..sets)
             .map(|set| {
-                let of_set = |buffers: &'_ Vec<Buffer>| buffers[set % buffers.len()].clone();
-                let stored = stored.iter().map(|(name, b)| (name.as_str(), of_set(b)));
-                let own = ports.iter().map(|(name, b)| (name.as_str(), b.clone()));
-                let all: Vec<(&str, Buffer)> = stored.chain(own).collect();
-                let all: Vec<(&str, &Buffer)> = all.iter().map(|(n, b)| (*n, b)).collect();
-                self.executable.bind(&all)
+                let stages = self.staged.stages.iter().map(|&stage| {
+                    Ok::<_, TrainerError>(match stage {
+                        Stage::Engine(i) => {
+                            let graph = &self.staged.engine[i].graph;
+                            let names = graph.inputs().iter().chain(graph.outputs());
+                            let all: Vec<(&str, &Buffer)> = names
+                                .map(|&v| graph.port(v))
+                                .map(|name| (name, of_set(name, set)))
+                                .collect();
+                            Running::Engine(self.executables[i].bind(&all)?)
+                        }
+                        Stage::Host(i) => {
+                            let plan = &self.plans[i];
+                            let memory = |ports: &[ane_engine::Port]| -> Vec<SharedBuffer> {
+                                let buffers = ports.iter().map(|p| of_set(&p.name, set));
+                                buffers.map(|b| b.memory().clone()).collect()
+                            };
+                            let (inputs, outputs) = (memory(plan.inputs()), memory(plan.outputs()));
+                            let threads = host.pool.threads();
+                            let bound = plan.bind_in(&host.workspace, &inputs, &outputs, threads);
+                            Running::Host(bound.map_err(DeviceError::from)?, host.pool.clone())
+                        }
+                    })
+                });
+                stages.collect::<Result<_, _>>()
             })
             .collect::<Result<_, _>>()?;
         Ok(Program {
-            legal: self.legal,
+            staged: self.staged,
             ports,
             bound,
         })
     }
 }
 
+/// A compiled step, bound once for every set of buffers it runs on.
+#[derive(Debug)]
+pub(crate) struct Program {
+    staged: Staged,
+    ports: BTreeMap<String, Buffer>,
+    /// Its stages in order, one list per set.
+    bound: Vec<Vec<Running>>,
+}
+
+/// A stage with its buffers.
+#[derive(Debug)]
+enum Running {
+    Engine(Box<dyn Bound>),
+    Host(ane_engine::Bound, Arc<Pool>),
+}
+
 impl Program {
-    /// The program that runs.
-    pub(crate) fn legal(&self) -> &LegalGraph {
-        &self.legal
+    /// The stages.
+    pub(crate) fn staged(&self) -> &Staged {
+        &self.staged
     }
 
     /// The buffer of a port of its own.
@@ -98,24 +186,26 @@ impl Program {
         x[0]
     }
 
-    /// Runs on a set of buffers.
+    /// Runs its stages in order on a set of buffers.
     ///
     /// # Errors
     /// When the device fails.
     pub(crate) fn execute(&mut self, set: usize) -> Result<(), TrainerError> {
         let set = set % self.bound.len();
-        Ok(self.bound[set].execute()?)
+        for stage in &mut self.bound[set] {
+            match stage {
+                Running::Engine(bound) => bound.execute()?,
+                Running::Host(bound, pool) => bound.execute(pool),
+            }
+        }
+        Ok(())
     }
 }
 
-/// The legal form of a step for a target.
+/// The legal form of a step that `target` takes as one program.
 ///
 /// # Errors
 /// When a pass fails or the target forbids the result.
 pub fn legalize(graph: &Graph, target: &Target) -> Result<LegalGraph, TrainerError> {
-    let legal = passes::run(graph, target, passes::LEGALIZE)?;
-    ane_mil::check(legal, target).map_err(|violations| TrainerError::Illegal {
-        target: *target,
-        violations,
-    })
+    Ok(stage::legalize(graph, target)?)
 }

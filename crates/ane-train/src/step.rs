@@ -16,6 +16,7 @@ use crate::{
 };
 use ane_ir::{Graph, Target, TensorType, Value, autodiff::vjp};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// Where the update runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -103,6 +104,8 @@ pub struct Step {
     pub scalars: Vec<String>,
     /// Ports that stand for several of those named above.
     pub packed: Vec<PackedPort>,
+    /// Ports that are never packed, as nodes on the host use them.
+    pub unpacked: BTreeSet<String>,
 }
 
 /// Example weights [B, 1].

@@ -1,4 +1,4 @@
-//! The programs of every model are legal on every chip by every route.
+//! The programs of every model are legal on every chip by every route, each as one stage.
 
 #![allow(clippy::unwrap_used, reason = "a failure is the test's answer")]
 
@@ -9,11 +9,11 @@ use ane_train::{
     Trainer,
     config::RunConfig,
     data::{Batch, IMAGE, LABEL, Values},
-    legalize,
     loss::Loss,
     models::{self, Examples, Mlp, Task},
     objective::Objective,
     optim::OptimizerConfig,
+    stage::{Stage, Staged},
     step::{PlanKind, Step, StepConfig},
 };
 use std::sync::Arc;
@@ -41,8 +41,11 @@ fn every_plan_and_optimizer_is_legal_on_every_chip_by_every_route() {
                             target,
                         })
                         .unwrap();
-                        let legal = legalize(&step.graph, &target);
-                        let legal = legal.unwrap_or_else(|e| panic!("{plan:?} {e}"));
+                        let staged = Staged::of(&step.graph, &target);
+                        let staged = staged.unwrap_or_else(|e| panic!("{plan:?} {e}"));
+                        assert_eq!(staged.stages, [Stage::Engine(0)], "{plan:?} {target}");
+                        assert!(staged.engine[0].graph.same_as(&step.graph));
+                        let legal = &staged.engine[0].legal;
                         // Ports keep their names and order, whatever becomes of their types.
                         let names = |g: &ane_ir::Graph| -> Vec<String> {
                             let ports = g.inputs().iter().chain(g.outputs());
@@ -93,6 +96,9 @@ fn every_model_is_legal(plan: PlanKind) {
                 let trainer = config.trainer(&DIGITS, 1).unwrap();
                 let compiled =
                     Trainer::new(trainer, device, pool.clone(), Isa::detect()).and_then(|mut t| {
+                        // Nothing may slip to the host, in training or in inference.
+                        assert_eq!(t.stages().stages, [Stage::Engine(0)], "{name}");
+                        t.require_ane()?;
                         let b = batch(64);
                         t.evaluate(&b)?;
                         t.predict(&b)?;

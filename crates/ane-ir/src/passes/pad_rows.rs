@@ -13,14 +13,28 @@ use crate::{
     ops::TypeError,
     place::Place,
     target::Target,
-    types::{Shape, TensorType},
+    types::{DType, Shape, TensorType},
 };
 
 const NAME: &str = "pad_rows";
 
+/// Other types than floating point stay as they are: the routes with rows refuse them anyway.
 pub(super) fn run(graph: &Graph, target: &Target) -> Result<Graph, PassError> {
-    let Some(line) = target.row_alignment() else {
-        return Ok(graph.clone());
+    match target.row_alignment() {
+        Some(line) => pad(graph, line, &[DType::Fp16, DType::Fp32]),
+        None => Ok(graph.clone()),
+    }
+}
+
+/// Pads the rows of ports of these types to multiples of `line` bytes: what [`super::LEGALIZE`] does where a target's
+/// routes have rows, for a graph that runs elsewhere on the same buffers.
+///
+/// # Errors
+/// When a node does not type: our bug.
+pub fn pad(graph: &Graph, line: usize, dtypes: &[DType]) -> Result<Graph, PassError> {
+    let padded = |ty: &TensorType| match dtypes.contains(&ty.dtype) {
+        true => padded(ty, line),
+        false => ty.clone(),
     };
     let port = |source| PassError::Port { pass: NAME, source };
     let typed = |source| PassError::Type { pass: NAME, source };
@@ -28,7 +42,7 @@ pub(super) fn run(graph: &Graph, target: &Target) -> Result<Graph, PassError> {
     let mut map: Vec<Option<Value>> = vec![None; graph.values().len()];
     for &v in graph.inputs() {
         let ty = graph.ty(v);
-        let wide = padded(ty, line);
+        let wide = padded(ty);
         let x = out.input(graph.port(v), wide.clone()).map_err(port)?;
         map[v.index()] = Some(if wide == *ty {
             x
@@ -61,7 +75,7 @@ pub(super) fn run(graph: &Graph, target: &Target) -> Result<Graph, PassError> {
     out.set_scope(Place::UNKNOWN);
     for &v in graph.outputs() {
         let mut y = map[v.index()].expect(infallible);
-        let wide = padded(graph.ty(v), line);
+        let wide = padded(graph.ty(v));
         if wide != *graph.ty(v) {
             y = widen(&mut out, y, &wide).map_err(typed)?;
         }
@@ -71,12 +85,8 @@ pub(super) fn run(graph: &Graph, target: &Target) -> Result<Graph, PassError> {
     Ok(out)
 }
 
-/// The type of a port whose rows are multiples of `line` bytes. Other dtypes than floating point stay as they are: the routes with rows refuse
-/// them anyway.
+/// The type of a port whose rows are multiples of `line` bytes.
 fn padded(ty: &TensorType, line: usize) -> TensorType {
-    if !ty.dtype.is_float() {
-        return ty.clone();
-    }
     let mut dims = ty.shape.dims().to_vec();
     if dims.is_empty() {
         dims.push(1);

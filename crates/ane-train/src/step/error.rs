@@ -15,6 +15,20 @@ pub enum StepError {
         /// Why.
         reason: String,
     },
+    /// The host makes a gradient, which an update on the engine would wait for.
+    #[error(
+        "the update of `{parameter}` cannot be fused: `{op}` at {place}, which its gradient comes from, runs on the host: {reason}; use --plan split"
+    )]
+    HostGradient {
+        /// The parameter.
+        parameter: String,
+        /// The op on the host.
+        op: &'static str,
+        /// Where the op comes from.
+        place: String,
+        /// Why it is there.
+        reason: String,
+    },
     /// Every parameter is frozen, or there is none.
     #[error("nothing of model `{model}` is trained: all of its {parameters} parameters are frozen")]
     NothingTrains {

@@ -1,11 +1,14 @@
 //! The update inside the program: its state as inputs and outputs, clipping, and what its results are accepted by.
 
-use super::{LARGEST_STATE, StepConfig, StepError, overflow::largest_of};
-use crate::{
-    model::Parameter,
-    optim::pair::{GRADIENT_UNIT, Pair},
+use super::{
+    LARGEST_STATE, LOSS_SCALE, PackedPort, Step, StepConfig, StepError, overflow::largest_of,
 };
-use ane_ir::{DType, Graph, GraphError, Shape, TensorType, TypeError, Value};
+use crate::{
+    model::{Model, Parameter},
+    optim::pair::{GRADIENT_UNIT, Pair},
+    stage::HostNode,
+};
+use ane_ir::{DType, Def, Graph, GraphError, Shape, TensorType, TypeError, Value};
 
 /// Scalar input: gradient units per raw unit.
 pub const UNSCALE: &str = "unscale";
@@ -151,6 +154,62 @@ impl FusedPorts {
             g.output(&port.new, v)?;
         }
         Ok(())
+    }
+}
+
+impl Step {
+    /// Whether what updates read leaves the gradients on the engine. Stages on the host before the loss are as good as a
+    /// batch that came that way; after it they would stand between the gradients and the update.
+    ///
+    /// # Errors
+    /// When one of these nodes on the host is between the loss and new state, with the parameter it is nearest to.
+    pub(crate) fn refuse_host_gradients(
+        &self,
+        model: &Model,
+        host: &[HostNode],
+    ) -> Result<(), StepError> {
+        let g = &self.graph;
+        let nodes = g.nodes();
+        let node_of = |v: Value| match g.def(v) {
+            Def::Input(_) => None,
+            Def::Result { node, .. } => Some(node),
+        };
+        let Some(seed) = g.input_named(LOSS_SCALE) else {
+            return Ok(());
+        };
+        let mut backward = vec![false; nodes.len()];
+        for (i, node) in nodes.iter().enumerate() {
+            let follows = |&x: &Value| x == seed || node_of(x).is_some_and(|n| backward[n]);
+            backward[i] = node.operands.iter().any(follows);
+        }
+        // Of each node: how far behind the nearest of those on the host it is, and which that is.
+        let mut behind: Vec<Option<(usize, usize)>> = vec![None; nodes.len()];
+        let mut on_host = vec![None; nodes.len()];
+        for (i, h) in host.iter().enumerate().filter(|(_, h)| backward[h.node]) {
+            on_host[h.node] = Some(i);
+        }
+        for (i, node) in nodes.iter().enumerate() {
+            let before = node.operands.iter().filter_map(|&x| behind[node_of(x)?]);
+            let nearest = before.min().map(|(distance, h)| (distance + 1, h));
+            behind[i] = on_host[i].map(|h| (0, h)).or(nearest);
+        }
+        let distance = |port: &StatePort| {
+            let holds = |p: &&PackedPort| p.members.iter().any(|m| m.port == port.new);
+            let packed = self.packed.iter().find(holds).map(|p| &p.name);
+            let new = g
+                .output_named(packed.unwrap_or(&port.new))
+                .and_then(node_of)?;
+            Some((behind[new]?, port.parameter))
+        };
+        let Some(((_, h), parameter)) = self.state.iter().filter_map(distance).min() else {
+            return Ok(());
+        };
+        Err(StepError::HostGradient {
+            parameter: model.parameters[parameter].path.clone(),
+            op: host[h].op,
+            place: host[h].place.clone(),
+            reason: host[h].reason.clone(),
+        })
     }
 }
 

@@ -48,6 +48,13 @@ const TABLE: &[Limit] = &[
         limit: |_| Some(PRODUCT),
         forward: false,
     },
+    // No chip has it, and the host adds in fp32; elsewhere it is a sum of fp16 values like any other.
+    Limit {
+        ops: &["scatter"],
+        side: Side::Result,
+        limit: |target| (!target.is_chip()).then_some(PRODUCT),
+        forward: false,
+    },
     // Windows are cut out by slices where a chip has no trainable convolution.
     Limit {
         ops: &[

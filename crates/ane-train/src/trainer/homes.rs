@@ -4,6 +4,7 @@ use super::TrainerConfig;
 use crate::{
     error::TrainerError,
     program::{Program, Stored},
+    stage,
     step::{PackedPort, PlanKind, Step},
     store::WEIGHT,
 };
@@ -25,15 +26,22 @@ pub(super) fn pack_training(
     if target.max_surfaces().is_none_or(|most| ports <= most) {
         return Ok(());
     }
+    step.unpacked = stage::host_ports(&step.graph, target);
     let weights = weight_ports(step, config);
+    let alone = &step.unpacked;
     if config.plan == PlanKind::Split {
-        let lists = [(WEIGHTS, weights), ("gradients", step.gradients.clone())];
+        let gradients = step.gradients.iter().filter(|g| !alone.contains(*g));
+        let lists = [
+            (WEIGHTS, weights),
+            ("gradients", gradients.cloned().collect()),
+        ];
         return Ok(step.pack(&lists)?);
     }
     let is_weight = |role: &str, low: bool| role == WEIGHT && !low;
     let list = |of_weights: bool, port: fn(&crate::step::StatePort) -> &String| {
         let state = step.state.iter();
-        let wanted = state.filter(|s| is_weight(s.role, s.low) == of_weights);
+        let wanted =
+            state.filter(|s| is_weight(s.role, s.low) == of_weights && !alone.contains(&s.old));
         wanted.map(|s| port(s).clone()).collect::<Vec<_>>()
     };
     let lists = [
@@ -57,10 +65,11 @@ pub(super) fn pack_inference(
     Ok(step.pack(&[(WEIGHTS, weight_ports(training, config))])?)
 }
 
-/// Ports of the trained weights, in the model's order.
+/// Ports of the trained weights that are packed, in the model's order.
 fn weight_ports(step: &Step, config: &TrainerConfig) -> Vec<String> {
     let parameters = &config.model.parameters;
-    step.trained.iter().map(|&i| parameters[i].port()).collect()
+    let ports = step.trained.iter().map(|&i| parameters[i].port());
+    ports.filter(|p| !step.unpacked.contains(p)).collect()
 }
 
 /// Buffers of the ports that the store's tensors have.

@@ -1,7 +1,7 @@
 //! The inference programs of a trainer: they read its store and change nothing.
 
 use super::{
-    TrainerConfig,
+    Trainer, TrainerConfig,
     batch_ports::{BatchPorts, Divisor, upload_inputs},
     homes,
 };
@@ -10,7 +10,8 @@ use crate::{
     error::TrainerError,
     memory::Footprint,
     metric::Tally,
-    program::{Compiled, Program, Stored},
+    program::{Compiled, HostEngine, Program, Stored},
+    stage::Staged,
     step::{self, Step},
     store::{BUFFER, EntryId, Store},
 };
@@ -35,39 +36,76 @@ pub(super) struct Inference {
     buffers: Vec<(EntryId, Option<u64>)>,
 }
 
+/// What inference programs are compiled for and from.
+struct Context<'a> {
+    config: &'a TrainerConfig,
+    training: &'a Step,
+    device: &'a dyn Device,
+    host: &'a HostEngine,
+    store: &'a Store,
+    stored: &'a Stored,
+    requires_ane: bool,
+}
+
+impl Trainer {
+    /// Loss and metrics of a batch, changing nothing, by the inference program. The loss is NaN where it was made of
+    /// infinite numbers, whatever the engine made of them.
+    ///
+    /// # Errors
+    /// When the batch does not fit, or the device fails.
+    pub fn evaluate(&mut self, batch: &Batch) -> Result<Evaluated, TrainerError> {
+        if self.evaluation.is_none() {
+            let Self { config, device, .. } = &*self;
+            let step = Step::evaluate(&config.model, &config.objective, device.target())?;
+            self.evaluation = Some(Inference::compile(step, &self.context())?);
+        }
+        let evaluation = self.evaluation.as_mut().expect("it was just compiled");
+        let result = evaluation.evaluate(&self.config, &self.store, batch)?;
+        self.device.health()?;
+        self.done.evaluations += 1;
+        Ok(result)
+    }
+
+    /// The model's outputs for a batch, by name and row by row, padding left out.
+    ///
+    /// # Errors
+    /// When the batch does not fit, or the device fails.
+    pub fn predict(&mut self, batch: &Batch) -> Result<Vec<(String, Vec<f32>)>, TrainerError> {
+        if self.prediction.is_none() {
+            let step = Step::predict(&self.config.model, self.device.target())?;
+            self.prediction = Some(Inference::compile(step, &self.context())?);
+        }
+        let prediction = self.prediction.as_mut().expect("it was just compiled");
+        let outputs = prediction.predict(&self.store, batch)?;
+        self.device.health()?;
+        Ok(outputs)
+    }
+
+    fn context(&self) -> Context<'_> {
+        Context {
+            config: &self.config,
+            training: &self.step,
+            device: &*self.device,
+            host: &self.host,
+            store: &self.store,
+            stored: &self.stored,
+            requires_ane: self.requires_ane,
+        }
+    }
+}
+
 impl Inference {
-    /// Loss and outputs.
-    pub(super) fn evaluation(
-        config: &TrainerConfig,
-        training: &Step,
-        device: &dyn Device,
-        store: &Store,
-        stored: &Stored,
-    ) -> Result<Self, TrainerError> {
-        let step = Step::evaluate(&config.model, &config.objective, device.target())?;
-        Self::compile(step, config, training, device, store, stored)
-    }
-
-    /// Outputs alone.
-    pub(super) fn prediction(
-        config: &TrainerConfig,
-        training: &Step,
-        device: &dyn Device,
-        store: &Store,
-        stored: &Stored,
-    ) -> Result<Self, TrainerError> {
-        let step = Step::predict(&config.model, device.target())?;
-        Self::compile(step, config, training, device, store, stored)
-    }
-
-    fn compile(
-        mut step: Step,
-        config: &TrainerConfig,
-        training: &Step,
-        device: &dyn Device,
-        store: &Store,
-        stored: &Stored,
-    ) -> Result<Self, TrainerError> {
+    /// Compiles a step without gradients.
+    fn compile(mut step: Step, context: &Context<'_>) -> Result<Self, TrainerError> {
+        let Context {
+            config,
+            training,
+            device,
+            host,
+            store,
+            stored,
+            ..
+        } = *context;
         homes::pack_inference(&mut step, training, config)?;
         let ports = step.graph.inputs().iter().map(|&v| step.graph.port(v));
         let read: Stored = ports
@@ -81,17 +119,21 @@ impl Inference {
             let path = &config.model.buffers[port.buffer].path;
             (entry(path), None)
         });
-        let mut footprint = Footprint::of(&step.graph, 0, true);
-        let compiled = Compiled::new(&step.graph, device, &mut footprint)?;
+        let staged = Staged::of(&step.graph, device.target())?;
+        if context.requires_ane {
+            staged.require_ane()?;
+        }
+        let mut footprint = Footprint::of(&staged, 0, true);
+        let compiled = Compiled::new(staged, device, host, &mut footprint)?;
         Ok(Self {
             buffers: buffers.collect(),
-            program: compiled.bind(&step.graph, device, &read)?,
+            program: compiled.bind(device, host, &read)?,
             io: BatchPorts::new(&config.objective, &step),
             step,
         })
     }
 
-    pub(super) fn evaluate(
+    fn evaluate(
         &mut self,
         config: &TrainerConfig,
         store: &Store,
@@ -113,7 +155,7 @@ impl Inference {
         })
     }
 
-    pub(super) fn predict(
+    fn predict(
         &mut self,
         store: &Store,
         batch: &Batch,

@@ -3,16 +3,36 @@
 //! Nothing is stored of a generator: a resumed or repeated step draws the same numbers, and layers that share a program
 //! differ by their paths.
 
+use crate::{error::TrainerError, model::RandomPort, program::Program};
+use half::f16;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 
+/// Fills the random inputs of a program for batch `batch` of step `step` of a run.
+pub(super) fn fill(
+    randoms: &[RandomPort],
+    program: &Program,
+    seed: u64,
+    step: u64,
+    batch: usize,
+) -> Result<(), TrainerError> {
+    for random in randoms {
+        let mut draw = Draw::new(seed, step, batch, &random.path, random.ordinal);
+        let mask: Vec<u16> = (0..random.shape.numel())
+            .map(|_| f16::from_f32(random.element(draw.unit())).to_bits())
+            .collect();
+        program.port(&random.port).copy_in_bits(&mask)?;
+    }
+    Ok(())
+}
+
 /// The numbers of one random input of one batch.
-pub(super) struct Draw(ChaCha8Rng);
+struct Draw(ChaCha8Rng);
 
 impl Draw {
     /// For batch `batch` of step `step` of a run; `ordinal` tells the inputs of a layer apart.
-    pub(super) fn new(seed: u64, step: u64, batch: usize, path: &str, ordinal: usize) -> Self {
+    fn new(seed: u64, step: u64, batch: usize, path: &str, ordinal: usize) -> Self {
         let mut hash = Sha256::new();
         for number in [seed, step, batch as u64, ordinal as u64] {
             hash.update(number.to_le_bytes());
@@ -22,7 +42,7 @@ impl Draw {
     }
 
     /// A number from [0, 1), a multiple of 2⁻²⁴.
-    pub(super) fn unit(&mut self) -> f64 {
+    fn unit(&mut self) -> f64 {
         f64::from(self.0.next_u32() >> 8) / f64::from(1 << 24)
     }
 }

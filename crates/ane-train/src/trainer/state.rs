@@ -3,7 +3,8 @@
 use super::{Progress, Trainer};
 use crate::{
     error::TrainerError,
-    store::{NamedWeight, State, WEIGHT},
+    model::Statistic,
+    store::{BUFFER, NamedWeight, State, WEIGHT},
 };
 
 impl Trainer {
@@ -59,6 +60,27 @@ impl Trainer {
         self.store.restore(state)?;
         self.device.health()?;
         self.progress = progress;
+        Ok(())
+    }
+
+    /// Moves the running statistics by those of the batches of a step, in order, each with the rows it was taken over.
+    pub(super) fn add_statistics(
+        &mut self,
+        statistics: &[(Statistic, Vec<f32>, usize)],
+    ) -> Result<(), TrainerError> {
+        for (statistic, of_batch, present) in statistics {
+            let path = &self.config.model.buffers[statistic.buffer].path;
+            let Some(id) = self.store.find(BUFFER, path) else {
+                continue;
+            };
+            let running = self.store.read(id);
+            let next: Vec<f32> = running
+                .iter()
+                .zip(of_batch)
+                .map(|(&running, &batch)| statistic.update(running, batch, *present))
+                .collect();
+            self.store.write(id, &next)?;
+        }
         Ok(())
     }
 }

@@ -13,6 +13,7 @@ use ane_engine::{
     ForEach, Gradient, MOST_STATE, Pool, SharedBuffer, Strided,
     simd::{Isa, Lanes},
 };
+use ane_ir::DType;
 
 /// A parameter as the host updates it.
 pub(crate) struct Updated<'a> {
@@ -54,18 +55,22 @@ impl Split {
         let mut sums = Vec::new();
         for p in parameters {
             let len = p.parameter.shape.numel();
-            let port = p.gradient.strided();
+            // A host stage leaves its gradients in fp32, in memory of the host's own.
+            let port = match p.gradient.ty().dtype {
+                DType::Fp32 => Gradient::Full(p.gradient.memory().clone()),
+                _ => Gradient::Half(p.gradient.strided()),
+            };
             let gradient = if accumulates {
                 let sum = SharedBuffer::new(4 * len);
                 sums.push(ane_engine::Parameter {
                     len,
-                    gradient: Gradient::Half(port),
+                    gradient: port,
                     weight: None,
                     state: vec![sum.clone()],
                 });
                 Gradient::Full(sum)
             } else {
-                Gradient::Half(port)
+                port
             };
             let weight: Option<Strided> = store.readable(p.entries[0]).first().map(Buffer::strided);
             let memory = |&id: &EntryId| store.memory(id).expect("the host owns it").clone();

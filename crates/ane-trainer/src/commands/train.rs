@@ -347,7 +347,7 @@ pub(crate) fn test_line(
 }
 
 fn describe(config: &RunConfig, trainer: &Trainer, total_steps: u64) {
-    let work = Work::of(trainer.program().graph());
+    let work = trainer.stages().engine_work();
     say!(
         "{}",
         serde_json::to_string_pretty(config).unwrap_or_default()

@@ -1,0 +1,100 @@
+//! What is trained and how.
+
+use super::homes;
+use crate::{
+    error::TrainerError,
+    metric::Metric,
+    model::Model,
+    objective::Objective,
+    optim::OptimizerConfig,
+    schedule::Schedule,
+    stage::Staged,
+    step::{PlanKind, Step, StepConfig},
+    update::Groups,
+};
+use ane_ir::Target;
+
+/// What is trained and how.
+#[derive(Debug, Clone)]
+pub struct TrainerConfig {
+    /// The model.
+    pub model: Model,
+    /// What is minimised.
+    pub objective: Objective,
+    /// What is measured besides, of the objective's first output and target.
+    pub metrics: Vec<&'static dyn Metric>,
+    /// Where the update runs.
+    pub plan: PlanKind,
+    /// Who updates.
+    pub optimizer: OptimizerConfig,
+    /// Parameters with settings of their own.
+    pub groups: Groups,
+    /// Peak learning rate.
+    pub lr: f64,
+    /// How it moves.
+    pub schedule: Schedule,
+    /// Steps of the whole run, for the schedule.
+    pub total_steps: u64,
+    /// Largest global norm of the gradients, if clipped.
+    pub max_norm: Option<f64>,
+    /// Batches whose gradients make an update, at least 1.
+    pub accumulate: usize,
+    /// Seed of the initial weights, and of what layers draw.
+    pub seed: u64,
+}
+
+impl TrainerConfig {
+    /// The training step for a target, with its ports packed where a request holds fewer.
+    ///
+    /// # Errors
+    /// When the step cannot be built, or the plan cannot do what is asked.
+    pub fn training_step(&self, target: &Target) -> Result<Step, TrainerError> {
+        self.check()?;
+        let mut step = Step::train(&StepConfig {
+            model: &self.model,
+            objective: &self.objective,
+            plan: self.plan,
+            optimizer: self.optimizer.as_dyn(),
+            max_norm: self.max_norm,
+            target: *target,
+        })?;
+        homes::pack_training(&mut step, self, target)?;
+        Ok(step)
+    }
+
+    /// The training step for a target, in stages.
+    ///
+    /// # Errors
+    /// As [`TrainerConfig::training_step`]; when the target forbids what no stage on the host can help, or the host would
+    /// make gradients for a fused update.
+    pub fn staged_step(&self, target: &Target) -> Result<(Step, Staged), TrainerError> {
+        let step = self.training_step(target)?;
+        let staged = Staged::of(&step.graph, target)?;
+        if self.plan == PlanKind::Fused {
+            step.refuse_host_gradients(&self.model, &staged.host_nodes)?;
+        }
+        Ok((step, staged))
+    }
+
+    /// Whether the plan can do what is asked.
+    fn check(&self) -> Result<(), TrainerError> {
+        let refused = [
+            (
+                self.accumulate > 1,
+                "accumulate gradients",
+                "its program updates the weights of every batch",
+            ),
+            (
+                !self.groups.is_empty(),
+                "have parameter groups",
+                "its program has one set of scalars for all parameters",
+            ),
+        ];
+        for (is_asked, what, reason) in refused {
+            if self.plan == PlanKind::Fused && is_asked {
+                return Err(TrainerError::NotFused { what, reason });
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,332 @@
+//! A model of indices: its table is gathered from and scattered into on the host where the target is a chip.
+
+#![allow(clippy::unwrap_used, reason = "a failure is the test's answer")]
+
+use ane_device::{Settings, open};
+use ane_engine::{Pool, simd::Isa};
+use ane_ir::{DType, Numerics, Shape, Target, Value};
+use ane_train::{
+    Trainer, TrainerConfig, TrainerError,
+    data::{Batch, LABEL, Values},
+    loss::Loss,
+    metric::Accuracy,
+    model::{Builder, Init, Input, Model, ModelError, Tags},
+    nn::Linear,
+    objective::Objective,
+    optim::{AdamW, OptimizerConfig, Sgd},
+    placement::Placement,
+    schedule::Schedule,
+    stage::Stage,
+    step::{PlanKind, StepError},
+    update::Groups,
+};
+use std::sync::Arc;
+
+const BATCH: usize = 8;
+const TOKENS: usize = 5;
+/// More rows than fp16 has integers in a row.
+const ROWS: usize = 3_000;
+const WIDTH: usize = 12;
+const CLASSES: usize = 4;
+
+const EMBEDDING: Tags = Tags {
+    bias: false,
+    norm: false,
+    embedding: true,
+};
+
+/// The mean of the rows of a table at the tokens, and a layer.
+fn forward(cx: &mut Builder, x: &[Value]) -> Result<[(&'static str, Value); 1], ModelError> {
+    let rows = cx.scope("embedding", |cx| {
+        let init = Init::Uniform(0.5);
+        let table = cx.parameter("weight", [ROWS, WIDTH], init, EMBEDDING)?;
+        Ok(cx.graph().gather(table, x[0], 0)?)
+    })?;
+    let mean = cx.scope("mean", |cx| {
+        Ok(cx.graph().reduce_mean(rows, &[1], false)?)
+    })?;
+    Ok([("logits", cx.layer("fc", Linear::new(WIDTH, CLASSES), mean)?)])
+}
+
+fn model() -> Model {
+    let tokens = Input::new("tokens", DType::Int32, [TOKENS]);
+    Model::build("embedding", BATCH, &[tokens], forward).unwrap()
+}
+
+fn config(model: Model, plan: PlanKind) -> TrainerConfig {
+    let loss = Loss::CrossEntropy {
+        label_smoothing: 0.0,
+    };
+    TrainerConfig {
+        model,
+        objective: Objective::of(loss, "logits", LABEL),
+        metrics: vec![&Accuracy],
+        plan,
+        optimizer: OptimizerConfig::AdamW(AdamW::default()),
+        groups: Groups::default(),
+        lr: 0.02,
+        schedule: Schedule::Constant,
+        total_steps: 100,
+        max_norm: None,
+        accumulate: 1,
+        seed: 3,
+    }
+}
+
+fn trainer(target: &str, config: TrainerConfig) -> Result<Trainer, TrainerError> {
+    let target: Target = target.parse().unwrap();
+    let pool = Arc::new(Pool::new(2).unwrap());
+    let settings = Settings {
+        target,
+        numerics: Numerics::of(&target),
+        pool: Some(pool.clone()),
+        ..Settings::default()
+    };
+    let device = open("software", &settings).unwrap();
+    Trainer::new(config, device, pool, Isa::detect())
+}
+
+/// Tokens that say what class their example has; some examples have a token twice.
+fn tokens(row: usize, step: usize) -> [i32; TOKENS] {
+    let class = (row + step) % CLASSES;
+    let of_class = |i: usize| (ROWS - 1 - (4 * ((i * row + step) % 7) + class)) as i32;
+    [of_class(1), of_class(1), of_class(2), 5, of_class(3)]
+}
+
+fn batch(step: usize, present: usize) -> Batch {
+    let mut batch = Batch::new(BATCH, present);
+    let all = (0..BATCH).flat_map(|row| match row < present {
+        true => tokens(row, step),
+        false => [0; TOKENS],
+    });
+    batch.set("tokens", Values::Int32(all.collect()));
+    let class = |row: usize| ((row + step) % CLASSES) as i32;
+    let classes = (0..BATCH).map(|row| if row < present { class(row) } else { 0 });
+    batch.set(LABEL, Values::Int32(classes.collect()));
+    batch
+}
+
+fn losses(t: &mut Trainer, steps: std::ops::Range<usize>) -> Vec<f32> {
+    steps
+        .map(|step| t.train_step(&[batch(step, BATCH - step % 2)]).unwrap().loss)
+        .collect()
+}
+
+fn near(found: &[f32], want: &[f32], tolerance: f32) {
+    assert_eq!(found.len(), want.len());
+    for (found, want) in found.iter().zip(want) {
+        let near = (found - want).abs() <= tolerance * want.abs().max(0.1);
+        assert!(near, "{found} {want}");
+    }
+}
+
+/// Through routes with dense buffers and with rows of 64 bytes.
+const CHIPS: [&str; 3] = ["h13", "h16", "h16:client"];
+
+#[test]
+fn it_trains_in_stages_as_it_does_in_one_program() {
+    let mut whole = trainer("software", config(model(), PlanKind::Split)).unwrap();
+    assert_eq!(whole.stages().stages, [Stage::Engine(0)]);
+    let expected = losses(&mut whole, 0..60);
+    assert!(expected[59] < 0.2 * expected[0], "{expected:?}");
+    let (logits, loss) = (
+        whole.predict(&batch(3, 7)).unwrap(),
+        whole.evaluate(&batch(3, 7)).unwrap(),
+    );
+    for target in CHIPS {
+        let mut t = trainer(target, config(model(), PlanKind::Split)).unwrap();
+        let stages = [Stage::Host(0), Stage::Engine(0), Stage::Host(1)];
+        assert_eq!(t.stages().stages, stages, "{target}");
+        t.require_ane().unwrap();
+        near(&losses(&mut t, 0..60), &expected, 0.05);
+        let counts = t.device().counts();
+        assert_eq!((counts.compiles, counts.dispatches), (1, 60), "{target}");
+        near(&t.predict(&batch(3, 7)).unwrap()[0].1, &logits[0].1, 0.05);
+        let evaluated = t.evaluate(&batch(3, 7)).unwrap();
+        near(&[evaluated.loss], &[loss.loss], 0.05);
+        assert_eq!(evaluated.tallies, loss.tallies);
+        let placement = Placement::of(&t, Vec::new());
+        let ops: Vec<&str> = placement.host_nodes.iter().map(|n| n.op).collect();
+        assert!(
+            ops.contains(&"gather") && ops.contains(&"scatter"),
+            "{ops:?}"
+        );
+        assert_eq!(placement.host_nodes[0].place, "embedding");
+        assert_eq!((placement.engine_stages, placement.host_stages), (1, 2));
+        let said = placement.host_summary.unwrap();
+        assert!(said.contains("in 2 of 3 stages"), "{said}");
+    }
+}
+
+/// The gradient of the table by hand: of every occurrence of a token, what its mean passes back.
+fn scattered(t: &Trainer, batch: &Batch) -> Vec<f32> {
+    let weights = t.weights().unwrap();
+    let of = |path: &str| &weights.iter().find(|w| w.0 == path).unwrap().2;
+    let (table, weight, bias) = (of("embedding.weight"), of("fc.weight"), of("fc.bias"));
+    let Some(Values::Int32(tokens)) = batch.get("tokens") else {
+        panic!()
+    };
+    let Some(Values::Int32(labels)) = batch.get(LABEL) else {
+        panic!()
+    };
+    let mut gradient = vec![0.0; ROWS * WIDTH];
+    for row in 0..batch.present() {
+        let tokens = &tokens[row * TOKENS..][..TOKENS];
+        let element = |token: i32, i: usize| f64::from(table[token as usize * WIDTH + i]);
+        let mean = |i| tokens.iter().map(|&t| element(t, i)).sum::<f64>() / TOKENS as f64;
+        let factor = |class: usize, i: usize| f64::from(weight[class * WIDTH + i]);
+        let logits: Vec<f64> = (0..CLASSES)
+            .map(|c| (0..WIDTH).map(|i| mean(i) * factor(c, i)).sum::<f64>() + f64::from(bias[c]))
+            .collect();
+        let sum: f64 = logits.iter().map(|l| l.exp()).sum();
+        for &token in tokens {
+            for i in 0..WIDTH {
+                let back = |c: usize| {
+                    let wanted = f64::from(u8::from(labels[row] == c as i32));
+                    (logits[c].exp() / sum - wanted) * factor(c, i)
+                };
+                let back: f64 = (0..CLASSES).map(back).sum();
+                let share = (TOKENS * batch.present()) as f64;
+                gradient[token as usize * WIDTH + i] += (back / share) as f32;
+            }
+        }
+    }
+    gradient
+}
+
+#[test]
+fn the_gradient_of_the_table_is_added_up_where_its_rows_came_from() {
+    for target in ["software"].into_iter().chain(CHIPS) {
+        let mut t = trainer(target, config(model(), PlanKind::Split)).unwrap();
+        let batch = batch(1, 7);
+        let expected = scattered(&t, &batch);
+        t.train_step(std::slice::from_ref(&batch)).unwrap();
+        let found = t.gradient(0).unwrap();
+        let largest = expected.iter().fold(0.0_f32, |a, x| a.max(x.abs()));
+        assert!(largest > 1e-3);
+        for (at, (found, want)) in found.iter().zip(&expected).enumerate() {
+            let is_near = (found - want).abs() <= 4e-3 * largest;
+            assert!(is_near, "row {} on {target}: {found} {want}", at / WIDTH);
+            assert!(
+                *want != 0.0 || *found == 0.0,
+                "row {} on {target}",
+                at / WIDTH
+            );
+        }
+    }
+}
+
+#[test]
+fn batches_in_parts_make_the_update_of_the_whole() {
+    let of = |accumulate| TrainerConfig {
+        accumulate,
+        optimizer: OptimizerConfig::Sgd(Sgd::default()),
+        lr: 0.5,
+        ..config(model(), PlanKind::Split)
+    };
+    let table = |t: &Trainer| t.weights().unwrap()[0].2.clone();
+    let mut whole = trainer("h13", of(1)).unwrap();
+    whole.train_step(&[batch(0, 8)]).unwrap();
+    let mut parts = trainer("h13", of(2)).unwrap();
+    let mut halves = [batch(0, 8), batch(0, 8)];
+    halves.iter_mut().for_each(|b| b.divisor = 16.0);
+    parts.train_step(&halves).unwrap();
+    near(&table(&parts), &table(&whole), 1e-4);
+}
+
+#[test]
+fn a_resumed_run_has_the_bits_of_one_that_went_on() {
+    let mut straight = trainer("h13", config(model(), PlanKind::Split)).unwrap();
+    let mut first = trainer("h13", config(model(), PlanKind::Split)).unwrap();
+    losses(&mut straight, 0..10);
+    losses(&mut first, 0..4);
+    let (progress, state) = (*first.progress(), first.state().unwrap());
+    let mut second = trainer("h13", config(model(), PlanKind::Split)).unwrap();
+    second.restore(progress, &state).unwrap();
+    losses(&mut second, 4..10);
+    assert_eq!(second.state().unwrap(), straight.state().unwrap());
+}
+
+#[test]
+fn an_update_on_the_engine_does_not_wait_for_gradients_of_the_host() {
+    let mut whole = trainer("software", config(model(), PlanKind::Fused)).unwrap();
+    let expected = losses(&mut whole, 0..40);
+    assert!(expected[39] < 0.5 * expected[0], "{expected:?}");
+    for (target, max_norm) in CHIPS.into_iter().flat_map(|t| [(t, None), (t, Some(1.0))]) {
+        let asked = TrainerConfig {
+            max_norm,
+            ..config(model(), PlanKind::Fused)
+        };
+        let refused = trainer(target, asked).unwrap_err();
+        let TrainerError::Step(StepError::HostGradient {
+            parameter,
+            op,
+            place,
+            ..
+        }) = &refused
+        else {
+            panic!("{refused}");
+        };
+        assert_eq!((parameter.as_str(), *op), ("embedding.weight", "scatter"));
+        assert_eq!(place, "gradient of embedding");
+        assert!(
+            refused.to_string().ends_with("use --plan split"),
+            "{refused}"
+        );
+    }
+    // A frozen table is gathered from before the loss, which is no hindrance.
+    let mut frozen = model();
+    frozen.parameters[0].trainable = false;
+    for target in CHIPS {
+        let mut t = trainer(target, config(frozen.clone(), PlanKind::Fused)).unwrap();
+        assert_eq!(t.stages().stages, [Stage::Host(0), Stage::Engine(0)]);
+        let losses = losses(&mut t, 0..40);
+        assert!(losses[39] < losses[0], "{losses:?}");
+        assert_eq!(t.device().counts().dispatches, 40);
+    }
+}
+
+#[test]
+fn an_overflow_skips_the_update_of_the_table_too() {
+    for target in ["software"].into_iter().chain(CHIPS) {
+        let mut t = trainer(target, config(model(), PlanKind::Split)).unwrap();
+        let mut weights: Vec<Vec<f32>> = t.weights().unwrap().into_iter().map(|w| w.2).collect();
+        weights[1].fill(60_000.0);
+        t.set_weights(&weights).unwrap();
+        let before = t.state().unwrap();
+        assert!(
+            t.train_step(&[batch(0, BATCH)]).unwrap().overflow,
+            "{target}"
+        );
+        assert_eq!(t.state().unwrap(), before, "{target}");
+    }
+}
+
+#[test]
+fn bytes_are_an_input_on_every_route() {
+    let forward = |cx: &mut Builder, x: &[Value]| {
+        let pixels = cx.graph().cast(x[0], DType::Fp16)?;
+        let scale = cx.scalar(1.0 / 255.0)?;
+        let pixels = cx.graph().mul(pixels, scale)?;
+        Ok([("logits", cx.layer("fc", Linear::new(32, CLASSES), pixels)?)])
+    };
+    let input = [Input::new("pixels", DType::UInt8, Shape::new(&[32]))];
+    let model = Model::build("bytes", BATCH, &input, forward).unwrap();
+    let mut expected = Vec::new();
+    // e5rt takes bytes; surfaces carry none, so the host converts them.
+    for (target, stages) in [("software", 1), ("h13", 1), ("h16:client", 2)] {
+        let mut t = trainer(target, config(model.clone(), PlanKind::Fused)).unwrap();
+        assert_eq!(t.stages().stages.len(), stages, "{target}");
+        let mut batch = batch(0, BATCH);
+        let pixels = (0..BATCH * 32).map(|i| (i * 37 % 256) as u8);
+        batch.set("pixels", Values::UInt8(pixels.collect()));
+        let batch = [batch];
+        let found: Vec<f32> = (0..10)
+            .map(|_| t.train_step(&batch).unwrap().loss)
+            .collect();
+        match expected.is_empty() {
+            true => expected = found,
+            false => near(&found, &expected, 0.02),
+        }
+    }
+}
