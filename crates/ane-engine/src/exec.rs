@@ -9,8 +9,10 @@ mod chain;
 mod convolution;
 mod definition;
 mod elementwise;
+mod indexing;
 mod kept;
 mod matmul;
+mod normalization;
 mod pool;
 mod reduce;
 mod softmax;
@@ -432,6 +434,11 @@ impl Context<'_> {
                 Work::Sum(work) => convolution::sum(self, s, work, task),
                 Work::Pool(work) => pool::pool(self, work, task),
                 Work::MaxPoolGradient(work) => pool::max_pool_gradient(self, work, task),
+                Work::Normalize(work) => normalization::normalize(self, work, task),
+                Work::Gather(work) => indexing::gather(self, s, work, task),
+                Work::Scatter(work) => indexing::scatter(self, s, work, task),
+                Work::OneHot(work) => indexing::one_hot(self, work, task),
+                Work::Argmax(work) => indexing::argmax(self, s, work, task),
                 Work::Reduce(work) => reduce::reduce(self, s, work, task),
                 Work::Softmax(work) => softmax::softmax(self, s, work, task),
                 Work::Concat(work) => self.concat(work, task),

@@ -15,7 +15,9 @@ pub(crate) mod fused_pair;
 mod group;
 mod idiom;
 mod in_place;
+pub(crate) mod indexing;
 mod lowering;
+pub(crate) mod normalization;
 mod pattern;
 pub(crate) mod pool;
 mod schedule;
@@ -30,7 +32,9 @@ use chain::Chain;
 use convolution::{DotsWork, SumWork, SweepWork, WeightsWork};
 use function::Round;
 pub(crate) use in_place::InPlace;
+use indexing::{ArgmaxWork, GatherWork, OneHotWork, ScatterWork};
 use lowering::Lowering;
+use normalization::NormalizeWork;
 use pool::{MaxPoolGradientWork, PoolWork};
 use std::sync::Arc;
 use walk::Walk;
@@ -149,6 +153,16 @@ pub(crate) enum Work {
     Pool(PoolWork),
     /// The gradient of a pool of largest elements and the pass over it.
     MaxPoolGradient(MaxPoolGradientWork),
+    /// Groups normalised, and the pass over them.
+    Normalize(NormalizeWork),
+    /// Slices by index.
+    Gather(GatherWork),
+    /// Slices put or added by index.
+    Scatter(ScatterWork),
+    /// Indices as vectors.
+    OneHot(OneHotWork),
+    /// Indices of largest elements.
+    Argmax(ArgmaxWork),
     /// A reduction along axes.
     Reduce(ReduceWork),
     /// Softmax along an axis.
@@ -236,7 +250,29 @@ pub(crate) enum Reduction {
     Sum,
     Mean,
     Max,
+    Min,
     LogSumExp,
+    SumSquare,
+    L2Norm,
+    /// The square root of a sum: what is left of a norm when squares were added up by parts.
+    RootOfSum,
+}
+
+impl Reduction {
+    /// Whether it is of squares.
+    pub(crate) fn squares(self) -> bool {
+        matches!(self, Self::SumSquare | Self::L2Norm)
+    }
+
+    /// The reduction of a part, and that of what those left; every one but the logarithm of a sum has them.
+    pub(crate) fn in_parts(self) -> (Self, Self) {
+        match self {
+            Self::Max | Self::Min => (self, self),
+            Self::SumSquare => (Self::SumSquare, Self::Sum),
+            Self::L2Norm => (Self::SumSquare, Self::RootOfSum),
+            Self::Sum | Self::Mean | Self::LogSumExp | Self::RootOfSum => (Self::Sum, self),
+        }
+    }
 }
 
 /// A reduction of every result's terms, or of several parts of them.

@@ -33,6 +33,9 @@ fn graph(dims: &[usize], axes: &[i32]) -> Graph {
         g.reduce_mean(x, axes, false),
         g.reduce_max(x, axes, true),
         g.reduce_log_sum_exp(x, axes, true),
+        g.reduce_min(x, axes, true),
+        g.reduce_sum_square(x, axes, false),
+        g.reduce_l2_norm(x, axes, true),
     ];
     for (i, y) in results.into_iter().enumerate() {
         g.output(&format!("y{i}"), y.unwrap()).unwrap();

@@ -18,7 +18,7 @@ const MANY: usize = 1024;
 pub(crate) fn scratch(kind: Reduction, terms: usize) -> usize {
     match kind {
         Reduction::LogSumExp => terms,
-        Reduction::Sum | Reduction::Mean | Reduction::Max => terms.min(MANY),
+        _ => terms.min(MANY),
     }
 }
 
@@ -76,8 +76,13 @@ unsafe fn columns<S: Lanes, const V: usize>(
     work: &ReduceWork,
     out: &mut [f32],
 ) -> usize {
-    let max = work.kind == Reduction::Max;
-    let mut sums = [s.splat(if max { f32::NEG_INFINITY } else { 0.0 }); V];
+    let kind = work.kind;
+    let first = match kind {
+        Reduction::Max => f32::NEG_INFINITY,
+        Reduction::Min => f32::INFINITY,
+        _ => 0.0,
+    };
+    let mut sums = [s.splat(first); V];
     let (len, stride) = terms.inner();
     for run in 0..terms.runs() {
         let mut row = x.wrapping_add(terms.run_start(run));
@@ -85,19 +90,21 @@ unsafe fn columns<S: Lanes, const V: usize>(
             for (i, sum) in sums.iter_mut().enumerate() {
                 // SAFETY: passed on from the caller.
                 let v = s.load(unsafe { std::slice::from_raw_parts(row.add(i * S::N), S::N) });
-                *sum = if max {
-                    s.select(s.or(s.gt(*sum, v), s.is_nan(*sum)), *sum, v)
-                } else {
-                    s.add(*sum, v)
+                *sum = match kind {
+                    Reduction::Max => s.select(s.or(s.gt(*sum, v), s.is_nan(*sum)), *sum, v),
+                    Reduction::Min => s.select(s.or(s.gt(v, *sum), s.is_nan(*sum)), *sum, v),
+                    _ if kind.squares() => s.add(*sum, s.mul(v, v)),
+                    _ => s.add(*sum, v),
                 };
             }
             row = row.wrapping_add(stride);
         }
     }
     for (sum, out) in sums.into_iter().zip(out.chunks_exact_mut(S::N)) {
-        let y = match work.kind {
+        let y = match kind {
             Reduction::Mean => s.div(sum, s.splat(work.divisor)),
-            Reduction::Sum | Reduction::Max | Reduction::LogSumExp => sum,
+            Reduction::L2Norm | Reduction::RootOfSum => s.sqrt(sum),
+            _ => sum,
         };
         s.store(out, y);
     }
@@ -121,21 +128,8 @@ unsafe fn one<S: Lanes>(
     // SAFETY: passed on from the caller; the plan sized the scratch by `scratch`.
     unsafe {
         match work.kind {
-            Reduction::Max => {
-                let mut so_far = f32::NEG_INFINITY;
-                for run in 0..terms.runs() {
-                    let x = x.add(terms.run_start(run));
-                    for i in 0..len {
-                        let x = *x.add(i * stride);
-                        so_far = if so_far.is_nan() || so_far > x {
-                            so_far
-                        } else {
-                            x
-                        };
-                    }
-                }
-                so_far
-            }
+            Reduction::Max => fold(x, terms, f32::NEG_INFINITY, |so_far, x| so_far > x),
+            Reduction::Min => fold(x, terms, f32::INFINITY, |so_far, x| so_far < x),
             Reduction::LogSumExp => {
                 let row = std::slice::from_raw_parts_mut(cx.scratch, terms.len());
                 gather(x, terms, 0, row);
@@ -146,23 +140,66 @@ unsafe fn one<S: Lanes>(
                 exponentials(s, row, max);
                 max + sum(s, row, work.dtype, numerics).ln()
             }
-            Reduction::Sum | Reduction::Mean => {
-                let total = if stride == 1 && terms.runs() == 1 {
+            kind => {
+                let total = if stride == 1 && terms.runs() == 1 && !kind.squares() {
                     let x = std::slice::from_raw_parts(x.add(terms.offset), len);
                     sum(s, x, work.dtype, numerics)
                 } else if terms.len() <= MANY {
                     let row = std::slice::from_raw_parts_mut(cx.scratch, terms.len());
-                    gather(x, terms, 0, row);
+                    gather_terms(x, terms, kind, 0, row);
                     sum(s, row, work.dtype, numerics)
                 } else {
-                    strided_sum(cx, s, x, terms, work.dtype, numerics)
+                    strided_sum(cx, s, x, terms, work, numerics)
                 };
-                match work.kind {
+                match kind {
                     Reduction::Mean => total / work.divisor,
+                    Reduction::L2Norm | Reduction::RootOfSum => total.sqrt(),
                     _ => total,
                 }
             }
         }
+    }
+}
+
+/// One after the other: what is kept while `wins` says so, and once it is no number.
+///
+/// # Safety
+/// As [`one`].
+#[inline(always)]
+unsafe fn fold(x: *const f32, terms: &Walk, first: f32, wins: impl Fn(f32, f32) -> bool) -> f32 {
+    let (len, stride) = terms.inner();
+    let mut so_far = first;
+    for run in 0..terms.runs() {
+        let row = x.wrapping_add(terms.run_start(run));
+        for i in 0..len {
+            // SAFETY: passed on from the caller.
+            let x = unsafe { *row.add(i * stride) };
+            so_far = if so_far.is_nan() || wins(so_far, x) {
+                so_far
+            } else {
+                x
+            };
+        }
+    }
+    so_far
+}
+
+/// As [`gather`], squared where the reduction is of squares.
+///
+/// # Safety
+/// As [`gather`].
+#[inline(always)]
+unsafe fn gather_terms(
+    x: *const f32,
+    terms: &Walk,
+    kind: Reduction,
+    first: usize,
+    out: &mut [f32],
+) {
+    // SAFETY: passed on from the caller.
+    unsafe { gather(x, terms, first, out) };
+    if kind.squares() {
+        out.iter_mut().for_each(|x| *x *= *x);
     }
 }
 
@@ -192,6 +229,12 @@ pub(super) fn sum<S: Lanes>(s: S, x: &[f32], dtype: Option<DType>, numerics: &Nu
     if numerics.accumulate == Accumulate::Stepwise {
         return stepwise(0.0, x, dtype, numerics);
     }
+    sum_in_any_order(s, x)
+}
+
+/// [`sum`] by lanes.
+#[inline(always)]
+pub(super) fn sum_in_any_order<S: Lanes>(s: S, x: &[f32]) -> f32 {
     if x.len() > MANY {
         let whole = x.len() / (4 * S::N) * (4 * S::N);
         let sums = four_sums(s, [s.splat(0.0); 4], &x[..whole]);
@@ -205,6 +248,22 @@ pub(super) fn sum<S: Lanes>(s: S, x: &[f32], dtype: Option<DType>, numerics: &Nu
     x[whole..].iter().fold(s.reduce_sum(sum), |acc, &x| acc + x)
 }
 
+/// Sum of squares by lanes, in four vectors in turn.
+#[inline(always)]
+pub(super) fn sum_of_squares<S: Lanes>(s: S, x: &[f32]) -> f32 {
+    let mut sums = [s.splat(0.0); 4];
+    let mut chunks = x.chunks_exact(4 * S::N);
+    for c in &mut chunks {
+        for (i, sum) in sums.iter_mut().enumerate() {
+            let v = s.load(&c[i * S::N..]);
+            *sum = s.add(*sum, s.mul(v, v));
+        }
+    }
+    let [a, b, c, d] = sums;
+    let sum = s.reduce_sum(s.add(s.add(a, b), s.add(c, d)));
+    chunks.remainder().iter().fold(sum, |acc, x| acc + x * x)
+}
+
 /// [`sum`] of more than [`MANY`] terms that lie apart, brought together block by block.
 ///
 /// # Safety
@@ -215,9 +274,10 @@ unsafe fn strided_sum<S: Lanes>(
     s: S,
     x: *const f32,
     terms: &Walk,
-    dtype: Option<DType>,
+    work: &ReduceWork,
     numerics: &Numerics,
 ) -> f32 {
+    let (kind, dtype) = (work.kind, work.dtype);
     let (len, stride) = terms.inner();
     let all = terms.len();
     let in_order = numerics.accumulate == Accumulate::Stepwise;
@@ -225,7 +285,7 @@ unsafe fn strided_sum<S: Lanes>(
     let mut so_far = 0.0;
     // SAFETY: passed on from the caller.
     unsafe {
-        if stride == 1 && len.is_multiple_of(4 * S::N) && !in_order {
+        if stride == 1 && len.is_multiple_of(4 * S::N) && !in_order && !kind.squares() {
             for run in 0..terms.runs() {
                 let x = std::slice::from_raw_parts(x.add(terms.run_start(run)), len);
                 sums = four_sums(s, sums, x);
@@ -236,7 +296,7 @@ unsafe fn strided_sum<S: Lanes>(
         while done < all {
             let n = MANY.min(all - done);
             let block = std::slice::from_raw_parts_mut(cx.scratch, n);
-            gather(x, terms, done, block);
+            gather_terms(x, terms, kind, done, block);
             done += n;
             if in_order {
                 so_far = stepwise(so_far, block, dtype, numerics);

@@ -1,6 +1,8 @@
 //! Units of work from groups.
 
 mod convolution;
+mod indexing;
+mod normalization;
 mod pool;
 mod product;
 mod reduction;
@@ -12,7 +14,7 @@ use super::{
     function::{Ew, Round},
     group::{Groups, Member},
     idiom,
-    lowering::{Head, Kernel, Lowering, Step},
+    lowering::{Affine, Head, Kernel, Lowering, Step},
     pool::Pooling,
     walk::Walk,
 };
@@ -21,6 +23,7 @@ use ane_ir::{
     DType, Def, Graph, Node, Segments, Value,
     ops::{Op, identity::Identity},
 };
+use normalization::{Next, broadcast, follow};
 use std::collections::HashMap;
 
 /// Elements of a task of an elementwise pass: large enough that taking a task costs nothing, small enough to share.
@@ -240,6 +243,12 @@ impl Builder<'_> {
                     self.head(&mut c, v, kernel)
                 }
                 Step::Movement { walk, cliff } => self.movement(&mut c, member, walk, *cliff),
+                Step::Splat(element) => {
+                    // A uniform is a vector long, and what leaves a pass is a tile.
+                    let element = c.uniform(Uniform::Constant(element.to_bits()));
+                    follow(&mut c, element, vec![(Ew::Copy, None)], Round::Keep)
+                }
+                Step::ByChannel(norm) => self.by_channel(&mut c, index, norm, self.stored(v)),
                 Step::Elementwise { function, inexact } => {
                     let xs: Vec<Src> = member
                         .operands
@@ -293,6 +302,7 @@ impl Builder<'_> {
             Some(Head::Convolution(conv)) => self.convolution(conv, c),
             Some(Head::Pool(pool)) => self.pool(pool, c),
             Some(Head::MaxPoolGradient(gradient)) => self.max_pool_gradient(gradient, c),
+            Some(Head::Normalize(norm)) => self.normalize(norm, c),
             None => self.push_chain(c),
         }
         let tasks = self.built.units.last().map_or(0, |u| u.tasks);
@@ -324,26 +334,35 @@ impl Builder<'_> {
         partial
     }
 
-    /// What the kernel at the head of a pass made, rounded.
-    fn head(&self, c: &mut ChainBuilder, v: Value, kernel: &Head) -> Src {
+    /// What the kernel at the head of a pass made, finished and rounded.
+    fn head(&mut self, c: &mut ChainBuilder, v: Value, kernel: &Head) -> Src {
         let numerics = &self.options.numerics;
         let dtype = self.graph.ty(v).dtype;
-        let (sums, inexact) = match kernel {
-            Head::Matmul(_) | Head::Convolution(_) => (true, true),
-            Head::Pool(pool) => (false, pool.kind != Pooling::Max),
-            Head::MaxPoolGradient(_) => (false, true),
+        let cliff = numerics.matmul_limit.filter(|_| dtype == DType::Fp16);
+        let cliff = cliff.map(|limit| (Ew::Cliff(limit), None));
+        let (steps, inexact): (Vec<Next>, bool) = match kernel {
+            Head::Matmul(product) => {
+                let bias = product.bias.map(|bias| {
+                    let place = self.place(self.groups.root[bias.index()]);
+                    let shape = &self.graph.ty(bias).shape;
+                    (Ew::Add, Some(broadcast(c, place, shape)))
+                });
+                (bias.into_iter().chain(cliff).collect(), true)
+            }
+            Head::Convolution(_) => (cliff.into_iter().collect(), true),
+            Head::Pool(pool) => (Vec::new(), pool.kind != Pooling::Max),
+            Head::MaxPoolGradient(_) => (Vec::new(), true),
+            Head::Normalize(norm) => {
+                let Affine {
+                    gamma,
+                    beta,
+                    broadcast,
+                } = &norm.affine;
+                (self.affine(c, [*gamma, *beta], broadcast), true)
+            }
         };
-        let f = match (sums, numerics.matmul_limit, dtype) {
-            (true, Some(limit), DType::Fp16) => Ew::Cliff(limit),
-            _ => Ew::Copy,
-        };
-        let round = Round::of(dtype, inexact, numerics);
-        if (f, round) == (Ew::Copy, Round::Keep) {
-            return Src::Head;
-        }
-        let to = c.register();
-        c.compute(f, round, to, &[Src::Head]);
-        Src::Reg(to)
+        let round = Round::of(dtype, inexact, &self.options.numerics);
+        follow(c, Src::Head, steps, round)
     }
 
     fn movement(
@@ -399,6 +418,10 @@ impl Builder<'_> {
             Kernel::Softmax { axis } => self.softmax(node, *axis),
             Kernel::Concat { axis } => self.concat(node, *axis),
             Kernel::Pad { around, value } => self.pad(node, around, *value),
+            Kernel::Gather(gather) => self.gather(node, gather),
+            Kernel::Scatter(scatter) => self.scatter(node, scatter),
+            Kernel::OneHot(one_hot) => self.one_hot(node, one_hot),
+            Kernel::Argmax(argmax) => self.argmax(node, argmax),
             Kernel::Definition(op) => self.definition(node, op),
         }
     }

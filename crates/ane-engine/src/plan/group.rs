@@ -110,7 +110,11 @@ pub(super) fn group<'a>(graph: &'a Graph, lowering: &'a [Lowering]) -> Groups<'a
         for (&value, step) in node.results.iter().zip(steps).rev() {
             let walked = match step {
                 Step::Largest | Step::ChannelSums(_) => node.operands[0],
-                Step::Elementwise { .. } | Step::Movement { .. } | Step::Head(_) => value,
+                Step::Elementwise { .. }
+                | Step::Splat(_)
+                | Step::ByChannel(_)
+                | Step::Movement { .. }
+                | Step::Head(_) => value,
             };
             let home = g.home(graph, value, step, &graph.ty(walked).shape);
             g.groups[home].members.push(Member {

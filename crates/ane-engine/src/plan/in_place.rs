@@ -6,6 +6,7 @@
 use super::{
     Place, Unit, Work,
     chain::{Chain, Instr, Uniform},
+    indexing::Data,
 };
 use ane_ir::Graph;
 
@@ -85,12 +86,27 @@ impl Unit {
                 place(work.window.place);
             }
             Work::Sum(work) => work.bias.into_iter().for_each(&mut place),
+            Work::Gather(work) => {
+                [work.x, work.indices.place]
+                    .into_iter()
+                    .for_each(&mut place);
+            }
+            Work::Scatter(work) => {
+                place(work.updates);
+                place(work.indices.place);
+                if let Data::At(data) = work.data {
+                    place(data);
+                }
+            }
+            Work::OneHot(work) => place(work.indices.place),
             // Chains are below; the others read the arena.
             Work::Chain { .. }
             | Work::Matmul(_)
             | Work::Terms(_)
             | Work::Pool(_)
             | Work::MaxPoolGradient(_)
+            | Work::Normalize(_)
+            | Work::Argmax(_)
             | Work::Reduce(_)
             | Work::Softmax(_)
             | Work::Concat(_)
@@ -141,7 +157,12 @@ impl Unit {
             Work::Sum(work) => Some(&work.chain),
             Work::Pool(work) => Some(&work.chain),
             Work::MaxPoolGradient(work) => Some(&work.chain),
-            Work::Pack(_)
+            Work::Normalize(work) => Some(&work.chain),
+            Work::Gather(_)
+            | Work::Scatter(_)
+            | Work::OneHot(_)
+            | Work::Argmax(_)
+            | Work::Pack(_)
             | Work::Weights(_)
             | Work::Dots(_)
             | Work::Terms(_)

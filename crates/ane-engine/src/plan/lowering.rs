@@ -6,9 +6,13 @@
 
 mod channel_sums;
 mod convolution;
+mod indexing;
+mod normalization;
 
 pub(super) use channel_sums::ChannelSums;
 pub(super) use convolution::{Convolution, Operand, axes_of_images};
+pub(super) use indexing::{Argmax, Gather, OneHot, Scatter};
+pub(super) use normalization::{Affine, ByChannel, Normalize};
 
 use super::{
     Options, Reduction,
@@ -19,7 +23,7 @@ use super::{
     walk::Walk,
 };
 use ane_ir::{
-    Accumulate, DType, Graph, Literal, Node, NonFinite, TensorType, Value,
+    Accumulate, DType, Graph, Literal, Node, NonFinite, Shape, TensorType, Value,
     ops::{
         Op, gelu,
         matmul::MatmulDims,
@@ -52,6 +56,10 @@ pub(super) enum Step {
         /// Whether its results may leave the grid of their dtype.
         inexact: bool,
     },
+    /// The same element everywhere.
+    Splat(f32),
+    /// Elements normalised by statistics that are given.
+    ByChannel(Box<ByChannel>),
     /// A strided read, infinite beyond a magnitude; starts a chain.
     Movement {
         /// Where the elements are in the operand.
@@ -76,6 +84,8 @@ impl Lowering {
                 [Step::Head(Head::MaxPoolGradient(gradient))] => &gradient.operands,
                 _ => &node.operands,
             },
+            // Data that is the same everywhere is not read.
+            Self::Alone(Kernel::Scatter(scatter)) if scatter.splat.is_some() => &node.operands[1..],
             Self::View | Self::Constant | Self::Alone(_) => &node.operands,
         }
     }
@@ -94,7 +104,11 @@ impl Step {
     /// Whether it reads its operands element by element.
     pub(super) fn reads_elements(&self) -> bool {
         match self {
-            Self::Elementwise { .. } | Self::Largest | Self::ChannelSums(_) => true,
+            Self::Elementwise { .. }
+            | Self::Splat(_)
+            | Self::ByChannel(_)
+            | Self::Largest
+            | Self::ChannelSums(_) => true,
             Self::Movement { .. } | Self::Head(_) => false,
         }
     }
@@ -111,12 +125,18 @@ pub(super) enum Head {
     Pool(Box<Pool>),
     /// The gradient of a pool of largest elements.
     MaxPoolGradient(Box<MaxPoolGradient>),
+    /// Elements normalised by their own statistics.
+    Normalize(Box<Normalize>),
 }
 
 /// A batch of matrix products.
 #[derive(Debug, Clone)]
 pub(super) struct Product {
     pub(super) operands: [Value; 2],
+    /// Leading axes of both: how many matrices each has.
+    pub(super) leading: [Shape; 2],
+    /// What is added to every row of the result.
+    pub(super) bias: Option<Value>,
     pub(super) transpose_x: bool,
     pub(super) transpose_y: bool,
     pub(super) dims: MatmulDims,
@@ -156,6 +176,14 @@ pub(super) enum Kernel {
         around: Vec<(usize, usize)>,
         value: f32,
     },
+    /// Slices by index.
+    Gather(Gather),
+    /// Slices put or added into a tensor by index.
+    Scatter(Scatter),
+    /// Indices as vectors that are on at one place.
+    OneHot(OneHot),
+    /// Indices of largest elements along an axis.
+    Argmax(Argmax),
     /// The op's own definition, in one task.
     Definition(Op),
 }
@@ -164,9 +192,12 @@ pub(super) enum Kernel {
 pub(super) fn lower(graph: &Graph, options: &Options) -> Vec<Lowering> {
     let nodes = graph.nodes();
     let patterns = pattern::find(graph, options.numerics.matmul_limit.is_some());
-    let reads = |node: usize| match patterns.get(&node) {
-        Some(found) => found.operands(),
-        None => &nodes[node].operands[..],
+    let reads = |node: usize| match (patterns.get(&node), &nodes[node].op) {
+        (Some(found), _) => found.operands(),
+        (None, Op::Scatter(_)) if Scatter::splat(graph, &nodes[node]).is_some() => {
+            &nodes[node].operands[1..]
+        }
+        (None, _) => &nodes[node].operands[..],
     };
     // A convolution whose operands do not lie by strides wants them in order.
     let mut in_place: Vec<bool> = nodes
@@ -216,7 +247,12 @@ fn of_op(graph: &Graph, node: &Node, options: &Options, demand: &[Demand]) -> Lo
             _ if numerics.accumulate == Accumulate::Stepwise => None,
             Reduction::Sum => ChannelSums::over(shape, &axes, false),
             Reduction::Mean => ChannelSums::over(shape, &axes, true),
-            Reduction::Max | Reduction::LogSumExp => None,
+            Reduction::Max
+            | Reduction::Min
+            | Reduction::LogSumExp
+            | Reduction::SumSquare
+            | Reduction::L2Norm
+            | Reduction::RootOfSum => None,
         };
         match by_channel {
             Some(sums) => Lowering::Steps(vec![Step::ChannelSums(sums)]),
@@ -233,7 +269,16 @@ fn of_op(graph: &Graph, node: &Node, options: &Options, demand: &[Demand]) -> Lo
     match &node.op {
         Op::Const(_) => Lowering::Constant,
         Op::Reshape(_) | Op::ExpandDims(_) | Op::Squeeze(_) | Op::Identity(_) => Lowering::View,
+        Op::Gather(op) => Lowering::Alone(Kernel::Gather(Gather::of(graph, node, op))),
+        Op::OneHot(op) => Lowering::Alone(Kernel::OneHot(OneHot::of(graph, node, op, numerics))),
+        Op::ReduceArgmax(op) if operand(0).dtype != DType::Int32 => {
+            Lowering::Alone(Kernel::Argmax(Argmax::of(graph, node, op)))
+        }
+        Op::Scatter(op) if operand(0).dtype != DType::Int32 => {
+            Lowering::Alone(Kernel::Scatter(Scatter::of(graph, node, op)))
+        }
         _ if wide_integers => definition(),
+        Op::ReduceArgmax(_) | Op::Scatter(_) => definition(),
 
         Op::Transpose(_) if demand[node.results[0].index()] == Demand::InPlace => Lowering::View,
         Op::Transpose(op) => {
@@ -303,10 +348,43 @@ fn of_op(graph: &Graph, node: &Node, options: &Options, demand: &[Demand]) -> Lo
 
         Op::Matmul(op) => Lowering::Steps(vec![Step::Head(Head::Matmul(Product {
             operands: [node.operands[0], node.operands[1]],
+            leading: [operand(0), operand(1)].map(|ty| {
+                let dims = ty.shape.dims();
+                Shape::new(&dims[..dims.len() - 2])
+            }),
+            bias: None,
             transpose_x: op.transpose_x,
             transpose_y: op.transpose_y,
             dims: op.dims(operand(0), operand(1)).expect(TYPED),
         }))]),
+        Op::Linear(_) => {
+            let (x, y) = (&operand(0).shape, &result(0).shape);
+            let matrix = || Shape::new(&[]);
+            Lowering::Steps(vec![Step::Head(Head::Matmul(Product {
+                operands: [node.operands[0], node.operands[1]],
+                leading: [matrix(), matrix()],
+                bias: node.operands.get(2).copied(),
+                transpose_x: false,
+                transpose_y: true,
+                dims: MatmulDims {
+                    batch: matrix(),
+                    m: x.numel() / x.last(),
+                    n: y.last(),
+                    k: x.last(),
+                },
+            }))])
+        }
+
+        Op::BatchNorm(op) => {
+            let norm = ByChannel::of(graph, node, op, options);
+            Lowering::Steps(vec![Step::ByChannel(Box::new(norm))])
+        }
+        Op::InstanceNorm(op) => Normalize::of(graph, node, &op.over(&operand(0).shape), options)
+            .unwrap_or_else(definition),
+        Op::LayerNorm(op) => {
+            let over = op.over(&operand(0).shape).expect(TYPED);
+            Normalize::of(graph, node, &over, options).unwrap_or_else(definition)
+        }
 
         Op::Conv(_) | Op::ConvTranspose(_) => match Convolution::of(graph, node, demand) {
             Some(convolution) => {
@@ -317,6 +395,9 @@ fn of_op(graph: &Graph, node: &Node, options: &Options, demand: &[Demand]) -> Lo
 
         Op::ReduceMax(_) if result(0).shape.numel() == 1 => Lowering::Steps(vec![Step::Largest]),
         Op::ReduceMax(op) => reduction(Reduction::Max, &op.axes),
+        Op::ReduceMin(op) => reduction(Reduction::Min, &op.axes),
+        Op::ReduceL2Norm(op) => reduction(Reduction::L2Norm, &op.axes),
+        Op::ReduceSumSquare(op) => reduction(Reduction::SumSquare, &op.axes),
         Op::ReduceSum(op) => reduction(Reduction::Sum, &op.axes),
         Op::ReduceMean(op) => reduction(Reduction::Mean, &op.axes),
         Op::ReduceLogSumExp(op) => reduction(Reduction::LogSumExp, &op.axes),
@@ -345,19 +426,12 @@ fn of_op(graph: &Graph, node: &Node, options: &Options, demand: &[Demand]) -> Lo
                 Pooling::Mean(counts.into_iter().map(|c| c as f32).collect())
             })
         }
-        Op::AvgPool(_)
-        | Op::BatchNorm(_)
-        | Op::Fill(_)
-        | Op::Gather(_)
-        | Op::InstanceNorm(_)
-        | Op::LayerNorm(_)
-        | Op::Linear(_)
-        | Op::OneHot(_)
-        | Op::ReduceArgmax(_)
-        | Op::ReduceL2Norm(_)
-        | Op::ReduceMin(_)
-        | Op::ReduceSumSquare(_)
-        | Op::Scatter(_) => definition(),
+        Op::AvgPool(_) => definition(),
+
+        Op::Fill(op) => {
+            let element = op.element().to_f64()[0] as f32;
+            Lowering::Steps(vec![Step::Splat(numerics.store(result(0).dtype, element))])
+        }
 
         Op::Abs(_) => exact(Ew::Abs),
         Op::Add(_) => inexact(Ew::Add),

@@ -8,7 +8,7 @@ use crate::{
         chain_builder::ChainBuilder, lowering::Product,
     },
 };
-use ane_ir::{DType, Shape, Value};
+use ane_ir::{DType, Value};
 
 /// Elements of a task of packing.
 const PACK_SHARE: usize = 16 * 1024;
@@ -25,13 +25,12 @@ impl Builder<'_> {
     pub(super) fn matmul(&mut self, product: &Product, mut c: ChainBuilder) {
         let &Product {
             operands: [x, y],
+            leading: [ref bx, ref by],
             transpose_x,
             transpose_y,
             dims: ref d,
+            ..
         } = product;
-        let (tx, ty) = (self.graph.ty(x), self.graph.ty(y));
-        let leading = |s: &Shape| Shape::new(&s.dims()[..s.rank() - 2]);
-        let (bx, by) = (leading(&tx.shape), leading(&ty.shape));
         let mut batch = Vec::with_capacity(d.batch.numel());
         let (sx, sy) = (
             bx.broadcast_strides(&d.batch),

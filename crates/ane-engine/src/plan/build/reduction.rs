@@ -59,7 +59,9 @@ impl Builder<'_> {
             .collect();
         let partial = self.new_slot(parts.len() * whole.results);
         let results = whole.results;
+        let (of_parts, of_all) = whole.kind.in_parts();
         let last = ReduceWork {
+            kind: of_all,
             from: partial,
             kept: Walk::new(0, &[results], &[1]),
             parts: vec![Walk::new(0, &[parts.len()], &[results])],
@@ -67,10 +69,7 @@ impl Builder<'_> {
             ..whole
         };
         self.push_reduction(ReduceWork {
-            kind: match last.kind {
-                Reduction::Max => Reduction::Max,
-                Reduction::Sum | Reduction::Mean | Reduction::LogSumExp => Reduction::Sum,
-            },
+            kind: of_parts,
             dtype: None,
             to: partial,
             parts,
