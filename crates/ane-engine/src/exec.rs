@@ -426,7 +426,7 @@ impl Context<'_> {
                     run.block(block, std::ptr::null());
                 }
                 Work::Pack(work) => matmul::pack(self, work, task),
-                Work::Terms(work) => matmul::terms(self, s, work, task),
+                Work::SkipLists(work) => matmul::skip_lists(self, s, work, task),
                 Work::Matmul(work) => matmul::multiply(self, s, work, task),
                 Work::Weights(work) => convolution::weights(self, work, task),
                 Work::Sweep(work) => convolution::sweep(self, s, work, task),

@@ -1,16 +1,16 @@
-//! Matrix products: packing, lists of the terms that count, and the kernel that adds them up.
+//! Matrix products: packing, sparse skip lists, and the kernel that adds them up.
 //!
 //! The kernel adds up all terms of an element in the order of the depth, one fused multiply-add each where the machine
-//! has it, and leaves out only terms that are zero for a whole block of rows: an element's bits depend on its row, its
+//! has it, and skips only terms that are zero for a whole block of rows: an element's bits depend on its row, its
 //! column and the depth alone, not on blocks, panels, lists or threads.
 
 mod pack;
-mod terms;
+mod skip_list;
 mod tile;
 mod window;
 
 pub(crate) use pack::{Pack, Source};
-pub(crate) use terms::Terms;
+pub(crate) use skip_list::SkipList;
 pub(crate) use tile::{ROWS, Tile};
 pub(crate) use window::{Dots, Sweep, dot_taps};
 

@@ -137,8 +137,8 @@ pub(crate) enum Work {
     },
     /// Packing of a matmul operand.
     Pack(PackWork),
-    /// Lists of the terms of a matmul that count.
-    Terms(TermsWork),
+    /// Sparse skip lists of a matmul.
+    SkipLists(SkipListWork),
     /// A matrix product and the pass over its result.
     Matmul(MatmulWork),
     /// Weights of a convolution in the order of its kernel.
@@ -202,9 +202,9 @@ pub(crate) struct Packed {
     pub(crate) magnitudes: Slot,
 }
 
-/// Lists of the terms that count, for every block of rows of an operand.
+/// Skip lists, one for every block of rows of an operand.
 #[derive(Debug)]
-pub(crate) struct TermsWork {
+pub(crate) struct SkipListWork {
     pub(crate) rows: Slot,
     pub(crate) layout: RowLayout,
     /// Rows of a matrix.
@@ -221,10 +221,10 @@ pub(crate) struct TermsWork {
 pub(crate) struct Rows {
     pub(crate) slot: Slot,
     pub(crate) layout: RowLayout,
-    /// The list of every block of rows, or that of all terms where lists do not pay.
-    pub(crate) terms: Slot,
-    /// The list of all terms.
-    pub(crate) all_terms: Slot,
+    /// The skip list of every block of rows, or that which skips nothing where lists do not pay.
+    pub(crate) skip_lists: Slot,
+    /// The list that skips nothing.
+    pub(crate) dense_list: Slot,
 }
 
 /// A batch of matrix products `[m, k] · [k, n]`, each cut into blocks of `rows` × `columns`.

@@ -118,9 +118,9 @@ fn products_read_the_whole_of_an_input_that_is_written_by_their_own_pass() {
 #[test]
 fn transposed_and_broadcast_reads_see_old_elements_only() {
     agrees(&state(&[64, 64], |g, w, v| {
-        let turned = g.transpose(w, &[1, 0]).unwrap();
+        let transposed = g.transpose(w, &[1, 0]).unwrap();
         let row = g.slice_by_size(v, &[3, 0], &[1, 64]).unwrap();
-        [g.tanh(turned).unwrap(), g.maximum(v, row).unwrap()]
+        [g.tanh(transposed).unwrap(), g.maximum(v, row).unwrap()]
     }));
 }
 

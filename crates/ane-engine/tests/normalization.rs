@@ -6,7 +6,9 @@
 mod support;
 
 use ane_engine::{Options, Plan};
-use ane_ir::{Accumulate, DType, Graph, Numerics, Tensor, TensorType, Value, eval, ops::Fill, testing};
+use ane_ir::{
+    Accumulate, DType, Graph, Numerics, Tensor, TensorType, Value, eval, ops::Fill, testing,
+};
 use support::{available, bits, policies, run};
 
 /// Shapes with the axes that are normalised: rows, planes, columns of whole and of broken vectors, everything, and axes
@@ -57,7 +59,9 @@ fn image_graph(dims: &[usize], affine: bool) -> Graph {
     let gamma = affine.then(|| channel(&mut g, "gamma"));
     let beta = affine.then(|| channel(&mut g, "beta"));
     let r = g.abs(x).unwrap();
-    let y = g.batch_norm(r, [mean, variance], gamma, beta, 1e-3).unwrap();
+    let y = g
+        .batch_norm(r, [mean, variance], gamma, beta, 1e-3)
+        .unwrap();
     let y = g.relu(y).unwrap();
     let z = g.instance_norm(y, gamma, beta, 1e-3).unwrap();
     let w = g.mul(z, z).unwrap();
@@ -79,7 +83,11 @@ fn check(g: &Graph) {
             let numerics = numerics.clone();
             let options = Options { numerics, isa };
             let found = run(g, &xs, options.clone(), 1);
-            assert_eq!(bits(&found), bits(&run(g, &xs, options, 3)), "{isa}, threads\n{g}");
+            assert_eq!(
+                bits(&found),
+                bits(&run(g, &xs, options, 3)),
+                "{isa}, threads\n{g}"
+            );
             for (want, found) in want.iter().zip(&found) {
                 let scale = want.data.iter().fold(1.0_f32, |a, x| a.max(x.abs()));
                 for (w, f) in want.data.iter().zip(&found.data) {
@@ -102,7 +110,12 @@ fn any_axes_are_normalised_as_defined_with_the_same_bits_on_any_number_of_thread
 
 #[test]
 fn channels_are_normalised_as_defined() {
-    for dims in [&[3, 5, 9, 11][..], &[2, 3, 40], &[1, 1, 6, 6], &[2, 2, 3, 4, 5]] {
+    for dims in [
+        &[3, 5, 9, 11][..],
+        &[2, 3, 40],
+        &[1, 1, 6, 6],
+        &[2, 2, 3, 4, 5],
+    ] {
         for affine in [false, true] {
             check(&image_graph(dims, affine));
         }
@@ -115,7 +128,9 @@ fn a_norm_with_statistics_that_are_given_joins_the_pass_over_a_convolution() {
     let x = vector(&mut g, "x", &[2, 3, 8, 8]);
     let w = vector(&mut g, "w", &[4, 3, 3, 3]);
     let [mean, variance] = ["mean", "variance"].map(|name| vector(&mut g, name, &[4]));
-    let y = g.conv(x, w, None, ane_ir::ops::conv::Conv::default()).unwrap();
+    let y = g
+        .conv(x, w, None, ane_ir::ops::conv::Conv::default())
+        .unwrap();
     let y = g.batch_norm(y, [mean, variance], None, None, 1e-5).unwrap();
     let y = g.relu(y).unwrap();
     g.output("y", y).unwrap();

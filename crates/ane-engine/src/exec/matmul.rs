@@ -1,13 +1,13 @@
-//! Tasks of matrix products: packing, lists of terms, and blocks of the result with the pass that finishes them.
+//! Tasks of matrix products: packing, skip lists, and blocks of the result with the pass that finishes them.
 
 use super::{
     Context, chain,
     transpose::{ToBlock, ToPort, Transpose},
 };
 use crate::{
-    gemm::{self, Pack, ROWS, STRIP, Source, Terms, Tile},
+    gemm::{self, Pack, ROWS, STRIP, SkipList, Source, Tile},
     plan::{
-        MatmulWork, PackWork, TermsWork,
+        MatmulWork, PackWork, SkipListWork,
         chain::{Instr, Src},
     },
     simd::{Kernel, Lanes, dispatch},
@@ -45,7 +45,12 @@ pub(super) unsafe fn pack(cx: &Context<'_>, work: &PackWork, task: usize) {
 /// # Safety
 /// As [`Context::run`].
 #[inline(always)]
-pub(super) unsafe fn terms<S: Lanes>(cx: &Context<'_>, s: S, work: &TermsWork, task: usize) {
+pub(super) unsafe fn skip_lists<S: Lanes>(
+    cx: &Context<'_>,
+    s: S,
+    work: &SkipListWork,
+    task: usize,
+) {
     let per_matrix = work.row_count.div_ceil(STRIP);
     let first = task * work.strips_per_task;
     for strip in first..(first + work.strips_per_task).min(work.strips) {
@@ -53,13 +58,13 @@ pub(super) unsafe fn terms<S: Lanes>(cx: &Context<'_>, s: S, work: &TermsWork, t
         let at = matrix * work.row_count * work.k + work.layout.start(row, work.k);
         // SAFETY: the plan sized the operand and the slot; the lists are this task's alone.
         unsafe {
-            Terms::find(
+            SkipList::find(
                 s,
                 cx.slot(work.rows).add(at),
                 work.layout.strides(work.row_count, work.k),
                 STRIP.min(work.row_count - row),
                 work.k,
-                cx.slot(work.out).add(strip * Terms::strip_space(work.k)),
+                cx.slot(work.out).add(strip * SkipList::strip_space(work.k)),
             );
         }
     }
@@ -109,16 +114,18 @@ impl Kernel for Part<'_> {
         unsafe {
             let columns = cx.slot(work.column_side.slot).add(group * panel * work.k);
             let finite = (*cx.slot(work.column_side.magnitudes).add(group)).is_finite();
-            let listed = finite && rows.terms != rows.all_terms;
+            let listed = finite && rows.skip_lists != rows.dense_list;
             let matrix = cx.slot(rows.slot).add(self.row_matrix * all_rows * work.k);
             for at in (0..self.row_count).step_by(ROWS) {
                 let row = self.row + at;
                 let list = if listed {
                     let strip = self.row_matrix * all_rows.div_ceil(STRIP) + row / STRIP;
-                    let lists = cx.slot(rows.terms).add(strip * Terms::strip_space(work.k));
-                    lists.add(row % STRIP / ROWS * Terms::space(work.k))
+                    let lists = cx
+                        .slot(rows.skip_lists)
+                        .add(strip * SkipList::strip_space(work.k));
+                    lists.add(row % STRIP / ROWS * SkipList::space(work.k))
                 } else {
-                    cx.slot(rows.all_terms)
+                    cx.slot(rows.dense_list)
                 };
                 let tile = Tile {
                     rows: matrix.add(rows.layout.start(row, work.k)),
@@ -126,7 +133,7 @@ impl Kernel for Part<'_> {
                     row_count: ROWS.min(self.row_count - at),
                     columns,
                     column_count: self.column_count,
-                    terms: Terms::at(list),
+                    depths: SkipList::at(list),
                     out: self.out.add(at * self.out_stride),
                     out_stride: self.out_stride,
                 };

@@ -27,8 +27,8 @@ pub(crate) struct Tile<'a> {
     /// The panel.
     pub(crate) columns: *const f32,
     pub(crate) column_count: usize,
-    /// The terms to add up, in the order of the depth.
-    pub(crate) terms: &'a [u32],
+    /// The positions along the depth that are not skipped, in order.
+    pub(crate) depths: &'a [u32],
     pub(crate) out: *mut f32,
     /// Distance of rows of the result.
     pub(crate) out_stride: usize,
@@ -38,7 +38,7 @@ impl Tile<'_> {
     /// Multiplies.
     ///
     /// # Safety
-    /// Rows and panel must be readable at all terms, and the result writable.
+    /// Rows and panel must be readable at all depths, and the result writable.
     #[inline(always)]
     pub(crate) unsafe fn run<S: Lanes>(self, s: S) {
         // SAFETY: passed on from the caller.
@@ -78,7 +78,7 @@ impl Tile<'_> {
         }
         let (step, stride) = self.strides;
         let mut sums = [[s.splat(0.0); V]; R];
-        for &p in self.terms {
+        for &p in self.depths {
             let p = p as usize;
             // SAFETY: passed on from the caller.
             unsafe {

@@ -183,7 +183,7 @@ impl Dots<'_> {
                 }
             }
         }
-        // Turned over, the lanes of all sums lie in one vector each, and adding those adds up every sum.
+        // Transposed, the lanes of all sums lie in one vector each, and adding those adds up every sum.
         let mut flat = [s.splat(0.0); MOST_LANES];
         let mut totals = [0.0; MOST_LANES];
         let per_turn = S::N / T;

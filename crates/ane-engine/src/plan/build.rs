@@ -52,8 +52,8 @@ pub(super) fn build(
         built: Built::default(),
         slot_of: vec![None; graph.values().len()],
         packed: HashMap::new(),
-        terms: HashMap::new(),
-        all_terms: HashMap::new(),
+        skip_lists: HashMap::new(),
+        dense_lists: HashMap::new(),
         ports: vec![Vec::new(); graph.values().len()],
         wide: options.numerics.wide_values(graph),
     };
@@ -76,7 +76,7 @@ pub(super) fn build(
 }
 
 type PackKey = (Place, usize, usize, usize, usize, usize);
-type TermsKey = (Slot, RowLayout, usize, usize);
+type SkipListKey = (Slot, RowLayout, usize, usize);
 
 struct Builder<'a> {
     graph: &'a Graph,
@@ -85,10 +85,10 @@ struct Builder<'a> {
     built: Built,
     slot_of: Vec<Option<Slot>>,
     packed: HashMap<PackKey, Packed>,
-    /// Lists of the rows in a slot.
-    terms: HashMap<TermsKey, Slot>,
-    /// Lists of all terms, by depth.
-    all_terms: HashMap<usize, Slot>,
+    /// Skip lists of the rows in a slot.
+    skip_lists: HashMap<SkipListKey, Slot>,
+    /// Lists that skip nothing, by depth.
+    dense_lists: HashMap<usize, Slot>,
     /// Output ports of every root.
     ports: Vec<Vec<(usize, Value)>>,
     /// Values that keep fp32 on their way to their readers.

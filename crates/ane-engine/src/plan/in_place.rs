@@ -102,7 +102,7 @@ impl Unit {
             // Chains are below; the others read the arena.
             Work::Chain { .. }
             | Work::Matmul(_)
-            | Work::Terms(_)
+            | Work::SkipLists(_)
             | Work::Pool(_)
             | Work::MaxPoolGradient(_)
             | Work::Normalize(_)
@@ -165,7 +165,7 @@ impl Unit {
             | Work::Pack(_)
             | Work::Weights(_)
             | Work::Dots(_)
-            | Work::Terms(_)
+            | Work::SkipLists(_)
             | Work::Reduce(_)
             | Work::Softmax(_)
             | Work::Concat(_)

@@ -42,7 +42,7 @@ pub trait Lanes: Copy + Send + Sync + 'static {
     /// # Panics
     /// When there are fewer.
     fn store_f16(self, out: &mut [u16], v: Self::V);
-    /// Asks for the cache line at `x`, wherever it points.
+    /// Prefetches the cache line at `x`, wherever it points.
     #[inline(always)]
     fn prefetch(self, _x: *const u8) {}
 

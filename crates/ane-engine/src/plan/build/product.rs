@@ -2,9 +2,9 @@
 
 use super::Builder;
 use crate::{
-    gemm::{self, ROWS, RowLayout, STRIP, Terms},
+    gemm::{self, ROWS, RowLayout, STRIP, SkipList},
     plan::{
-        MatmulWork, PackWork, Packed, Place, Rows, Slot, TermsWork, Work,
+        MatmulWork, PackWork, Packed, Place, Rows, SkipListWork, Slot, Work,
         chain_builder::ChainBuilder, lowering::Product,
     },
 };
@@ -17,7 +17,7 @@ const BLOCK_ROWS: usize = 64;
 const BLOCK_COLUMNS: usize = 256;
 /// Tasks from which on a product is shared well enough: zeros make some of them shorter than others.
 const TASKS: usize = 8;
-/// Columns of a product from which on leaving out terms saves more than listing the others costs.
+/// Columns of a product from which on skipping terms saves more than listing the others costs.
 const WORTH_A_LIST: usize = 64;
 
 impl Builder<'_> {
@@ -65,8 +65,8 @@ impl Builder<'_> {
         };
         c.reads.extend([
             row_side.slot,
-            row_side.terms,
-            row_side.all_terms,
+            row_side.skip_lists,
+            row_side.dense_list,
             column_side.slot,
             column_side.magnitudes,
         ]);
@@ -117,34 +117,34 @@ impl Builder<'_> {
         } else {
             RowLayout::Rows
         };
-        let all_terms = self.all_terms(k);
-        let terms = if columns < WORTH_A_LIST {
-            all_terms
+        let dense_list = self.dense_list(k);
+        let skip_lists = if columns < WORTH_A_LIST {
+            dense_list
         } else {
-            self.terms(slot, layout, batches, vectors, k)
+            self.skip_lists(slot, layout, batches, vectors, k)
         };
         Rows {
             slot,
             layout,
-            terms,
-            all_terms,
+            skip_lists,
+            dense_list,
         }
     }
 
-    /// The constant list of all terms of depth `k`.
-    fn all_terms(&mut self, k: usize) -> Slot {
-        if let Some(&slot) = self.all_terms.get(&k) {
+    /// The constant list that skips nothing of depth `k`.
+    fn dense_list(&mut self, k: usize) -> Slot {
+        if let Some(&slot) = self.dense_lists.get(&k) {
             return slot;
         }
-        let list = Terms::all(k);
+        let list = SkipList::dense(k);
         let slot = self.new_slot(list.len());
         self.built.constants.push((slot, list));
-        self.all_terms.insert(k, slot);
+        self.dense_lists.insert(k, slot);
         slot
     }
 
-    /// The slot of the lists of `rows`, shared by all products that read them.
-    fn terms(
+    /// The slot of the skip lists of `rows`, shared by all products that read them.
+    fn skip_lists(
         &mut self,
         rows: Slot,
         layout: RowLayout,
@@ -152,13 +152,13 @@ impl Builder<'_> {
         row_count: usize,
         k: usize,
     ) -> Slot {
-        if let Some(&slot) = self.terms.get(&(rows, layout, row_count, k)) {
+        if let Some(&slot) = self.skip_lists.get(&(rows, layout, row_count, k)) {
             return slot;
         }
         let strips = matrices * row_count.div_ceil(STRIP);
-        let out = self.new_slot(strips * Terms::strip_space(k));
+        let out = self.new_slot(strips * SkipList::strip_space(k));
         let strips_per_task = (PACK_SHARE / (STRIP * k)).max(1);
-        let work = Work::Terms(TermsWork {
+        let work = Work::SkipLists(SkipListWork {
             rows,
             layout,
             row_count,
@@ -169,7 +169,7 @@ impl Builder<'_> {
         });
         let tasks = strips.div_ceil(strips_per_task);
         self.push_late(work, tasks, (vec![rows], vec![out]), None);
-        self.terms.insert((rows, layout, row_count, k), out);
+        self.skip_lists.insert((rows, layout, row_count, k), out);
         out
     }
 

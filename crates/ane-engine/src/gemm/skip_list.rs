@@ -1,4 +1,4 @@
-//! Which terms of a product count.
+//! Sparse skip lists: which terms of a product count.
 //!
 //! A term whose factors from a whole block of rows are zero adds ±0 to the sums, so it may be left out without changing a
 //! bit, as long as the other factor is finite and no sum is −0, which only fp32 terms that underflow make. Images have
@@ -7,10 +7,11 @@
 use super::{ROWS, STRIP};
 use crate::simd::Lanes;
 
-/// The list of a block of rows, one after the other in memory: how many terms, and then which, in ascending order.
-pub(crate) struct Terms;
+/// The skip list of a block of rows, in memory: how many positions along the depth count, and then which, in ascending
+/// order; the others are skipped.
+pub(crate) struct SkipList;
 
-/// Terms looked at in one go.
+/// Positions looked at in one go.
 const STEP: usize = 16;
 
 /// For every byte the positions of its bits, lowest first.
@@ -33,8 +34,8 @@ const fn positions() -> [[u8; 8]; 256] {
     table
 }
 
-impl Terms {
-    /// Elements of a list for depth `k`: its length, its terms, and what a table's row of eight writes beyond them.
+impl SkipList {
+    /// Elements of a list for depth `k`: its length, its positions, and what a table's row of eight writes beyond them.
     pub(crate) const fn space(k: usize) -> usize {
         1 + k + 8
     }
@@ -44,8 +45,8 @@ impl Terms {
         STRIP / ROWS * Self::space(k)
     }
 
-    /// All terms of depth `k`, as the bits of a constant.
-    pub(crate) fn all(k: usize) -> Vec<f32> {
+    /// The list that skips nothing of depth `k`, as the bits of a constant.
+    pub(crate) fn dense(k: usize) -> Vec<f32> {
         std::iter::once(k)
             .chain(0..k)
             .map(|p| f32::from_bits(u32::try_from(p).expect("axes are far shorter")))
@@ -100,7 +101,7 @@ impl Terms {
     /// Lists of whole strips whose rows lie side by side.
     ///
     /// # Safety
-    /// As [`Terms::find`].
+    /// As [`SkipList::find`].
     #[inline(always)]
     unsafe fn of_strip<S: Lanes>(s: S, rows: *const f32, step: usize, k: usize, lists: *mut u32) {
         let mut found = [0; STRIP / ROWS];
@@ -124,10 +125,10 @@ impl Terms {
         }
     }
 
-    /// Terms `from..k`, after `found` before them.
+    /// Positions `from..k`, after `found` before them.
     ///
     /// # Safety
-    /// As [`Terms::find`], for one block.
+    /// As [`SkipList::find`], for one block.
     #[inline(always)]
     unsafe fn one_by_one(
         rows: *const f32,
@@ -148,11 +149,11 @@ impl Terms {
         }
     }
 
-    /// Terms in whole steps of a block of rows whose elements lie side by side; returns how many those are, and how many
+    /// Positions in whole steps of a block of rows whose elements lie side by side; returns how many those are, and how many
     /// of them count.
     ///
     /// # Safety
-    /// As [`Terms::find`], for one block.
+    /// As [`SkipList::find`], for one block.
     #[inline(always)]
     unsafe fn of_block<S: Lanes>(
         s: S,
