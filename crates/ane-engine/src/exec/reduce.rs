@@ -4,10 +4,10 @@
 //! side they go to the lanes in turn, [`MANY`] of them and more to four vectors in turn. Running sums in fp16 always
 //! run in order, since each step rounds. Which way a result goes depends on shapes alone.
 
-use super::{Context, largest};
+use super::{Context, chain::largest_lanes, largest};
 use crate::{
     plan::{DType, ReduceWork, Reduction, walk::Walk},
-    simd::{Lanes, math},
+    simd::{Lanes, MOST_LANES, math},
 };
 use ane_ir::{Accumulate, Numerics};
 
@@ -128,8 +128,7 @@ unsafe fn one<S: Lanes>(
     // SAFETY: passed on from the caller; the plan sized the scratch by `scratch`.
     unsafe {
         match work.kind {
-            Reduction::Max => fold(x, terms, f32::NEG_INFINITY, |so_far, x| so_far > x),
-            Reduction::Min => fold(x, terms, f32::INFINITY, |so_far, x| so_far < x),
+            Reduction::Max | Reduction::Min => extreme(s, x, terms, work.kind),
             Reduction::LogSumExp => {
                 let row = std::slice::from_raw_parts_mut(cx.scratch, terms.len());
                 gather(x, terms, 0, row);
@@ -159,6 +158,56 @@ unsafe fn one<S: Lanes>(
             }
         }
     }
+}
+
+/// The largest or smallest term, lane by lane where they lie side by side. Zeros of both signs are equal, so the one
+/// that comes last is looked for in order.
+///
+/// # Safety
+/// As [`one`].
+#[inline(always)]
+unsafe fn extreme<S: Lanes>(s: S, x: *const f32, terms: &Walk, kind: Reduction) -> f32 {
+    let (len, stride) = terms.inner();
+    let largest = kind == Reduction::Max;
+    if stride == 1 && terms.runs() == 1 {
+        // SAFETY: passed on from the caller.
+        let x = unsafe { std::slice::from_raw_parts(x.add(terms.offset), len) };
+        let found = if largest {
+            largest_lanes(s, x, f32::NEG_INFINITY)
+        } else {
+            smallest_lanes(s, x)
+        };
+        if found != 0.0 {
+            return found;
+        }
+    }
+    // SAFETY: passed on from the caller.
+    unsafe {
+        if largest {
+            fold(x, terms, f32::NEG_INFINITY, |so_far, x| so_far > x)
+        } else {
+            fold(x, terms, f32::INFINITY, |so_far, x| so_far < x)
+        }
+    }
+}
+
+/// Smallest element, NaN if one is.
+#[inline(always)]
+fn smallest_lanes<S: Lanes>(s: S, x: &[f32]) -> f32 {
+    let mut chunks = x.chunks_exact(S::N);
+    let mut lanes = s.splat(f32::INFINITY);
+    for c in &mut chunks {
+        let v = s.load(c);
+        let keep = s.or(s.gt(v, lanes), s.is_nan(lanes));
+        lanes = s.select(keep, lanes, v);
+    }
+    let mut each = [0.0; MOST_LANES];
+    s.store(&mut each, lanes);
+    let all = each[..S::N].iter().chain(chunks.remainder());
+    all.copied().fold(
+        f32::INFINITY,
+        |a, b| if a.is_nan() || a < b { a } else { b },
+    )
 }
 
 /// One after the other: what is kept while `wins` says so, and once it is no number.
