@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/drawn.rs"]
+mod drawn;
+
 use ane_ir::{DType, Graph, Numerics, Shape, Tensor, Value, autodiff::vjp, eval};
 use ane_train::{
     model::{Builder, Input, Model, ModelError, ModelGraph},
@@ -13,31 +16,13 @@ use ane_train::{
         Sequential,
     },
 };
+use drawn::{drawn, stored};
 use safetensors::{Dtype, SafeTensors};
 use std::collections::HashMap;
 
 const FIXTURE: &[u8] = include_bytes!("fixtures/layers.safetensors");
-/// As in the script: larger tensors are stored as sums with random signs.
-const LARGEST: usize = 2048;
-const PROJECTIONS: usize = 32;
 /// Largest difference to PyTorch, relative to the size of the tensor.
 const TOLERANCE: f64 = 1e-6;
-
-/// The numbers in [-1, 1) that the script calls `drawn`.
-fn drawn(name: &str, count: usize) -> Vec<f64> {
-    let state = name.bytes().fold(0xCBF2_9CE4_8422_2325_u64, |state, byte| {
-        (state ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
-    });
-    (1..=count as u64)
-        .map(|i| {
-            let z = state.wrapping_add(i.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-            let z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-            let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-            let z = z ^ (z >> 31);
-            (z >> 40) as f64 / 2.0_f64.powi(23) - 1.0
-        })
-        .collect()
-}
 
 fn parameter(name: &str, shape: &Shape) -> Vec<f64> {
     let values = drawn(name, shape.numel());
@@ -60,17 +45,7 @@ fn fixture(all: &SafeTensors<'_>, name: &str) -> Vec<f64> {
 /// Compares with what the fixture holds under `name`, relative to the norm of the whole tensor.
 fn check(all: &SafeTensors<'_>, name: &str, found: &[f64]) {
     let wanted = fixture(all, name);
-    let found = if found.len() <= LARGEST {
-        found.to_vec()
-    } else {
-        (0..PROJECTIONS)
-            .map(|i| {
-                let signs = drawn(&format!("{name}/{i}"), found.len());
-                let signed = signs.iter().zip(found);
-                signed.map(|(&s, &x)| if s < 0.0 { -x } else { x }).sum()
-            })
-            .collect()
-    };
+    let found = stored(name, found);
     assert_eq!(wanted.len(), found.len(), "{name}");
     let norm = |x: &mut dyn Iterator<Item = f64>| x.map(|x| x * x).sum::<f64>().sqrt();
     let size = norm(&mut wanted.iter().copied());
