@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 mod compile;
 mod contest;
 mod contestants;
+mod conv;
 mod machine;
 mod peer;
 mod replay;
@@ -27,6 +28,8 @@ pub(crate) struct Options {
 enum What {
     /// What making a program costs, stage by stage, and how that grows with the graph.
     Compile(compile::Options),
+    /// The convolutions of our networks and their gradients, one by one, against PyTorch.
+    Conv(conv::Options),
     /// The whole training step of an MLP on MNIST, against PyTorch.
     Mnist(MnistOptions),
     /// The whole training step of convolutional networks on MNIST, against PyTorch, TensorFlow and JAX.
@@ -91,6 +94,7 @@ struct ModelsOptions {
 pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
     match &options.what {
         What::Compile(options) => compile::run(root, options),
+        What::Conv(options) => conv::run(root, options),
         What::Mnist(options) => training::run(
             root,
             &options.all,

@@ -55,7 +55,7 @@ impl Size {
 
 /// Compiles graphs of every size and prints what that took.
 pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
-    let program = contestants::build(root, "compile")?;
+    let program = contestants::build(root, "ane-train", "compile")?;
     let machine = Machine::this();
     println!("\n{}", machine.describe());
     println!("medians of {} rounds, in seconds\n", options.rounds);

@@ -46,7 +46,7 @@ struct Torch {
 impl Programs {
     /// Builds our program and looks for PyTorch; says what is missing.
     pub(crate) fn find(root: &Path, python: Option<&Path>) -> Result<Programs> {
-        let ours = build(root, "mnist")?;
+        let ours = build(root, "ane-train", "mnist")?;
         let torch = find_torch(root, python)?;
         let compilers = find_compilers(root, python);
         let images = process::target_folder(root).join("peers").join("mnist");
@@ -118,14 +118,14 @@ impl Programs {
     }
 }
 
-/// Builds a benchmark of `ane-train` in release mode; gives the program.
-pub(crate) fn build(root: &Path, bench: &str) -> Result<PathBuf> {
+/// Builds a benchmark of a crate in release mode; gives the program.
+pub(crate) fn build(root: &Path, package: &str, bench: &str) -> Result<PathBuf> {
     let mut command = process::cargo(
         root,
         &[
             "bench",
             "-p",
-            "ane-train",
+            package,
             "--bench",
             bench,
             "--no-run",

@@ -63,7 +63,7 @@ struct MeanLoss {
 /// Trains in every plan, lets PyTorch repeat it, and prints both.
 pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
     let python = find_python(root, options.python.as_deref())?;
-    let program = contestants::build(root, "replay")?;
+    let program = contestants::build(root, "ane-train", "replay")?;
     let folder = process::target_folder(root).join("replay");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let script = root.join("xtask").join("peers").join("torch_replay.py");

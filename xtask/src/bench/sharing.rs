@@ -40,7 +40,7 @@ const CROWD: usize = 4;
 
 /// Measures every situation and prints what share of a lone run's speed it leaves.
 pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
-    let ours = contestants::build(root, "mnist")?;
+    let ours = contestants::build(root, "ane-train", "mnist")?;
     let images = process::target_folder(root).join("peers").join("mnist");
     let cores = thread::available_parallelism().map_or(1, usize::from);
     println!("\n{}", Machine::this().describe());
