@@ -168,8 +168,8 @@ impl Kernel for Columns<'_> {
                 s.store(&mut out[at..], quotient);
                 at += S::N;
             }
-            for j in at..columns {
-                out[j] /= self.scale[j];
+            for (out, scale) in out[at..].iter_mut().zip(&self.scale[at..]) {
+                *out /= scale;
             }
         }
     }

@@ -118,7 +118,7 @@ impl Step {
 #[derive(Debug, Clone)]
 pub(super) enum Head {
     /// A batch of matrix products.
-    Matmul(Product),
+    Matmul(Box<Product>),
     /// A convolution or the transpose of one.
     Convolution(Box<Convolution>),
     /// A pool.
@@ -346,7 +346,7 @@ fn of_op(graph: &Graph, node: &Node, options: &Options, demand: &[Demand]) -> Lo
             movement([Walk::new(0, &lengths, &[columns, 0, 1, 0])], None)
         }
 
-        Op::Matmul(op) => Lowering::Steps(vec![Step::Head(Head::Matmul(Product {
+        Op::Matmul(op) => Lowering::Steps(vec![Step::Head(Head::Matmul(Box::new(Product {
             operands: [node.operands[0], node.operands[1]],
             leading: [operand(0), operand(1)].map(|ty| {
                 let dims = ty.shape.dims();
@@ -356,11 +356,11 @@ fn of_op(graph: &Graph, node: &Node, options: &Options, demand: &[Demand]) -> Lo
             transpose_x: op.transpose_x,
             transpose_y: op.transpose_y,
             dims: op.dims(operand(0), operand(1)).expect(TYPED),
-        }))]),
+        })))]),
         Op::Linear(_) => {
             let (x, y) = (&operand(0).shape, &result(0).shape);
             let matrix = || Shape::new(&[]);
-            Lowering::Steps(vec![Step::Head(Head::Matmul(Product {
+            Lowering::Steps(vec![Step::Head(Head::Matmul(Box::new(Product {
                 operands: [node.operands[0], node.operands[1]],
                 leading: [matrix(), matrix()],
                 bias: node.operands.get(2).copied(),
@@ -372,7 +372,7 @@ fn of_op(graph: &Graph, node: &Node, options: &Options, demand: &[Demand]) -> Lo
                     n: y.last(),
                     k: x.last(),
                 },
-            }))])
+            })))])
         }
 
         Op::BatchNorm(op) => {
