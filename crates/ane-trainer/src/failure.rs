@@ -166,6 +166,9 @@ impl From<TrainerError> for Failure {
             TrainerError::Illegal { violations, .. } => {
                 violations.first().map(|v| v.help.to_string())
             }
+            TrainerError::NotOnEngine(_) => {
+                Some("leave --require-ane out to have the host run them".to_owned())
+            }
             TrainerError::Step(StepError::NothingTrains { .. }) => {
                 Some("leave something out of --freeze".to_owned())
             }
@@ -178,6 +181,7 @@ impl From<TrainerError> for Failure {
                 | TrainerError::Objective(_)
                 | TrainerError::Step(
                     StepError::Fusion { .. }
+                        | StepError::HostGradient { .. }
                         | StepError::NothingTrains { .. }
                         | StepError::Objective(_)
                 )

@@ -11,7 +11,7 @@ use crate::{
 use ane_device::Device;
 use ane_ir::{Chip, Module, Route, Target};
 use ane_mil::{DirectoryBlobs, Program, Violation};
-use ane_train::{config::RunConfig, data::catalog, legalize, placement::Work, step::PlanKind};
+use ane_train::{config::RunConfig, data::catalog, placement::Work, step::PlanKind};
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
@@ -52,10 +52,13 @@ fn step(config: &RunConfig, out: Option<&Path>) -> Result<ExitCode, Failure> {
     let trainer = config.trainer(&examples, 1)?;
     let target = config.target;
     let model = &trainer.model;
-    let built = trainer.training_step(&target)?;
-    let legal = legalize(&built.graph, &target)?;
-    let program = ane_mil::print(&legal);
-    let work = Work::of(legal.graph());
+    let (built, staged) = trainer.staged_step(&target)?;
+    let programs: Vec<Program> = staged
+        .engine
+        .iter()
+        .map(|program| ane_mil::print(&program.legal))
+        .collect();
+    let work = staged.engine_work();
     let host = match config.plan {
         PlanKind::Split => {
             let trained = built.trained.iter();
@@ -72,7 +75,11 @@ fn step(config: &RunConfig, out: Option<&Path>) -> Result<ExitCode, Failure> {
             config.batch
         ),
         format!(
-            "1 dispatch a step on `{}`; the update runs on {}",
+            "{} a step on `{}`; the update runs on {}",
+            match staged.engine_stages() {
+                1 => "1 dispatch".to_owned(),
+                n => format!("{n} dispatches"),
+            },
             config.device,
             match config.plan {
                 PlanKind::Split => "the host",
@@ -83,10 +90,11 @@ fn step(config: &RunConfig, out: Option<&Path>) -> Result<ExitCode, Failure> {
         ops_line(&work),
         format!(
             "{} inputs and {} outputs; {host}",
-            legal.graph().inputs().len(),
-            legal.graph().outputs().len()
+            built.graph.inputs().len(),
+            built.graph.outputs().len()
         ),
     ];
+    head.extend(staged.lines());
     // A target without limits says nothing of how a chip would be reached.
     let route = if target.is_chip() {
         target.route
@@ -94,22 +102,30 @@ fn step(config: &RunConfig, out: Option<&Path>) -> Result<ExitCode, Failure> {
         Route::E5rt
     };
     head.extend(verdicts(&chips_over(&[route]), |t| {
-        let step = trainer.training_step(t).and_then(|s| legalize(&s.graph, t));
-        step.map(|_| ()).map_err(|e| e.to_string())
+        let (_, staged) = trainer.staged_step(t).map_err(|e| e.to_string())?;
+        staged.summary().map_or(Ok(()), Err)
     }));
     if let Some(out) = out {
-        write_program(out, &program)?;
+        for (i, program) in programs.iter().enumerate() {
+            // One program is what most steps are; more have a directory each.
+            let out = match programs.len() {
+                1 => out.to_owned(),
+                _ => out.join(format!("engine-{}", i + 1)),
+            };
+            write_program(&out, program)?;
+            head.push(format!(
+                "wrote {} and {}",
+                out.join("model.mil").display(),
+                out.join("weights.bin").display()
+            ));
+        }
         for line in head {
             say!("{line}");
         }
-        say!(
-            "wrote {} and {}",
-            out.join("model.mil").display(),
-            out.join("weights.bin").display()
-        );
         return Ok(ExitCode::SUCCESS);
     }
-    print(&head, &program.text)
+    let texts: Vec<String> = programs.into_iter().map(|p| p.text).collect();
+    print(&head, &texts.join("\n"))
 }
 
 /// Comment lines before the text, so that the whole output is MIL.

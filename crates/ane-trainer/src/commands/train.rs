@@ -25,7 +25,7 @@ use ane_train::{
     machine::Machine,
     memory::amount,
     metric::Metric,
-    placement::{Placement, Work},
+    placement::Placement,
     recovery::Faults,
     step::PlanKind,
 };
@@ -144,6 +144,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         lock: _lock,
     } = args.supervision.open_device(&config, &pool, isa)?;
     let mut trainer = Trainer::new(trainer_config, device, pool.clone(), isa)?;
+    if config.require_ane {
+        trainer.require_ane().map_err(TrainerError::from)?;
+    }
     if let Some(c) = &resumed {
         let mut faults = Faults::new(recovery);
         let record = &c.checkpoint.record;
@@ -293,6 +296,9 @@ fn finish(
     say!("{}", test_line(&result, &metrics, &chosen));
     say!("trained for {seconds:.1} s");
     say!("{}", placement_line(&placement));
+    if let Some(line) = &placement.host_summary {
+        say!("{line}");
+    }
     if let Some(power) = placement.power {
         say!("power: {power}");
     }
@@ -359,6 +365,9 @@ fn describe(config: &RunConfig, trainer: &Trainer, total_steps: u64) {
         work.bytes_in,
         work.bytes_out
     );
+    for line in trainer.stages().lines() {
+        say!("{line}");
+    }
     let footprint = trainer.footprint();
     say!(
         "memory: {}, of which {footprint}",

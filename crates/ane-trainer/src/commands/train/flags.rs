@@ -96,7 +96,8 @@ pub(crate) struct ConfigArgs {
     /// How the chip is reached: e5rt, client or memory [default: what --target says, e5rt where it says nothing]
     #[arg(long, value_parser = route)]
     pub(crate) route: Option<Route>,
-    /// Refuse every device but `apple`; the update runs there too unless --plan says otherwise
+    /// Refuse every device but `apple`, and every op on the host but gather, scatter, one_hot, argmax, indices and masks;
+    /// the update runs on the engine too unless --plan says otherwise
     #[arg(long)]
     pub(crate) require_ane: bool,
     /// Where the update runs [default: split; fused with --require-ane]
