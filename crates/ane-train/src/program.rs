@@ -7,7 +7,7 @@ use crate::{
 };
 use ane_device::{Bound, Buffer, Device, DeviceError, Executable, Layout};
 use ane_engine::{Options, Plan, Pool, SharedBuffer, Workspace, simd::Isa};
-use ane_ir::{Graph, Numerics, Target};
+use ane_ir::{DType, Graph, Numerics, Target, TensorType, passes};
 use ane_mil::LegalGraph;
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -72,7 +72,8 @@ impl Compiled {
         }
         let mut plans = Vec::new();
         for program in &staged.host {
-            let plan = Plan::compile(&program.graph, host.options.clone());
+            let graph = on_buffers_of(device, &program.graph)?;
+            let plan = Plan::compile(&graph, host.options.clone());
             let plan = plan.map_err(DeviceError::from)?;
             footprint.add_program(&plan.memory(host.pool.threads()));
             plans.push(plan);
@@ -109,47 +110,62 @@ impl Compiled {
             }
         }
         let sets = stored.values().map(Vec::len).max().unwrap_or(1);
-        let of_set = |name: &str, set: usize| -> &Buffer {
-            stored.get(name).map_or_else(
-                || &ports[name],
-                |buffers: &Vec<Buffer>| &buffers[set % buffers.len()],
-            )
-        };
-        let bound = (0..sets)
-            .map(|set| {
-                let stages = self.staged.stages.iter().map(|&stage| {
-                    Ok::<_, TrainerError>(match stage {
-                        Stage::Engine(i) => {
-                            let graph = &self.staged.engine[i].graph;
-                            let names = graph.inputs().iter().chain(graph.outputs());
-                            let all: Vec<(&str, &Buffer)> = names
-                                .map(|&v| graph.port(v))
-                                .map(|name| (name, of_set(name, set)))
-                                .collect();
-                            Running::Engine(self.executables[i].bind(&all)?)
-                        }
-                        Stage::Host(i) => {
-                            let plan = &self.plans[i];
-                            let memory = |ports: &[ane_engine::Port]| -> Vec<SharedBuffer> {
-                                let buffers = ports.iter().map(|p| of_set(&p.name, set));
-                                buffers.map(|b| b.memory().clone()).collect()
-                            };
-                            let (inputs, outputs) = (memory(plan.inputs()), memory(plan.outputs()));
-                            let threads = host.pool.threads();
-                            let bound = plan.bind_in(&host.workspace, &inputs, &outputs, threads);
-                            Running::Host(bound.map_err(DeviceError::from)?, host.pool.clone())
-                        }
-                    })
-                });
-                stages.collect::<Result<_, _>>()
-            })
-            .collect::<Result<_, _>>()?;
+        let mut bound = Vec::with_capacity(sets);
+        for set in 0..sets {
+            let of = |name: &str| match stored.get(name) {
+                Some(buffers) => &buffers[set % buffers.len()],
+                None => &ports[name],
+            };
+            let stages = self.staged.stages.iter();
+            let stages = stages.map(|&stage| self.bind_stage(stage, host, of));
+            bound.push(stages.collect::<Result<_, _>>()?);
+        }
         Ok(Program {
             staged: self.staged,
             ports,
             bound,
         })
     }
+
+    /// A stage with the buffers that `of` names.
+    fn bind_stage<'a>(
+        &self,
+        stage: Stage,
+        host: &HostEngine,
+        of: impl Fn(&str) -> &'a Buffer,
+    ) -> Result<Running, TrainerError> {
+        match stage {
+            Stage::Engine(i) => {
+                let graph = &self.staged.engine[i].graph;
+                let ports = graph.inputs().iter().chain(graph.outputs());
+                let names = ports.map(|&v| graph.port(v));
+                let all: Vec<(&str, &Buffer)> = names.map(|name| (name, of(name))).collect();
+                Ok(Running::Engine(self.executables[i].bind(&all)?))
+            }
+            Stage::Host(i) => {
+                let plan = &self.plans[i];
+                let memory = |ports: &[ane_engine::Port]| -> Vec<SharedBuffer> {
+                    let ports = ports.iter();
+                    ports.map(|p| of(&p.name).memory().clone()).collect()
+                };
+                let (inputs, outputs) = (memory(plan.inputs()), memory(plan.outputs()));
+                let threads = host.pool.threads();
+                let bound = plan.bind_in(&host.workspace, &inputs, &outputs, threads);
+                let bound = bound.map_err(DeviceError::from)?;
+                Ok(Running::Host(bound, host.pool.clone()))
+            }
+        }
+    }
+}
+
+/// A host stage's graph on buffers of `device`: ports of fp16 have their rows padded where its buffers have; others lie in
+/// the host's own memory, without gaps.
+fn on_buffers_of(device: &dyn Device, graph: &Graph) -> Result<Graph, TrainerError> {
+    // A row of one element takes as much as rows are multiples of.
+    Ok(match device.layout(&TensorType::fp16([1, 1])) {
+        Layout::Dense => graph.clone(),
+        Layout::Rows { row_bytes } => passes::pad_rows::pad(graph, row_bytes, &[DType::Fp16])?,
+    })
 }
 
 /// A compiled step, bound once for every set of buffers it runs on.

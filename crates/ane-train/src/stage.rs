@@ -83,7 +83,7 @@ pub struct EngineProgram {
 pub struct HostProgram {
     /// What it computes, in the types of the step.
     pub part: Graph,
-    /// That in fp32, on buffers that lie as the device's do.
+    /// That in fp32, with ports as they are before the target's padding.
     pub graph: Graph,
 }
 
@@ -169,11 +169,7 @@ impl Staged {
                 staged.stages.push(Stage::Engine(staged.engine.len()));
                 staged.engine.push(EngineProgram { graph, legal });
             } else {
-                let mut graph = host::in_fp32(&part.graph, types)?;
-                if let Some(line) = target.row_alignment() {
-                    // Ports of fp16 lie in the device's buffers, others in the host's own.
-                    graph = passes::pad_rows::pad(&graph, line, &[DType::Fp16])?;
-                }
+                let graph = host::in_fp32(&part.graph, types)?;
                 staged.stages.push(Stage::Host(staged.host.len()));
                 staged.host.push(HostProgram {
                     part: part.graph,

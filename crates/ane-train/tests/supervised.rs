@@ -10,6 +10,8 @@ mod faulty;
 mod padded;
 #[path = "supervised/run.rs"]
 mod run;
+#[path = "supervised/stages.rs"]
+mod stages;
 
 use ane_device::{Device, DeviceError, Settings, Supervised, SupervisedError, Supervision, Worker};
 use ane_ir::{Graph, TensorType};
