@@ -287,6 +287,52 @@ fn an_update_on_the_engine_does_not_wait_for_gradients_of_the_host() {
 }
 
 #[test]
+fn what_the_host_uses_is_not_packed() {
+    // More tensors than a request holds surfaces.
+    let deep = |cx: &mut Builder, x: &[Value]| {
+        let rows = cx.scope("embedding", |cx| {
+            let table = cx.parameter("weight", [ROWS, WIDTH], Init::Uniform(0.5), EMBEDDING)?;
+            Ok(cx.graph().gather(table, x[0], 0)?)
+        })?;
+        let mut y = cx.graph().reduce_mean(rows, &[1], false)?;
+        for i in 0..35 {
+            let z = cx.layer(&format!("fc{i}"), Linear::new(WIDTH, WIDTH), y)?;
+            let z = cx.graph().tanh(z)?;
+            y = cx.graph().add(y, z)?;
+        }
+        Ok([("logits", cx.layer("head", Linear::new(WIDTH, CLASSES), y)?)])
+    };
+    let tokens = Input::new("tokens", DType::Int32, [TOKENS]);
+    let model = Model::build("deep", BATCH, &[tokens], deep).unwrap();
+    let asked = |plan| TrainerConfig {
+        lr: 1e-3,
+        ..config(model.clone(), plan)
+    };
+    let mut whole = trainer("software", asked(PlanKind::Split)).unwrap();
+    let mut t = trainer("h16:client", asked(PlanKind::Split)).unwrap();
+    let members = t.step().packed.iter().flat_map(|p| &p.members);
+    let members: Vec<&str> = members.map(|m| m.port.as_str()).collect();
+    assert!(members.contains(&"param_fc3_weight") && members.contains(&"grad_fc3_weight"));
+    assert!(
+        !members.iter().any(|m| m.contains("embedding")),
+        "{members:?}"
+    );
+    let stages = [Stage::Host(0), Stage::Engine(0), Stage::Host(1)];
+    assert_eq!(t.stages().stages, stages);
+    near(&losses(&mut t, 0..10), &losses(&mut whole, 0..10), 0.05);
+    near(
+        &[t.evaluate(&batch(3, 7)).unwrap().loss],
+        &[whole.evaluate(&batch(3, 7)).unwrap().loss],
+        0.05,
+    );
+    let refused = trainer("h16:client", asked(PlanKind::Fused)).unwrap_err();
+    assert!(
+        refused.to_string().contains("`embedding.weight`"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn an_overflow_skips_the_update_of_the_table_too() {
     for target in ["software"].into_iter().chain(CHIPS) {
         let mut t = trainer(target, config(model(), PlanKind::Split)).unwrap();

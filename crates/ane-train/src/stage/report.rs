@@ -2,10 +2,10 @@
 
 use super::{
     Stage, Staged,
-    sides::{Reason, Side},
+    sides::{self, Reason, Side},
 };
 use crate::work::Work;
-use ane_ir::{Graph, ops::Op};
+use ane_ir::{Graph, Target, ops::Op};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -23,6 +23,13 @@ pub struct HostNode {
     pub reason: String,
     /// Whether it is one of the ops that the engine is known to lack: see [`Staged::require_ane`].
     pub is_known: bool,
+}
+
+impl HostNode {
+    /// The nodes of `graph` that are on the host on `target`, in order.
+    pub(crate) fn of(graph: &Graph, target: &Target) -> Vec<Self> {
+        host_nodes(graph, &sides::of(graph, target))
+    }
 }
 
 /// How much of something is done on the engine.

@@ -141,17 +141,19 @@ fn follow(graph: &Graph, sides: &mut [Side]) {
     }
 }
 
-/// What the answer for a node depends on, besides its op.
+/// What the answer for a node depends on.
 #[derive(Debug, PartialEq, Eq, Hash)]
-struct Types {
-    op: &'static str,
+struct Question {
+    /// The op with its attributes, in words.
+    op: String,
+    /// Of each operand its type, and whether it is a constant.
     operands: Vec<(TensorType, bool)>,
     segments: Segments,
 }
 
 /// Answers so far.
 #[derive(Default)]
-struct Asked(HashMap<Types, Vec<(Op, Option<String>)>>);
+struct Asked(HashMap<Question, Option<String>>);
 
 impl Asked {
     /// Why `target` does not take the node, if it does not.
@@ -163,19 +165,16 @@ impl Asked {
         target: &Target,
     ) -> Option<String> {
         let operands = node.operands.iter().zip(constants);
-        let types = Types {
-            op: node.op.name(),
+        let question = Question {
+            op: format!("{:?}", node.op),
             operands: operands.map(|(&v, &c)| (graph.ty(v).clone(), c)).collect(),
             segments: node.segments.clone(),
         };
-        let answers = self.0.entry(types).or_default();
-        if let Some((_, answer)) = answers.iter().find(|(op, _)| *op == node.op) {
-            return answer.clone();
-        }
-        let answer = by_types(graph, node, constants, target)
-            .or_else(|| by_rules(graph, node, constants, target));
-        answers.push((node.op.clone(), answer.clone()));
-        answer
+        let answer = self.0.entry(question).or_insert_with(|| {
+            by_types(graph, node, constants, target)
+                .or_else(|| by_rules(graph, node, constants, target))
+        });
+        answer.clone()
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
     objective::Objective,
     optim::OptimizerConfig,
     schedule::Schedule,
-    stage::Staged,
+    stage::{HostNode, Staged},
     step::{PlanKind, Step, StepConfig},
     update::Groups,
 };
@@ -69,11 +69,16 @@ impl TrainerConfig {
     /// make gradients for a fused update.
     pub fn staged_step(&self, target: &Target) -> Result<(Step, Staged), TrainerError> {
         let step = self.training_step(target)?;
-        let staged = Staged::of(&step.graph, target)?;
+        let staged = Staged::of(&step.graph, target);
         if self.plan == PlanKind::Fused {
-            step.refuse_host_gradients(&self.model, &staged.host_nodes)?;
+            // Also where the stages are illegal: an update cut in two has more ports than a request may.
+            let host = match &staged {
+                Ok(staged) => staged.host_nodes.clone(),
+                Err(_) => HostNode::of(&step.graph, target),
+            };
+            step.refuse_host_gradients(&self.model, &host)?;
         }
-        Ok((step, staged))
+        Ok((step, staged?))
     }
 
     /// Whether the plan can do what is asked.
