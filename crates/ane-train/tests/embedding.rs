@@ -2,25 +2,32 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure is the test's answer")]
 
-use ane_device::{Settings, open};
+use ane_device::{AppleOptions, Settings, open};
 use ane_engine::{Pool, simd::Isa};
 use ane_ir::{DType, Numerics, Shape, Target, Value};
 use ane_train::{
     Trainer, TrainerConfig, TrainerError,
-    data::{Batch, LABEL, Values},
+    checkpoint::EpochSums,
+    data::{Batch, Dataset, Field, LABEL, Sampler, Values},
+    fit::{Ending, Examples, Fit},
     loss::Loss,
+    machine::Machine,
     metric::Accuracy,
     model::{Builder, Init, Input, Model, ModelError, Tags},
     nn::Linear,
     objective::Objective,
     optim::{AdamW, OptimizerConfig, Sgd},
     placement::Placement,
+    run_dir::RunDir,
     schedule::Schedule,
     stage::Stage,
     step::{PlanKind, StepError},
     update::Groups,
 };
-use std::sync::Arc;
+use std::{
+    path::Path,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 const BATCH: usize = 8;
 const TOKENS: usize = 5;
@@ -74,15 +81,30 @@ fn config(model: Model, plan: PlanKind) -> TrainerConfig {
 }
 
 fn trainer(target: &str, config: TrainerConfig) -> Result<Trainer, TrainerError> {
+    trainer_on("software", target, Path::new("unused"), config)
+}
+
+/// On a device, which keeps its files in `programs`.
+fn trainer_on(
+    device: &str,
+    target: &str,
+    programs: &Path,
+    config: TrainerConfig,
+) -> Result<Trainer, TrainerError> {
     let target: Target = target.parse().unwrap();
     let pool = Arc::new(Pool::new(2).unwrap());
     let settings = Settings {
         target,
         numerics: Numerics::of(&target),
         pool: Some(pool.clone()),
+        apple: AppleOptions {
+            espresso: espresso_standin::library_path().unwrap(),
+            programs: programs.to_owned(),
+            ..AppleOptions::default()
+        },
         ..Settings::default()
     };
-    let device = open("software", &settings).unwrap();
+    let device = open(device, &settings).unwrap();
     Trainer::new(config, device, pool, Isa::detect())
 }
 
@@ -283,6 +305,83 @@ fn an_update_on_the_engine_does_not_wait_for_gradients_of_the_host() {
         let losses = losses(&mut t, 0..40);
         assert!(losses[39] < losses[0], "{losses:?}");
         assert_eq!(t.device().counts().dispatches, 40);
+    }
+}
+
+#[test]
+fn apples_interface_runs_the_stages_between_to_the_same_bits() {
+    let programs = tempfile::tempdir().unwrap();
+    let asked = || config(model(), PlanKind::Split);
+    let mut t = trainer_on("apple", "h16", programs.path(), asked()).unwrap();
+    let mut software = trainer("h16", asked()).unwrap();
+    assert_eq!(losses(&mut t, 0..5), losses(&mut software, 0..5));
+    assert_eq!(t.state().unwrap(), software.state().unwrap());
+    assert_eq!(t.device().counts().dispatches, 5);
+}
+
+/// Examples whose input is a row of tokens.
+#[derive(Debug)]
+struct Sentences(usize);
+
+impl Dataset for Sentences {
+    fn len(&self) -> usize {
+        self.0
+    }
+
+    fn schema(&self) -> Vec<Field> {
+        let classes = (0..CLASSES).map(|c| c.to_string()).collect();
+        let tokens = Field::new("tokens", DType::Int32, [TOKENS]);
+        vec![tokens, Field::class(LABEL, classes)]
+    }
+
+    fn fill(&self, examples: &[(u32, u64)], batch: &mut Batch) {
+        let rows = batch.int32("tokens", TOKENS).chunks_exact_mut(TOKENS);
+        for (row, (index, _)) in rows.zip(examples) {
+            row.copy_from_slice(&tokens(*index as usize, 0));
+        }
+        for (class, (index, _)) in batch.int32(LABEL, 1).iter_mut().zip(examples) {
+            *class = (*index as usize % CLASSES) as i32;
+        }
+    }
+}
+
+#[test]
+fn a_run_over_sentences_learns_and_counts_its_stages() {
+    let data = Arc::new(Sentences(60));
+    for target in ["software", "h13"] {
+        let trainer = trainer(target, config(model(), PlanKind::Split)).unwrap();
+        let TrainerConfig {
+            model, objective, ..
+        } = trainer.config();
+        objective.check(model, &*data).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let mut fit = Fit {
+            trainer,
+            data: data.clone(),
+            sampler: Sampler::new((0..50).collect(), BATCH, 0),
+            validation: Some(Examples {
+                data: data.clone(),
+                indices: (50..60).collect(),
+            }),
+            epochs: 6,
+            max_steps: None,
+            run: RunDir::create(dir.path()).unwrap(),
+            config: serde_json::Value::Null,
+            weights_metadata: Default::default(),
+            machine: Machine::this(Isa::detect()),
+            position: (0, 0),
+            sums: EpochSums::default(),
+            best: None,
+            checkpoint_every: None,
+            recovery: None,
+        };
+        let ending = fit.run(&AtomicBool::new(false), &mut |_| {}).unwrap();
+        assert_eq!(ending, Ending::Finished);
+        // Seven batches and two of validation an epoch.
+        let counts = fit.trainer.device().counts();
+        assert_eq!((counts.compiles, counts.dispatches), (2, 6 * 9), "{target}");
+        let (best, _) = fit.best.unwrap();
+        assert!(best >= 0.9, "{best} on {target}");
     }
 }
 
