@@ -46,29 +46,57 @@ impl Kernel for Fill<'_> {
 
     #[inline(always)]
     fn run<S: Lanes>(self, s: S) -> f32 {
+        let step = self.image.column * self.planes.x.data_step;
         // SAFETY: `Fill::run` is unsafe to call, with the condition that these accesses are within bounds.
         unsafe {
-            match self.source {
-                Source::F32(x) => self.fill(s, x, |x| s.load(x), |x| x),
-                Source::F16(x) => {
-                    self.fill(s, x, |x| s.load_f16(x), |x| f16::from_bits(x).to_f32())
-                }
+            match (self.source, step) {
+                (Source::F32(x), 1) => self.fill::<S, f32, 1>(s, x),
+                (Source::F32(x), 2) => self.fill::<S, f32, 2>(s, x),
+                (Source::F32(x), _) => self.fill::<S, f32, 0>(s, x),
+                (Source::F16(x), 1) => self.fill::<S, u16, 1>(s, x),
+                (Source::F16(x), 2) => self.fill::<S, u16, 2>(s, x),
+                (Source::F16(x), _) => self.fill::<S, u16, 0>(s, x),
             }
         }
     }
 }
 
+/// An element of an operand.
+trait Element: Copy + Default {
+    fn load<S: Lanes>(s: S, x: &[Self]) -> S::V;
+    fn convert(self) -> f32;
+}
+
+impl Element for f32 {
+    #[inline(always)]
+    fn load<S: Lanes>(s: S, x: &[Self]) -> S::V {
+        s.load(x)
+    }
+    #[inline(always)]
+    fn convert(self) -> f32 {
+        self
+    }
+}
+
+/// The bits of fp16.
+impl Element for u16 {
+    #[inline(always)]
+    fn load<S: Lanes>(s: S, x: &[Self]) -> S::V {
+        s.load_f16(x)
+    }
+    #[inline(always)]
+    fn convert(self) -> f32 {
+        f16::from_bits(self).to_f32()
+    }
+}
+
 impl Fill<'_> {
+    /// Elements of a row lie `STEP` apart, or as far as the operand says where that is 0.
+    ///
     /// # Safety
     /// As [`Fill::run`].
     #[inline(always)]
-    unsafe fn fill<S: Lanes, T: Copy + Default>(
-        &self,
-        s: S,
-        x: *const T,
-        load: impl Fn(&[T]) -> S::V,
-        convert: impl Fn(T) -> f32,
-    ) -> f32 {
+    unsafe fn fill<S: Lanes, T: Element, const STEP: usize>(&self, s: S, x: *const T) -> f32 {
         let p = self.planes;
         let mut largest = s.splat(0.0);
         // Planes are written from front to back, so whole vectors may reach into what follows.
@@ -78,7 +106,13 @@ impl Fill<'_> {
                 let end = to.wrapping_add(p.len);
                 let columns = p.columns.min(p.x.data_in(phase_x));
                 let rows = p.data_rows.min(p.y.data_in(phase_y));
-                let step = self.image.column * p.x.data_step;
+                let row_step = p.y.data_step * self.image.row;
+                let first = self.at
+                    + channel * self.channel
+                    + phase_y * self.image.row
+                    + phase_x * self.image.column;
+                // Elements behind the first one that whole vectors of a row reach.
+                let reach = columns.next_multiple_of(S::N) * STEP;
                 // SAFETY: passed on from the caller.
                 unsafe {
                     to = zeros(s, to, p.lead);
@@ -91,30 +125,23 @@ impl Fill<'_> {
                                 to = zeros(s, to, p.pitch);
                                 continue;
                             };
-                            let at = self.at
-                                + channel * self.channel
-                                + image * self.behind
-                                + (data * p.y.data_step + phase_y) * self.image.row
-                                + phase_x * self.image.column;
-                            for i in (0..columns).step_by(S::N) {
-                                let v = match step {
-                                    1 => self.load(s, x, at + i, &load),
-                                    2 => {
-                                        let first = self.load(s, x, at + 2 * i, &load);
-                                        let second = self.load(s, x, at + 2 * i + S::N, &load);
-                                        s.every_second(first, second)
-                                    }
-                                    _ => {
-                                        let mut lanes = [0.0; MOST_LANES];
-                                        let count = S::N.min(columns - i);
-                                        for (l, lane) in lanes.iter_mut().enumerate().take(count) {
-                                            *lane = convert(*x.add(at + (i + l) * step));
-                                        }
-                                        s.load(&lanes)
-                                    }
-                                };
-                                s.store(std::slice::from_raw_parts_mut(to.add(i), S::N), v);
-                                largest = s.max_magnitude(largest, v);
+                            let at = first + image * self.behind + data * row_step;
+                            if STEP == 0 || at + reach > self.image.elements {
+                                largest = self.row_by_elements(s, x, at, columns, to, largest);
+                            } else {
+                                let mut from = x.add(at);
+                                for i in (0..columns).step_by(S::N) {
+                                    let load = |at: usize| {
+                                        T::load(s, std::slice::from_raw_parts(from.add(at), S::N))
+                                    };
+                                    let v = match STEP {
+                                        1 => load(0),
+                                        _ => s.every_second(load(0), load(S::N)),
+                                    };
+                                    s.store(std::slice::from_raw_parts_mut(to.add(i), S::N), v);
+                                    largest = s.max_magnitude(largest, v);
+                                    from = from.wrapping_add(STEP * S::N);
+                                }
                             }
                             zeros(s, to.add(columns), p.pitch - columns);
                             to = to.add(p.pitch);
@@ -129,49 +156,58 @@ impl Fill<'_> {
         unsafe { zeros(s, to, SLACK - S::N) };
         s.reduce_max(largest)
     }
-}
 
-impl Fill<'_> {
-    /// A vector from element `at` on, with zeros where the operand has ended.
+    /// A row of any step, or at the end of the operand; folds its magnitudes into `largest`.
+    ///
+    /// A function of its own, so that the loop over the other rows keeps its registers.
     ///
     /// # Safety
     /// As [`Fill::run`].
-    #[inline(always)]
-    unsafe fn load<S: Lanes, T: Copy + Default>(
+    #[inline(never)]
+    unsafe fn row_by_elements<S: Lanes, T: Element>(
         &self,
         s: S,
         x: *const T,
         at: usize,
-        load: &impl Fn(&[T]) -> S::V,
+        columns: usize,
+        to: *mut f32,
+        mut largest: S::V,
     ) -> S::V {
-        let there = self.image.elements.saturating_sub(at);
-        if there >= S::N {
+        let step = self.image.column * self.planes.x.data_step;
+        for i in (0..columns).step_by(S::N) {
+            let mut lanes = [0.0; MOST_LANES];
+            let count = S::N.min(columns - i);
+            for (l, lane) in lanes.iter_mut().enumerate().take(count) {
+                // SAFETY: passed on from the caller: the operand has the elements of the row.
+                *lane = unsafe { (*x.add(at + (i + l) * step)).convert() };
+            }
+            let v = s.load(&lanes);
             // SAFETY: passed on from the caller.
-            return load(unsafe { std::slice::from_raw_parts(x.add(at), S::N) });
+            s.store(
+                unsafe { std::slice::from_raw_parts_mut(to.add(i), S::N) },
+                v,
+            );
+            largest = s.max_magnitude(largest, v);
         }
-        if there == 0 {
-            return s.splat(0.0);
-        }
-        let mut lanes = [T::default(); MOST_LANES];
-        // SAFETY: passed on from the caller.
-        let rest = unsafe { std::slice::from_raw_parts(x.add(at), there) };
-        lanes[..there].copy_from_slice(rest);
-        load(&lanes)
+        largest
     }
 }
 
-/// Writes at least `n` zeros, in whole vectors, and returns where they end.
+/// Writes at least `n` zeros, in whole vectors and at least one, and returns where they end.
 ///
 /// # Safety
 /// Whole vectors must be writable.
 #[inline(always)]
 unsafe fn zeros<S: Lanes>(s: S, to: *mut f32, n: usize) -> *mut f32 {
-    for i in (0..n).step_by(S::N) {
+    let zero = |at: usize| {
         // SAFETY: passed on from the caller.
-        s.store(
-            unsafe { std::slice::from_raw_parts_mut(to.add(i), S::N) },
-            s.splat(0.0),
-        );
+        let to = unsafe { std::slice::from_raw_parts_mut(to.add(at), S::N) };
+        s.store(to, s.splat(0.0));
+    };
+    // Few are wanted as a rule: the first vector is no loop, of which the compiler would make a call.
+    zero(0);
+    for at in (S::N..n).step_by(S::N) {
+        zero(at);
     }
     to.wrapping_add(n)
 }
