@@ -8,12 +8,15 @@ use std::{
     ptr::NonNull,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
 /// Every buffer starts on a cache line.
 const ALIGN: usize = 64;
+
+/// Bytes of the buffers that are alive.
+static IN_USE: AtomicUsize = AtomicUsize::new(0);
 
 /// What exclusive access to a buffer is taken for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,8 +84,10 @@ impl Memory {
 impl Drop for Memory {
     fn drop(&mut self) {
         if self.foreign.is_none() {
+            let layout = Self::layout(self.bytes);
             // SAFETY: allocated in `SharedBuffer::new` with the same layout.
-            unsafe { dealloc(self.start.as_ptr(), Self::layout(self.bytes)) }
+            unsafe { dealloc(self.start.as_ptr(), layout) }
+            IN_USE.fetch_sub(layout.size(), Ordering::Relaxed);
         }
     }
 }
@@ -122,6 +127,7 @@ impl SharedBuffer {
         }
         // SAFETY: just allocated with this size.
         unsafe { start.write_bytes(0, layout.size()) };
+        IN_USE.fetch_add(layout.size(), Ordering::Relaxed);
         Self(Arc::new(Memory {
             start,
             bytes,
@@ -203,6 +209,11 @@ impl SharedBuffer {
     /// Bytes of memory that a buffer of `bytes` takes.
     pub fn footprint(bytes: usize) -> usize {
         Memory::layout(bytes).size()
+    }
+
+    /// Bytes of memory that all buffers of this process take now, foreign ones left out: what a forecast is held to.
+    pub fn in_use() -> usize {
+        IN_USE.load(Ordering::Relaxed)
     }
 
     /// Waits for exclusive access.

@@ -36,7 +36,7 @@ use indexing::{ArgmaxWork, GatherWork, OneHotWork, ScatterWork};
 use lowering::Lowering;
 use normalization::NormalizeWork;
 use pool::{MaxPoolGradientWork, PoolWork};
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 use walk::Walk;
 
 /// How a graph is compiled.
@@ -79,15 +79,15 @@ pub enum PlanError {
 }
 
 /// Memory of a program, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct MemoryUse {
     /// Intermediate values and scratch: the [`crate::Workspace`]. Programs that share one take the largest of theirs.
     pub workspace: usize,
     /// Constants, once for all bindings.
     pub constants: usize,
-    /// Packed operands that a binding keeps from its second execution on, while the buffers they were packed from do
-    /// not change. None while weights train.
-    pub kept_packs: usize,
+    /// By input port, what a binding keeps of packed operands from its second execution on, while the port's buffer does
+    /// not change. None of weights that train.
+    pub kept_packs: BTreeMap<String, usize>,
     /// Buffers of the ports, where each is dense and belongs to this program alone.
     pub ports: usize,
 }
@@ -486,14 +486,15 @@ impl Plan {
     pub fn memory(&self, threads: usize) -> MemoryUse {
         let data = &*self.0;
         let ports = data.inputs.iter().chain(&data.outputs);
-        let kept = data
-            .kept
-            .iter()
-            .map(|k| SharedBuffer::footprint(k.elements * 4));
+        let mut kept_packs = BTreeMap::new();
+        for kept in &data.kept {
+            let of_port = kept_packs.entry(data.inputs[kept.port].name.clone());
+            *of_port.or_default() += SharedBuffer::footprint(kept.elements * 4);
+        }
         MemoryUse {
             workspace: SharedBuffer::footprint(data.workspace_bytes(threads)),
             constants: SharedBuffer::footprint(data.constants.len()),
-            kept_packs: kept.sum(),
+            kept_packs,
             ports: ports.map(|p| SharedBuffer::footprint(p.ty.bytes())).sum(),
         }
     }

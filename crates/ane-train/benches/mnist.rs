@@ -2,9 +2,9 @@
 //! `cargo xtask bench mnist` and `bench models` run it beside PyTorch, on the same images: how fast we are depends on them, since what is
 //! zero for a whole block of a matrix product is left out of it.
 //!
-//! Reads `{"op":"run","steps":N}` per line of standard input, answers
+//! Greets with `{"foreseen_bytes":…}`, reads `{"op":"run","steps":N}` per line of standard input, answers
 //! `{"images_per_second":…,"loss":…,"peak_bytes":…}`; the peak is that of resident memory over what was resident when the
-//! images had been loaded, where Linux tells.
+//! images had been loaded, where Linux tells, and what was foreseen is the peak without having taken it.
 
 use ane_device::{Settings, open};
 use ane_engine::{Pool, simd::Isa};
@@ -13,6 +13,7 @@ use ane_train::{
     Trainer, TrainerConfig,
     data::{self, Dataset, FetchOptions, Images, LABEL, Loader, Sampler, catalog},
     loss::Loss,
+    memory::Forecast,
     metric::Accuracy,
     models::{Examples, ModelSpec},
     objective::Objective,
@@ -107,6 +108,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         max_norm: None,
         seed: 0,
     };
+    let foreseen =
+        Forecast::of(&config, &*open("software", &settings)?, &pool, settings.isa)?.training;
     let mut trainer = Trainer::new(config, open("software", &settings)?, pool, settings.isa)?;
     let loader = Loader::start(
         data,
@@ -117,6 +120,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     )?;
     let hello = serde_json::json!({
         "engine": settings.isa.name(), "threads": threads, "plan": plan.name(), "target": target.to_string(),
+        "foreseen_bytes": foreseen.peak(),
     });
     println!("{hello}");
     for line in std::io::stdin().lock().lines() {

@@ -3,20 +3,32 @@
 //! Memory that is asked for and not there is not refused by most systems: the process is killed when it uses it, without
 //! a word and with the work of hours. So what a training will hold is counted first.
 
-use crate::stage::Staged;
+mod forecast;
+
+pub use forecast::Forecast;
+pub(crate) use forecast::{inference_ports, of_inference, of_training, training_ports};
+
 use ane_device::{MemoryUse, available_memory};
+use serde::Serialize;
 use std::fmt;
 
-/// Bytes that a training holds for as long as it lasts, by what they are for. What a step takes for a moment, and the
-/// data set, come on top.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Bytes that a training holds for as long as it lasts, by what they are for. The data set comes on top.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Footprint {
     /// The ports of the programs: batch, weights, gradients or both sets of state.
     pub ports: u64,
-    /// What the programs work in.
-    pub program: u64,
-    /// fp32 masters and optimizer state on the host.
+    /// What the programs work in. They take turns, so it is the most that one of them needs.
+    pub workspace: u64,
+    /// The same of stages on the host.
+    pub host_workspace: u64,
+    /// What the programs are besides: constants, and packed operands that are kept while weights do not change.
+    pub programs: u64,
+    /// fp32 masters, optimizer state, sums of gradients and running statistics on the host.
     pub host: u64,
+    /// Batches that are gathered ahead.
+    pub batches: u64,
+    /// What graphs and plans, and this program's own code, take while they are worked on: a rule of thumb.
+    pub compiler: u64,
     /// A checkpoint while it is made: the state, and twice its bytes.
     pub checkpoint: u64,
 }
@@ -36,29 +48,41 @@ pub struct OutOfMemory {
 }
 
 impl Footprint {
-    /// Of a training in these stages, with `state` bytes of weights and optimizer state, `on_host` or else among the
-    /// ports. What the programs work in is added when they are compiled.
-    pub fn of(stages: &Staged, state: u64, on_host: bool) -> Self {
-        Self {
-            ports: stages.port_bytes(),
-            program: 0,
-            host: if on_host { state } else { 0 },
-            checkpoint: state.saturating_mul(3),
-        }
+    /// With what a program of the engine takes besides its ports; `keeping` says how many of its bindings keep what was packed from an
+    /// input port.
+    pub(crate) fn add_program(&mut self, memory: &MemoryUse, keeping: impl Fn(&str) -> u64) {
+        self.workspace = self.workspace.max(memory.workspace as u64);
+        self.add_kept(memory, keeping);
     }
 
-    /// With what a program takes besides its ports, which all of its bindings share.
-    pub fn add_program(&mut self, memory: &MemoryUse) {
-        let parts = [memory.workspace, memory.constants, memory.kept_packs];
-        let more = parts.map(|bytes| bytes as u64);
-        self.program = more.into_iter().fold(self.program, u64::saturating_add);
+    /// As [`Footprint::add_program`], of a program of the host.
+    pub(crate) fn add_host_program(&mut self, memory: &MemoryUse, keeping: impl Fn(&str) -> u64) {
+        self.host_workspace = self.host_workspace.max(memory.workspace as u64);
+        self.add_kept(memory, keeping);
     }
 
-    /// All of it.
+    fn add_kept(&mut self, memory: &MemoryUse, keeping: impl Fn(&str) -> u64) {
+        let kept = memory.kept_packs.iter();
+        let kept = kept.map(|(port, &bytes)| keeping(port).saturating_mul(bytes as u64));
+        self.programs = kept
+            .chain([memory.constants as u64])
+            .fold(self.programs, u64::saturating_add);
+    }
+
+    /// The buffers among it: what devices and the store allocate.
+    pub fn buffers(&self) -> u64 {
+        let works = sum([self.workspace, self.host_workspace]);
+        sum([self.ports, works, self.programs, self.host])
+    }
+
+    /// Peak of a step.
+    pub fn peak(&self) -> u64 {
+        sum([self.buffers(), self.batches, self.compiler])
+    }
+
+    /// Peak of a run, which writes checkpoints.
     pub fn total(&self) -> u64 {
-        [self.ports, self.program, self.host, self.checkpoint]
-            .into_iter()
-            .fold(0, u64::saturating_add)
+        sum([self.peak(), self.checkpoint])
     }
 
     /// Whether it fits into what the system can still give.
@@ -80,14 +104,21 @@ impl Footprint {
     }
 }
 
+fn sum<const N: usize>(parts: [u64; N]) -> u64 {
+    parts.into_iter().fold(0, u64::saturating_add)
+}
+
 impl fmt::Display for Footprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} for what the program reads and writes, {} to work in, {} for weights and optimizer state, {} to write a checkpoint",
+            "{} for what the programs read and write, {} to work in, {} for weights and optimizer state, {} for batches, {} \
+             to compile, {} to write a checkpoint",
             amount(self.ports),
-            amount(self.program),
+            amount(sum([self.workspace, self.host_workspace, self.programs])),
             amount(self.host),
+            amount(self.batches),
+            amount(self.compiler),
             amount(self.checkpoint)
         )
     }
@@ -105,47 +136,55 @@ pub fn amount(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ane_ir::{Graph, Target, TensorType};
 
     #[test]
     fn what_is_needed_is_counted_and_refused_when_it_cannot_be_had() {
-        let mut g = Graph::new();
-        let x = g.input("x", TensorType::fp16([64, 32])).unwrap();
-        let y = g.relu(x).unwrap();
-        g.output("y", y).unwrap();
-        let g = Staged::of(&g, &Target::SOFTWARE).unwrap();
-        let mut host = Footprint::of(&g, 12_000, true);
-        host.add_program(&MemoryUse {
+        let mut needed = Footprint {
+            ports: 8_192,
+            host: 12_000,
+            batches: 50,
+            compiler: 30,
+            checkpoint: 36_000,
+            ..Footprint::default()
+        };
+        let kept_packs = [("x", 1_000), ("weight", 40)];
+        let training = MemoryUse {
             workspace: 100,
             constants: 60,
-            kept_packs: 40,
+            kept_packs: kept_packs.map(|(port, n)| (port.to_owned(), n)).into(),
             ports: 1,
-        });
+        };
+        needed.add_program(&training, |port| u64::from(port == "weight"));
+        let evaluation = MemoryUse {
+            workspace: 70,
+            ..training
+        };
+        needed.add_program(&evaluation, |port| 2 * u64::from(port == "weight"));
         assert_eq!(
-            host,
-            Footprint {
-                ports: 2 * 64 * 32 * 2,
-                program: 200,
-                host: 12_000,
-                checkpoint: 36_000,
-            }
+            (needed.workspace, needed.programs),
+            (100, 60 + 40 + 60 + 80)
         );
-        assert_eq!(Footprint::of(&g, 12_000, false).host, 0);
-        let total = host.total();
-        assert_eq!(total, 8_192 + 200 + 12_000 + 36_000);
-        assert_eq!(host.must_fit_into(total), Ok(()));
-        let said = host.must_fit_into(total - 1).unwrap_err().to_string();
+        assert_eq!(needed.buffers(), 8_192 + 100 + 240 + 12_000);
+        assert_eq!(needed.peak(), needed.buffers() + 80);
+        let total = needed.total();
+        assert_eq!(total, needed.peak() + 36_000);
+        assert_eq!(needed.must_fit_into(total), Ok(()));
+        let said = needed.must_fit_into(total - 1).unwrap_err().to_string();
         assert_eq!(
             said,
-            "the training needs 55.1 KiB of memory, and 55.1 KiB can be had: 8.0 KiB for what the program reads and \
-             writes, 200 bytes to work in, 11.7 KiB for weights and optimizer state, 35.2 KiB to write a checkpoint"
+            "the training needs 55.3 KiB of memory, and 55.3 KiB can be had: 8.0 KiB for what the programs read and \
+             write, 340 bytes to work in, 11.7 KiB for weights and optimizer state, 50 bytes for batches, 30 bytes to \
+             compile, 35.2 KiB to write a checkpoint"
         );
     }
 
     #[test]
     fn numbers_beyond_all_memory_do_not_wrap_around() {
-        let g = Staged::of(&Graph::new(), &Target::SOFTWARE).unwrap();
-        let huge = Footprint::of(&g, u64::MAX, true);
+        let huge = Footprint {
+            host: u64::MAX,
+            checkpoint: u64::MAX,
+            ..Footprint::default()
+        };
         assert_eq!(huge.total(), u64::MAX);
         assert!(huge.must_fit_into(u64::MAX - 1).is_err());
     }

@@ -4,6 +4,7 @@
 pub use crate::work::Work;
 
 use crate::{
+    memory::Footprint,
     stage::{HostNode, Share},
     step::PlanKind,
     trainer::{Done, Trainer},
@@ -45,6 +46,10 @@ pub struct Placement {
     /// results are dispatches besides.
     #[serde(flatten)]
     pub done: Done,
+    /// The peak of memory in a step, in bytes: buffers and batches of training and evaluation, by count.
+    pub peak_bytes: u64,
+    /// Of what that is made, and what a checkpoint takes on top of it while it is made.
+    pub memory: Footprint,
     /// What Apple's engine drew during training, where that was measured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub power: Option<Power>,
@@ -85,6 +90,8 @@ impl Placement {
             compiles,
             dispatches,
             done: *trainer.done(),
+            peak_bytes: trainer.footprint().peak(),
+            memory: *trainer.footprint(),
             power: None,
             warnings,
         }

@@ -53,37 +53,54 @@ pub(crate) struct Compiled {
 }
 
 impl Compiled {
-    /// Compiles the programs of `staged`. What they work in is added to `footprint`, before it is taken.
+    /// Compiles the programs of `staged`.
     ///
     /// # Errors
-    /// When the device refuses a program; when they do not fit into memory.
+    /// When the device refuses a program.
     pub(crate) fn new(
         staged: Staged,
         device: &dyn Device,
         host: &HostEngine,
-        footprint: &mut Footprint,
     ) -> Result<Self, TrainerError> {
         let programs = staged.engine.iter();
         let executables: Vec<Box<dyn Executable>> = programs
             .map(|program| device.compile(&program.legal))
             .collect::<Result<_, _>>()?;
-        for memory in executables.iter().filter_map(|e| e.memory()) {
-            footprint.add_program(&memory);
-        }
-        let mut plans = Vec::new();
-        for program in &staged.host {
+        let plans = staged.host.iter().map(|program| {
             let graph = on_buffers_of(device, &program.graph)?;
             let plan = Plan::compile(&graph, host.options.clone());
-            let plan = plan.map_err(DeviceError::from)?;
-            footprint.add_program(&plan.memory(host.pool.threads()));
-            plans.push(plan);
-        }
-        footprint.must_fit()?;
+            Ok(plan.map_err(DeviceError::from)?)
+        });
         Ok(Self {
+            plans: plans.collect::<Result<_, TrainerError>>()?,
             staged,
             executables,
-            plans,
         })
+    }
+
+    /// Adds what the programs take to `footprint`, before it is taken; `keeping` as in [`Footprint::add_program`].
+    pub(crate) fn add_to(
+        &self,
+        footprint: &mut Footprint,
+        host: &HostEngine,
+        keeping: impl Fn(&str) -> u64,
+    ) {
+        for memory in self.executables.iter().filter_map(|e| e.memory()) {
+            footprint.add_program(&memory, &keeping);
+        }
+        for plan in &self.plans {
+            footprint.add_host_program(&plan.memory(host.pool.threads()), &keeping);
+        }
+    }
+
+    /// Whether the device tells what its programs take.
+    pub(crate) fn tells_memory(&self) -> bool {
+        self.executables.iter().all(|e| e.memory().is_some())
+    }
+
+    /// The stages.
+    pub(crate) fn into_staged(self) -> Staged {
+        self.staged
     }
 
     /// Binds buffers to the ports of all stages. Those that are not `stored` get buffers of their own.

@@ -3,6 +3,10 @@
 //! Each entry has one owner: the host, in fp32, with a rounded copy where programs read it; or the engine, as a pair of
 //! fp16 values that programs replace by writing the other of two sets. Programs of all purposes read the same entries.
 
+mod layout;
+
+pub use layout::{StateDiffers, StateKind, StateLayout};
+
 use crate::optim::pair;
 use ane_device::{Buffer, DeviceError};
 use ane_engine::SharedBuffer;
@@ -19,10 +23,11 @@ pub enum StateTensor {
 }
 
 impl StateTensor {
-    fn describe(&self) -> String {
+    /// What kind of tensor it is.
+    pub fn kind(&self) -> StateKind {
         match self {
-            Self::Fp16(x) => format!("{} fp16 values", x.len()),
-            Self::Fp32(x) => format!("{} fp32 values", x.len()),
+            Self::Fp16(x) => StateKind::Fp16(x.len()),
+            Self::Fp32(x) => StateKind::Fp32(x.len()),
         }
     }
 }
@@ -64,29 +69,6 @@ enum Owner {
     },
     /// High and low half on the device, in two sets.
     Pair { sets: Box<[[Buffer; 2]; 2]> },
-}
-
-/// A stored state does not fit: what is missing, what there is besides, and what has another size.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the stored state is another model's or another plan's:{}", lines(.differences))]
-pub struct StateDiffers {
-    /// A sentence per tensor.
-    pub differences: Vec<String>,
-}
-
-/// Differences that are shown; more say nothing new.
-const SHOWN: usize = 8;
-
-fn lines(differences: &[String]) -> String {
-    let mut text = String::new();
-    for line in differences.iter().take(SHOWN) {
-        text.push_str("\n  ");
-        text.push_str(line);
-    }
-    if differences.len() > SHOWN {
-        text.push_str(&format!("\n  and {} more", differences.len() - SHOWN));
-    }
-    text
 }
 
 /// All entries.
@@ -266,38 +248,13 @@ impl Store {
         all
     }
 
-    /// Whether a state is one of this store.
-    ///
-    /// # Errors
-    /// Every tensor that is missing, of another size, or of no entry.
-    pub fn check(&self, state: &State) -> Result<(), StateDiffers> {
-        let mut differences = Vec::new();
-        let parts = self.parts();
-        for (name, part) in &parts {
-            let expected = match part {
-                Part::Fp32 { len, .. } => format!("{len} fp32 values"),
-                Part::Half(b) => format!("{} fp16 values", b.ty().shape.numel()),
-            };
-            match state.get(name).map(StateTensor::describe) {
-                Some(found) if found == expected => {}
-                Some(found) => {
-                    differences.push(format!("`{name}`: expected {expected}, found {found}"))
-                }
-                None => differences.push(format!("`{name}` is missing: expected {expected}")),
-            }
-        }
-        let known = |name: &String| parts.iter().any(|(n, _)| n == name);
-        for (name, tensor) in state.iter().filter(|(name, _)| !known(name)) {
-            differences.push(format!(
-                "`{name}` has no place: found {}",
-                tensor.describe()
-            ));
-        }
-        if differences.is_empty() {
-            Ok(())
-        } else {
-            Err(StateDiffers { differences })
-        }
+    /// What a state of this store is made of.
+    pub fn layout(&self) -> StateLayout {
+        let parts = self.parts().into_iter().map(|(name, part)| match part {
+            Part::Fp32 { len, .. } => (name, StateKind::Fp32(len)),
+            Part::Half(b) => (name, StateKind::Fp16(b.ty().shape.numel())),
+        });
+        StateLayout(parts.collect())
     }
 
     /// Replaces every tensor by those of a state that was checked.
@@ -450,7 +407,7 @@ mod tests {
         );
         let (mut other, ids) = store();
         other.flip();
-        other.check(&state).unwrap();
+        other.layout().check(&state).unwrap();
         other.restore(&state).unwrap();
         assert_eq!(other.state(), state);
         assert_eq!(other.read(ids[0]), [0.1; 4]);
@@ -458,7 +415,7 @@ mod tests {
         wrong.remove("buffer.c");
         wrong.insert("weight.a".into(), StateTensor::Fp32(vec![0.0; 6]));
         wrong.insert("weight.z".into(), StateTensor::Fp32(vec![0.0]));
-        let error = other.check(&wrong).unwrap_err().to_string();
+        let error = other.layout().check(&wrong).unwrap_err().to_string();
         for part in [
             "`buffer.c` is missing: expected 3 fp32 values",
             "`weight.a`: expected 4 fp32 values, found 6 fp32 values",

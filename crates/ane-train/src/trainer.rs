@@ -17,14 +17,14 @@ use crate::{
     data::Batch,
     error::TrainerError,
     loss_scale::LossScale,
-    memory::Footprint,
+    memory::{self, Footprint},
     metric::Tally,
     model::Parameter,
     optim::StepInfo,
     program::{Compiled, HostEngine, Program, Stored},
     stage::{NotOnEngine, Staged},
-    step::{self, PlanKind, Step},
-    store::{BUFFER, Store},
+    step::{self, Step},
+    store::Store,
     update::Update,
 };
 use ane_device::Device;
@@ -71,18 +71,20 @@ impl Trainer {
         isa: Isa,
     ) -> Result<Self, TrainerError> {
         let (step, staged) = config.staged_step(device.target())?;
-        let mut footprint = Footprint::of(
-            &staged,
-            entries::state_bytes(&config, &step),
-            config.plan == PlanKind::Split,
-        );
+        let mut footprint = memory::of_training(&config, &step, &staged, &*device);
         footprint.must_fit()?;
         let host = HostEngine::new(pool, isa);
-        let compiled = Compiled::new(staged, &*device, &host, &mut footprint)?;
-        let (store, weights, stored) = entries::make_store(&config, &step, &*device)?;
+        let compiled = Compiled::new(staged, &*device, &host)?;
+        let keeping = memory::training_ports(&config, &step);
+        compiled.add_to(&mut footprint, &host, keeping);
+        footprint.must_fit()?;
+        let (mut store, weights, stored) = entries::make_store(&config, &step, &*device)?;
+        // Before the program has its memory: what a large weight takes while it is drawn is free again by then.
+        entries::write_initial(&config, &mut store, &weights)?;
+        device.health()?;
         let program = compiled.bind(&*device, &host, &stored)?;
         let update = entries::make_update(&config, &step, &program, &store, &weights, isa);
-        let mut trainer = Self {
+        Ok(Self {
             io: BatchPorts::new(&config.objective, &step),
             config,
             device,
@@ -99,18 +101,7 @@ impl Trainer {
             done: Done::default(),
             furthest_step: 0,
             requires_ane: false,
-        };
-        let seed = trainer.config.seed;
-        let parameters = trainer.config.model.parameters.iter().enumerate();
-        let initial: Vec<Vec<f32>> = parameters.map(|(i, p)| p.initial(seed, i)).collect();
-        trainer.set_weights(&initial)?;
-        for buffer in &trainer.config.model.buffers {
-            if let Some(id) = trainer.store.find(BUFFER, &buffer.path) {
-                let values = vec![buffer.initial; buffer.shape.numel()];
-                trainer.store.write(id, &values)?;
-            }
-        }
-        Ok(trainer)
+        })
     }
 
     /// The configuration.
@@ -142,7 +133,7 @@ impl Trainer {
         &self.step
     }
 
-    /// The memory that training holds.
+    /// The memory that training holds, and evaluation once it was used.
     pub fn footprint(&self) -> &Footprint {
         &self.footprint
     }

@@ -7,6 +7,7 @@ use ane_train::{
     run_dir::RunDir,
 };
 use std::{
+    error::Error,
     io,
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
@@ -56,6 +57,18 @@ impl Continuation {
     pub(crate) fn best_in(&self, run: &RunDir) -> Option<(f64, u64)> {
         let best = self.checkpoint.record.best;
         best.filter(|_| run.checkpoint("best").is_file())
+    }
+
+    /// The failure of a checkpoint whose state is not that of its own configuration.
+    pub(crate) fn misfit(&self, differs: impl Error + Send + Sync + 'static) -> Failure {
+        Failure::because(
+            format!(
+                "`{}` does not fit its own configuration",
+                self.file.display()
+            ),
+            differs,
+            "resume from another checkpoint of the run",
+        )
     }
 
     /// Brings the earlier part of the run to the directory in which it goes on, when that is another one, and makes the

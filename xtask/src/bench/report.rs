@@ -41,7 +41,8 @@ impl Outcome {
         }
     }
 
-    /// A table: images per second, and for each peer the median of the ratios to it, round by round.
+    /// A table: images per second, the peak of memory with what was foreseen of it in parentheses, and for each peer the
+    /// median of the ratios of speed to it, round by round.
     pub(crate) fn table(&self) -> String {
         let columns: Vec<String> = self
             .peers()
@@ -72,10 +73,7 @@ impl Outcome {
             format!("{:.0}", median(&row.speeds)),
             format!("{low:.0}–{high:.0}"),
             format!("{:.4}", row.loss),
-            match row.peak_bytes.is_nan() {
-                true => "–".to_owned(),
-                false => format!("{:.0}", row.peak_bytes / 1e6),
-            },
+            peak(row),
         ];
         cells.extend(self.peers().map(|peer| match peer.name == row.name {
             true => "–".to_owned(),
@@ -107,6 +105,18 @@ impl Outcome {
     }
 }
 
+/// The peak of a contestant's memory, and what it said before that it would be.
+fn peak(row: &Row) -> String {
+    if row.peak_bytes.is_nan() {
+        return "–".to_owned();
+    }
+    let measured = format!("{:.0}", row.peak_bytes / 1e6);
+    match row.greeting["foreseen_bytes"].as_f64() {
+        Some(foreseen) => format!("{measured} ({:.0})", foreseen / 1e6),
+        None => measured,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,7 +126,11 @@ mod tests {
             name: name.to_owned(),
             is_ours,
             steps: 100,
-            greeting: json!({}),
+            greeting: if is_ours {
+                json!({ "foreseen_bytes": 24_000_000 })
+            } else {
+                json!({})
+            },
             speeds: speeds.to_vec(),
             loss: 0.25,
             peak_bytes: if is_ours { 25e6 } else { f64::NAN },
@@ -137,7 +151,7 @@ mod tests {
 784-10
 contestant   runs  images/s  min–max  last loss  peak MB  / torch stock
 -----------  ----  --------  -------  ---------  -------  -------------
-ours split      3       200  100–330     0.2500       25           2.50
+ours split      3       200  100–330     0.2500  25 (24)           2.50
 torch stock     3       100   40–110     0.2500        –              –
 ";
         assert_eq!(outcome().table(), expected);

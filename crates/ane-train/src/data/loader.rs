@@ -21,6 +21,9 @@ pub struct Loader {
 }
 
 impl Loader {
+    /// Updates whose batches are there at once: those ahead, the one that is being gathered, and the one that is used.
+    pub const UPDATES: usize = AHEAD + 2;
+
     /// Starts at batch `first` of `epoch`, which begins an update, and ends after `epochs` in all. `per_update` batches
     /// make an update; the last of an epoch may be made of fewer.
     ///

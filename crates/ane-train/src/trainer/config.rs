@@ -81,6 +81,16 @@ impl TrainerConfig {
         Ok((step, staged?))
     }
 
+    /// The step that evaluates, whose weights lie where those of the `training` step do.
+    ///
+    /// # Errors
+    /// When the step cannot be built.
+    pub fn evaluation_step(&self, training: &Step, target: &Target) -> Result<Step, TrainerError> {
+        let mut step = Step::evaluate(&self.model, &self.objective, target)?;
+        homes::pack_inference(&mut step, training, self)?;
+        Ok(step)
+    }
+
     /// Whether the plan can do what is asked.
     fn check(&self) -> Result<(), TrainerError> {
         let refused = [

@@ -15,16 +15,6 @@ use crate::{
 use ane_device::{Buffer, Device};
 use ane_engine::simd::Isa;
 
-/// Bytes of weights, of what the optimizer keeps, and of summed gradients.
-pub(super) fn state_bytes(config: &TrainerConfig, step: &Step) -> u64 {
-    let values = |i: usize| config.model.parameters[i].shape.numel() as u64;
-    let all: u64 = (0..config.model.parameters.len()).map(values).sum();
-    let trained: u64 = step.trained.iter().map(|&i| values(i)).sum();
-    let roles = config.optimizer.as_dyn().state().len() as u64;
-    let sums = u64::from(config.accumulate > 1);
-    4 * (all + (roles + sums) * trained)
-}
-
 /// Entries for everything that the step reads and writes, the weights' by position, and the ports that they are bound to.
 pub(super) fn make_store(
     config: &TrainerConfig,
@@ -117,4 +107,22 @@ pub(super) fn make_update(
         store,
         isa,
     ))
+}
+
+/// Draws the weights, one after the other, and sets the running statistics to what they begin with.
+pub(super) fn write_initial(
+    config: &TrainerConfig,
+    store: &mut Store,
+    weights: &[EntryId],
+) -> Result<(), TrainerError> {
+    let parameters = config.model.parameters.iter().zip(weights);
+    for (i, (p, &id)) in parameters.enumerate() {
+        store.write(id, &p.initial(config.seed, i))?;
+    }
+    for buffer in &config.model.buffers {
+        if let Some(id) = store.find(BUFFER, &buffer.path) {
+            store.write(id, &vec![buffer.initial; buffer.shape.numel()])?;
+        }
+    }
+    Ok(())
 }

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     data::Batch,
     error::TrainerError,
-    memory::Footprint,
+    memory::{self, Footprint},
     metric::Tally,
     program::{Compiled, HostEngine, Program, Stored},
     stage::Staged,
@@ -45,6 +45,8 @@ struct Context<'a> {
     store: &'a Store,
     stored: &'a Stored,
     requires_ane: bool,
+    /// What is held before.
+    footprint: Footprint,
 }
 
 impl Trainer {
@@ -56,8 +58,9 @@ impl Trainer {
     pub fn evaluate(&mut self, batch: &Batch) -> Result<Evaluated, TrainerError> {
         if self.evaluation.is_none() {
             let Self { config, device, .. } = &*self;
-            let step = Step::evaluate(&config.model, &config.objective, device.target())?;
-            self.evaluation = Some(Inference::compile(step, &self.context())?);
+            let step = config.evaluation_step(&self.step, device.target())?;
+            let (compiled, footprint) = Inference::compile(step, &self.context())?;
+            (self.evaluation, self.footprint) = (Some(compiled), footprint);
         }
         let evaluation = self.evaluation.as_mut().expect("it was just compiled");
         let result = evaluation.evaluate(&self.config, &self.store, batch)?;
@@ -72,8 +75,10 @@ impl Trainer {
     /// When the batch does not fit, or the device fails.
     pub fn predict(&mut self, batch: &Batch) -> Result<Vec<(String, Vec<f32>)>, TrainerError> {
         if self.prediction.is_none() {
-            let step = Step::predict(&self.config.model, self.device.target())?;
-            self.prediction = Some(Inference::compile(step, &self.context())?);
+            let mut step = Step::predict(&self.config.model, self.device.target())?;
+            homes::pack_inference(&mut step, &self.step, &self.config)?;
+            let (compiled, footprint) = Inference::compile(step, &self.context())?;
+            (self.prediction, self.footprint) = (Some(compiled), footprint);
         }
         let prediction = self.prediction.as_mut().expect("it was just compiled");
         let outputs = prediction.predict(&self.store, batch)?;
@@ -90,13 +95,14 @@ impl Trainer {
             store: &self.store,
             stored: &self.stored,
             requires_ane: self.requires_ane,
+            footprint: self.footprint,
         }
     }
 }
 
 impl Inference {
-    /// Compiles a step without gradients.
-    fn compile(mut step: Step, context: &Context<'_>) -> Result<Self, TrainerError> {
+    /// Compiles a step without gradients; gives what is held with it.
+    fn compile(step: Step, context: &Context<'_>) -> Result<(Self, Footprint), TrainerError> {
         let Context {
             config,
             training,
@@ -106,7 +112,6 @@ impl Inference {
             stored,
             ..
         } = *context;
-        homes::pack_inference(&mut step, training, config)?;
         let ports = step.graph.inputs().iter().map(|&v| step.graph.port(v));
         let read: Stored = ports
             .filter_map(|port| Some((port.to_owned(), stored.get(port)?.clone())))
@@ -123,14 +128,19 @@ impl Inference {
         if context.requires_ane {
             staged.require_ane()?;
         }
-        let mut footprint = Footprint::of(&staged, 0, true);
-        let compiled = Compiled::new(staged, device, host, &mut footprint)?;
-        Ok(Self {
+        let mut footprint = context.footprint;
+        memory::of_inference(config, training, &staged, device, &mut footprint);
+        let compiled = Compiled::new(staged, device, host)?;
+        let keeping = memory::inference_ports(config, training);
+        compiled.add_to(&mut footprint, host, keeping);
+        footprint.must_fit()?;
+        let inference = Self {
             buffers: buffers.collect(),
             program: compiled.bind(device, host, &read)?,
             io: BatchPorts::new(&config.objective, &step),
             step,
-        })
+        };
+        Ok((inference, footprint))
     }
 
     fn evaluate(

@@ -56,7 +56,7 @@ impl Trainer {
     /// # Errors
     /// When it is another model's, and nothing is changed then; when the device fails.
     pub fn restore(&mut self, progress: Progress, state: &State) -> Result<(), TrainerError> {
-        self.store.check(state)?;
+        self.store.layout().check(state)?;
         self.store.restore(state)?;
         self.device.health()?;
         self.progress = progress;

@@ -11,7 +11,10 @@ use crate::{
 use ane_device::Device;
 use ane_ir::{Chip, Module, Route, Target};
 use ane_mil::{DirectoryBlobs, Program, Violation};
-use ane_train::{config::RunConfig, data::catalog, placement::Work, step::PlanKind};
+use ane_train::{
+    TrainerConfig, config::RunConfig, data::catalog, memory::Forecast, placement::Work,
+    step::PlanKind,
+};
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
@@ -95,6 +98,7 @@ fn step(config: &RunConfig, out: Option<&Path>) -> Result<ExitCode, Failure> {
         ),
     ];
     head.extend(staged.lines());
+    head.push(foresee(config, &trainer)?);
     // A target without limits says nothing of how a chip would be reached.
     let route = if target.is_chip() {
         target.route
@@ -126,6 +130,18 @@ fn step(config: &RunConfig, out: Option<&Path>) -> Result<ExitCode, Failure> {
     }
     let texts: Vec<String> = programs.into_iter().map(|p| p.text).collect();
     print(&head, &texts.join("\n"))
+}
+
+/// What the training would hold. Whatever is not software is not asked: what it works in is not in this process.
+fn foresee(config: &RunConfig, trainer: &TrainerConfig) -> Result<String, Failure> {
+    let (pool, isa) = machine(None)?;
+    let name = if config.device == "software" {
+        "software"
+    } else {
+        "null"
+    };
+    let device = ane_device::open(name, &config.settings(&pool, isa))?;
+    Ok(Forecast::of(trainer, &*device, &pool, isa)?.to_string())
 }
 
 /// Comment lines before the text, so that the whole output is MIL.

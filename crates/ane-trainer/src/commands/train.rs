@@ -1,5 +1,6 @@
 //! `train`: the main job.
 
+mod dry_run;
 mod flags;
 
 pub(crate) use flags::{ConfigArgs, NumericsArg, route, settle_target};
@@ -143,6 +144,17 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         recovery,
         lock: _lock,
     } = args.supervision.open_device(&config, &pool, isa)?;
+    if args.dry_run {
+        let machine = (&pool, isa);
+        dry_run::show(
+            &config,
+            &trainer_config,
+            &*device,
+            machine,
+            resumed.as_ref(),
+        )?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut trainer = Trainer::new(trainer_config, device, pool.clone(), isa)?;
     if config.require_ane {
         trainer.require_ane().map_err(TrainerError::from)?;
@@ -153,18 +165,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         faults
             .restore(&mut trainer, record.progress, &c.checkpoint.state)
             .map_err(|e| match e {
-                TrainerError::State(_) => Failure::because(
-                    format!("`{}` does not fit its own configuration", c.file.display()),
-                    e,
-                    "resume from another checkpoint of the run",
-                ),
+                TrainerError::State(e) => c.misfit(e),
                 other => other.into(),
             })?;
         tell(&mut faults);
-    }
-    if args.dry_run {
-        describe(&config, &trainer, total_steps);
-        return Ok(ExitCode::SUCCESS);
     }
     let datasets = data::load(spec, &args.source.options(), &report)?;
     let run = run_dir(args.out.as_deref(), resumed.as_mut(), &config.dataset)?;
@@ -235,10 +239,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     });
     match ending {
         Ok(Ending::Interrupted) => {
-            say!(
-                "{}",
-                placement_line(&write_placement(&fit, &config, power)?)
-            );
+            let placement = write_placement(&fit, &config, power)?;
+            say!("{}", placement_line(&placement));
+            say!("{}", memory_line(&placement));
             say!(
                 "interrupted; continue with: ane-trainer train --resume {}",
                 out.display()
@@ -299,6 +302,7 @@ fn finish(
     if let Some(line) = &placement.host_summary {
         say!("{line}");
     }
+    say!("{}", memory_line(&placement));
     if let Some(power) = placement.power {
         say!("power: {power}");
     }
@@ -331,6 +335,15 @@ fn placement_line(placement: &Placement) -> String {
     )
 }
 
+/// The line about memory.
+fn memory_line(placement: &Placement) -> String {
+    format!(
+        "memory: {} at the peak of a step, {} with a checkpoint",
+        amount(placement.peak_bytes),
+        amount(placement.memory.total())
+    )
+}
+
 /// Says which faults were survived.
 pub(crate) fn tell(faults: &mut Faults) {
     for message in faults.take_messages() {
@@ -350,29 +363,6 @@ pub(crate) fn test_line(
         result.examples,
         result.loss
     )
-}
-
-fn describe(config: &RunConfig, trainer: &Trainer, total_steps: u64) {
-    let work = trainer.stages().engine_work();
-    say!(
-        "{}",
-        serde_json::to_string_pretty(config).unwrap_or_default()
-    );
-    say!(
-        "a step: {} nodes, {:.1} MFLOP, {} bytes in, {} bytes out; {total_steps} steps",
-        work.nodes,
-        work.flops as f64 / 1e6,
-        work.bytes_in,
-        work.bytes_out
-    );
-    for line in trainer.stages().lines() {
-        say!("{line}");
-    }
-    let footprint = trainer.footprint();
-    say!(
-        "memory: {}, of which {footprint}",
-        amount(footprint.total())
-    );
 }
 
 fn environment(threads: usize, isa: ane_engine::simd::Isa) -> serde_json::Value {
