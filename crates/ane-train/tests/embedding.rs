@@ -425,10 +425,10 @@ fn what_the_host_uses_is_not_packed() {
         0.05,
     );
     let refused = trainer("h16:client", asked(PlanKind::Fused)).unwrap_err();
-    assert!(
-        refused.to_string().contains("`embedding.weight`"),
-        "{refused}"
-    );
+    let said = refused.to_string();
+    let expected = "`embedding.weight` cannot be fused: `scatter` at gradient of embedding";
+    assert!(said.contains(expected), "{said}");
+    assert_eq!(t.stages().host_nodes[0].place, "embedding");
 }
 
 #[test]

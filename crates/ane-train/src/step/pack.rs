@@ -11,7 +11,7 @@
 //! ```
 
 use super::{Step, StepError};
-use ane_ir::{Graph, Shape, TensorType, Value};
+use ane_ir::{Graph, Place, Shape, TensorType, Value};
 use std::collections::HashMap;
 
 /// A port that stands for several.
@@ -125,7 +125,8 @@ fn rewrite(graph: &Graph, packed: &[PackedPort]) -> Result<Graph, StepError> {
         };
         map[v.index()] = Some(value);
     }
-    for node in graph.nodes() {
+    for (i, node) in graph.nodes().iter().enumerate() {
+        out.set_scope(graph.place(i).clone());
         let operands: Option<Vec<Value>> = node.operands.iter().map(|x| map[x.index()]).collect();
         let operands = operands.expect("operands are defined before they are used");
         let results = out.push_segments(node.op.clone(), &operands, &node.segments)?;
@@ -133,6 +134,7 @@ fn rewrite(graph: &Graph, packed: &[PackedPort]) -> Result<Graph, StepError> {
             map[old.index()] = Some(new);
         }
     }
+    out.set_scope(Place::UNKNOWN);
     let mut parts: Vec<Vec<Value>> = vec![Vec::new(); packed.len()];
     for &v in graph.outputs() {
         let value = map[v.index()].expect("every value was copied");
