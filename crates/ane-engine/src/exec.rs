@@ -481,6 +481,9 @@ impl Context<'_> {
         unsafe {
             match place {
                 Place::Slot(slot) => *self.slot(slot).add(at),
+                Place::Half(slot) => {
+                    f16::from_bits(*self.slot(slot).cast::<u16>().add(at)).to_f32()
+                }
                 Place::Port(port, dtype) => match dtype {
                     DType::Fp16 => f16::from_bits(*self.input::<u16>(port).add(at)).to_f32(),
                     DType::Fp32 => *self.input::<f32>(port).add(at),
@@ -519,6 +522,7 @@ impl Context<'_> {
         use crate::gemm::Source;
         match place {
             Place::Slot(slot) => Source::F32(self.slot(slot)),
+            Place::Half(slot) => Source::F16(self.slot(slot).cast()),
             Place::Port(port, DType::Fp16) => Source::F16(self.input(port)),
             Place::Port(port, _) => Source::F32(self.input(port)),
         }

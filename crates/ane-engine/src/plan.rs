@@ -13,6 +13,7 @@ pub(crate) mod convolution;
 pub(crate) mod function;
 pub(crate) mod fused_pair;
 mod group;
+mod half;
 mod idiom;
 mod in_place;
 pub(crate) mod indexing;
@@ -109,8 +110,20 @@ pub(crate) type Slot = usize;
 pub(crate) enum Place {
     /// In the arena: i32 where the value is of that type, else f32.
     Slot(Slot),
+    /// In the arena as fp16.
+    Half(Slot),
     /// An input port, in its own dtype.
     Port(usize, DType),
+}
+
+impl Place {
+    /// The slot of the arena that it is in.
+    pub(crate) fn slot(self) -> Option<Slot> {
+        match self {
+            Self::Slot(slot) | Self::Half(slot) => Some(slot),
+            Self::Port(..) => None,
+        }
+    }
 }
 
 /// One unit of work.

@@ -179,6 +179,11 @@ impl Run<'_> {
                     let from = self.source(from, at, head);
                     std::ptr::copy_nonoverlapping(from, self.cx.slot(to).add(at), n);
                 }
+                Instr::StoreHalf { from, to } => {
+                    let from = std::slice::from_raw_parts(self.source(from, at, head), n);
+                    let to = self.cx.slot(to).cast::<u16>().add(at);
+                    narrow_lanes(s, from, std::slice::from_raw_parts_mut(to, n));
+                }
                 Instr::Export { from, port, dtype } => {
                     let from = std::slice::from_raw_parts(self.source(from, at, head), n);
                     self.export(s, from, port, dtype, at);
@@ -239,8 +244,11 @@ impl Run<'_> {
                         },
                     );
                 }
-                Place::Port(port, DType::Fp16) => {
-                    let x: *const u16 = self.cx.input(port);
+                Place::Half(_) | Place::Port(_, DType::Fp16) => {
+                    let x: *const u16 = match load.place {
+                        Place::Port(port, _) => self.cx.input(port),
+                        Place::Half(slot) | Place::Slot(slot) => self.cx.slot(slot).cast(),
+                    };
                     if load.walk.is_contiguous() {
                         let next = x.wrapping_add(at + self.prefetch_distance).cast::<u8>();
                         for line in (0..2 * out.len()).step_by(64) {

@@ -13,7 +13,7 @@ use super::{
     chain_builder::ChainBuilder,
     function::{Ew, Round},
     group::{Groups, Member},
-    idiom,
+    half, idiom,
     lowering::{Affine, Head, Kernel, Lowering, Step},
     pool::Pooling,
     walk::Walk,
@@ -51,11 +51,18 @@ pub(super) fn build(
         options,
         built: Built::default(),
         slot_of: vec![None; graph.values().len()],
+        half_of: vec![None; graph.values().len()],
+        half: Vec::new(),
         packed: HashMap::new(),
         skip_lists: HashMap::new(),
         dense_lists: HashMap::new(),
         ports: vec![Vec::new(); graph.values().len()],
         wide: options.numerics.wide_values(graph),
+    };
+    b.half = if options.numerics.round {
+        half::find(graph, lowering, groups, &b.wide)
+    } else {
+        vec![false; graph.values().len()]
     };
     for (port, &v) in graph.outputs().iter().enumerate() {
         b.ports[groups.root[v.index()].index()].push((port, v));
@@ -84,6 +91,10 @@ struct Builder<'a> {
     options: &'a Options,
     built: Built,
     slot_of: Vec<Option<Slot>>,
+    /// Slots of fp16.
+    half_of: Vec<Option<Slot>>,
+    /// Values that passes store as fp16.
+    half: Vec<bool>,
     packed: HashMap<PackKey, Packed>,
     /// Skip lists of the rows in a slot.
     skip_lists: HashMap<SkipListKey, Slot>,
@@ -131,20 +142,31 @@ impl Builder<'_> {
         slot
     }
 
+    /// The slot that holds `root` as fp16, made on first use.
+    fn half_slot(&mut self, root: Value) -> Slot {
+        if let Some(slot) = self.half_of[root.index()] {
+            return slot;
+        }
+        let slot = self.new_slot(self.numel(root).div_ceil(2));
+        self.half_of[root.index()] = Some(slot);
+        slot
+    }
+
     /// Where `root` is read: its port or its slot.
     fn place(&mut self, root: Value) -> Place {
         match self.graph.def(root) {
             Def::Input(port) => Place::Port(port, self.graph.ty(root).dtype),
+            Def::Result { .. } if self.half[root.index()] => Place::Half(self.half_slot(root)),
             Def::Result { .. } => Place::Slot(self.slot(root)),
         }
     }
 
-    /// `root` in the arena, brought there from its port if need be.
+    /// `root` in the arena as it is computed with, brought there from its port or from fp16 if need be.
     fn in_arena(&mut self, root: Value) -> Slot {
         let place = self.place(root);
-        let Place::Port(..) = place else {
-            return self.slot(root);
-        };
+        if let Place::Slot(slot) = place {
+            return slot;
+        }
         let known = self.slot_of[root.index()].is_some();
         let slot = self.slot(root);
         if !known {
@@ -266,8 +288,14 @@ impl Builder<'_> {
             };
             c.keep(i, v, src);
             if self.groups.leaves_group(self.graph, v) {
-                let to = self.slot(v);
-                c.chain.instrs.push(Instr::Store { from: src, to });
+                let (to, store) = if self.half[v.index()] {
+                    let to = self.half_slot(v);
+                    (to, Instr::StoreHalf { from: src, to })
+                } else {
+                    let to = self.slot(v);
+                    (to, Instr::Store { from: src, to })
+                };
+                c.chain.instrs.push(store);
                 c.writes.push(to);
             }
             for (port, out) in std::mem::take(&mut self.ports[v.index()]) {
@@ -446,9 +474,7 @@ impl Builder<'_> {
         let mut places = Vec::with_capacity(operands.len());
         for &x in operands {
             let place = self.place(self.groups.root[x.index()]);
-            if let Place::Slot(slot) = place {
-                reads.push(slot);
-            }
+            reads.extend(place.slot());
             places.push((place, self.graph.ty(x).clone()));
         }
         let work = Work::Definition(DefinitionWork {

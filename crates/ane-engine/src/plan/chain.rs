@@ -47,6 +47,8 @@ pub(crate) enum Instr {
     },
     /// Writes f32 to the arena.
     Store { from: Src, to: Slot },
+    /// Writes fp16 to the arena.
+    StoreHalf { from: Src, to: Slot },
     /// Writes to an output port, in its dtype.
     Export {
         from: Src,
@@ -82,6 +84,7 @@ impl Instr {
             Self::Compute { xs, .. } => xs.contains(&Src::Reg(reg)),
             Self::Pair { xs, .. } => xs.contains(&Src::Reg(reg)),
             Self::Store { from, .. }
+            | Self::StoreHalf { from, .. }
             | Self::Export { from, .. }
             | Self::Largest { from, .. }
             | Self::LargestMagnitude { from, .. }

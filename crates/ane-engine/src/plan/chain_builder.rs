@@ -51,8 +51,8 @@ impl ChainBuilder {
     pub(super) fn uniform(&mut self, uniform: Uniform) -> Src {
         let known = self.chain.uniforms.iter().position(|&u| u == uniform);
         let at = known.unwrap_or_else(|| {
-            if let Uniform::Element(Place::Slot(slot), _) = uniform {
-                self.reads.push(slot);
+            if let Uniform::Element(place, _) = uniform {
+                self.reads.extend(place.slot());
             }
             self.chain.uniforms.push(uniform);
             self.chain.uniforms.len() - 1
@@ -61,9 +61,7 @@ impl ChainBuilder {
     }
 
     pub(super) fn load(&mut self, place: Place, walk: Walk, to: Reg) {
-        if let Place::Slot(slot) = place {
-            self.reads.push(slot);
-        }
+        self.reads.extend(place.slot());
         self.chain.loads.push(Load { place, walk });
         self.chain.instrs.push(Instr::Load {
             load: self.chain.loads.len() - 1,

@@ -28,12 +28,10 @@ const SUM_SHARE: usize = 2048;
 impl Builder<'_> {
     /// A convolution with the chain that finishes its results.
     pub(super) fn convolution(&mut self, conv: &Convolution, c: ChainBuilder) {
-        let results: usize = conv.axes.iter().map(|a| a.output).product();
-        let window: usize = conv.axes.iter().map(|a| a.kernel).product();
-        if conv.transposed || results >= window {
-            self.sweep(conv, c);
-        } else {
+        if conv.along_window() {
             self.dots(conv, c);
+        } else {
+            self.sweep(conv, c);
         }
     }
 
@@ -66,8 +64,8 @@ impl Builder<'_> {
         let image = self.image(&conv.x);
         let bias = conv.bias.map(|b| self.place(self.groups.root[b.index()]));
         c.reads.extend([weights.slot, weights.magnitudes]);
-        c.reads.extend(slot(image.place));
-        c.reads.extend(bias.and_then(slot));
+        c.reads.extend(image.place.slot());
+        c.reads.extend(bias.and_then(Place::slot));
         let tasks_of_image = planes.y.lanes().div_ceil(planes.rows);
         let tasks = conv.batch.div_ceil(planes.images) * tasks_of_image;
         let work = SweepWork {
@@ -116,7 +114,7 @@ impl Builder<'_> {
             magnitudes: self.new_slot(blocks),
         };
         let out = work.out;
-        let reads = slot(work.weights.place).into_iter().collect();
+        let reads = work.weights.place.slot().into_iter().collect();
         self.push(
             Work::Weights(work),
             blocks,
@@ -161,14 +159,14 @@ impl Builder<'_> {
         let partial = work.partial;
         let tasks = parts * work.shares() * conv.groups;
         let reads = [work.image.place, work.window.place];
-        let reads = reads.into_iter().filter_map(slot).collect();
+        let reads = reads.into_iter().filter_map(Place::slot).collect();
         let space = work.plane_space() + work.window_space();
         self.built.scratch = self.built.scratch.max(space);
         self.push(Work::Dots(Box::new(work)), tasks, reads, vec![partial]);
 
         let bias = conv.bias.map(|b| self.place(self.groups.root[b.index()]));
         c.reads.push(partial);
-        c.reads.extend(bias.and_then(slot));
+        c.reads.extend(bias.and_then(Place::slot));
         let channels = conv.groups * conv.outputs;
         let work = SumWork {
             chain: c.chain,
@@ -197,13 +195,6 @@ impl Builder<'_> {
             column,
             elements: self.numel(root),
         }
-    }
-}
-
-fn slot(place: Place) -> Option<usize> {
-    match place {
-        Place::Slot(slot) => Some(slot),
-        Place::Port(..) => None,
     }
 }
 

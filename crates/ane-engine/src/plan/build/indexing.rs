@@ -2,7 +2,7 @@
 
 use super::{Builder, SHARE};
 use crate::plan::{
-    DType, Place, Slot, Work,
+    DType, Place, Work,
     function::Round,
     indexing::{ArgmaxWork, Data, GatherWork, Indices, OneHotWork, ScatterWork},
     lowering::{Argmax, Gather, OneHot, Scatter},
@@ -19,7 +19,10 @@ impl Builder<'_> {
         let to = self.slot(node.results[0]);
         let rows = gather.batches * gather.outer * gather.each;
         let share = (SHARE / gather.inner).max(1);
-        let reads = [x, indices.place].into_iter().filter_map(slot).collect();
+        let reads = [x, indices.place]
+            .into_iter()
+            .filter_map(Place::slot)
+            .collect();
         let work = GatherWork {
             x,
             indices,
@@ -50,7 +53,7 @@ impl Builder<'_> {
         let to = self.slot(y);
         let least = (SHARE / scatter.inner).max(1);
         let share = scatter.length.div_ceil(SCATTER_TASKS).max(least);
-        let reads = reads.into_iter().filter_map(slot).collect();
+        let reads = reads.into_iter().filter_map(Place::slot).collect();
         let work = ScatterWork {
             data,
             indices,
@@ -82,7 +85,7 @@ impl Builder<'_> {
             inner: one_hot.inner,
             share,
         };
-        let reads = slot(indices.place).into_iter().collect();
+        let reads = indices.place.slot().into_iter().collect();
         let tasks = one_hot.outer.div_ceil(share);
         self.push(Work::OneHot(work), tasks, reads, vec![to]);
     }
@@ -110,9 +113,9 @@ impl Builder<'_> {
     fn in_words(&mut self, v: Value) -> Place {
         let root = self.groups.root[v.index()];
         match self.place(root) {
-            place @ (Place::Slot(_) | Place::Port(_, DType::Fp16 | DType::Fp32 | DType::Int32)) => {
-                place
-            }
+            place @ (Place::Slot(_)
+            | Place::Half(_)
+            | Place::Port(_, DType::Fp16 | DType::Fp32 | DType::Int32)) => place,
             Place::Port(..) => Place::Slot(self.in_arena(root)),
         }
     }
@@ -122,12 +125,5 @@ impl Builder<'_> {
             place: self.place(self.groups.root[v.index()]),
             dtype: self.graph.ty(v).dtype,
         }
-    }
-}
-
-fn slot(place: Place) -> Option<Slot> {
-    match place {
-        Place::Slot(slot) => Some(slot),
-        Place::Port(..) => None,
     }
 }

@@ -185,7 +185,7 @@ impl Builder<'_> {
     ) -> Packed {
         let root = self.groups.root[x.index()];
         let place = match self.place(root) {
-            p @ (Place::Slot(_) | Place::Port(_, DType::Fp16 | DType::Fp32)) => p,
+            p @ (Place::Slot(_) | Place::Half(_) | Place::Port(_, DType::Fp16 | DType::Fp32)) => p,
             Place::Port(..) => Place::Slot(self.in_arena(root)),
         };
         let key = (place, stride, step, vectors, k, width);
@@ -212,7 +212,7 @@ impl Builder<'_> {
             out,
         });
         let (reads, port) = match place {
-            Place::Slot(s) => (vec![s], None),
+            Place::Slot(s) | Place::Half(s) => (vec![s], None),
             Place::Port(port, _) => (Vec::new(), Some(port)),
         };
         let tasks = groups.div_ceil(groups_per_task);

@@ -53,6 +53,14 @@ pub(in crate::plan) fn axes_of_images(axes: &[WindowAxis]) -> Option<[WindowAxis
 }
 
 impl Convolution {
+    /// Whether its vectors run along the window: results are fewer than the elements of that, as in the gradient of
+    /// weights.
+    pub(in crate::plan) fn along_window(&self) -> bool {
+        let results: usize = self.axes.iter().map(|a| a.output).product();
+        let window: usize = self.axes.iter().map(|a| a.kernel).product();
+        !self.transposed && results < window
+    }
+
     /// The sizes of `node` and whether it is transposed, when it is a convolution over one or two spatial axes.
     pub(super) fn dims(graph: &Graph, node: &Node) -> Option<(ConvDims, bool)> {
         let operand = |i: usize| graph.ty(node.operands[i]);
