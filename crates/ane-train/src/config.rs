@@ -1,9 +1,11 @@
 //! The configuration of a run: everything that decides its numbers.
 
 mod bounds;
+mod division;
 mod metadata;
 
 pub use bounds::{LARGEST_BATCH, MOST_BATCHES, MOST_EPOCHS};
+pub use division::Division;
 
 use crate::{
     TrainerConfig,

@@ -1,11 +1,13 @@
 //! The loop: epochs, validation, checkpoints, stopping in good order, and going on after faults.
 
+mod beginning;
 mod clock;
 mod divergence;
 mod error;
 mod evaluation;
 mod event;
 
+pub use beginning::{Beginning, describe};
 pub use error::FitError;
 pub use evaluation::{Evaluation, Examples, evaluate};
 pub use event::{EpochMetrics, Event, Values, show};

@@ -1,6 +1,7 @@
 //! Where a run goes on: the checkpoint that is meant, the directory it belongs to, and one that holds no other run.
 
 use crate::failure::Failure;
+use ane_engine::simd::Isa;
 use ane_train::{
     checkpoint::{Checkpoint, replace_file},
     config::RunConfig,
@@ -57,6 +58,31 @@ impl Continuation {
     pub(crate) fn best_in(&self, run: &RunDir) -> Option<(f64, u64)> {
         let best = self.checkpoint.record.best;
         best.filter(|_| run.checkpoint("best").is_file())
+    }
+
+    /// Whether the run can go on with the same bits: from this place in its epochs of so many batches, on this machine.
+    pub(crate) fn must_go_on(
+        &self,
+        config: &RunConfig,
+        batches: usize,
+        isa: Isa,
+    ) -> Result<(), Failure> {
+        let record = &self.checkpoint.record;
+        let cannot = |why: &dyn std::fmt::Display| {
+            format!("cannot continue `{}`: {why}", self.file.display())
+        };
+        if let Some(why) = record.misplaced(config.epochs, batches) {
+            return Err(Failure::new(
+                cannot(&why),
+                "resume from another checkpoint of the run",
+            ));
+        }
+        if let Some(computed) = &record.machine {
+            computed
+                .goes_on_with(isa)
+                .map_err(|e| Failure::new(cannot(&e), e.help()))?;
+        }
+        Ok(())
     }
 
     /// The failure of a checkpoint whose state is not that of its own configuration.

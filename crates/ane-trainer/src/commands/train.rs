@@ -1,13 +1,18 @@
 //! `train`: the main job.
 
 mod dry_run;
+mod finish;
 mod flags;
+mod interrupts;
+mod report;
+mod settle;
 
 pub(crate) use flags::{ConfigArgs, NumericsArg, route, settle_target};
+pub(crate) use report::{tell, test_line};
 
-use super::data::{Source, report};
+use super::data::Source;
 use crate::{
-    continuation::{Continuation, refuse_another_run, run_dir, stored_config},
+    continuation::{Continuation, refuse_another_run, run_dir},
     divergence::explained,
     failure::Failure,
     numbers,
@@ -16,29 +21,19 @@ use crate::{
     supervision::{Opened, SupervisionArgs},
     threads::machine,
 };
-use ane_device::{Power, PowerMeter};
+use ane_device::PowerMeter;
 use ane_train::{
     Trainer, TrainerError,
-    checkpoint::{Checkpoint, EpochSums},
-    config::{APPLE, ConfigError, RunConfig},
-    data::{self, Images, Sampler, catalog, fills_a_batch, sampler},
-    fit::{Ending, Evaluation, Examples, Fit, evaluate, show},
-    machine::Machine,
-    memory::amount,
-    metric::Metric,
-    placement::Placement,
+    config::APPLE,
+    data::{self, catalog},
+    fit::{Beginning, Ending, Fit, describe},
     recovery::Faults,
-    step::PlanKind,
 };
-use std::{
-    path::PathBuf,
-    process::ExitCode,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Instant,
-};
+use finish::finish;
+use interrupts::catch_interrupts;
+use report::{say_placement, write_placement};
+use settle::settled;
+use std::{path::PathBuf, process::ExitCode, time::Instant};
 
 /// Flags of a run. What is left out is the default, or what the resumed checkpoint has.
 #[derive(Debug, clap::Args)]
@@ -76,31 +71,7 @@ impl Args {
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let open = |path| Continuation::open(path, args.out.as_deref(), args.dry_run);
     let mut resumed = args.resume.as_deref().map(open).transpose()?;
-    let config = match &resumed {
-        None => {
-            let mut base = RunConfig::default();
-            if args.config.require_ane {
-                base.plan = PlanKind::Fused;
-            }
-            args.config.over(base)?
-        }
-        Some(c) => {
-            let stored = stored_config(&c.file, &c.checkpoint)?;
-            let asked = args.config.over(stored.clone())?;
-            let diff = stored.diff(&asked);
-            if !diff.is_empty() {
-                return Err(Failure::new(
-                    format!(
-                        "`{}` is a checkpoint of another run:\n{}",
-                        c.file.display(),
-                        diff.join("\n")
-                    ),
-                    "leave these arguments out to continue the run, or start a new one without --resume",
-                ));
-            }
-            stored
-        }
-    };
+    let config = settled(&args.config, resumed.as_ref())?;
     if let (Some(out), false) = (&args.out, args.dry_run) {
         refuse_another_run(out, resumed.as_ref())?;
     }
@@ -109,34 +80,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     let spec = catalog::find(&config.dataset)?;
-    let held_out = if config.whole {
-        0
-    } else {
-        let held_out = config.validation.of(spec.train.examples);
-        held_out.map_err(ConfigError::from)?
-    };
-    let (train, validation) = sampler::split(spec.train.examples, held_out, config.seed);
-    fills_a_batch(train.len(), config.batch).map_err(ConfigError::from)?;
-    let sampler = Sampler::new(train, config.batch, config.seed);
-    let total_steps = config.total_steps(sampler.batches());
+    let division = config.divide(spec.train.examples)?;
+    let total_steps = config.total_steps(division.sampler.batches());
     let (pool, isa) = machine(args.threads)?;
     if let Some(c) = &resumed {
-        if let Some(why) = c
-            .checkpoint
-            .record
-            .misplaced(config.epochs, sampler.batches())
-        {
-            return Err(Failure::new(
-                format!("cannot continue `{}`: {why}", c.file.display()),
-                "resume from another checkpoint of the run",
-            ));
-        }
-        if let Some(computed) = &c.checkpoint.record.machine {
-            computed.goes_on_with(isa).map_err(|e| {
-                let why = format!("cannot continue `{}`: {e}", c.file.display());
-                Failure::new(why, e.help())
-            })?;
-        }
+        c.must_go_on(&config, division.sampler.batches(), isa)?;
     }
     let trainer_config = config.trainer(&spec.examples(), total_steps)?;
     let Opened {
@@ -170,44 +118,28 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
             })?;
         tell(&mut faults);
     }
-    let datasets = data::load(spec, &args.source.options(), &report)?;
+    let datasets = data::load(spec, &args.source.options(), &super::data::report)?;
     let run = run_dir(args.out.as_deref(), resumed.as_mut(), &config.dataset)?;
     let out = run.root().to_owned();
-    let value = serde_json::to_value(&config).unwrap_or_default();
-    run.write_json("config.json", &value)?;
-    run.write_json("env.json", &environment(pool.threads(), isa))?;
+    describe(&run, &config, pool.threads(), isa)?;
     if let Some(c) = &resumed {
         c.carry_over(&run)?;
     }
     let best = resumed.as_ref().and_then(|c| c.best_in(&run));
     let record = resumed.as_ref().map(|c| &c.checkpoint.record);
-    run.truncate_metrics(record.map_or(0, |r| r.progress.step))?;
-    let train = config.examples(datasets.train);
-    trainer
-        .config()
-        .objective
-        .check(&trainer.config().model, &*train)
-        .map_err(TrainerError::from)?;
-    let mut fit = Fit {
+    let mut fit = Fit::begin(Beginning {
+        config: &config,
+        spec,
         trainer,
-        validation: (!validation.is_empty()).then(|| Examples {
-            data: train.clone(),
-            indices: validation,
-        }),
-        data: train,
-        sampler,
-        epochs: config.epochs,
-        max_steps: config.max_steps,
+        train: config.examples(datasets.train),
+        division,
         run,
-        config: value,
-        weights_metadata: config.weights_metadata(spec),
-        machine: Machine::this(isa),
-        position: record.map_or((0, 0), |r| r.position),
-        sums: record.map_or_else(EpochSums::default, |r| r.epoch_sums.clone()),
+        record,
         best,
         checkpoint_every: args.checkpoint_every,
         recovery,
-    };
+        isa,
+    })?;
     say!(
         "{} on {}, {} plan on `{}` for {}, {} threads, seed {}; run directory {}",
         config.model,
@@ -240,8 +172,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     match ending {
         Ok(Ending::Interrupted) => {
             let placement = write_placement(&fit, &config, power)?;
-            say!("{}", placement_line(&placement));
-            say!("{}", memory_line(&placement));
+            say_placement(&placement);
             say!(
                 "interrupted; continue with: ane-trainer train --resume {}",
                 out.display()
@@ -255,136 +186,4 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
             Err(explained(e, &config, &fit.run))
         }
     }
-}
-
-/// Writes what ran where.
-fn write_placement(
-    fit: &Fit,
-    config: &RunConfig,
-    power: Option<Power>,
-) -> Result<Placement, Failure> {
-    let placement = Placement {
-        power,
-        ..Placement::of(&fit.trainer, config.replaced())
-    };
-    fit.run.write_json("placement.json", &placement)?;
-    Ok(placement)
-}
-
-/// The one look at the test set, and the reports.
-fn finish(
-    mut fit: Fit,
-    config: &RunConfig,
-    test: Arc<Images>,
-    since: Instant,
-    power: Option<Power>,
-) -> Result<ExitCode, Failure> {
-    let seconds = since.elapsed().as_secs_f64();
-    let mut faults = Faults::new(fit.recovery);
-    let mut chosen = "last".to_owned();
-    let metrics = fit.trainer.config().metrics.clone();
-    if let Some((best, epoch)) = fit.best {
-        let value = match metrics.first() {
-            Some(metric) => metric.show(best),
-            None => format!("loss {best:.4}"),
-        };
-        let best = Checkpoint::read(&fit.run.checkpoint("best"))?;
-        faults.restore(&mut fit.trainer, best.record.progress, &best.state)?;
-        chosen = format!("best, epoch {epoch} with {value} on validation");
-    }
-    let result = evaluate(&mut fit.trainer, &Examples::all(test), &mut faults)?;
-    tell(&mut faults);
-    let placement = write_placement(&fit, config, power)?;
-    fit.run.write_json("result.json", &result)?;
-    say!("{}", test_line(&result, &metrics, &chosen));
-    say!("trained for {seconds:.1} s");
-    say!("{}", placement_line(&placement));
-    if let Some(line) = &placement.host_summary {
-        say!("{line}");
-    }
-    say!("{}", memory_line(&placement));
-    if let Some(power) = placement.power {
-        say!("power: {power}");
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-/// The last line of a run.
-fn placement_line(placement: &Placement) -> String {
-    let counted = |n: u64, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
-    let done = &placement.done;
-    let again = match done.repeated_steps {
-        0 => String::new(),
-        n => format!(
-            " ({n} of them repeated after {})",
-            counted(done.faults, "fault")
-        ),
-    };
-    format!(
-        "placement: {} nodes and {:.1} MFLOP a step on `{}`, {} for {}{again} and {}, {}",
-        placement.step.nodes,
-        placement.step.flops as f64 / 1e6,
-        placement.device,
-        match placement.dispatches {
-            1 => "1 dispatch".to_owned(),
-            n => format!("{n} dispatches"),
-        },
-        counted(done.train_steps, "training step"),
-        counted(done.evaluations, "evaluation"),
-        counted(placement.compiles, "compile"),
-    )
-}
-
-/// The line about memory.
-fn memory_line(placement: &Placement) -> String {
-    format!(
-        "memory: {} at the peak of a step, {} with a checkpoint",
-        amount(placement.peak_bytes),
-        amount(placement.memory.total())
-    )
-}
-
-/// Says which faults were survived.
-pub(crate) fn tell(faults: &mut Faults) {
-    for message in faults.take_messages() {
-        remark!("{message}; started again");
-    }
-}
-
-/// The line that a test result is shown as.
-pub(crate) fn test_line(
-    result: &Evaluation,
-    metrics: &[&'static dyn Metric],
-    checkpoint: &str,
-) -> String {
-    format!(
-        "test:{} on {} examples, loss {:.4} ({checkpoint})",
-        show(&result.metrics, metrics),
-        result.examples,
-        result.loss
-    )
-}
-
-fn environment(threads: usize, isa: ane_engine::simd::Isa) -> serde_json::Value {
-    serde_json::json!({
-        "ane_trainer": env!("CARGO_PKG_VERSION"),
-        "architecture": std::env::consts::ARCH,
-        "system": std::env::consts::OS,
-        "instruction_set": isa.name(),
-        "threads": threads,
-    })
-}
-
-/// A flag that the first Ctrl-C sets; the second ends the program at once.
-fn catch_interrupts() -> Arc<AtomicBool> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = stop.clone();
-    // A second handler in one process cannot be set; without it Ctrl-C ends the program, and checkpoints stay good.
-    let _ = ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-        remark!("finishing the step; press Ctrl-C again to stop at once");
-    });
-    stop
 }

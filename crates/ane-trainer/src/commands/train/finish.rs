@@ -1,0 +1,44 @@
+//! The end of a run whose epochs are done: the state that is kept, and its one look at the test set.
+
+use super::report::{say_placement, tell, test_line, write_placement};
+use crate::{failure::Failure, output::say};
+use ane_device::Power;
+use ane_train::{
+    checkpoint::Checkpoint,
+    config::RunConfig,
+    data::Images,
+    fit::{Examples, Fit, evaluate},
+    recovery::Faults,
+};
+use std::{process::ExitCode, sync::Arc, time::Instant};
+
+/// Evaluates the best state, or the last one, on the test set, and reports.
+pub(super) fn finish(
+    mut fit: Fit,
+    config: &RunConfig,
+    test: Arc<Images>,
+    since: Instant,
+    power: Option<Power>,
+) -> Result<ExitCode, Failure> {
+    let seconds = since.elapsed().as_secs_f64();
+    let mut faults = Faults::new(fit.recovery);
+    let mut chosen = "last".to_owned();
+    let metrics = fit.trainer.config().metrics.clone();
+    if let Some((best, epoch)) = fit.best {
+        let value = match metrics.first() {
+            Some(metric) => metric.show(best),
+            None => format!("loss {best:.4}"),
+        };
+        let best = Checkpoint::read(&fit.run.checkpoint("best"))?;
+        faults.restore(&mut fit.trainer, best.record.progress, &best.state)?;
+        chosen = format!("best, epoch {epoch} with {value} on validation");
+    }
+    let result = evaluate(&mut fit.trainer, &Examples::all(test), &mut faults)?;
+    tell(&mut faults);
+    let placement = write_placement(&fit, config, power)?;
+    fit.run.write_json("result.json", &result)?;
+    say!("{}", test_line(&result, &metrics, &chosen));
+    say!("trained for {seconds:.1} s");
+    say_placement(&placement);
+    Ok(ExitCode::SUCCESS)
+}

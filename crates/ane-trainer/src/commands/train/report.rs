@@ -1,0 +1,97 @@
+//! What a run says at its end, and leaves in `placement.json`.
+
+use crate::{
+    failure::Failure,
+    output::{remark, say},
+};
+use ane_device::Power;
+use ane_train::{
+    config::RunConfig,
+    fit::{Evaluation, Fit, show},
+    memory::amount,
+    metric::Metric,
+    placement::Placement,
+    recovery::Faults,
+};
+
+/// Writes what ran where.
+pub(super) fn write_placement(
+    fit: &Fit,
+    config: &RunConfig,
+    power: Option<Power>,
+) -> Result<Placement, Failure> {
+    let placement = Placement {
+        power,
+        ..Placement::of(&fit.trainer, config.replaced())
+    };
+    fit.run.write_json("placement.json", &placement)?;
+    Ok(placement)
+}
+
+/// The last lines of a run.
+pub(super) fn say_placement(placement: &Placement) {
+    say!("{}", placement_line(placement));
+    if let Some(line) = &placement.host_summary {
+        say!("{line}");
+    }
+    say!("{}", memory_line(placement));
+    if let Some(power) = placement.power {
+        say!("power: {power}");
+    }
+}
+
+/// What ran where, in one line.
+fn placement_line(placement: &Placement) -> String {
+    let counted = |n: u64, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    let done = &placement.done;
+    let again = match done.repeated_steps {
+        0 => String::new(),
+        n => format!(
+            " ({n} of them repeated after {})",
+            counted(done.faults, "fault")
+        ),
+    };
+    format!(
+        "placement: {} nodes and {:.1} MFLOP a step on `{}`, {} for {}{again} and {}, {}",
+        placement.step.nodes,
+        placement.step.flops as f64 / 1e6,
+        placement.device,
+        match placement.dispatches {
+            1 => "1 dispatch".to_owned(),
+            n => format!("{n} dispatches"),
+        },
+        counted(done.train_steps, "training step"),
+        counted(done.evaluations, "evaluation"),
+        counted(placement.compiles, "compile"),
+    )
+}
+
+/// What it took at most, in one line.
+fn memory_line(placement: &Placement) -> String {
+    format!(
+        "memory: {} at the peak of a step, {} with a checkpoint",
+        amount(placement.peak_bytes),
+        amount(placement.memory.total())
+    )
+}
+
+/// Says which faults were survived.
+pub(crate) fn tell(faults: &mut Faults) {
+    for message in faults.take_messages() {
+        remark!("{message}; started again");
+    }
+}
+
+/// The line that a test result is shown as.
+pub(crate) fn test_line(
+    result: &Evaluation,
+    metrics: &[&'static dyn Metric],
+    checkpoint: &str,
+) -> String {
+    format!(
+        "test:{} on {} examples, loss {:.4} ({checkpoint})",
+        show(&result.metrics, metrics),
+        result.examples,
+        result.loss
+    )
+}
