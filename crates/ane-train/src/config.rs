@@ -18,7 +18,7 @@ use crate::{
     optim::{AdamW, OptimizerConfig},
     schedule::Schedule,
     step::PlanKind,
-    update::{Groups, names},
+    update::{Groups, is_tag, names},
 };
 use ane_device::{AppleOptions, Settings};
 use ane_engine::{Pool, simd::Isa};
@@ -202,9 +202,9 @@ pub enum ConfigError {
     /// No such metric.
     #[error(transparent)]
     Metric(#[from] UnknownMetric),
-    /// A pattern freezes nothing.
+    /// A pattern of parameters to freeze, or of a group, fits none.
     #[error("`{pattern}` names no parameter; there are {}", .paths.join(", "))]
-    FreezesNothing {
+    NamesNothing {
         /// The pattern.
         pattern: String,
         /// The model's parameters.
@@ -236,7 +236,7 @@ impl ConfigError {
             Self::OutOfRange { .. } => "see `ane-trainer train --help`",
             Self::Build(_) => "pass another --model or --batch",
             Self::Metric(_) => "pass one of them as --metric, or leave it out",
-            Self::FreezesNothing { .. } => {
+            Self::NamesNothing { .. } => {
                 "a pattern is a path in which * stands for any characters, or one of the tags bias, norm and embedding"
             }
         };
@@ -336,18 +336,19 @@ impl RunConfig {
         total_steps: u64,
     ) -> Result<TrainerConfig, ConfigError> {
         let mut model = self.model()?.build(self.batch, examples)?;
-        for pattern in &self.freeze {
-            let mut found = false;
-            for p in model.parameters.iter_mut().filter(|p| names(pattern, p)) {
-                found = true;
-                p.trainable = false;
-            }
-            if !found {
-                return Err(ConfigError::FreezesNothing {
+        // A tag may fit nothing: an MLP has no norm to leave out of the decay.
+        let groups = self.groups.0.iter().map(|g| &g.parameters);
+        let of_groups = groups.filter(|pattern| !is_tag(pattern));
+        for pattern in self.freeze.iter().chain(of_groups) {
+            if !model.parameters.iter().any(|p| names(pattern, p)) {
+                return Err(ConfigError::NamesNothing {
                     pattern: pattern.clone(),
                     paths: model.parameters.into_iter().map(|p| p.path).collect(),
                 });
             }
+        }
+        for p in &mut model.parameters {
+            p.trainable &= !self.freeze.iter().any(|pattern| names(pattern, p));
         }
         let output = model.train.outputs.first();
         let output = output.map_or("output", |(name, _)| name.as_str());

@@ -68,6 +68,20 @@ pub enum ObjectiveError {
         /// What it is.
         found: String,
     },
+    /// A target that the loss is not made for.
+    #[error(
+        "{loss} takes targets from 0 to 1, example {row} of the batch has {value} in `{target}`"
+    )]
+    Range {
+        /// The loss.
+        loss: &'static str,
+        /// The target.
+        target: String,
+        /// The row.
+        row: usize,
+        /// What was found.
+        value: f32,
+    },
     /// A class that the output has no value for.
     #[error("example {row} of the batch has class {class} in `{target}`, expected 0 to {}", .classes.saturating_sub(1))]
     Class {
@@ -233,6 +247,7 @@ fn shape_of(g: &Graph, v: Value) -> &Shape {
 /// Turns the targets of a term into fp16 rows: what is stored as a class becomes the loss's row for it.
 #[derive(Debug)]
 pub(crate) struct TargetRows {
+    loss: Loss,
     target: String,
     /// Values of a row of the output.
     width: usize,
@@ -250,6 +265,7 @@ impl TargetRows {
             _ => term.loss.target_row(class, width),
         };
         Self {
+            loss: term.loss,
             target: term.target.clone(),
             width,
             classes: (0..classes)
@@ -263,7 +279,18 @@ impl TargetRows {
     /// The rows of a batch, padding included.
     pub(crate) fn of<'a>(&'a mut self, batch: &'a Batch) -> Result<&'a [u16], ObjectiveError> {
         match batch.get(&self.target) {
-            Some(Values::Fp16(rows)) => Ok(rows),
+            Some(Values::Fp16(rows)) => {
+                let outside = |bits: u16| self.loss.wants_probabilities() && !is_probability(bits);
+                match rows.iter().position(|&bits| outside(bits)) {
+                    None => Ok(rows),
+                    Some(at) => Err(ObjectiveError::Range {
+                        loss: self.loss.name(),
+                        target: self.target.clone(),
+                        row: at / self.width.max(1),
+                        value: f16::from_bits(rows[at]).to_f32(),
+                    }),
+                }
+            }
             Some(Values::Int32(classes)) => {
                 self.rows.clear();
                 for (row, &class) in classes.iter().enumerate() {
@@ -292,7 +319,19 @@ impl TargetRows {
     }
 }
 
+/// Whether an fp16 bit pattern is a number from 0 to 1.
+fn is_probability(bits: u16) -> bool {
+    const ONE: u16 = 0x3C00;
+    const MINUS_ZERO: u16 = 0x8000;
+    bits <= ONE || bits == MINUS_ZERO
+}
+
 impl Loss {
+    /// Whether its targets are probabilities.
+    fn wants_probabilities(&self) -> bool {
+        matches!(self, Self::CrossEntropy { .. } | Self::BceWithLogits)
+    }
+
     /// Whether a tensor of the examples can be the target of an output of `width` values.
     pub(crate) fn takes(&self, field: &Field, width: usize) -> bool {
         match &field.classes {

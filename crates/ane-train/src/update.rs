@@ -5,7 +5,7 @@ mod groups;
 mod split;
 
 pub(crate) use fused::Fused;
-pub use groups::{Group, Groups, matches, names};
+pub use groups::{Group, Groups, Settings, is_tag, matches, names};
 pub(crate) use split::{Split, Updated};
 
 use crate::{error::TrainerError, optim::StepInfo, program::Program, store::Store};

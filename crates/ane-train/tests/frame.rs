@@ -424,6 +424,38 @@ fn a_class_that_the_output_does_not_have_is_refused_with_its_row() {
 }
 
 #[test]
+fn a_target_that_is_no_probability_is_refused_with_its_row_where_one_is_wanted() {
+    for loss in [Loss::ALL[0], Loss::BceWithLogits] {
+        let objective = Objective::of(loss, "y", "t");
+        let mut t = trainer(config(regression(BATCH), objective, PlanKind::Split)).unwrap();
+        let mut batch = examples(0, BATCH, BATCH);
+        for (value, is_right) in [
+            (1.0, true),
+            (-0.0, true),
+            (1.5, false),
+            (-0.5, false),
+            (f32::NAN, false),
+        ] {
+            let width = t.step().outputs[0].width;
+            let mut rows = vec![0; BATCH * width];
+            rows[3 * width] = f16::from_f32(value).to_bits();
+            batch.set("t", Values::Fp16(rows));
+            let done = t.train_step(std::slice::from_ref(&batch));
+            let Err(error) = done else {
+                assert!(is_right, "{value}");
+                continue;
+            };
+            assert!(!is_right, "{value}: {error}");
+            let expected = format!(
+                "{} takes targets from 0 to 1, example 3 of the batch has {value} in `t`",
+                loss.name()
+            );
+            assert_eq!(error.to_string(), expected);
+        }
+    }
+}
+
+#[test]
 fn another_models_state_is_refused_by_path_and_changes_nothing() {
     let objective = Objective::of(Loss::Mse, "y", "t");
     let mut t = trainer(config(

@@ -37,6 +37,23 @@ fn what_cannot_be_trained_is_refused_with_advice() {
             ],
         ),
         (
+            &["--group-lr", "conv1.*=0.1"],
+            &["`conv1.*` names no parameter", "0.weight"],
+        ),
+        (
+            &["--group-lr", "0.*"],
+            &["expected parameters and a factor, such as fc3.*=0.1"],
+        ),
+        (&["--group-lr", "0.*=-1"], &["expected a number above 0"]),
+        (
+            &["--plan", "fused", "--group-lr", "0.*=0.1"],
+            &["cannot have parameter groups", "--plan split"],
+        ),
+        (
+            &["--huber-delta", "2"],
+            &["the loss is cross-entropy", "--loss huber"],
+        ),
+        (
             &["--metric", "acuracy"],
             &["no metric is called `acuracy`", "accuracy", "--metric"],
         ),
@@ -69,6 +86,38 @@ fn what_cannot_be_trained_is_refused_with_advice() {
             );
         }
     }
+}
+
+#[test]
+fn groups_and_the_distance_of_a_loss_are_part_of_the_configuration() {
+    let done = Command::new(env!("CARGO_BIN_EXE_ane-trainer"))
+        .args(["train", "--dry-run", "--device", "software"])
+        .args([
+            "--model",
+            "autoencoder",
+            "--loss",
+            "huber",
+            "--huber-delta",
+            "0.5",
+        ])
+        .args(["--no-decay", "bias", "--group-lr", "encoder*=0.1"])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{told}");
+    let said = String::from_utf8_lossy(&done.stdout).into_owned();
+    let (config, _) = said.split_once("\na step: ").unwrap();
+    let config: serde_json::Value = serde_json::from_str(config).unwrap();
+    let groups = serde_json::json!([
+        {"parameters": "bias", "weight_decay": 0.0},
+        {"parameters": "encoder*", "lr": 0.1},
+    ]);
+    assert_eq!(config["groups"], groups);
+    assert_eq!(
+        config["loss"],
+        serde_json::json!({"kind": "huber", "delta": 0.5})
+    );
 }
 
 #[test]

@@ -221,6 +221,15 @@ fn a_record_that_no_run_has_written_is_refused() {
         ),
         ("/config/dataset", json!("cats"), ["cats", "fashion-mnist"]),
         ("/config/model", json!("784-70000-10"), ["70000", "width"]),
+        // The tensors that differ are named, in a dry run too.
+        (
+            "/config/model",
+            json!("784-33-10"),
+            [
+                "does not fit its own configuration",
+                "`weight.0.weight`: expected 25872 fp32 values, found",
+            ],
+        ),
         ("/config/optimizer/eps", json!(0.0), ["`eps`", "above 0"]),
         ("/position/0", json!(9), ["batch 0 of epoch 9", "3 epochs"]),
         ("/position/1", json!(55), ["batch 55", "of 55 batches"]),
@@ -247,6 +256,9 @@ fn a_record_that_no_run_has_written_is_refused() {
         for part in parts {
             assert!(said.contains(part), "{at}: `{part}` in {said}");
         }
+        let mut dry = resume(&run);
+        dry.arg("--dry-run");
+        assert_eq!(ends_badly(dry), said, "{at}");
         // The counters are nothing to it.
         let evaluated = program(&["eval", last.to_str().unwrap()]).output().unwrap();
         assert!(

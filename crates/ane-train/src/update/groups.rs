@@ -17,21 +17,39 @@ pub struct Group {
     pub weight_decay: Option<f64>,
 }
 
-/// Groups in order: a parameter belongs to the first that names it.
+/// What holds for a parameter besides the optimizer's settings.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Settings {
+    /// Factor of the learning rate.
+    pub lr: Option<f64>,
+    /// Weight decay instead of the optimizer's.
+    pub weight_decay: Option<f64>,
+}
+
+/// Groups in order: of each setting, a parameter has that of the first group that names it and says one.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Groups(pub Vec<Group>);
 
 impl Groups {
-    /// Position of the group that a parameter belongs to.
-    pub fn of(&self, parameter: &Parameter) -> Option<usize> {
-        self.0.iter().position(|g| names(&g.parameters, parameter))
+    /// The settings of a parameter.
+    pub fn of(&self, parameter: &Parameter) -> Settings {
+        let mut groups = self.0.iter().filter(|g| names(&g.parameters, parameter));
+        Settings {
+            lr: groups.clone().find_map(|g| g.lr),
+            weight_decay: groups.find_map(|g| g.weight_decay),
+        }
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+/// Whether a pattern is one of the tags.
+pub fn is_tag(pattern: &str) -> bool {
+    matches!(pattern, "bias" | "norm" | "embedding")
 }
 
 /// Whether a tag or a pattern names a parameter.
@@ -95,6 +113,34 @@ mod tests {
         ] {
             assert_eq!(matches(pattern, text), fits, "{pattern} {text}");
         }
+    }
+
+    #[test]
+    fn settings_of_several_groups_come_together() {
+        let group = |parameters: &str, lr, weight_decay| Group {
+            parameters: parameters.to_owned(),
+            lr,
+            weight_decay,
+        };
+        let groups = Groups(vec![
+            group("*.bias", None, Some(0.0)),
+            group("0.*", Some(0.1), None),
+            group("*", Some(0.5), Some(0.3)),
+        ]);
+        let spec: crate::models::Mlp = "4-3-2".parse().unwrap();
+        let model = spec.model(1).unwrap();
+        let of = |path: &str| {
+            let found = model.parameters.iter().find(|p| p.path == path);
+            let Settings { lr, weight_decay } = groups.of(found.unwrap());
+            (lr, weight_decay)
+        };
+        assert_eq!(of("0.weight"), (Some(0.1), Some(0.3)));
+        assert_eq!(of("0.bias"), (Some(0.1), Some(0.0)));
+        assert_eq!(of("2.bias"), (Some(0.5), Some(0.0)));
+        assert_eq!(
+            Groups::default().of(&model.parameters[0]),
+            Settings::default()
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The update on the host: fp32 masters, and fp32 sums of gradients where several batches make an update.
 
-use super::{Groups, Update};
+use super::{Groups, Settings, Update};
 use crate::{
     error::TrainerError,
     model::Parameter,
@@ -51,7 +51,7 @@ impl Split {
         store: &Store,
         isa: Isa,
     ) -> Self {
-        let mut of_group: Vec<Vec<ane_engine::Parameter>> = vec![Vec::new(); groups.0.len() + 1];
+        let mut of_settings: Vec<(Settings, Vec<ane_engine::Parameter>)> = Vec::new();
         let mut sums = Vec::new();
         for p in parameters {
             let len = p.parameter.shape.numel();
@@ -74,27 +74,26 @@ impl Split {
             };
             let weight: Option<Strided> = store.readable(p.entries[0]).first().map(Buffer::strided);
             let memory = |&id: &EntryId| store.memory(id).expect("the host owns it").clone();
-            let group = groups.of(p.parameter).unwrap_or(groups.0.len());
-            of_group[group].push(ane_engine::Parameter {
+            let bound = ane_engine::Parameter {
                 len,
                 gradient,
                 weight,
                 state: p.entries.iter().map(memory).collect(),
-            });
+            };
+            let settings = groups.of(p.parameter);
+            match of_settings.iter_mut().find(|(s, _)| *s == settings) {
+                Some((_, alike)) => alike.push(bound),
+                None => of_settings.push((settings, vec![bound])),
+            }
         }
-        let bound = of_group
-            .into_iter()
-            .enumerate()
-            .filter(|(_, p)| !p.is_empty());
-        let groups = bound.map(|(i, parameters)| {
-            let group = groups.0.get(i);
+        let groups = of_settings.into_iter().map(|(settings, parameters)| {
             let mut optimizer = optimizer.clone();
-            if let Some(decay) = group.and_then(|g| g.weight_decay) {
+            if let Some(decay) = settings.weight_decay {
                 optimizer.set_weight_decay(decay);
             }
             Bound {
                 update: optimizer.as_dyn().host(isa, parameters),
-                lr: group.and_then(|g| g.lr).unwrap_or(1.0),
+                lr: settings.lr.unwrap_or(1.0),
             }
         });
         Self {

@@ -60,6 +60,9 @@ pub(crate) struct ConfigArgs {
     /// What is minimised: cross-entropy, mse, l1, huber or bce-with-logits [default: cross-entropy; mse for autoencoder]
     #[arg(long, conflicts_with_all = ["label_smoothing", "mse"])]
     loss: Option<Loss>,
+    /// Distance from which on --loss huber grows straight [default: 1]
+    #[arg(long, value_name = "DISTANCE", value_parser = positive)]
+    huber_delta: Option<f64>,
     /// The same as --loss mse
     #[arg(long, conflicts_with = "label_smoothing")]
     mse: bool,
@@ -78,6 +81,9 @@ pub(crate) struct ConfigArgs {
     /// Parameters without weight decay, named as those of --freeze
     #[arg(long, value_name = "GLOB", value_delimiter = ',')]
     no_decay: Vec<String>,
+    /// Factor of the learning rate of some parameters, such as fc3.*=0.1, named as those of --freeze
+    #[arg(long, value_name = "GLOB=FACTOR", value_delimiter = ',', value_parser = factor)]
+    group_lr: Vec<Group>,
     /// Metric that chooses the best state [default: accuracy]
     #[arg(long)]
     metric: Option<String>,
@@ -159,6 +165,19 @@ pub(crate) fn route(text: &str) -> Result<Route, String> {
         .ok_or_else(|| format!("no route is called `{text}`; there are e5rt, client and memory"))
 }
 
+/// Parameters and the factor of their learning rate.
+fn factor(text: &str) -> Result<Group, String> {
+    let (parameters, factor) = text
+        .rsplit_once('=')
+        .filter(|(parameters, _)| !parameters.is_empty())
+        .ok_or("expected parameters and a factor, such as fc3.*=0.1")?;
+    Ok(Group {
+        parameters: parameters.to_owned(),
+        lr: Some(positive(factor)?),
+        weight_decay: None,
+    })
+}
+
 impl ConfigArgs {
     /// These flags over `base`.
     pub(crate) fn over(&self, mut base: RunConfig) -> Result<RunConfig, Failure> {
@@ -199,14 +218,7 @@ impl ConfigArgs {
         if !self.freeze.is_empty() {
             base.freeze.clone_from(&self.freeze);
         }
-        if !self.no_decay.is_empty() {
-            let groups = self.no_decay.iter().map(|parameters| Group {
-                parameters: parameters.clone(),
-                lr: None,
-                weight_decay: Some(0.0),
-            });
-            base.groups.0 = groups.collect();
-        }
+        self.groups(&mut base);
         base.metric = self.metric.clone().or(base.metric);
         base.validation = self.validation.unwrap_or(base.validation);
         base.seed = self.seed.unwrap_or(base.seed);
@@ -227,11 +239,41 @@ impl ConfigArgs {
             base.loss = Loss::Mse;
         }
         base.loss = self.loss.unwrap_or(base.loss);
+        if let Some(distance) = self.huber_delta {
+            let Loss::Huber { delta } = &mut base.loss else {
+                return Err(Failure::usage(
+                    format!(
+                        "--huber-delta belongs to the Huber loss, the loss is {}",
+                        base.loss.name()
+                    ),
+                    "add --loss huber",
+                ));
+            };
+            *delta = distance;
+        }
         if let Some(label_smoothing) = self.label_smoothing {
             base.loss = Loss::CrossEntropy { label_smoothing };
         }
         self.optimizer(&mut base)?;
         Ok(base)
+    }
+
+    /// Groups of the kinds that are given take the place of those of their kind.
+    fn groups(&self, base: &mut RunConfig) {
+        let without_decay = |parameters: &String| Group {
+            parameters: parameters.clone(),
+            lr: None,
+            weight_decay: Some(0.0),
+        };
+        let groups = &mut base.groups.0;
+        if !self.no_decay.is_empty() {
+            groups.retain(|g| g.weight_decay.is_none());
+            groups.extend(self.no_decay.iter().map(without_decay));
+        }
+        if !self.group_lr.is_empty() {
+            groups.retain(|g| g.lr.is_none());
+            groups.extend(self.group_lr.iter().cloned());
+        }
     }
 
     /// The flags that are given and describe a training; a program that is written already has no use for them.
@@ -251,12 +293,14 @@ impl ConfigArgs {
             schedule,
             label_smoothing,
             loss,
+            huber_delta,
             mse,
             max_norm,
             grad_accumulation,
             max_steps,
             freeze,
             no_decay,
+            group_lr,
             metric,
             validation,
             seed,
@@ -282,12 +326,14 @@ impl ConfigArgs {
             ("--schedule", schedule.is_some()),
             ("--label-smoothing", label_smoothing.is_some()),
             ("--loss", loss.is_some()),
+            ("--huber-delta", huber_delta.is_some()),
             ("--mse", *mse),
             ("--max-norm", max_norm.is_some()),
             ("--grad-accumulation", grad_accumulation.is_some()),
             ("--max-steps", max_steps.is_some()),
             ("--freeze", !freeze.is_empty()),
             ("--no-decay", !no_decay.is_empty()),
+            ("--group-lr", !group_lr.is_empty()),
             ("--metric", metric.is_some()),
             ("--validation", validation.is_some()),
             ("--seed", seed.is_some()),
@@ -403,6 +449,8 @@ mod tests {
         assert_eq!(said("seed"), config.seed.to_string());
         assert_eq!(said("grad-accumulation"), config.accumulate.to_string());
         assert_eq!(said("validation"), config.validation.to_string());
+        let delta = said("huber-delta").parse().unwrap();
+        assert!(Loss::ALL.contains(&Loss::Huber { delta }));
         assert_eq!(said("metric"), config.metrics().unwrap()[0].name());
         assert_eq!(said("device"), config.device);
         assert_eq!(said("numerics"), config.numerics.name());
