@@ -6,6 +6,8 @@
 mod deadlines;
 #[path = "supervised/faulty.rs"]
 mod faulty;
+#[path = "supervised/killed.rs"]
+mod killed;
 #[path = "supervised/padded.rs"]
 mod padded;
 #[path = "supervised/run.rs"]
