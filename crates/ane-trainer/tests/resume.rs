@@ -330,6 +330,64 @@ fn an_interrupt_finishes_the_step_and_exits_130() {
     assert!(metrics(&straight).starts_with(&parts), "{parts}");
 }
 
+/// Steps of a run of [`residual`].
+const STEPS: u64 = 9;
+
+/// A run of a network with batch norm, which ends after some steps.
+fn residual(run: &Path, plan: &str) -> Command {
+    let mut c = Command::new(env!("CARGO_BIN_EXE_ane-trainer"));
+    c.args([
+        "train", "--model", "resnet8", "--batch", "16", "--seed", "3",
+    ])
+    .args(["--max-steps", &STEPS.to_string(), "--validation", "32"])
+    .args(["--plan", plan, "--checkpoint-every", "3"])
+    .args(["--threads", "2", "--out"])
+    .arg(run)
+    .stdin(Stdio::null());
+    c
+}
+
+/// Kills a run when its last checkpoint is of step `step` or a later one; gives that checkpoint.
+fn killed_at(mut command: Command, run: &Path, step: u64) -> Checkpoint {
+    let mut child = command.stdout(Stdio::null()).spawn().unwrap();
+    let last = run.join("checkpoints/last.ckpt");
+    loop {
+        if let Ok(checkpoint) = Checkpoint::read(&last)
+            && checkpoint.record.progress.step >= step
+        {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            return Checkpoint::read(&last).unwrap();
+        }
+        assert!(child.try_wait().unwrap().is_none(), "it ended before");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_kill_loses_nothing_of_running_statistics_in_either_plan() {
+    for plan in ["split", "fused"] {
+        let dir = tempfile::tempdir().unwrap();
+        let [whole, run] = ["whole", "killed"].map(|name| dir.path().join(name));
+        // Nobody waits for the evaluation behind the last step.
+        let expected = killed_at(residual(&whole, plan), &whole, STEPS);
+        // On a busy machine it may be over before it is looked at.
+        while killed_at(residual(&run, plan), &run, 3)
+            .record
+            .progress
+            .step
+            == STEPS
+        {
+            std::fs::remove_dir_all(&run).unwrap();
+        }
+        let last = killed_at(resume(&run, "1"), &run, STEPS);
+        assert_eq!(last.record.progress, expected.record.progress, "{plan}");
+        assert!(last.state == expected.state, "{plan}");
+        let mut names = last.state.keys();
+        assert!(names.any(|name| name.ends_with("bn1.running_var")));
+    }
+}
+
 #[test]
 fn another_model_or_data_set_is_refused_with_a_diff() {
     let dir = tempfile::tempdir().unwrap();

@@ -12,9 +12,30 @@ use std::{
 
 /// A small run on the real data.
 fn train(out: &Path, plan: &str, flags: &[&str]) -> Command {
+    train_model(
+        &["--model", "784-16-10", "--batch", "1000"],
+        out,
+        plan,
+        flags,
+    )
+}
+
+/// A convolutional network, for as many steps as faults need.
+const LENET: [&str; 8] = [
+    "--model",
+    "lenet",
+    "--batch",
+    "64",
+    "--max-steps",
+    "40",
+    "--validation",
+    "128",
+];
+
+fn train_model(model: &[&str], out: &Path, plan: &str, flags: &[&str]) -> Command {
     let mut c = Command::new(env!("CARGO_BIN_EXE_ane-trainer"));
-    let model = ["train", "--model", "784-16-10", "--batch", "1000"];
-    c.args(model)
+    c.arg("train")
+        .args(model)
         .args(["--threads", "1", "--plan", plan])
         .args(["--checkpoint-every", "10"])
         .args(flags)
@@ -271,9 +292,8 @@ fn shared_memory_that_is_full_or_missing_says_what_to_set_and_keeps_the_checkpoi
     assert!(results(&run) == results(&plain));
 }
 
-/// A small run on the stand-in for Apple's engine, which suffers the faults in `faults`.
-fn train_on_standin(out: &Path, plan: &str, flags: &[&str], faults: &Path) -> Command {
-    let mut c = train(out, plan, flags);
+/// A run on the stand-in for Apple's engine, which suffers the faults in `faults`.
+fn on_standin(mut c: Command, out: &Path, faults: &Path) -> Command {
     c.args(["--device", "apple", "--route", "e5rt", "--target", "h16"])
         .args(["--verify-every", "1"])
         .env(
@@ -287,6 +307,16 @@ fn train_on_standin(out: &Path, plan: &str, flags: &[&str], faults: &Path) -> Co
 
 #[test]
 fn a_training_on_apples_interface_survives_every_kind_of_fault() {
+    survives(&["--model", "784-16-10", "--batch", "1000"]);
+}
+
+#[test]
+fn a_convolutional_network_on_apples_interface_survives_every_kind_of_fault() {
+    survives(&LENET);
+}
+
+/// A run of this model to the bits of one that nothing happens to.
+fn survives(model: &[&str]) {
     let faults = [
         "compile 1 fail",
         "compile 3 crash",
@@ -305,20 +335,13 @@ fn a_training_on_apples_interface_survives_every_kind_of_fault() {
     for plan in ["split", "fused"] {
         let dir = tempfile::tempdir().unwrap();
         let (plain, faulty) = (dir.path().join("plain"), dir.path().join("faulty"));
-        succeed(train(
-            &plain,
-            plan,
-            &["--device", "software", "--target", "h16"],
-        ));
+        let software = ["--device", "software", "--target", "h16"];
+        succeed(train_model(model, &plain, plan, &software));
         let events = dir.path().join("faults");
         std::fs::create_dir(&events).unwrap();
         std::fs::write(events.join("plan"), faults.join("\n")).unwrap();
-        let told = succeed(train_on_standin(
-            &faulty,
-            plan,
-            &["--deadline", "5"],
-            &events,
-        ));
+        let command = train_model(model, &faulty, plan, &["--deadline", "5", "--share-engine"]);
+        let told = succeed(on_standin(command, &faulty, &events));
         let fired = std::fs::read_to_string(events.join("fired")).unwrap();
         for fault in faults {
             assert!(fired.contains(fault), "{plan}: {fault} of {fired}{told}");
@@ -340,7 +363,7 @@ fn a_second_training_on_the_engine_is_refused_with_the_first_ones_number() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");
     let dry = |flags: &[&str]| {
-        let mut c = train_on_standin(&run, "split", &["--dry-run"], dir.path());
+        let mut c = on_standin(train(&run, "split", &["--dry-run"]), &run, dir.path());
         c.args(flags)
             .env("ANE_TRAINER_LOCK", dir.path().join("lock"));
         c.output().unwrap()
