@@ -15,6 +15,7 @@ mod replay;
 mod report;
 mod sharing;
 mod statistics;
+mod targets;
 mod training;
 
 /// What the command line of `bench` says.
@@ -38,6 +39,8 @@ enum What {
     Replay(replay::Options),
     /// What is left of our speed where the cores are not ours alone.
     Sharing(sharing::Options),
+    /// The training loss on chip targets, against runs on `software` whose weights begin a millionth apart.
+    Targets(targets::Options),
 }
 
 /// What the command lines of `bench mnist` and `bench models` share.
@@ -114,6 +117,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
             },
         ),
         What::Replay(options) => replay::run(root, options),
+        What::Targets(options) => targets::run(root, options),
         What::Sharing(options) => sharing::run(root, options),
     }
 }

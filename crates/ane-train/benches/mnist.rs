@@ -4,18 +4,19 @@
 //!
 //! Greets with `{"foreseen_bytes":…}`, reads `{"op":"run","steps":N}` per line of standard input, answers
 //! `{"images_per_second":…,"loss":…,"peak_bytes":…}`; the peak is that of resident memory over what was resident when the
-//! images had been loaded, where Linux tells, and what was foreseen is the peak without having taken it.
+//! images had been loaded, where Linux tells, and what was foreseen is the peak without having taken it. For `bench targets`
+//! the data set is another, and `--perturb SEED` moves every initial weight by a millionth of itself, up or down.
 
 use ane_device::{Settings, open};
 use ane_engine::{Pool, simd::Isa};
-use ane_ir::{Numerics, Target};
+use ane_ir::{Numerics, Target, TensorType, ops::Fill, testing};
 use ane_train::{
     Trainer, TrainerConfig,
-    data::{self, Dataset, FetchOptions, Images, LABEL, Loader, Sampler, catalog},
+    data::{self, Dataset, DatasetSpec, FetchOptions, Images, LABEL, Loader, Sampler, catalog},
     loss::Loss,
     memory::Forecast,
     metric::Accuracy,
-    models::{Examples, ModelSpec},
+    models::ModelSpec,
     objective::Objective,
     optim::{AdamW, OptimizerConfig},
     schedule::Schedule,
@@ -31,11 +32,8 @@ use std::{
     time::Instant,
 };
 
-/// What MNIST shows.
-const DIGITS: Examples = Examples {
-    shape: [1, 28, 28],
-    classes: 10,
-};
+/// How far weights are moved, relative to themselves.
+const PERTURBATION: f32 = 1e-6;
 
 fn flag(name: &str, default: &str) -> String {
     let args: Vec<String> = std::env::args().collect();
@@ -45,8 +43,7 @@ fn flag(name: &str, default: &str) -> String {
 }
 
 /// The training examples as `ane-trainer train` sees them; their raw files go to `folder`, for the peers.
-fn examples(folder: &Path) -> Result<Images, Box<dyn Error>> {
-    let spec = catalog::find("mnist")?;
+fn examples(spec: &DatasetSpec, folder: &Path) -> Result<Images, Box<dyn Error>> {
     let options = FetchOptions::default();
     fs::create_dir_all(folder)?;
     let files = data::fetch(spec, &options, &|e| eprintln!("{e}"))?;
@@ -71,6 +68,21 @@ fn begin_peak() -> Option<u64> {
     status("VmRSS")
 }
 
+/// The initial weights, each moved by [`PERTURBATION`] in a direction that the seed decides.
+fn perturbed(trainer: &Trainer, seed: u64) -> Vec<Vec<f32>> {
+    let parameters = trainer.parameters().iter().enumerate();
+    let moved = parameters.map(|(i, p)| {
+        let weights = p.initial(trainer.config().seed, i);
+        let ty = TensorType::fp32([weights.len()]);
+        let directions = testing::tensor::<f32>(&ty, Fill::Signed, seed << 32 | i as u64);
+        let pairs = weights.into_iter().zip(directions.data);
+        pairs
+            .map(|(w, direction)| w + w * PERTURBATION.copysign(direction))
+            .collect()
+    });
+    moved.collect()
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let model: ModelSpec = flag("--model", "784-512-512-10").parse()?;
     let batch: usize = flag("--batch", "128").parse()?;
@@ -91,11 +103,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let loss = Loss::CrossEntropy {
         label_smoothing: 0.0,
     };
-    let data = Arc::new(examples(&PathBuf::from(flag("--out", "target/peers")))?);
+    let spec = catalog::find(&flag("--dataset", "mnist"))?;
+    let data = Arc::new(examples(
+        spec,
+        &PathBuf::from(flag("--out", "target/peers")),
+    )?);
     let resident = begin_peak();
     let everything = (0..u32::try_from(data.len())?).collect();
     let config = TrainerConfig {
-        model: model.build(batch, &DIGITS)?,
+        model: model.build(batch, &spec.examples())?,
         objective: Objective::of(loss, "logits", LABEL),
         metrics: vec![&Accuracy],
         groups: Groups::default(),
@@ -111,6 +127,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let foreseen =
         Forecast::of(&config, &*open("software", &settings)?, &pool, settings.isa)?.training;
     let mut trainer = Trainer::new(config, open("software", &settings)?, pool, settings.isa)?;
+    let perturbation = flag("--perturb", "");
+    if !perturbation.is_empty() {
+        trainer.set_weights(&perturbed(&trainer, perturbation.parse()?))?;
+    }
     let loader = Loader::start(
         data,
         Sampler::new(everything, batch, 0),
