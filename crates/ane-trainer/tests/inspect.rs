@@ -203,3 +203,42 @@ fn the_text_is_read_back() {
         );
     }
 }
+
+/// What `inspect` says of the layers of a model on a target.
+fn lowerings(model: &str, target: &str) -> Vec<String> {
+    let arguments = ["--model", model, "--batch", "2", "--target", target];
+    let printed = inspect(&[&arguments[..], &["--device", "software"]].concat(), None);
+    let lines = printed
+        .lines()
+        .filter_map(|l| l.strip_prefix("// lowering: "));
+    lines.map(str::to_owned).collect()
+}
+
+#[test]
+fn what_becomes_of_every_layer_is_said_with_its_place_reason_and_source() {
+    let crashes = "as weights that are not constant crash the compiler from two images on \
+                   (aneforge, chapter 19, M1 and M5)";
+    let on_a_chip = [
+        format!(
+            "conv becomes im2col at conv1, conv2, gradient of conv2, gradient of conv1, {crashes}"
+        ),
+        "max_pool becomes native at pool1, pool2, as the chip runs it \
+         (crates/ane-ir/src/target/op_floors.tsv)"
+            .to_owned(),
+        format!("conv_transpose becomes im2col at gradient of conv2, gradient of conv1, {crashes}"),
+    ];
+    for target in ["h13", "h16"] {
+        assert_eq!(lowerings("lenet", target), on_a_chip, "{target}");
+    }
+    let here = lowerings("lenet", "software");
+    assert_eq!(here.len(), 3);
+    assert!(
+        here.iter().all(|l| l.contains("becomes native")),
+        "{here:?}"
+    );
+    // One convolution of every kind that is lowered in another way.
+    let depthwise = lowerings("mobilenet-tiny", "h13").join("\n");
+    for part in ["conv becomes shift at", "conv becomes matmul at"] {
+        assert!(depthwise.contains(part), "`{part}` in {depthwise}");
+    }
+}

@@ -60,30 +60,41 @@ impl ConvLowering {
 pub struct Choice {
     /// What the convolution becomes.
     pub lowering: ConvLowering,
-    /// Why, with the source of the measurement.
+    /// Why.
     pub reason: &'static str,
+    /// Who has seen that, and on which chip; where the reason is one of this crate's own, the file.
+    pub source: &'static str,
 }
 
 /// What becomes of the convolution `node` on `target`; `None` where the node is none.
 pub fn choose(graph: &Graph, node: &Node, target: &Target) -> Option<Choice> {
     let (dims, transposed) = dims_of(graph, node)?;
-    let choice = |lowering, reason| Some(Choice { lowering, reason });
+    let choice = |lowering, reason, source| {
+        Some(Choice {
+            lowering,
+            reason,
+            source,
+        })
+    };
     if !target.is_chip() {
         return choice(
             ConvLowering::Native,
             "the software engine has kernels for it",
+            "crates/ane-engine/src/plan/build/convolution.rs",
         );
     }
     if graph.literal(node.operands[1]).is_some() {
         return choice(
             ConvLowering::Native,
-            "the weight is constant, for which engines are made (ane-reference 4.1)",
+            "the weight is constant, for which engines are made",
+            "Core ML models, whose weights are constants",
         );
     }
     if dims.axes.len() > 2 {
         return choice(
             ConvLowering::Native,
             "slices over three spatial axes need more axes than the engine has",
+            "crates/ane-ir/src/target.rs, Target::max_rank",
         );
     }
     if dims.inputs == 1
@@ -94,7 +105,8 @@ pub fn choose(graph: &Graph, node: &Node, target: &Target) -> Option<Choice> {
     {
         return choice(
             ConvLowering::Shift,
-            "depthwise with a weight that is not constant is refused (imperator, M1), and one row makes no product",
+            "depthwise with a weight that is not constant is refused, and one row makes no product",
+            "imperator, M1",
         );
     }
     if dims.kernel() == 1
@@ -105,12 +117,14 @@ pub fn choose(graph: &Graph, node: &Node, target: &Target) -> Option<Choice> {
     {
         return choice(
             ConvLowering::Matmul,
-            "one element a window; weights that are not constant crash the compiler from two images on (M1, M5)",
+            "one element a window; weights that are not constant crash the compiler from two images on",
+            "aneforge, chapter 19, M1 and M5",
         );
     }
     choice(
         ConvLowering::Im2col,
-        "weights that are not constant crash the compiler from two images on (aneforge ch. 19, M1, M5)",
+        "weights that are not constant crash the compiler from two images on",
+        "aneforge, chapter 19, M1 and M5",
     )
 }
 

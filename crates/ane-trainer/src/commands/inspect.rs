@@ -9,7 +9,10 @@ use crate::{
     threads::machine,
 };
 use ane_device::Device;
-use ane_ir::{Chip, Module, Route, Target};
+use ane_ir::{
+    Chip, Module, Route, Target,
+    passes::lowerings::{Lowered, lowerings},
+};
 use ane_mil::{DirectoryBlobs, Program, Violation};
 use ane_train::{
     TrainerConfig, config::RunConfig, data::catalog, memory::Forecast, placement::Work,
@@ -98,6 +101,7 @@ fn step(config: &RunConfig, out: Option<&Path>) -> Result<ExitCode, Failure> {
         ),
     ];
     head.extend(staged.lines());
+    head.extend(lowering_lines(&lowerings(&built.graph, &target)));
     head.push(foresee(config, &trainer)?);
     // A target without limits says nothing of how a chip would be reached.
     let route = if target.is_chip() {
@@ -164,6 +168,35 @@ fn work_line(work: &Work) -> String {
         work.bytes_in,
         work.bytes_out
     )
+}
+
+/// What becomes of convolutions, pools and norms, a line for all places of which the same is to be said.
+fn lowering_lines(all: &[Lowered]) -> Vec<String> {
+    let mut lines: Vec<(&Lowered, Vec<String>)> = Vec::new();
+    for lowered in all {
+        let said = |l: &Lowered| (l.op, l.into, l.reason);
+        let place = if lowered.place.is_unknown() {
+            "no place".to_owned()
+        } else {
+            lowered.place.to_string()
+        };
+        match lines.iter_mut().find(|(l, _)| said(l) == said(lowered)) {
+            Some((_, places)) if places.contains(&place) => {}
+            Some((_, places)) => places.push(place),
+            None => lines.push((lowered, vec![place])),
+        }
+    }
+    let line = |(l, places): (&Lowered, Vec<String>)| {
+        format!(
+            "lowering: {} becomes {} at {}, as {} ({})",
+            l.op,
+            l.into,
+            places.join(", "),
+            l.reason,
+            l.source
+        )
+    };
+    lines.into_iter().map(line).collect()
 }
 
 /// How often each op is computed.
