@@ -51,7 +51,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
 
 /// Runs everything, prints the losses, and fails where a target is too far from `software`.
 pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
-    let program = contestants::build(root, "mnist")?;
+    let program = contestants::build(root, "ane-train", "mnist")?;
     let mut rows = Vec::new();
     let mut far = Vec::new();
     for (model, dataset) in &options.models {
