@@ -13,6 +13,7 @@ pub mod cse;
 pub mod dce;
 pub mod fold;
 pub mod legalize;
+pub mod lower_as;
 pub mod lowerings;
 pub mod pad_rows;
 pub mod repeated_outputs;

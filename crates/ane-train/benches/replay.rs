@@ -153,6 +153,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         objective: Objective::of(LOSS, "logits", LABEL),
         metrics: vec![&Accuracy],
         groups: Groups::default(),
+        lowerings: Vec::new(),
         accumulate: 1,
         plan,
         optimizer: OptimizerConfig::AdamW(AdamW::default()),

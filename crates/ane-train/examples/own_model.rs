@@ -74,6 +74,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         plan: PlanKind::Split,
         optimizer: OptimizerConfig::AdamW(AdamW::default()),
         groups: Groups::default(),
+        lowerings: Vec::new(),
         lr: 2e-3,
         schedule: Schedule::Constant,
         total_steps: 100,

@@ -11,6 +11,7 @@ use crate::{
     TrainerConfig,
     data::{Holdout, IMAGE, Images, LABEL, SplitError},
     loss::Loss,
+    lowering::LoweringRule,
     metric::{self, Metric, UnknownMetric},
     model::ModelError,
     models::{Examples, ModelSpec, ParseSpecError, Task},
@@ -62,6 +63,9 @@ pub struct RunConfig {
     /// Parameters with settings of their own.
     #[serde(default, skip_serializing_if = "Groups::is_empty")]
     pub groups: Groups,
+    /// How convolutions are lowered where that is asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lowerings: Vec<LoweringRule>,
     /// The metric that chooses `best`, if not the task's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metric: Option<String>,
@@ -158,6 +162,7 @@ impl Default for RunConfig {
             max_steps: None,
             freeze: Vec::new(),
             groups: Groups::default(),
+            lowerings: Vec::new(),
             metric: None,
             validation: validation(),
             seed: 0,
@@ -363,6 +368,7 @@ impl RunConfig {
             plan: self.plan,
             optimizer: self.optimizer.clone(),
             groups: self.groups.clone(),
+            lowerings: self.lowerings.clone(),
             lr: self.lr,
             schedule: self.schedule,
             total_steps,

@@ -36,6 +36,7 @@ mod error;
 pub mod fit;
 pub mod loss;
 pub mod loss_scale;
+pub mod lowering;
 pub mod machine;
 pub mod memory;
 pub mod metric;

@@ -10,11 +10,12 @@ pub use fused::{MAX_NORM, StatePort, UNSCALE, accepts_gradient, accepts_state, u
 pub use pack::{Member, PackedPort};
 
 use crate::{
+    lowering::{self, LoweringRule},
     model::{BufferPort, Model, ModelGraph, RandomPort, Statistic, identifier},
     objective::Objective,
     optim::Optimizer,
 };
-use ane_ir::{Graph, Target, TensorType, Value, autodiff::vjp};
+use ane_ir::{Graph, Target, TensorType, Value, autodiff::vjp, passes::lowerings::Lowered};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -104,6 +105,8 @@ pub struct Step {
     pub scalars: Vec<String>,
     /// Ports that stand for several of those named above.
     pub packed: Vec<PackedPort>,
+    /// What became of convolutions that were lowered because it was asked for.
+    pub lowered: Vec<Lowered>,
     /// Ports that are never packed, as nodes on the host use them.
     pub unpacked: BTreeSet<String>,
 }
@@ -221,6 +224,17 @@ impl Step {
         step.trained = trained;
         step.graph = g;
         Ok(step)
+    }
+
+    /// Lowers convolutions by `rules`.
+    ///
+    /// # Errors
+    /// When a rule names no layer with a convolution, or does not fit one that it names.
+    pub fn lower(&mut self, rules: &[LoweringRule], target: &Target) -> Result<(), StepError> {
+        if !rules.is_empty() {
+            (self.graph, self.lowered) = lowering::lowered(&self.graph, rules, target)?;
+        }
+        Ok(())
     }
 
     /// Loss and outputs of the inference graph.

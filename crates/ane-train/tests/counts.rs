@@ -70,6 +70,7 @@ fn trainer(device: &str, plan: PlanKind, programs: &Path) -> Trainer {
         objective: Objective::of(LOSS, "logits", LABEL),
         metrics: vec![&Accuracy],
         groups: Groups::default(),
+        lowerings: Vec::new(),
         accumulate: 1,
         plan,
         optimizer: OptimizerConfig::AdamW(AdamW::default()),

@@ -71,6 +71,7 @@ fn config(model: Model, plan: PlanKind) -> TrainerConfig {
         plan,
         optimizer: OptimizerConfig::AdamW(AdamW::default()),
         groups: Groups::default(),
+        lowerings: Vec::new(),
         lr: 0.02,
         schedule: Schedule::Constant,
         total_steps: 100,

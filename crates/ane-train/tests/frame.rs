@@ -30,6 +30,7 @@ fn config(model: Model, objective: Objective, plan: PlanKind) -> TrainerConfig {
         plan,
         optimizer: OptimizerConfig::Sgd(Sgd::default()),
         groups: Groups::default(),
+        lowerings: Vec::new(),
         lr: 0.1,
         schedule: Schedule::Constant,
         total_steps: 100,

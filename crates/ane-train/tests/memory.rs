@@ -84,6 +84,7 @@ fn config(model: &str, batch: usize, plan: PlanKind) -> TrainerConfig {
         model,
         metrics: Vec::new(),
         groups: Groups::default(),
+        lowerings: Vec::new(),
         accumulate: 1,
         plan,
         optimizer: OptimizerConfig::AdamW(AdamW::default()),

@@ -91,6 +91,7 @@ fn trainer(
         objective: Objective::of(loss, "logits", "target"),
         metrics: Vec::new(),
         groups: Groups::default(),
+        lowerings: Vec::new(),
         accumulate: 1,
         plan,
         optimizer,

@@ -60,6 +60,7 @@ fn trainer(plan: PlanKind, accumulate: usize) -> Trainer {
         plan,
         optimizer: OptimizerConfig::AdamW(AdamW::default()),
         groups: Groups::default(),
+        lowerings: Vec::new(),
         lr: 1e-2,
         schedule: Schedule::Constant,
         total_steps: 100,

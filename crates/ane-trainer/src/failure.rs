@@ -172,6 +172,10 @@ impl From<TrainerError> for Failure {
             TrainerError::Step(StepError::NothingTrains { .. }) => {
                 Some("leave something out of --freeze".to_owned())
             }
+            TrainerError::Step(StepError::Lowering(_)) => Some(
+                "name other layers by --lowering GLOB=NAME; `ane-trainer inspect` says what becomes of each"
+                    .to_owned(),
+            ),
             _ => None,
         };
         // What was asked for contradicts itself, whatever the device is.
@@ -183,6 +187,7 @@ impl From<TrainerError> for Failure {
                     StepError::Fusion { .. }
                         | StepError::HostGradient { .. }
                         | StepError::NothingTrains { .. }
+                        | StepError::Lowering(_)
                         | StepError::Objective(_)
                 )
         );

@@ -206,8 +206,13 @@ fn the_text_is_read_back() {
 
 /// What `inspect` says of the layers of a model on a target.
 fn lowerings(model: &str, target: &str) -> Vec<String> {
-    let arguments = ["--model", model, "--batch", "2", "--target", target];
-    let printed = inspect(&[&arguments[..], &["--device", "software"]].concat(), None);
+    lowerings_with(&["--model", model, "--target", target])
+}
+
+/// What `inspect` says of the layers of what flags describe.
+fn lowerings_with(flags: &[&str]) -> Vec<String> {
+    let all = [flags, &["--batch", "2", "--device", "software"]].concat();
+    let printed = inspect(&all, None);
     let lines = printed
         .lines()
         .filter_map(|l| l.strip_prefix("// lowering: "));
@@ -241,4 +246,28 @@ fn what_becomes_of_every_layer_is_said_with_its_place_reason_and_source() {
     for part in ["conv becomes shift at", "conv becomes matmul at"] {
         assert!(depthwise.contains(part), "`{part}` in {depthwise}");
     }
+}
+
+#[test]
+fn a_lowering_that_is_asked_for_is_taken_and_said() {
+    let flags = [
+        "--model",
+        "lenet",
+        "--target",
+        "software",
+        "--lowering",
+        "conv2=im2col",
+    ];
+    let said = lowerings_with(&flags);
+    let asked = "becomes im2col at conv2, gradient of conv2, as it was asked for (--lowering)";
+    assert_eq!(said[0], format!("conv {asked}"));
+    assert_eq!(
+        said[1],
+        "conv_transpose becomes im2col at gradient of conv2, as it was asked for (--lowering)"
+    );
+    let rest = said[2..].join("\n");
+    assert!(
+        rest.contains("conv becomes native at conv1, gradient of conv1"),
+        "{rest}"
+    );
 }

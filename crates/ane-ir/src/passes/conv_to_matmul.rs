@@ -97,24 +97,14 @@ pub fn choose(graph: &Graph, node: &Node, target: &Target) -> Option<Choice> {
             "crates/ane-ir/src/target.rs, Target::max_rank",
         );
     }
-    if dims.inputs == 1
-        && dims.outputs == 1
-        && dims.groups > 1
-        && !transposed
-        && !is_gradient(&dims)
-    {
+    if !transposed && is_depthwise(&dims) {
         return choice(
             ConvLowering::Shift,
             "depthwise with a weight that is not constant is refused, and one row makes no product",
             "imperator, M1",
         );
     }
-    if dims.kernel() == 1
-        && dims
-            .axes
-            .iter()
-            .all(|a| a.stride == 1 && a.before == 0 && a.output == a.input)
-    {
+    if is_pointwise(&dims) {
         return choice(
             ConvLowering::Matmul,
             "one element a window; weights that are not constant crash the compiler from two images on",
@@ -144,6 +134,17 @@ fn dims_of(graph: &Graph, node: &Node) -> Option<(ConvDims, bool)> {
     }
 }
 
+/// Whether every channel is convolved by itself, in a forward pass.
+fn is_depthwise(dims: &ConvDims) -> bool {
+    dims.inputs == 1 && dims.outputs == 1 && dims.groups > 1 && !is_gradient(dims)
+}
+
+/// Whether windows are single elements and all of them are covered in order.
+fn is_pointwise(dims: &ConvDims) -> bool {
+    let in_order = |a: &WindowAxis| a.stride == 1 && a.before == 0 && a.output == a.input;
+    dims.kernel() == 1 && dims.axes.iter().all(in_order)
+}
+
 /// Whether a convolution has more elements in a window than windows in an image, as a weight gradient has.
 fn is_gradient(dims: &ConvDims) -> bool {
     dims.kernel() > dims.positions()
@@ -162,7 +163,33 @@ pub(super) fn run(graph: &Graph, target: &Target) -> Result<Graph, PassError> {
     })
 }
 
-fn lower(
+/// Whether `lowering` fits the convolution `node` on `target`, or why it does not; `None` where the node is none.
+pub(super) fn fits(
+    graph: &Graph,
+    node: &Node,
+    target: &Target,
+    lowering: ConvLowering,
+) -> Option<Result<(), &'static str>> {
+    let (dims, transposed) = dims_of(graph, node)?;
+    let reason = match lowering {
+        ConvLowering::Native if target.is_chip() && graph.literal(node.operands[1]).is_none() => {
+            "weights that are not constant crash the compiler from two images on"
+        }
+        ConvLowering::Matmul if !is_pointwise(&dims) => {
+            "one product wants windows of one element, side by side"
+        }
+        ConvLowering::Im2col if dims.axes.len() > 2 => {
+            "slices over three spatial axes need more axes than the engine has"
+        }
+        ConvLowering::Shift if transposed || !is_depthwise(&dims) => {
+            "shifted products want groups of one channel in and one out"
+        }
+        _ => return Some(Ok(())),
+    };
+    Some(Err(reason))
+}
+
+pub(super) fn lower(
     r: &mut Rewriter<'_>,
     graph: &Graph,
     node: &Node,

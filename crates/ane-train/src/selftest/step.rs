@@ -129,6 +129,7 @@ fn train(
         objective: Objective::of(loss, "logits", LABEL),
         metrics: Vec::new(),
         groups: Groups::default(),
+        lowerings: Vec::new(),
         accumulate: 1,
         plan,
         optimizer: OptimizerConfig::AdamW(Default::default()),

@@ -1,6 +1,6 @@
 //! Why a step cannot be built.
 
-use crate::objective::ObjectiveError;
+use crate::{lowering::LoweringError, objective::ObjectiveError};
 use ane_ir::{GraphError, TypeError, autodiff::VjpError};
 
 /// A step could not be built.
@@ -43,6 +43,9 @@ pub enum StepError {
         /// Its path.
         parameter: String,
     },
+    /// Convolutions cannot be lowered as it is asked for.
+    #[error(transparent)]
+    Lowering(#[from] LoweringError),
     /// The objective does not fit the model.
     #[error(transparent)]
     Objective(#[from] ObjectiveError),

@@ -3,6 +3,7 @@
 use super::homes;
 use crate::{
     error::TrainerError,
+    lowering::LoweringRule,
     metric::Metric,
     model::Model,
     objective::Objective,
@@ -39,6 +40,8 @@ pub struct TrainerConfig {
     pub max_norm: Option<f64>,
     /// Batches whose gradients make an update, at least 1.
     pub accumulate: usize,
+    /// How convolutions are lowered where that is asked for.
+    pub lowerings: Vec<LoweringRule>,
     /// Seed of the initial weights, and of what layers draw.
     pub seed: u64,
 }
@@ -58,6 +61,7 @@ impl TrainerConfig {
             max_norm: self.max_norm,
             target: *target,
         })?;
+        step.lower(&self.lowerings, target)?;
         homes::pack_training(&mut step, self, target)?;
         Ok(step)
     }
@@ -87,6 +91,7 @@ impl TrainerConfig {
     /// When the step cannot be built.
     pub fn evaluation_step(&self, training: &Step, target: &Target) -> Result<Step, TrainerError> {
         let mut step = Step::evaluate(&self.model, &self.objective, target)?;
+        step.lower(&self.lowerings, target)?;
         homes::pack_inference(&mut step, training, self)?;
         Ok(step)
     }

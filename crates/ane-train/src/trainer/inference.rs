@@ -75,7 +75,9 @@ impl Trainer {
     /// When the batch does not fit, or the device fails.
     pub fn predict(&mut self, batch: &Batch) -> Result<Vec<(String, Vec<f32>)>, TrainerError> {
         if self.prediction.is_none() {
-            let mut step = Step::predict(&self.config.model, self.device.target())?;
+            let target = self.device.target();
+            let mut step = Step::predict(&self.config.model, target)?;
+            step.lower(&self.config.lowerings, target)?;
             homes::pack_inference(&mut step, &self.step, &self.config)?;
             let (compiled, footprint) = Inference::compile(step, &self.context())?;
             (self.prediction, self.footprint) = (Some(compiled), footprint);

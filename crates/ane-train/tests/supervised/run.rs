@@ -56,6 +56,7 @@ pub(crate) fn trainer(device: Box<dyn Device>, plan: PlanKind) -> Result<Trainer
         objective: Objective::of(LOSS, "logits", LABEL),
         metrics: vec![&Accuracy],
         groups: Groups::default(),
+        lowerings: Vec::new(),
         accumulate: 1,
         plan,
         optimizer: OptimizerConfig::AdamW(AdamW::default()),

@@ -38,6 +38,7 @@ fn train(device: Box<dyn Device>) -> (Vec<f32>, State) {
         plan: PlanKind::Split,
         optimizer: OptimizerConfig::AdamW(AdamW::default()),
         groups: Groups::default(),
+        lowerings: Vec::new(),
         lr: 0.01,
         schedule: Schedule::Constant,
         total_steps: 10,

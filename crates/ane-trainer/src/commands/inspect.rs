@@ -101,6 +101,7 @@ fn step(config: &RunConfig, out: Option<&Path>) -> Result<ExitCode, Failure> {
         ),
     ];
     head.extend(staged.lines());
+    head.extend(lowering_lines(&built.lowered));
     head.extend(lowering_lines(&lowerings(&built.graph, &target)));
     head.push(foresee(config, &trainer)?);
     // A target without limits says nothing of how a chip would be reached.

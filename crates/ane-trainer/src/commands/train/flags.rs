@@ -10,6 +10,7 @@ use ane_train::{
     config::{APPLE, LARGEST_BATCH, MOST_BATCHES, MOST_EPOCHS, NumericsKind, RunConfig},
     data::{Holdout, catalog},
     loss::Loss,
+    lowering::LoweringRule,
     models::Task,
     optim::OptimizerConfig,
     schedule::Schedule,
@@ -84,6 +85,10 @@ pub(crate) struct ConfigArgs {
     /// Factor of the learning rate of some parameters, such as fc3.*=0.1, named as those of --freeze
     #[arg(long, value_name = "GLOB=FACTOR", value_delimiter = ',', value_parser = factor)]
     group_lr: Vec<Group>,
+    /// What convolutions become on a chip: native, matmul, im2col or shift, for all layers or those of a pattern; may be
+    /// repeated, the first that names a layer holds [default: what inspect says]
+    #[arg(long, value_name = "[GLOB=]NAME")]
+    lowering: Vec<LoweringRule>,
     /// Metric that chooses the best state [default: accuracy]
     #[arg(long)]
     metric: Option<String>,
@@ -219,6 +224,9 @@ impl ConfigArgs {
             base.freeze.clone_from(&self.freeze);
         }
         self.groups(&mut base);
+        if !self.lowering.is_empty() {
+            base.lowerings.clone_from(&self.lowering);
+        }
         base.metric = self.metric.clone().or(base.metric);
         base.validation = self.validation.unwrap_or(base.validation);
         base.seed = self.seed.unwrap_or(base.seed);
@@ -301,6 +309,7 @@ impl ConfigArgs {
             freeze,
             no_decay,
             group_lr,
+            lowering,
             metric,
             validation,
             seed,
@@ -334,6 +343,7 @@ impl ConfigArgs {
             ("--freeze", !freeze.is_empty()),
             ("--no-decay", !no_decay.is_empty()),
             ("--group-lr", !group_lr.is_empty()),
+            ("--lowering", !lowering.is_empty()),
             ("--metric", metric.is_some()),
             ("--validation", validation.is_some()),
             ("--seed", seed.is_some()),
