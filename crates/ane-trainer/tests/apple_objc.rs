@@ -17,7 +17,28 @@ fn library() -> PathBuf {
 }
 
 /// Two epochs of 110 steps each, with narrow rows in every place: 784, 24 and 10 elements are no whole lines.
-fn train(device: &str, route: &str, plan: &str, out: &Path, temporary: &Path) -> Vec<Vec<u8>> {
+const MLP: &[&str] = &["--model", "784-24-10", "--batch", "500", "--epochs", "2"];
+
+/// A convolutional network. The last of the faults meet its evaluation, which has 157 batches.
+const LENET: &[&str] = &[
+    "--model",
+    "lenet",
+    "--batch",
+    "64",
+    "--max-steps",
+    "40",
+    "--validation",
+    "128",
+];
+
+fn train(
+    model: &[&str],
+    device: &str,
+    route: &str,
+    plan: &str,
+    out: &Path,
+    temporary: &Path,
+) -> Vec<Vec<u8>> {
     // Without faults unless the test has planned some.
     let faults = temporary.with_file_name("faults");
     let mut command = Command::new(env!("CARGO_BIN_EXE_ane-trainer"));
@@ -29,8 +50,8 @@ fn train(device: &str, route: &str, plan: &str, out: &Path, temporary: &Path) ->
         command.arg("train");
     }
     let done = command
-        .args(["--model", "784-24-10", "--batch", "500"])
-        .args(["--epochs", "2", "--seed", "3", "--threads", "2"])
+        .args(model)
+        .args(["--seed", "3", "--threads", "2"])
         .args(["--target", "h16", "--route", route, "--device", device])
         // Tests run at the same time.
         .args(["--plan", plan, "--share-engine", "--out"])
@@ -65,7 +86,7 @@ fn both_plans_and_both_routes_have_the_bits_of_the_software_device() {
     for plan in ["split", "fused"] {
         let run = |device: &str, route: &str| {
             let out = dir.path().join(format!("{device}-{route}-{plan}"));
-            train(device, route, plan, &out, &temporary)
+            train(MLP, device, route, plan, &out, &temporary)
         };
         let expected = run("software", "client");
         for route in ["client", "memory"] {
@@ -105,16 +126,23 @@ const FAULTS: [&str; 15] = [
 ];
 
 /// The results of a run in a directory of its own within `dir`, which has suffered the faults of `planned` and no others.
-fn run(device: &str, route: &str, plan: &str, dir: &Path, planned: &[&str]) -> Vec<Vec<u8>> {
+fn run(
+    model: &[&str],
+    device: &str,
+    route: &str,
+    plan: &str,
+    dir: &Path,
+    planned: &[&str],
+) -> Vec<Vec<u8>> {
     let root = dir.join(format!("{device}-{route}"));
     let (temporary, faults) = (root.join("temporary"), root.join("faults"));
     std::fs::create_dir_all(&temporary).unwrap();
     if planned.is_empty() {
-        return train(device, route, plan, &root.join("run"), &temporary);
+        return train(model, device, route, plan, &root.join("run"), &temporary);
     }
     std::fs::create_dir(&faults).unwrap();
     std::fs::write(faults.join("plan"), planned.join("\n")).unwrap();
-    let results = train(device, route, plan, &root.join("run"), &temporary);
+    let results = train(model, device, route, plan, &root.join("run"), &temporary);
     let fired = std::fs::read_to_string(faults.join("fired")).unwrap();
     let fired: BTreeSet<&str> = fired.lines().collect();
     let planned: BTreeSet<&str> = planned.iter().copied().collect();
@@ -125,15 +153,24 @@ fn run(device: &str, route: &str, plan: &str, dir: &Path, planned: &[&str]) -> V
 /// A worker that crashes, hangs, refuses, leaves outputs as they were and gets them wrong is replaced, on both routes.
 #[test]
 fn faults_of_every_kind_change_no_bit() {
+    survives(MLP);
+}
+
+#[test]
+fn faults_of_every_kind_change_no_bit_of_a_convolutional_network() {
+    survives(LENET);
+}
+
+fn survives(model: &[&str]) {
     // A run unloads its program once, at its end.
     let mut unloads = ["fail", "crash", "hang", "leak"].into_iter();
     for plan in ["split", "fused"] {
         let dir = tempfile::tempdir().unwrap();
-        let expected = run("software", "client", plan, dir.path(), &[]);
+        let expected = run(model, "software", "client", plan, dir.path(), &[]);
         for route in ["client", "memory"] {
             let unload = format!("unload 1 {}", unloads.next().unwrap());
             let planned: Vec<&str> = FAULTS.into_iter().chain([&*unload]).collect();
-            let found = run("apple", route, plan, dir.path(), &planned);
+            let found = run(model, "apple", route, plan, dir.path(), &planned);
             assert!(found == expected, "{plan} {route}");
         }
     }
@@ -142,7 +179,7 @@ fn faults_of_every_kind_change_no_bit() {
 #[test]
 fn compilations_and_loads_that_hang_change_no_bit() {
     let dir = tempfile::tempdir().unwrap();
-    let expected = run("software", "client", "fused", dir.path(), &[]);
+    let expected = run(MLP, "software", "client", "fused", dir.path(), &[]);
     // The second load is that of the device that starts again after the crash.
     let planned = ["compile 1 hang", "execute 20 crash", "load 2 hang"];
     // Both wait at the same time for deadlines to pass.
@@ -150,7 +187,7 @@ fn compilations_and_loads_that_hang_change_no_bit() {
         for route in ["client", "memory"] {
             let (dir, expected) = (dir.path(), &expected);
             s.spawn(move || {
-                let found = run("apple", route, "fused", dir, &planned);
+                let found = run(MLP, "apple", route, "fused", dir, &planned);
                 assert!(found == *expected, "{route}");
             });
         }
