@@ -84,7 +84,11 @@ impl StateLayout {
     /// Every tensor that is missing, of another size, or of no entry.
     pub fn check(&self, state: &State) -> Result<(), StateDiffers> {
         let mut differences = Vec::new();
-        for (name, expected) in &self.0 {
+        // What an optimizer keeps differs wherever a weight does, so weights are named first.
+        let is_weight = |name: &str| name.split('.').next() == Some(WEIGHT);
+        let weights = self.0.iter().filter(|(name, _)| is_weight(name));
+        let others = self.0.iter().filter(|(name, _)| !is_weight(name));
+        for (name, expected) in weights.chain(others) {
             match state.get(name).map(StateTensor::kind) {
                 Some(found) if found == *expected => {}
                 Some(found) => {
