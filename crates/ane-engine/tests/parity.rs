@@ -7,7 +7,8 @@ mod support;
 
 use ane_engine::{Options, Plan, Pool, SharedBuffer, simd::Isa};
 use ane_ir::{
-    Chip, DType, Graph, NonFinite, Numerics, Route, Target, Tensor, TensorType, eval,
+    Chip, DType, Graph, MAX_RANK, NonFinite, Numerics, Route, Shape, Target, Tensor, TensorType,
+    eval,
     ops::{Fill, OpDef, Tolerance, gelu::Mode},
     testing,
 };
@@ -249,7 +250,7 @@ fn a_chain_that_reads_its_product_twice_and_reduces_it_is_one_with_eval() {
     let masked = g.select(p, z, zero).unwrap();
     let a = g.abs(masked).unwrap();
     let max = g.reduce_max(a, &[0, 1], true).unwrap();
-    let shape = ane_ir::Shape::new(&[70, 40]);
+    let shape = Shape::new(&[70, 40]);
     let view = g.reshape(masked, &shape).unwrap();
     g.output("h", h).unwrap();
     g.output("max", max).unwrap();
@@ -479,4 +480,66 @@ fn a_largest_element_is_not_read_by_the_pass_that_finds_it() {
         data: vec![1.5],
     };
     assert_eq!(run(&g, &[x], options, 1)[0].data, [3.0]);
+}
+
+/// Lengths of the axes.
+const LENGTHS: [usize; 8] = [2, 3, 1, 2, 3, 2, 4, 5];
+
+/// Movement, broadcasting, sums and products over `rank` axes.
+fn graph_of_rank(rank: usize) -> Graph {
+    let dims = &LENGTHS[8 - rank..];
+    let mut g = Graph::new();
+    let ty = |dims: &[usize]| TensorType::new(DType::Fp32, Shape::new(dims));
+    let x = g.input("x", ty(dims)).unwrap();
+    let row = g.input("row", ty(&dims[rank - 2..])).unwrap();
+    let sum = g.add(x, row).unwrap();
+    let reversed: Vec<i32> = (0..rank as i32).rev().collect();
+    let transposed = g.transpose(sum, &reversed).unwrap();
+    let back = g.transpose(transposed, &reversed).unwrap();
+    let product = g.mul(back, x).unwrap();
+    g.output("product", product).unwrap();
+    let outer = g
+        .reduce_sum(transposed, &[0, 2, rank as i32 - 1], true)
+        .unwrap();
+    let centred = g.sub(transposed, outer).unwrap();
+    g.output("centred", centred).unwrap();
+    let largest = g.reduce_max(product, &[1, -1], false).unwrap();
+    g.output("largest", largest).unwrap();
+    let joined = g.concat(&[x, product], 1).unwrap();
+    let mut begin = vec![0; rank];
+    let mut size: Vec<i32> = dims.iter().map(|&d| d as i32).collect();
+    (begin[1], size[1]) = (1, 2 * size[1] - 1);
+    let cut = g.slice_by_size(joined, &begin, &size).unwrap();
+    g.output("cut", cut).unwrap();
+    let squares = g.matmul(x, x, false, true).unwrap();
+    g.output("squares", squares).unwrap();
+    g
+}
+
+#[test]
+fn graphs_of_six_to_eight_axes_follow_the_definitions() {
+    for rank in 6..=MAX_RANK {
+        let g = graph_of_rank(rank);
+        // Small whole numbers, whose sums are exact in any order.
+        let value = |i: usize, k: usize| ((i * 7 + k * 3) % 11) as f32 - 5.0;
+        let inputs = g.inputs().iter().enumerate();
+        let xs: Vec<Tensor<f32>> = inputs
+            .map(|(k, &v)| {
+                let ty = g.ty(v).clone();
+                let data = (0..ty.shape.numel()).map(|i| value(i, k)).collect();
+                Tensor::new(ty, data)
+            })
+            .collect();
+        let want = eval(&g, &xs, &Numerics::ieee()).unwrap();
+        for isa in available() {
+            let options = Options {
+                numerics: Numerics::ieee(),
+                isa,
+            };
+            for threads in [1, 2] {
+                let found = run(&g, &xs, options.clone(), threads);
+                assert_eq!(bits(&found), bits(&want), "{rank} axes, {isa}\n{g}");
+            }
+        }
+    }
 }
