@@ -27,6 +27,14 @@ def load_model(path: Path) -> nn.Sequential:
     return model
 
 
+def perturb(model: nn.Module, size: float) -> None:
+    """Multiplies every parameter by 1 + size · n, n normal: the same run but for what rounding could have done."""
+    random = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter *= 1 + size * torch.randn(parameter.shape, generator=random)
+
+
 def load_order(path: Path, images: int) -> Tensor:
     """The image index of every place of every batch, checked against the number of images."""
     order = np.load(path)
@@ -87,6 +95,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--betas", type=float, nargs=2, default=(0.9, 0.999))
     parser.add_argument("--eps", type=float, default=1e-8)
     parser.add_argument("--label-smoothing", type=float, default=0.0)
+    parser.add_argument("--perturb", type=float, default=0.0, help="relative size of normal noise on the first parameters")
     parser.add_argument(
         "--report-last", type=int, nargs="+", default=[100], metavar="N", help="steps that a mean loss is over"
     )
@@ -102,6 +111,7 @@ def main() -> None:
     """Loads, replays, reports."""
     options = arguments()
     model = load_model(options.init)
+    perturb(model, options.perturb)
     order = load_order(options.order, len(read_labels(options.labels)))
     rates = np.load(options.lrs).tolist()
     if len(rates) != len(order):

@@ -2,8 +2,9 @@
 //! weights, over the same batches, at the same learning rates.
 //!
 //! The mean loss over the last epoch decides, over several seeds; the mean over the last few steps is shown besides. Both
-//! depend on every rounding before them, so PyTorch also repeats the run on one thread, where it adds in another order:
-//! how far it is from itself is how far a right run may be from it.
+//! depend on every rounding before them, so PyTorch also repeats the run from first weights that are a millionth off: how
+//! far it is from itself is how far a right run may be from it. Another number of threads is no such repetition, since on
+//! some machines it changes no bit of PyTorch's.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -37,7 +38,10 @@ pub(crate) struct Options {
 }
 
 /// The run that is PyTorch against itself.
-const TORCH_AGAIN: &str = "torch fp32, 1 thread";
+const TORCH_AGAIN: &str = "torch fp32, perturbed";
+
+/// By how much the first weights of that run are off, relatively: about what rounding in another order does to a step.
+const PERTURBATION: &str = "1e-6";
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,7 +81,7 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
         let (_, ours) = runs.first().context("no plan was asked for")?;
         let mut again = repetition(&python, &script, &folder, ours);
         let mut torch = repetition(&python, &script, &folder, ours);
-        again.env("OMP_NUM_THREADS", "1");
+        again.args(["--perturb", PERTURBATION]);
         runs.push((TORCH_AGAIN.to_owned(), ending(&mut again)?));
         let torch = ending(&mut torch)?;
         println!(
