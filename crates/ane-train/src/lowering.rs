@@ -3,6 +3,7 @@
 use crate::update::matches;
 use ane_ir::{
     Graph, Target,
+    ops::Op,
     passes::{
         conv_to_matmul::ConvLowering,
         lower_as::{LowerAsError, lower_as},
@@ -104,7 +105,7 @@ pub fn lowered(
 ) -> Result<(Graph, Vec<Lowered>), LoweringError> {
     let nodes = graph.nodes().iter().enumerate();
     let convolutions =
-        nodes.filter(|(_, node)| matches!(node.op.name(), "conv" | "conv_transpose"));
+        nodes.filter(|(_, node)| matches!(node.op, Op::Conv(_) | Op::ConvTranspose(_)));
     let mut layers: Vec<String> = convolutions
         .map(|(i, _)| graph.place(i).path().to_owned())
         .collect();

@@ -27,6 +27,11 @@ use smallvec::smallvec;
 
 const NAME: &str = "conv_to_matmul";
 
+/// Why a convolution of a trained weight does not stay one.
+const NOT_CONSTANT: &str = "weights that are not constant crash the compiler from two images on";
+/// Why one over three spatial axes is not cut into slices.
+const THREE_AXES: &str = "slices over three spatial axes need more axes than the engine has";
+
 /// What becomes of a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConvLowering {
@@ -93,7 +98,7 @@ pub fn choose(graph: &Graph, node: &Node, target: &Target) -> Option<Choice> {
     if dims.axes.len() > 2 {
         return choice(
             ConvLowering::Native,
-            "slices over three spatial axes need more axes than the engine has",
+            THREE_AXES,
             "crates/ane-ir/src/target.rs, Target::max_rank",
         );
     }
@@ -113,7 +118,7 @@ pub fn choose(graph: &Graph, node: &Node, target: &Target) -> Option<Choice> {
     }
     choice(
         ConvLowering::Im2col,
-        "weights that are not constant crash the compiler from two images on",
+        NOT_CONSTANT,
         "aneforge, chapter 19, M1 and M5",
     )
 }
@@ -173,14 +178,12 @@ pub(super) fn fits(
     let (dims, transposed) = dims_of(graph, node)?;
     let reason = match lowering {
         ConvLowering::Native if target.is_chip() && graph.literal(node.operands[1]).is_none() => {
-            "weights that are not constant crash the compiler from two images on"
+            NOT_CONSTANT
         }
         ConvLowering::Matmul if !is_pointwise(&dims) => {
             "one product wants windows of one element, side by side"
         }
-        ConvLowering::Im2col if dims.axes.len() > 2 => {
-            "slices over three spatial axes need more axes than the engine has"
-        }
+        ConvLowering::Im2col if dims.axes.len() > 2 => THREE_AXES,
         ConvLowering::Shift if transposed || !is_depthwise(&dims) => {
             "shifted products want groups of one channel in and one out"
         }
