@@ -21,6 +21,20 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &["ane-files", "ane-ir", "ane-mil", "ane-engine", "ane-device"],
     ),
     (
+        "ane-import",
+        &["ane-files", "ane-ir", "ane-engine", "ane-train"],
+    ),
+    (
+        "ane-python",
+        &[
+            "ane-ir",
+            "ane-engine",
+            "ane-device",
+            "ane-train",
+            "ane-import",
+        ],
+    ),
+    (
         "ane-trainer",
         &[
             "ane-files",
@@ -29,6 +43,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "ane-engine",
             "ane-device",
             "ane-train",
+            "ane-import",
         ],
     ),
     (

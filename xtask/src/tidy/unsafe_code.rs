@@ -18,6 +18,7 @@ const PLACES: &[&str] = &[
 
 /// Packages whose roots forbid unsafe code.
 const FORBIDDING: &[&str] = &[
+    "crates/ane-import",
     "crates/ane-ir",
     "crates/ane-mil",
     "crates/ane-standin",
