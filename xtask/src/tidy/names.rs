@@ -8,10 +8,15 @@ const EMPTY_NAMES: &[&str] = &[
     "utils", "util", "helpers", "helper", "common", "misc", "manager",
 ];
 
+/// Files whose names an interface that others have published fixes.
+const GIVEN_NAMES: &[&str] = &["python/ane_trainer/utils.py"];
+
 pub(crate) fn check(tree: &Tree) -> Vec<Violation> {
     let mut violations = Vec::new();
     for file in tree.files() {
-        check_path(file, &mut violations);
+        if !GIVEN_NAMES.contains(&file.path.as_str()) {
+            check_path(file, &mut violations);
+        }
         if file.extension() == "rs" {
             check_code(file, &mut violations);
         }
@@ -106,6 +111,7 @@ mod tests {
         let clean = [
             ("crates/a/src/x.rs", code),
             ("python/tests/test_fit.py", ""),
+            ("python/ane_trainer/utils.py", ""),
             ("crates/a/src/x86_v3.rs", ""),
         ];
         assert_eq!(findings(super::check, &clean), [""; 0]);
