@@ -1,3 +1,14 @@
 //! Models of others: PyTorch's ATen graphs and Keras's configurations as models and programs of ours.
+//!
+//! [`aten`] is a graph as PyTorch traces it, [`lower`] makes ops of ours of it, by one table. [`program`] is for graphs
+//! that are complete in themselves, such as the forward and the backward graph that AOTAutograd makes: they are imported,
+//! and not derived again.
 
 #![forbid(unsafe_code)]
+
+pub mod aten;
+mod error;
+pub mod lower;
+pub mod program;
+
+pub use error::ImportError;

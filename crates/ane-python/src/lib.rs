@@ -1,7 +1,22 @@
 //! The native module of the Python package `ane_trainer`.
+//!
+//! Arrays cross as NumPy arrays of float32, int64 and bool that are contiguous; whoever calls makes them so. The engine
+//! runs without Python's lock.
+
+mod arrays;
+mod callable;
+mod errors;
+mod session;
 
 use pyo3::prelude::*;
 
 /// What the package is built on; nothing in it is for users.
 #[pymodule(gil_used = true)]
-mod _native {}
+mod _native {
+    #[pymodule_export]
+    use crate::callable::{Call, Callable};
+    #[pymodule_export]
+    use crate::errors::{AneError, DeviceError, InputError, TargetError, UnsupportedError};
+    #[pymodule_export]
+    use crate::session::Session;
+}

@@ -48,6 +48,34 @@ pub enum TrainerError {
         /// What it failed with at last.
         source: DeviceError,
     },
+    /// What a forward program leaves is not what its backward program takes: our bug.
+    #[error(
+        "the forward program leaves `{port}` as {forward}, the backward program takes {backward}"
+    )]
+    Residual {
+        /// The port of both.
+        port: String,
+        /// Its type in the forward program.
+        forward: TensorType,
+        /// Its type in the backward program.
+        backward: TensorType,
+    },
+    /// A port that a program does not have.
+    #[error("the program has no port `{port}`")]
+    Port {
+        /// The name.
+        port: String,
+    },
+    /// An integer that the engine's type does not hold.
+    #[error(
+        "{found}, given for `{port}`, is beyond the range of int32, in which programs hold integers"
+    )]
+    Integer {
+        /// The port.
+        port: String,
+        /// The integer.
+        found: i64,
+    },
     /// There is not enough memory.
     #[error(transparent)]
     Memory(#[from] OutOfMemory),

@@ -29,6 +29,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod call;
 pub mod checkpoint;
 pub mod config;
 pub mod data;

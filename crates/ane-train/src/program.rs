@@ -103,6 +103,25 @@ impl Compiled {
         self.staged
     }
 
+    /// The stages.
+    pub(crate) fn staged(&self) -> &Staged {
+        &self.staged
+    }
+
+    /// Its stages in order, on the buffers that `of` names.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub(crate) fn bind_to<'a>(
+        &self,
+        host: &HostEngine,
+        of: impl Fn(&str) -> &'a Buffer + Copy,
+    ) -> Result<Vec<Running>, TrainerError> {
+        let stages = self.staged.stages.iter();
+        let stages = stages.map(|&stage| self.bind_stage(stage, host, of));
+        stages.collect()
+    }
+
     /// Binds buffers to the ports of all stages. Those that are not `stored` get buffers of their own.
     ///
     /// # Errors
@@ -133,9 +152,7 @@ impl Compiled {
                 Some(buffers) => &buffers[set % buffers.len()],
                 None => &ports[name],
             };
-            let stages = self.staged.stages.iter();
-            let stages = stages.map(|&stage| self.bind_stage(stage, host, of));
-            bound.push(stages.collect::<Result<_, _>>()?);
+            bound.push(self.bind_to(host, of)?);
         }
         Ok(Program {
             staged: self.staged,
@@ -196,9 +213,23 @@ pub(crate) struct Program {
 
 /// A stage with its buffers.
 #[derive(Debug)]
-enum Running {
+pub(crate) enum Running {
     Engine(Box<dyn Bound>),
     Host(ane_engine::Bound, Arc<Pool>),
+}
+
+impl Running {
+    /// Runs the stage.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub(crate) fn execute(&mut self) -> Result<(), TrainerError> {
+        match self {
+            Self::Engine(bound) => bound.execute()?,
+            Self::Host(bound, pool) => bound.execute(pool),
+        }
+        Ok(())
+    }
 }
 
 impl Program {
@@ -226,10 +257,7 @@ impl Program {
     pub(crate) fn execute(&mut self, set: usize) -> Result<(), TrainerError> {
         let set = set % self.bound.len();
         for stage in &mut self.bound[set] {
-            match stage {
-                Running::Engine(bound) => bound.execute()?,
-                Running::Host(bound, pool) => bound.execute(pool),
-            }
+            stage.execute()?;
         }
         Ok(())
     }

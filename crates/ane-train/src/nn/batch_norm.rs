@@ -7,7 +7,7 @@
 
 use super::{Layer, along_channels};
 use crate::model::{BufferForm, Builder, Init, LayerError, Mode, ModelError, StatisticKind, Tags};
-use ane_ir::{Shape, Value};
+use ane_ir::{Graph, Shape, TypeError, Value};
 
 /// Batch normalisation of x [B, features, *D] with `N` spatial axes D.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -82,7 +82,7 @@ impl<const N: usize> BatchNorm<N> {
             let value = cx.graph().reshape(value, &Shape::new(&[self.features]))?;
             cx.update(buffer, value, kind, self.momentum, count);
         }
-        let root = reciprocal_root(cx, variance, self.eps)?;
+        let root = reciprocal_root(cx.graph(), variance, self.eps)?;
         if !self.affine {
             return Ok(cx.graph().mul(distance, root)?);
         }
@@ -213,18 +213,22 @@ impl Rows {
 /// The usual eps is subnormal in fp16, and an engine that flushes it divides by zero wherever the variance vanishes. So
 /// the root is taken of variance and eps times a power of four that makes eps a normal number, and multiplied by the
 /// power of two that is its root: exact but for the root's own rounding.
-fn reciprocal_root(cx: &mut Builder, variance: Value, eps: f64) -> Result<Value, ModelError> {
+///
+/// # Errors
+/// When `variance` is no tensor of real numbers.
+pub fn reciprocal_root(g: &mut Graph, variance: Value, eps: f64) -> Result<Value, TypeError> {
     let mut unit = 1.0;
     // Twice the smallest normal number, and far from a variance that would overflow for any usual eps.
     while eps * unit * unit < 2.0_f64.powi(-13) && unit < 16.0 {
         unit *= 2.0;
     }
     if unit == 1.0 {
-        return Ok(cx.graph().rsqrt(variance, eps)?);
+        return g.rsqrt(variance, eps);
     }
-    let square = cx.scalar(unit * unit)?;
-    let scaled = cx.graph().mul(variance, square)?;
-    let root = cx.graph().rsqrt(scaled, eps * unit * unit)?;
-    let unit = cx.scalar(unit)?;
-    Ok(cx.graph().mul(root, unit)?)
+    let dtype = g.ty(variance).dtype;
+    let square = g.scalar(dtype, unit * unit)?;
+    let scaled = g.mul(variance, square)?;
+    let root = g.rsqrt(scaled, eps * unit * unit)?;
+    let unit = g.scalar(dtype, unit)?;
+    g.mul(root, unit)
 }

@@ -1,0 +1,554 @@
+//! ATen ops as ops of ours: the table of lowerings, and what they work with.
+//!
+//! Real numbers of any width are fp16, integers int32, truth values bool. A scalar tensor is one of shape [1], since
+//! no port of an engine has no axes.
+
+mod activation;
+mod arithmetic;
+mod attention;
+mod comparison;
+mod convolution;
+mod creation;
+mod dropout;
+mod indexing;
+mod loss;
+mod matmul;
+mod normalization;
+mod pooling;
+mod reduction;
+mod shape;
+mod softmax;
+
+use crate::{
+    aten::{self, Arg, Dtype, Node},
+    error::ImportError,
+};
+use ane_ir::{DType, Graph, Shape, TensorType, Value, autodiff};
+use std::collections::HashMap;
+
+/// What a lowering makes of a node: its results in order. A result that no lowering gives, such as the indices of a pool,
+/// is none, and an error only if something reads it.
+pub(crate) type Lowered = Result<Vec<Option<Value>>, ImportError>;
+
+/// How an op is lowered.
+pub(crate) type Lowering = fn(&mut Cx<'_>, &Node) -> Lowered;
+
+/// Every lowering, by the name of its op.
+fn lowering_of(op: &str) -> Option<Lowering> {
+    [
+        activation::lowering,
+        arithmetic::lowering,
+        attention::lowering,
+        comparison::lowering,
+        convolution::lowering,
+        creation::lowering,
+        dropout::lowering,
+        indexing::lowering,
+        loss::lowering,
+        matmul::lowering,
+        normalization::lowering,
+        pooling::lowering,
+        reduction::lowering,
+        shape::lowering,
+        softmax::lowering,
+    ]
+    .into_iter()
+    .find_map(|family| family(op))
+}
+
+/// Where ops are lowered into: a program by itself, or a model that is being built.
+pub(crate) trait Frame {
+    /// The graph that nodes are added to.
+    fn graph(&mut self) -> &mut Graph;
+    /// The input of this position of the ATen graph, as a value of its own type or of fp32.
+    fn input(
+        &mut self,
+        index: usize,
+        tensor: &aten::Tensor,
+        wide: bool,
+    ) -> Result<Value, ImportError>;
+    /// A mask of this shape that the host draws anew for every run: 1 with the probability `keep`, 0 otherwise.
+    fn keep_mask(&mut self, shape: &Shape, keep: f64) -> Result<Value, ImportError>;
+}
+
+/// A tensor of the ATen graph while it is lowered.
+#[derive(Debug, Clone)]
+enum Item {
+    /// An input that nothing has read yet, or that is read anew.
+    Input(usize, aten::Tensor),
+    /// A value, and what PyTorch says it is.
+    Value(Value, aten::Tensor),
+    /// What no lowering gives; of this op.
+    Missing(String),
+}
+
+/// What lowerings work with.
+pub(crate) struct Cx<'a> {
+    frame: &'a mut dyn Frame,
+    items: HashMap<String, Item>,
+}
+
+impl std::fmt::Debug for Cx<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cx").field("items", &self.items).finish()
+    }
+}
+
+/// Our element type for one of PyTorch's.
+pub(crate) fn dtype_of(dtype: Dtype) -> Option<DType> {
+    match dtype {
+        d if d.is_float() => Some(DType::Fp16),
+        d if d.is_integer() => Some(DType::Int32),
+        Dtype::Bool => Some(DType::Bool),
+        _ => None,
+    }
+}
+
+/// Our shape for one of PyTorch's.
+pub(crate) fn shape_of(dims: &[usize]) -> Shape {
+    if dims.is_empty() {
+        Shape::new(&[1])
+    } else {
+        Shape::new(dims)
+    }
+}
+
+/// `x`, or the largest number of the type where `x` is finite and beyond: the least number of fp32, which masks are made
+/// of, would be an infinity in fp16.
+pub(crate) fn within(dtype: DType, x: f64) -> f64 {
+    const LARGEST: f64 = 65_504.0;
+    match dtype {
+        DType::Fp16 if x.is_finite() => x.clamp(-LARGEST, LARGEST),
+        DType::Int32 => x.clamp(f64::from(i32::MIN), f64::from(i32::MAX)),
+        _ => x,
+    }
+}
+
+/// A size or an index as ops take it.
+pub(crate) fn int(size: usize) -> i32 {
+    i32::try_from(size).unwrap_or(i32::MAX)
+}
+
+/// Sizes as ops take them.
+pub(crate) fn ints(sizes: &[usize]) -> Vec<i32> {
+    sizes.iter().map(|&s| int(s)).collect()
+}
+
+impl<'a> Cx<'a> {
+    /// Lowers all nodes of `graph` into `frame`.
+    ///
+    /// # Errors
+    /// When an op has no lowering for what is asked of it, with its place.
+    pub(crate) fn lower(
+        frame: &'a mut dyn Frame,
+        graph: &aten::Graph,
+    ) -> Result<Self, ImportError> {
+        let mut cx = Self {
+            frame,
+            items: HashMap::new(),
+        };
+        for (i, input) in graph.inputs.iter().enumerate() {
+            if let Some(tensor) = input {
+                let item = Item::Input(i, tensor.clone());
+                cx.items.insert(tensor.name.clone(), item);
+            }
+        }
+        for node in &graph.nodes {
+            let outside = cx.g().set_scope(node.place());
+            let lowered = cx.node(node);
+            cx.g().set_scope(outside);
+            lowered?;
+        }
+        Ok(cx)
+    }
+
+    fn node(&mut self, node: &Node) -> Result<(), ImportError> {
+        let lowering = lowering_of(node.op())
+            .filter(|_| node.target.starts_with("aten."))
+            .ok_or_else(|| ImportError::Op {
+                op: node.target.clone(),
+                place: node.place(),
+            })?;
+        let results = lowering(self, node)?;
+        for (i, output) in node.outputs.iter().enumerate() {
+            let Some(tensor) = output else { continue };
+            let item = match results.get(i).copied().flatten() {
+                Some(value) => Item::Value(self.as_declared(node, tensor, value)?, tensor.clone()),
+                None => Item::Missing(node.target.clone()),
+            };
+            self.items.insert(tensor.name.clone(), item);
+        }
+        Ok(())
+    }
+
+    /// A result of the type that PyTorch says it has. Only the element type may still be another.
+    fn as_declared(
+        &mut self,
+        node: &Node,
+        tensor: &aten::Tensor,
+        value: Value,
+    ) -> Result<Value, ImportError> {
+        let ty = self.g().ty(value).clone();
+        let shape = shape_of(&tensor.shape);
+        let Some(dtype) = dtype_of(tensor.dtype) else {
+            return Err(self.unsupported(node, "results of this element type"));
+        };
+        if ty.shape != shape {
+            return Err(ImportError::Result {
+                op: node.target.clone(),
+                expected: TensorType { dtype, shape }.to_string(),
+                found: ty.to_string(),
+                place: node.place(),
+            });
+        }
+        // What was computed in fp32 stays so.
+        if ty.dtype == DType::Fp32 && dtype == DType::Fp16 {
+            return Ok(value);
+        }
+        self.cast(value, dtype)
+    }
+
+    /// The graph that nodes are added to.
+    pub(crate) fn g(&mut self) -> &mut Graph {
+        self.frame.graph()
+    }
+
+    /// Shape of a value.
+    pub(crate) fn shape(&mut self, x: Value) -> Shape {
+        self.g().ty(x).shape.clone()
+    }
+
+    /// A mask as [`Frame::keep_mask`].
+    pub(crate) fn keep_mask(&mut self, shape: &Shape, keep: f64) -> Result<Value, ImportError> {
+        self.frame.keep_mask(shape, keep)
+    }
+
+    /// `x` as `dtype`. Truth values become 0 and 1 by a choice, which engines have where they have no conversion.
+    pub(crate) fn cast(&mut self, x: Value, dtype: DType) -> Result<Value, ImportError> {
+        let from = self.g().ty(x).dtype;
+        Ok(match (from, dtype) {
+            (a, b) if a == b => x,
+            (DType::Bool, DType::Fp16) => {
+                let one = self.g().scalar(dtype, 1.0)?;
+                let zero = self.g().scalar(dtype, 0.0)?;
+                self.g().select(x, one, zero)?
+            }
+            (_, DType::Bool) => {
+                let zero = self.g().scalar(from, 0.0)?;
+                let is_zero = self.g().equal(x, zero)?;
+                self.g().logical_not(is_zero)?
+            }
+            _ => self.g().cast(x, dtype)?,
+        })
+    }
+
+    /// A scalar of this type.
+    pub(crate) fn number_of(&mut self, dtype: DType, x: f64) -> Result<Value, ImportError> {
+        Ok(self.g().scalar(dtype, within(dtype, x))?)
+    }
+
+    /// A scalar of fp16.
+    pub(crate) fn real(&mut self, x: f64) -> Result<Value, ImportError> {
+        self.number_of(DType::Fp16, x)
+    }
+
+    /// A scalar of the element type of `x`.
+    pub(crate) fn scalar_like(&mut self, x: Value, value: f64) -> Result<Value, ImportError> {
+        let dtype = self.g().ty(x).dtype;
+        self.number_of(dtype, value)
+    }
+
+    /// `x` under another of PyTorch's shapes.
+    pub(crate) fn reshape(&mut self, x: Value, dims: &[usize]) -> Result<Value, ImportError> {
+        let shape = shape_of(dims);
+        if self.shape(x) == shape {
+            return Ok(x);
+        }
+        Ok(self.g().reshape(x, &shape)?)
+    }
+
+    /// What the graph returns as `arg`: a value, or the position of an input that leaves as it came.
+    pub(crate) fn result(&mut self, arg: &Arg) -> Option<Given> {
+        let Arg::Tensor(name) = arg else { return None };
+        match self.items.get(name)? {
+            Item::Input(i, _) => Some(Given::Input(*i)),
+            Item::Value(v, tensor) => Some(Given::Value(*v, tensor.clone())),
+            Item::Missing(op) => Some(Given::Missing(op.clone())),
+        }
+    }
+
+    // Arguments of nodes.
+
+    fn item(&self, node: &Node, name: &str, arg: &Arg) -> Result<Item, ImportError> {
+        let found = match arg {
+            Arg::Tensor(tensor) => self.items.get(tensor).cloned(),
+            _ => None,
+        };
+        found.ok_or_else(|| argument(node, name, "a tensor"))
+    }
+
+    fn value(
+        &mut self,
+        node: &Node,
+        name: &str,
+        arg: &Arg,
+        wide: bool,
+    ) -> Result<(Value, Vec<usize>), ImportError> {
+        match self.item(node, name, arg)? {
+            Item::Value(value, tensor) => Ok((value, tensor.shape)),
+            Item::Input(index, tensor) => {
+                let value = self.frame.input(index, &tensor, wide)?;
+                Ok((value, tensor.shape))
+            }
+            Item::Missing(op) => Err(self.unsupported(
+                node,
+                &format!("`{name}`, which is a result of {op} that is not computed here"),
+            )),
+        }
+    }
+
+    /// A tensor argument.
+    pub(crate) fn tensor(&mut self, node: &Node, name: &str) -> Result<Value, ImportError> {
+        let arg = node
+            .arg(name)
+            .ok_or_else(|| argument(node, name, "a tensor"))?;
+        Ok(self.value(node, name, arg, false)?.0)
+    }
+
+    /// A tensor argument of real numbers: others become such.
+    pub(crate) fn real_tensor(&mut self, node: &Node, name: &str) -> Result<Value, ImportError> {
+        let x = self.tensor(node, name)?;
+        if self.g().ty(x).dtype == DType::Fp32 {
+            return Ok(x);
+        }
+        self.cast(x, DType::Fp16)
+    }
+
+    /// A tensor argument in fp32, read as it is where it is an input.
+    pub(crate) fn wide_tensor(&mut self, node: &Node, name: &str) -> Result<Value, ImportError> {
+        let arg = node
+            .arg(name)
+            .ok_or_else(|| argument(node, name, "a tensor"))?;
+        let (value, _) = self.value(node, name, arg, true)?;
+        self.cast(value, DType::Fp32)
+    }
+
+    /// A tensor argument that may be left out.
+    pub(crate) fn optional_tensor(
+        &mut self,
+        node: &Node,
+        name: &str,
+    ) -> Result<Option<Value>, ImportError> {
+        node.arg(name).map(|_| self.tensor(node, name)).transpose()
+    }
+
+    /// A tensor argument that a lowering has no need of may be missing.
+    pub(crate) fn tensors(&mut self, node: &Node, name: &str) -> Result<Vec<Value>, ImportError> {
+        let Some(Arg::List(all)) = node.arg(name) else {
+            return Err(argument(node, name, "a list of tensors"));
+        };
+        let of = |arg: &Arg| Ok(self.value(node, name, arg, false)?.0);
+        all.iter().map(of).collect()
+    }
+
+    /// Whether the argument is a tensor.
+    pub(crate) fn is_tensor(node: &Node, name: &str) -> bool {
+        matches!(node.arg(name), Some(Arg::Tensor(_)))
+    }
+
+    /// PyTorch's shape of a tensor argument.
+    pub(crate) fn dims(&self, node: &Node, name: &str) -> Result<Vec<usize>, ImportError> {
+        let arg = node
+            .arg(name)
+            .ok_or_else(|| argument(node, name, "a tensor"))?;
+        match self.item(node, name, arg)? {
+            Item::Value(_, tensor) | Item::Input(_, tensor) => Ok(tensor.shape),
+            Item::Missing(_) => Err(argument(node, name, "a tensor")),
+        }
+    }
+
+    /// A number argument, a scalar of any kind.
+    pub(crate) fn number(node: &Node, name: &str) -> Result<Option<f64>, ImportError> {
+        match node.arg(name) {
+            None => Ok(None),
+            Some(Arg::Int(i)) => Ok(Some(*i as f64)),
+            Some(Arg::Float(x)) => Ok(Some(*x)),
+            Some(Arg::Bool(b)) => Ok(Some(f64::from(u8::from(*b)))),
+            Some(_) => Err(argument(node, name, "a number")),
+        }
+    }
+
+    /// A whole number argument.
+    pub(crate) fn int(node: &Node, name: &str) -> Result<Option<i64>, ImportError> {
+        match node.arg(name) {
+            None => Ok(None),
+            Some(Arg::Int(i)) => Ok(Some(*i)),
+            Some(_) => Err(argument(node, name, "a whole number")),
+        }
+    }
+
+    /// A truth value argument.
+    pub(crate) fn bool(node: &Node, name: &str) -> Result<Option<bool>, ImportError> {
+        match node.arg(name) {
+            None => Ok(None),
+            Some(Arg::Bool(b)) => Ok(Some(*b)),
+            Some(_) => Err(argument(node, name, "true or false")),
+        }
+    }
+
+    /// A list of whole numbers; a single one is a list of it.
+    pub(crate) fn ints(node: &Node, name: &str) -> Result<Option<Vec<i64>>, ImportError> {
+        let wrong = || argument(node, name, "whole numbers");
+        match node.arg(name) {
+            None => Ok(None),
+            Some(Arg::Int(i)) => Ok(Some(vec![*i])),
+            Some(Arg::List(all)) => all
+                .iter()
+                .map(|arg| match arg {
+                    Arg::Int(i) => Ok(*i),
+                    _ => Err(wrong()),
+                })
+                .collect::<Result<_, _>>()
+                .map(Some),
+            Some(_) => Err(wrong()),
+        }
+    }
+
+    /// A list of sizes, one per spatial axis; a single one stands for all.
+    pub(crate) fn sizes(
+        node: &Node,
+        name: &str,
+        axes: usize,
+    ) -> Result<Option<Vec<usize>>, ImportError> {
+        let Some(found) = Self::ints(node, name)? else {
+            return Ok(None);
+        };
+        let wrong = || argument(node, name, "sizes, one for every spatial axis");
+        let mut sizes = found
+            .iter()
+            .map(|&i| usize::try_from(i).map_err(|_| wrong()))
+            .collect::<Result<Vec<_>, _>>()?;
+        if sizes.len() == 1 {
+            sizes = vec![sizes[0]; axes];
+        }
+        match sizes.len() {
+            0 => Ok(None),
+            n if n == axes => Ok(Some(sizes)),
+            _ => Err(wrong()),
+        }
+    }
+
+    /// A list of truth values.
+    pub(crate) fn bools(node: &Node, name: &str) -> Result<Vec<bool>, ImportError> {
+        let wrong = || argument(node, name, "truth values");
+        let Some(Arg::List(all)) = node.arg(name) else {
+            return Err(wrong());
+        };
+        all.iter()
+            .map(|arg| match arg {
+                Arg::Bool(b) => Ok(*b),
+                _ => Err(wrong()),
+            })
+            .collect()
+    }
+
+    /// An axis of a tensor of this rank, which may be counted from behind.
+    pub(crate) fn axis(
+        node: &Node,
+        name: &str,
+        axis: i64,
+        rank: usize,
+    ) -> Result<usize, ImportError> {
+        // A scalar has axis 0 for PyTorch.
+        let rank = rank.max(1) as i64;
+        let at = if axis < 0 { axis + rank } else { axis };
+        (0..rank)
+            .contains(&at)
+            .then_some(at as usize)
+            .ok_or_else(|| argument(node, name, "an axis of the tensor"))
+    }
+
+    /// The error of an op that is asked for more than its lowering does.
+    pub(crate) fn unsupported(&self, node: &Node, what: &str) -> ImportError {
+        ImportError::Unsupported {
+            op: node.target.clone(),
+            what: what.to_owned(),
+            place: node.place(),
+        }
+    }
+
+    /// Cotangents of `xs` for those of what `forward` makes of them, as differentiation of that gives them. What of
+    /// `forward` its gradient has no use for is not computed.
+    pub(crate) fn vjp(
+        &mut self,
+        xs: &[Value],
+        cotangents: &[Value],
+        wrt: &[usize],
+        forward: impl FnOnce(&mut Graph, &[Value]) -> Result<Vec<Value>, ImportError>,
+    ) -> Result<Vec<Option<Value>>, ImportError> {
+        let mut part = Graph::new();
+        let mut port = |g: &mut Graph, prefix: &str, i: usize, v: Value| {
+            let ty = self.frame.graph().ty(v).clone();
+            g.input(&format!("{prefix}{i}"), ty)
+        };
+        let inner: Vec<Value> = xs
+            .iter()
+            .enumerate()
+            .map(|(i, &x)| port(&mut part, "x", i, x))
+            .collect::<Result<_, _>>()?;
+        let seeds: Vec<Value> = cotangents
+            .iter()
+            .enumerate()
+            .map(|(i, &ct)| port(&mut part, "ct", i, ct))
+            .collect::<Result<_, _>>()?;
+        let ys = forward(&mut part, &inner)?;
+        let asked: Vec<Value> = wrt.iter().map(|&i| inner[i]).collect();
+        let gradients = autodiff::vjp(&mut part, &ys, &seeds, &asked)?;
+        let mut names = Vec::new();
+        for (i, gradient) in gradients.iter().enumerate() {
+            if let Some(v) = *gradient {
+                names.push((format!("g{i}"), v));
+            }
+        }
+        let outputs: Vec<(&str, Value)> = names.iter().map(|(n, v)| (n.as_str(), *v)).collect();
+        let inputs: Vec<(String, Value)> = part
+            .inputs()
+            .iter()
+            .map(|&v| (part.port(v).to_owned(), v))
+            .collect();
+        let inputs: Vec<(&str, Value)> = inputs.iter().map(|(n, v)| (n.as_str(), *v)).collect();
+        let needed = part.extract(&inputs, &outputs)?;
+        let given: Vec<Value> = xs.iter().chain(cotangents).copied().collect();
+        let mut results = self.g().inline(&needed, &given)?.into_iter();
+        Ok(gradients
+            .iter()
+            .map(|g| g.and_then(|_| results.next()))
+            .collect())
+    }
+}
+
+/// What a graph returns.
+#[derive(Debug, Clone)]
+pub(crate) enum Given {
+    /// An input as it came.
+    Input(usize),
+    /// A value, and what PyTorch says it is.
+    Value(Value, aten::Tensor),
+    /// What no lowering gives; of this op.
+    Missing(String),
+}
+
+/// The error of an argument that is not what it should be.
+pub(crate) fn argument(node: &Node, name: &str, expected: &'static str) -> ImportError {
+    ImportError::Argument {
+        op: node.target.clone(),
+        argument: name.to_owned(),
+        expected,
+        place: node.place(),
+    }
+}
+
+/// A single result.
+pub(crate) fn one(value: Value) -> Lowered {
+    Ok(vec![Some(value)])
+}

@@ -1,0 +1,152 @@
+//! What reads and writes by index: embeddings and rows.
+
+use super::{Cx, Lowered, Lowering, argument, int, one, shape_of};
+use crate::{
+    aten::{Arg, Node},
+    error::ImportError,
+};
+use ane_ir::{DType, TensorType, Value, ops::scatter::Mode};
+
+pub(super) fn lowering(op: &str) -> Option<Lowering> {
+    Some(match op {
+        "embedding" => embedding,
+        "embedding_dense_backward" => embedding_backward,
+        "index_select" => index_select,
+        "one_hot" => one_hot,
+        "index" => index,
+        "gather" => gather,
+        _ => return None,
+    })
+}
+
+/// Rows of `weight`: of the indices, any shape, one row each.
+fn embedding(cx: &mut Cx<'_>, node: &Node) -> Lowered {
+    let weight = cx.real_tensor(node, "weight")?;
+    let indices = cx.tensor(node, "indices")?;
+    one(rows(cx, node, weight, indices, "indices")?)
+}
+
+/// Slices of axis 0 by index, with the axes of the indices in its place.
+fn rows(
+    cx: &mut Cx<'_>,
+    node: &Node,
+    x: Value,
+    indices: Value,
+    name: &str,
+) -> Result<Value, ImportError> {
+    let dims = cx.dims(node, name)?;
+    let y = cx.g().gather(x, indices, 0)?;
+    let mut shape = dims;
+    shape.extend(&cx.shape(x).dims()[1..]);
+    cx.reshape(y, &shape)
+}
+
+/// The rows of a cotangent added up by index. Rows of `padding_idx` have no gradient.
+fn embedding_backward(cx: &mut Cx<'_>, node: &Node) -> Lowered {
+    if Cx::bool(node, "scale_grad_by_freq")? == Some(true) {
+        return Err(cx.unsupported(node, "scale_grad_by_freq"));
+    }
+    let ct = cx.real_tensor(node, "grad_output")?;
+    let indices = cx.tensor(node, "indices")?;
+    let count = Cx::int(node, "num_weights")?.and_then(|n| usize::try_from(n).ok());
+    let count = count.ok_or_else(|| argument(node, "num_weights", "a size"))?;
+    let width = cx.shape(ct).last();
+    let n: usize = cx.dims(node, "indices")?.iter().product();
+    let mut ct = cx.reshape(ct, &[n, width])?;
+    let indices = cx.reshape(indices, &[n])?;
+    let padding = Cx::int(node, "padding_idx")?.unwrap_or(-1);
+    if padding >= 0 {
+        let padding = cx.number_of(DType::Int32, padding as f64)?;
+        let is_padding = cx.g().equal(indices, padding)?;
+        let is_padding = cx.reshape(is_padding, &[n, 1])?;
+        let zero = cx.scalar_like(ct, 0.0)?;
+        ct = cx.g().select(is_padding, zero, ct)?;
+    }
+    let ty = TensorType {
+        dtype: cx.g().ty(ct).dtype,
+        shape: shape_of(&[count, width]),
+    };
+    let zeros = cx.g().fill(&ty, 0.0)?;
+    one(cx.g().scatter(zeros, indices, ct, 0, Mode::Add)?)
+}
+
+fn index_select(cx: &mut Cx<'_>, node: &Node) -> Lowered {
+    let x = cx.tensor(node, "self")?;
+    let dims = cx.dims(node, "self")?;
+    let axis = Cx::int(node, "dim")?.ok_or_else(|| argument(node, "dim", "an axis"))?;
+    let axis = Cx::axis(node, "dim", axis, dims.len())?;
+    let indices = cx.tensor(node, "index")?;
+    one(cx.g().gather(x, indices, int(axis))?)
+}
+
+fn one_hot(cx: &mut Cx<'_>, node: &Node) -> Lowered {
+    let x = cx.tensor(node, "self")?;
+    let classes = Cx::int(node, "num_classes")?.filter(|&n| n > 0);
+    let classes = classes.ok_or_else(|| cx.unsupported(node, "a number of classes left open"))?;
+    let classes = i32::try_from(classes).unwrap_or(i32::MAX);
+    let rank = cx.dims(node, "self")?.len();
+    let y = cx.g().one_hot(x, classes, int(rank), DType::Fp16)?;
+    one(y)
+}
+
+/// `self[i]` with a tensor of indices for the first axis alone.
+fn index(cx: &mut Cx<'_>, node: &Node) -> Lowered {
+    let Some(Arg::List(all)) = node.arg("indices") else {
+        return Err(argument(node, "indices", "a list of tensors"));
+    };
+    let given: Vec<(usize, &Arg)> = all
+        .iter()
+        .enumerate()
+        .filter(|(_, a)| **a != Arg::None)
+        .collect();
+    let [(axis, single)] = given[..] else {
+        return Err(cx.unsupported(node, "indices of several axes"));
+    };
+    let alone = Node {
+        args: vec![("index".into(), single.clone())],
+        ..node.clone()
+    };
+    let indices = cx.tensor(&alone, "index")?;
+    if cx.g().ty(indices).dtype != DType::Int32 {
+        return Err(cx.unsupported(node, "a mask"));
+    }
+    let x = cx.tensor(node, "self")?;
+    let mut shape = cx.dims(node, "self")?;
+    let of_indices = cx.dims(&alone, "index")?;
+    let y = cx.g().gather(x, indices, int(axis))?;
+    shape.splice(axis..=axis, of_indices);
+    one(cx.reshape(y, &shape)?)
+}
+
+/// Elements of the last axis by index, one for every place: a choice by a one-hot mask.
+fn gather(cx: &mut Cx<'_>, node: &Node) -> Lowered {
+    let dims = cx.dims(node, "self")?;
+    let axis = Cx::int(node, "dim")?.ok_or_else(|| argument(node, "dim", "an axis"))?;
+    let axis = Cx::axis(node, "dim", axis, dims.len())?;
+    let indices = cx.dims(node, "index")?;
+    let alike = dims.iter().zip(&indices).enumerate();
+    let single = indices.get(axis) == Some(&1)
+        && alike.filter(|(i, _)| *i != axis).all(|(_, (a, b))| a == b);
+    if !single {
+        return Err(cx.unsupported(node, "more than one index on the axis"));
+    }
+    let x = cx.real_tensor(node, "self")?;
+    let index = cx.tensor(node, "index")?;
+    let mut rest = indices.clone();
+    rest.remove(axis);
+    let index = cx.reshape(index, &rest)?;
+    let index = if rest.is_empty() {
+        cx.reshape(index, &[1])?
+    } else {
+        index
+    };
+    let hot = cx
+        .g()
+        .one_hot(index, int(dims[axis]), int(axis), DType::Fp16)?;
+    let hot = cx.reshape(hot, &dims)?;
+    let zero = cx.scalar_like(x, 0.0)?;
+    // A choice and no product: what is not asked for may be infinite.
+    let is_zero = cx.g().equal(hot, zero)?;
+    let chosen = cx.g().select(is_zero, zero, x)?;
+    one(cx.g().reduce_sum(chosen, &[int(axis)], true)?)
+}

@@ -1,0 +1,362 @@
+//! Normalisations and their gradients.
+
+use super::{Cx, Lowered, Lowering, argument, int, one, shape_of};
+use crate::{aten::Node, error::ImportError};
+use ane_ir::{DType, Graph, TypeError, Value};
+use ane_train::nn::reciprocal_root;
+
+pub(super) fn lowering(op: &str) -> Option<Lowering> {
+    Some(match op {
+        "native_layer_norm" => native_layer_norm,
+        "layer_norm" => |cx, node| Ok(vec![native_layer_norm(cx, node)?[0]]),
+        "native_layer_norm_backward" => layer_norm_backward,
+        "native_group_norm" => native_group_norm,
+        "group_norm" => group_norm,
+        "native_group_norm_backward" => group_norm_backward,
+        "rms_norm" | "_fused_rms_norm" => rms_norm,
+        "_native_batch_norm_legit_functional" => batch_norm,
+        "_native_batch_norm_legit" | "_native_batch_norm_legit_no_training" => batch_norm,
+        "native_batch_norm_backward" => batch_norm_backward,
+        _ => return None,
+    })
+}
+
+fn epsilon(node: &Node) -> Result<f64, ImportError> {
+    Ok(Cx::number(node, "eps")?.unwrap_or(1e-5))
+}
+
+/// The last axes of x that are normalised, and their number.
+fn last_axes(cx: &mut Cx<'_>, node: &Node) -> Result<Vec<i32>, ImportError> {
+    let rank = cx.dims(node, "input")?.len();
+    let shape = Cx::ints(node, "normalized_shape")?;
+    let count = shape.map_or(1, |s| s.len()).min(rank);
+    Ok((rank - count..rank).map(int).collect())
+}
+
+/// Mean and 1/√(variance + eps) over axes, as results that gradients may ask for.
+fn moments(g: &mut Graph, x: Value, axes: &[i32], eps: f64) -> Result<[Value; 2], TypeError> {
+    let mean = g.reduce_mean(x, axes, true)?;
+    let distance = g.sub(x, mean)?;
+    let square = g.mul(distance, distance)?;
+    let variance = g.reduce_mean(square, axes, true)?;
+    Ok([mean, reciprocal_root(g, variance, eps)?])
+}
+
+/// x normalised, mean, and 1/√(variance + eps). What of the last two nobody reads is not computed.
+fn native_layer_norm(cx: &mut Cx<'_>, node: &Node) -> Lowered {
+    let x = cx.real_tensor(node, "input")?;
+    let axes = last_axes(cx, node)?;
+    let weight = cx.optional_tensor(node, "weight")?;
+    let bias = cx.optional_tensor(node, "bias")?;
+    let eps = epsilon(node)?;
+    let y = cx.g().layer_norm(x, weight, bias, &axes, eps)?;
+    let [mean, root] = moments(cx.g(), x, &axes, eps)?;
+    Ok(vec![Some(y), Some(mean), Some(root)])
+}
+
+/// Gradients of x, weight and bias, of which `output_mask` says which are asked for, in a function of all three.
+fn masked_vjp(
+    cx: &mut Cx<'_>,
+    node: &Node,
+    x: Value,
+    affine: [Option<Value>; 2],
+    forward: impl FnOnce(&mut Graph, Value, [Option<Value>; 2]) -> Result<Value, ImportError>,
+) -> Lowered {
+    let name = if node.arg("grad_out").is_some() {
+        "grad_out"
+    } else {
+        "grad_output"
+    };
+    let ct = cx.real_tensor(node, name)?;
+    let mask = Cx::bools(node, "output_mask")?;
+    let mut xs = vec![x];
+    let mut slots = vec![0];
+    for (i, value) in affine.iter().enumerate() {
+        if let Some(value) = value {
+            xs.push(*value);
+            slots.push(i + 1);
+        }
+    }
+    let asked: Vec<usize> = (0..xs.len())
+        .filter(|&i| mask.get(slots[i]).copied().unwrap_or(false))
+        .collect();
+    let gradients = cx.vjp(&xs, &[ct], &asked, |g, x| {
+        let of = |slot: usize| slots.iter().position(|&s| s == slot).map(|i| x[i]);
+        Ok(vec![forward(g, x[0], [of(1), of(2)])?])
+    })?;
+    let mut results = vec![None; 3];
+    for (i, gradient) in asked.into_iter().zip(gradients) {
+        results[slots[i]] = gradient;
+    }
+    Ok(results)
+}
+
+fn layer_norm_backward(cx: &mut Cx<'_>, node: &Node) -> Lowered {
+    let x = cx.real_tensor(node, "input")?;
+    let axes = last_axes(cx, node)?;
+    let affine = [
+        cx.optional_tensor(node, "weight")?,
+        cx.optional_tensor(node, "bias")?,
+    ];
+    // The saved statistics say what eps was, and nothing else does: it is far below what fp16 tells of a variance.
+    let eps = epsilon(node)?;
+    masked_vjp(cx, node, x, affine, |g, x, [weight, bias]| {
+        Ok(g.layer_norm(x, weight, bias, &axes, eps)?)
+    })
+}
+
+/// A vector [C] along the channels of images of this rank.
+fn along_channels(g: &mut Graph, x: Value, rank: usize) -> Result<Value, TypeError> {
+    let mut dims = vec![1; rank];
+    dims[1] = g.ty(x).shape.numel();
+    g.reshape(x, &shape_of(&dims))
+}
+
+/// Each of `groups` blocks of channels normalised, then weight and bias per channel.
+fn grouped(
+    g: &mut Graph,
+    x: Value,
+    groups: usize,
+    eps: f64,
+    [weight, bias]: [Option<Value>; 2],
+) -> Result<Value, TypeError> {
+    let shape = g.ty(x).shape.clone();
+    let batch = shape.dims()[0];
+    let rows = shape_of(&[batch, groups, shape.numel() / (batch * groups).max(1)]);
+    let y = g.reshape(x, &rows)?;
+    let y = g.layer_norm(y, None, None, &[2], eps)?;
+    let mut y = g.reshape(y, &shape)?;
+    if let Some(weight) = weight {
+        let weight = along_channels(g, weight, shape.rank())?;
+        y = g.mul(y, weight)?;
+    }
+    if let Some(bias) = bias {
+        let bias = along_channels(g, bias, shape.rank())?;
+        y = g.add(y, bias)?;
+    }
+    Ok(y)
+}
+
+fn groups(node: &Node) -> Result<usize, ImportError> {
+    let name = if node.arg("group").is_some() {
+        "group"
+    } else {
+        "num_groups"
+    };
+    let groups = Cx::int(node, name)?.and_then(|g| usize::try_from(g).ok());
+    groups
+        .filter(|&g| g > 0)
+        .ok_or_else(|| argument(node, name, "a number of groups"))
+}
+
+fn group_norm(cx: &mut Cx<'_>, node: &Node) -> Lowered {
+    let x = cx.real_tensor(node, "input")?;
+    let affine = [
+        cx.optional_tensor(node, "weight")?,
+        cx.optional_tensor(node, "bias")?,
+    ];
+    let (groups, eps) = (groups(node)?, epsilon(node)?);
+    one(grouped(cx.g(), x, groups, eps, affine)?)
+}
+
+fn native_group_norm(cx: &mut Cx<'_>, node: &Node) -> Lowered {
+    let x = cx.real_tensor(node, "input")?;
+    let y = group_norm(cx, node)?[0];
+    let (groups, eps) = (groups(node)?, epsilon(node)?);
+    let shape = cx.shape(x);
+    let batch = shape.dims()[0];
+    let rows = cx.reshape(x, &[batch, groups, shape.numel() / (batch * groups).max(1)])?;
+    let [mean, root] = moments(cx.g(), rows, &[2], eps)?;
+    let mean = cx.reshape(mean, &[batch, groups])?;
+    let root = cx.reshape(root, &[batch, groups])?;
+    Ok(vec![y, Some(mean), Some(root)])
+}
+
+fn group_norm_backward(cx: &mut Cx<'_>, node: &Node) -> Lowered {
+    let x = cx.real_tensor(node, "input")?;
+    let weight = cx.optional_tensor(node, "weight")?;
+    let channels = cx.shape(x).dims()[1];
+    let ty = ane_ir::TensorType::new(DType::Fp16, [channels]);
+    // The bias is in no gradient, so any value does.
+    let bias = cx.g().fill(&ty, 0.0)?;
+    let (groups, eps) = (groups(node)?, epsilon(node)?);
+    masked_vjp(cx, node, x, [weight, Some(bias)], |g, x, affine| {
+        Ok(grouped(g, x, groups, eps, affine)?)
+    })
+}
+
+/// x/√(mean of squares + eps), times the weight.
+fn rms_norm(cx: &mut Cx<'_>, node: &Node) -> Lowered {
+    let x = cx.real_tensor(node, "input")?;
+    let axes = last_axes(cx, node)?;
+    // PyTorch's default is the distance from 1 to the next number of the input's type, fp32 in a user's program.
+    let eps = Cx::number(node, "eps")?.unwrap_or(f64::from(f32::EPSILON));
+    let square = cx.g().mul(x, x)?;
+    let mean = cx.g().reduce_mean(square, &axes, true)?;
+    let root = reciprocal_root(cx.g(), mean, eps)?;
+    let mut y = cx.g().mul(x, root)?;
+    if let Some(weight) = cx.optional_tensor(node, "weight")? {
+        y = cx.g().mul(y, weight)?;
+    }
+    Ok(vec![Some(y), Some(root)])
+}
+
+/// Mean over everything but the channels, [1, C, 1, …]: per image first, since a sum over all would leave fp16.
+fn mean_of_channels(g: &mut Graph, x: Value) -> Result<Value, TypeError> {
+    let rank = g.ty(x).shape.rank();
+    let spatial: Vec<i32> = (2..rank).map(int).collect();
+    let per_image = if spatial.is_empty() {
+        x
+    } else {
+        g.reduce_mean(x, &spatial, true)?
+    };
+    g.reduce_mean(per_image, &[0], true)
+}
+
+/// x normalised by mean and 1/√(variance + eps) [1, C, 1, …], times weight plus bias.
+fn normalised(
+    cx: &mut Cx<'_>,
+    node: &Node,
+    x: Value,
+    [mean, root]: [Value; 2],
+) -> Result<Value, ImportError> {
+    let rank = cx.shape(x).rank();
+    let mut scale = root;
+    if let Some(weight) = cx.optional_tensor(node, "weight")? {
+        let weight = along_channels(cx.g(), weight, rank)?;
+        scale = cx.g().mul(scale, weight)?;
+    }
+    let distance = cx.g().sub(x, mean)?;
+    let mut y = cx.g().mul(distance, scale)?;
+    if let Some(bias) = cx.optional_tensor(node, "bias")? {
+        let bias = along_channels(cx.g(), bias, rank)?;
+        y = cx.g().add(y, bias)?;
+    }
+    Ok(y)
+}
+
+/// Running statistics as a program reads them, [1, C, 1, …]: the root is taken in fp32, where a variance neither
+/// overflows nor vanishes.
+fn running(cx: &mut Cx<'_>, node: &Node, rank: usize) -> Result<[Value; 2], ImportError> {
+    let mean = cx.real_tensor(node, "running_mean")?;
+    let variance = cx.wide_tensor(node, "running_var")?;
+    let root = cx.g().rsqrt(variance, epsilon(node)?)?;
+    let root = cx.cast(root, DType::Fp16)?;
+    Ok([
+        along_channels(cx.g(), mean, rank)?,
+        along_channels(cx.g(), root, rank)?,
+    ])
+}
+
+/// (1 − momentum)·running + momentum·batch, in fp32: in fp16 small steps would vanish.
+fn updated(
+    cx: &mut Cx<'_>,
+    node: &Node,
+    name: &str,
+    batch: Value,
+    factor: f64,
+) -> Result<Value, ImportError> {
+    let momentum = Cx::number(node, "momentum")?.unwrap_or(0.1);
+    let running = cx.wide_tensor(node, name)?;
+    let batch = cx.cast(batch, DType::Fp32)?;
+    let keep = cx.scalar_like(running, 1.0 - momentum)?;
+    let share = cx.scalar_like(running, momentum * factor)?;
+    let kept = cx.g().mul(running, keep)?;
+    let new = cx.g().mul(batch, share)?;
+    Ok(cx.g().add(kept, new)?)
+}
+
+fn batch_norm(cx: &mut Cx<'_>, node: &Node) -> Lowered {
+    let x = cx.real_tensor(node, "input")?;
+    let shape = cx.shape(x);
+    let channels = shape.dims()[1];
+    let has_statistics = node.arg("running_mean").is_some();
+    let trains =
+        Cx::bool(node, "training")?.unwrap_or(node.op() != "_native_batch_norm_legit_no_training");
+    if !trains {
+        let statistics = running(cx, node, shape.rank())?;
+        let y = normalised(cx, node, x, statistics)?;
+        return Ok(vec![Some(y), None, None, None, None]);
+    }
+    if node.op() == "_native_batch_norm_legit" && has_statistics {
+        return Err(cx.unsupported(node, "statistics that are updated in place"));
+    }
+    let mean = mean_of_channels(cx.g(), x)?;
+    let distance = cx.g().sub(x, mean)?;
+    let square = cx.g().mul(distance, distance)?;
+    let variance = mean_of_channels(cx.g(), square)?;
+    let root = reciprocal_root(cx.g(), variance, epsilon(node)?)?;
+    let y = normalised(cx, node, x, [mean, root])?;
+    let mean = cx.reshape(mean, &[channels])?;
+    let variance = cx.reshape(variance, &[channels])?;
+    let root = cx.reshape(root, &[channels])?;
+    let mut results = vec![Some(y), Some(mean), Some(root), None, None];
+    if has_statistics {
+        // PyTorch's running variance is the unbiased one.
+        let n = (shape.numel() / channels) as f64;
+        results[3] = Some(updated(cx, node, "running_mean", mean, 1.0)?);
+        results[4] = Some(updated(cx, node, "running_var", variance, n / (n - 1.0))?);
+    }
+    Ok(results)
+}
+
+/// Gradients of x, weight and bias. With x̂ the normalised x and means over the values of a channel,
+/// dx = weight·root·(ct − mean(ct) − x̂·mean(ct·x̂)), and weight·root·ct where statistics were constants.
+fn batch_norm_backward(cx: &mut Cx<'_>, node: &Node) -> Lowered {
+    let ct = cx.real_tensor(node, "grad_out")?;
+    let x = cx.real_tensor(node, "input")?;
+    let shape = cx.shape(x);
+    let (rank, channels) = (shape.rank(), shape.dims()[1]);
+    let mask = Cx::bools(node, "output_mask")?;
+    let [for_x, for_weight, for_bias] = mask[..] else {
+        return Err(argument(node, "output_mask", "three truth values"));
+    };
+    let trains = Cx::bool(node, "train")?.unwrap_or(true);
+    let [mean, root] = if trains {
+        let mean = cx.real_tensor(node, "save_mean")?;
+        let root = cx.real_tensor(node, "save_invstd")?;
+        [
+            along_channels(cx.g(), mean, rank)?,
+            along_channels(cx.g(), root, rank)?,
+        ]
+    } else {
+        running(cx, node, rank)?
+    };
+    let distance = cx.g().sub(x, mean)?;
+    let normal = cx.g().mul(distance, root)?;
+    let product = cx.g().mul(ct, normal)?;
+    let mean_ct = mean_of_channels(cx.g(), ct)?;
+    let mean_product = mean_of_channels(cx.g(), product)?;
+    let mut results = vec![None; 3];
+    if for_x {
+        let mut scale = root;
+        if let Some(weight) = cx.optional_tensor(node, "weight")? {
+            let weight = along_channels(cx.g(), weight, rank)?;
+            scale = cx.g().mul(scale, weight)?;
+        }
+        let mut rest = ct;
+        if trains {
+            rest = cx.g().sub(ct, mean_ct)?;
+            let along = cx.g().mul(normal, mean_product)?;
+            rest = cx.g().sub(rest, along)?;
+        }
+        results[0] = Some(cx.g().mul(rest, scale)?);
+    }
+    let n = shape.numel() / channels;
+    for (slot, asked, mean) in [(1, for_weight, mean_product), (2, for_bias, mean_ct)] {
+        if asked {
+            let mut sum = mean;
+            // A number of values that fp16 does not hold is multiplied by in two steps.
+            for factor in if n > 1 << 15 {
+                [256.0, n as f64 / 256.0]
+            } else {
+                [n as f64, 1.0]
+            } {
+                let factor = cx.scalar_like(sum, factor)?;
+                sum = cx.g().mul(sum, factor)?;
+            }
+            results[slot] = Some(cx.reshape(sum, &[channels])?);
+        }
+    }
+    Ok(results)
+}
