@@ -16,12 +16,13 @@ mod layer_norm;
 mod linear;
 mod pool;
 mod residual;
+mod rows;
 mod sequential;
 mod window;
 
 pub use activation::Activation;
 pub use adaptive_avg_pool::AdaptiveAvgPool2d;
-pub use batch_norm::{BatchNorm, BatchNorm1d, BatchNorm2d, reciprocal_root};
+pub use batch_norm::{BatchNorm, BatchNorm1d, BatchNorm2d};
 pub use concat::Concat;
 pub use conv::{Conv, Conv1d, Conv2d};
 pub use conv_transpose::ConvTranspose2d;
@@ -32,6 +33,7 @@ pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use pool::{AvgPool2d, MaxPool2d};
 pub use residual::Residual;
+pub use rows::{Rows, reciprocal_root};
 pub use sequential::Sequential;
 
 /// What all of them are; models know it, and no layer.
