@@ -2,12 +2,13 @@
 //!
 //! [`aten`] is a graph as PyTorch traces it, [`lower`] makes ops of ours of it, by one table. [`program`] is for graphs
 //! that are complete in themselves, such as the forward and the backward graph that AOTAutograd makes: they are imported,
-//! and not derived again.
+//! and not derived again. [`keras`] makes models of Keras's configurations.
 
 #![forbid(unsafe_code)]
 
 pub mod aten;
 mod error;
+pub mod keras;
 pub mod lower;
 pub mod program;
 
