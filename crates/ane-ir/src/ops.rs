@@ -18,33 +18,43 @@ pub mod add;
 pub mod avg_pool;
 pub mod batch_norm;
 pub mod cast;
+pub mod ceil;
 pub mod clip;
 pub mod concat;
 pub mod constant;
 pub mod conv;
 pub mod conv_transpose;
+pub mod cos;
+pub mod elu;
 pub mod equal;
 pub mod erf;
 pub mod exp;
 pub mod expand_dims;
 pub mod fill;
+pub mod floor;
 pub mod gather;
 pub mod gelu;
 pub mod greater;
 pub mod greater_equal;
 pub mod identity;
 pub mod instance_norm;
+pub mod inverse;
 pub mod layer_norm;
 pub mod leaky_relu;
 pub mod less;
+pub mod less_equal;
 pub mod linear;
 pub mod log;
+pub mod logical_and;
 pub mod logical_not;
+pub mod logical_or;
+pub mod logical_xor;
 pub mod matmul;
 pub mod max_pool;
 pub mod maximum;
 pub mod minimum;
 pub mod mul;
+pub mod not_equal;
 pub mod one_hot;
 pub mod pad;
 pub mod pow;
@@ -59,18 +69,23 @@ pub mod reduce_sum;
 pub mod reduce_sum_square;
 pub mod relu;
 pub mod reshape;
+pub mod round;
 pub mod rsqrt;
 pub mod scatter;
 pub mod select;
 pub mod sigmoid;
+pub mod sigmoid_hard;
 pub mod sign;
 pub mod silu;
+pub mod sin;
 pub mod slice_by_index;
 pub mod slice_by_size;
 pub mod softmax;
 pub mod softplus;
+pub mod softsign;
 pub mod split;
 pub mod sqrt;
+pub mod square;
 pub mod squeeze;
 pub mod sub;
 pub mod support;
@@ -94,33 +109,43 @@ macro_rules! for_each_op {
             avg_pool::AvgPool,
             batch_norm::BatchNorm,
             cast::Cast,
+            ceil::Ceil,
             clip::Clip,
             concat::Concat,
             constant::Const,
             conv::Conv,
             conv_transpose::ConvTranspose,
+            cos::Cos,
+            elu::Elu,
             equal::Equal,
             erf::Erf,
             exp::Exp,
             expand_dims::ExpandDims,
             fill::Fill,
+            floor::Floor,
             gather::Gather,
             gelu::Gelu,
             greater::Greater,
             greater_equal::GreaterEqual,
             identity::Identity,
             instance_norm::InstanceNorm,
+            inverse::Inverse,
             layer_norm::LayerNorm,
             leaky_relu::LeakyRelu,
             less::Less,
+            less_equal::LessEqual,
             linear::Linear,
             log::Log,
+            logical_and::LogicalAnd,
             logical_not::LogicalNot,
+            logical_or::LogicalOr,
+            logical_xor::LogicalXor,
             matmul::Matmul,
             max_pool::MaxPool,
             maximum::Maximum,
             minimum::Minimum,
             mul::Mul,
+            not_equal::NotEqual,
             one_hot::OneHot,
             pad::Pad,
             pow::Pow,
@@ -135,18 +160,23 @@ macro_rules! for_each_op {
             reduce_sum_square::ReduceSumSquare,
             relu::Relu,
             reshape::Reshape,
+            round::Round,
             rsqrt::Rsqrt,
             scatter::Scatter,
             select::Select,
             sigmoid::Sigmoid,
+            sigmoid_hard::SigmoidHard,
             sign::Sign,
             silu::Silu,
+            sin::Sin,
             slice_by_index::SliceByIndex,
             slice_by_size::SliceBySize,
             softmax::Softmax,
             softplus::Softplus,
+            softsign::Softsign,
             split::Split,
             sqrt::Sqrt,
+            square::Square,
             squeeze::Squeeze,
             sub::Sub,
             tanh::Tanh,

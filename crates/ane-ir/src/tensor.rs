@@ -57,6 +57,10 @@ pub enum Function {
     Sqrt,
     /// Hyperbolic tangent.
     Tanh,
+    /// Sine, of radians.
+    Sin,
+    /// Cosine, of radians.
+    Cos,
     /// Gauss error function.
     Erf,
     /// Its complement, 1 − erf, without the cancellation.
@@ -88,6 +92,8 @@ macro_rules! real {
                     Function::Log => self.ln(),
                     Function::Sqrt => self.sqrt(),
                     Function::Tanh => self.tanh(),
+                    Function::Sin => self.sin(),
+                    Function::Cos => self.cos(),
                     Function::Erf => erf(f64::from(self)) as $t,
                     Function::Erfc => erfc(f64::from(self)) as $t,
                 }

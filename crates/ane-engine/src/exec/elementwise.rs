@@ -203,12 +203,16 @@ pub(super) unsafe fn compute<S: Lanes>(
             s.select(infinite, s.splat(SILICON_INF_PRODUCT), s.mul(a, b))
         }),
         Ew::Div => each!(|a, b, c| apply!(s, Div, a, b, c)),
+        Ew::Square => each!(|a, _b, _c| s.mul(a, a)),
+        Ew::Inverse(e) => unrounded!(|a, _b, _c| s.div(one, s.add(a, s.splat(e)))),
         Ew::Max => each!(|a, b, c| apply!(s, Max, a, b, c)),
         Ew::Min => each!(|a, b, _c| s.select(s.or(s.gt(b, a), s.is_nan(a)), a, b)),
         Ew::Pow => unrounded!(|a, b, _c| lane_by_lane(s, a, b, f32::powf)),
         Ew::Sqrt => each!(|a, b, c| apply!(s, Sqrt, a, b, c)),
         Ew::Rsqrt(e) => unrounded!(|a, _b, _c| s.div(one, s.sqrt(s.add(a, s.splat(e))))),
         Ew::Exp => unrounded!(|a, _b, _c| math::exp(s, a)),
+        Ew::Sin => unrounded!(|a, _b, _c| lane_by_lane(s, a, a, |x, _| x.sin())),
+        Ew::Cos => unrounded!(|a, _b, _c| lane_by_lane(s, a, a, |x, _| x.cos())),
         Ew::Log(e) => unrounded!(|a, _b, _c| math::log(s, s.add(a, s.splat(e)))),
         Ew::LogSilicon(e) => unrounded!(|a, _b, _c| {
             let x = s.add(a, s.splat(e));
@@ -226,7 +230,16 @@ pub(super) unsafe fn compute<S: Lanes>(
             let (low, high) = (s.splat(low), s.splat(high));
             s.select(s.gt(low, a), low, s.select(s.gt(a, high), high, a))
         }),
+        Ew::Elu(alpha) => unrounded!(|a, _b, _c| {
+            let negative = s.mul(s.splat(alpha), math::exp_m1(s, a));
+            s.select(s.gt(a, zero), a, negative)
+        }),
+        Ew::SigmoidHard(alpha, beta) => unrounded!(|a, _b, _c| {
+            let y = s.add(s.mul(a, s.splat(alpha)), s.splat(beta));
+            s.select(s.gt(zero, y), zero, s.select(s.gt(y, one), one, y))
+        }),
         Ew::Softplus => unrounded!(|a, _b, _c| math::softplus(s, a)),
+        Ew::Softsign => unrounded!(|a, _b, _c| s.div(a, s.add(one, s.abs(a)))),
         Ew::Erf => unrounded!(|a, _b, _c| math::erf(s, a)),
         Ew::GeluExact => unrounded!(|a, _b, _c| {
             let tail = math::erfc(s, s.mul(a, s.splat(-std::f32::consts::FRAC_1_SQRT_2)));
@@ -249,11 +262,29 @@ pub(super) unsafe fn compute<S: Lanes>(
             let signed = s.copysign(one, a);
             s.select(s.gt(s.abs(a), zero), signed, a)
         }),
+        Ew::Floor => unrounded!(|a, _b, _c| lane_by_lane(s, a, a, |x, _| x.floor())),
+        Ew::Ceil => unrounded!(|a, _b, _c| lane_by_lane(s, a, a, |x, _| x.ceil())),
+        Ew::RoundEven => unrounded!(|a, _b, _c| lane_by_lane(s, a, a, |x, _| x.round_ties_even())),
         Ew::Greater => unrounded!(|a, b, c| apply!(s, Greater, a, b, c)),
         Ew::GreaterEqual => unrounded!(|a, b, _c| truth(s.ge(a, b))),
         Ew::Less => unrounded!(|a, b, c| apply!(s, Less, a, b, c)),
+        Ew::LessEqual => unrounded!(|a, b, _c| truth(s.ge(b, a))),
         Ew::Equal => unrounded!(|a, b, _c| truth(s.eq(a, b))),
+        // NaN is equal to nothing.
+        Ew::NotEqual => unrounded!(|a, b, _c| s.select(s.eq(a, b), zero, one)),
         Ew::Not => unrounded!(|a, _b, _c| truth(s.eq(a, zero))),
+        Ew::And => unrounded!(|a, b, _c| {
+            let one_is_false = s.or(s.eq(a, zero), s.eq(b, zero));
+            s.select(one_is_false, zero, one)
+        }),
+        Ew::Or => unrounded!(|a, b, _c| {
+            let of_b = s.select(s.eq(b, zero), zero, one);
+            s.select(s.eq(a, zero), of_b, one)
+        }),
+        Ew::Xor => unrounded!(|a, b, _c| {
+            let of_b = s.select(s.eq(b, zero), zero, one);
+            s.select(s.eq(a, zero), of_b, s.sub(one, of_b))
+        }),
         Ew::NonZero => unrounded!(|a, _b, _c| s.select(s.eq(a, zero), zero, one)),
         Ew::Select => each!(|a, b, c| apply!(s, Select, a, b, c)),
         Ew::Copy => each!(|a, _b, _c| a),

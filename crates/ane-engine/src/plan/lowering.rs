@@ -440,13 +440,17 @@ fn of_op(graph: &Graph, node: &Node, options: &Options, demand: &[Demand]) -> Lo
             Some(_) if op.dtype == DType::Bool => exact(Ew::NonZero),
             Some((low, high)) => exact(Ew::Truncate(low as f32, high as f32)),
         },
+        Op::Ceil(_) => exact(Ew::Ceil),
         Op::Clip(op) => {
             let [low, high] = op.bounds_in(operand(0).dtype, numerics);
             exact(Ew::Clip(low, high))
         }
+        Op::Cos(_) => inexact(Ew::Cos),
+        Op::Elu(op) => inexact(Ew::Elu(op.alpha_in(operand(0).dtype, numerics))),
         Op::Equal(_) => exact(Ew::Equal),
         Op::Erf(_) => inexact(Ew::Erf),
         Op::Exp(_) => inexact(Ew::Exp),
+        Op::Floor(_) => exact(Ew::Floor),
         Op::Gelu(op) => inexact(match op.mode {
             gelu::Mode::Exact => Ew::GeluExact,
             gelu::Mode::TanhApproximation => Ew::GeluTanh,
@@ -454,8 +458,10 @@ fn of_op(graph: &Graph, node: &Node, options: &Options, demand: &[Demand]) -> Lo
         }),
         Op::Greater(_) => exact(Ew::Greater),
         Op::GreaterEqual(_) => exact(Ew::GreaterEqual),
+        Op::Inverse(op) => inexact(Ew::Inverse(op.epsilon_in(operand(0).dtype, numerics))),
         Op::LeakyRelu(op) => inexact(Ew::LeakyRelu(op.alpha_in(operand(0).dtype, numerics))),
         Op::Less(_) => exact(Ew::Less),
+        Op::LessEqual(_) => exact(Ew::LessEqual),
         Op::Log(op) => {
             let epsilon = op.epsilon_in(operand(0).dtype, numerics);
             inexact(if silicon {
@@ -464,21 +470,33 @@ fn of_op(graph: &Graph, node: &Node, options: &Options, demand: &[Demand]) -> Lo
                 Ew::Log(epsilon)
             })
         }
+        Op::LogicalAnd(_) => exact(Ew::And),
         Op::LogicalNot(_) => exact(Ew::Not),
+        Op::LogicalOr(_) => exact(Ew::Or),
+        Op::LogicalXor(_) => exact(Ew::Xor),
         Op::Maximum(_) => exact(Ew::Max),
         Op::Minimum(_) => exact(Ew::Min),
         Op::Mul(_) if silicon => inexact(Ew::MulSilicon),
         Op::Mul(_) => inexact(Ew::Mul),
+        Op::NotEqual(_) => exact(Ew::NotEqual),
         Op::Pow(_) => inexact(Ew::Pow),
         Op::RealDiv(_) => inexact(Ew::Div),
         Op::Relu(_) => exact(Ew::Relu),
+        Op::Round(_) => exact(Ew::RoundEven),
         Op::Rsqrt(op) => inexact(Ew::Rsqrt(op.epsilon_in(operand(0).dtype, numerics))),
         Op::Select(_) => exact(Ew::Select),
         Op::Sigmoid(_) => inexact(Ew::Sigmoid),
+        Op::SigmoidHard(op) => {
+            let [alpha, beta] = op.line_in(operand(0).dtype, numerics);
+            inexact(Ew::SigmoidHard(alpha, beta))
+        }
         Op::Sign(_) => exact(Ew::Sign),
         Op::Silu(_) => inexact(Ew::Silu),
+        Op::Sin(_) => inexact(Ew::Sin),
         Op::Softplus(_) => inexact(Ew::Softplus),
+        Op::Softsign(_) => inexact(Ew::Softsign),
         Op::Sqrt(_) => inexact(Ew::Sqrt),
+        Op::Square(_) => inexact(Ew::Square),
         Op::Sub(_) => inexact(Ew::Sub),
         Op::Tanh(_) => inexact(Ew::Tanh),
     }

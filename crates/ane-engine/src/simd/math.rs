@@ -47,6 +47,29 @@ pub fn exp<S: Lanes>(s: S, x: S::V) -> S::V {
     s.select(s.is_nan(x), x, y)
 }
 
+/// eˣ − 1.
+#[inline(always)]
+pub fn exp_m1<S: Lanes>(s: S, x: S::V) -> S::V {
+    // Near zero the difference cancels; the Taylor series does not.
+    let series = polynomial(
+        s,
+        x,
+        &[
+            1.0 / 40_320.0,
+            1.0 / 5040.0,
+            1.0 / 720.0,
+            1.0 / 120.0,
+            1.0 / 24.0,
+            1.0 / 6.0,
+            0.5,
+            1.0,
+        ],
+    );
+    let near = s.mul(x, series);
+    let far = s.sub(exp(s, x), s.splat(1.0));
+    s.select(s.gt(s.splat(0.5), s.abs(x)), near, far)
+}
+
 /// Natural logarithm; −∞ at 0, NaN below.
 #[inline(always)]
 pub fn log<S: Lanes>(s: S, x: S::V) -> S::V {

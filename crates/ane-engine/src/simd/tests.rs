@@ -42,6 +42,7 @@ macro_rules! unary {
 }
 unary!(Round, |s, x| s.round_f16(x));
 unary!(Exp, |s, x| math::exp(s, x));
+unary!(ExpM1, |s, x| math::exp_m1(s, x));
 unary!(Log, |s, x| math::log(s, x));
 unary!(Tanh, |s, x| math::tanh(s, x));
 unary!(Erf, |s, x| math::erf(s, x));
@@ -106,6 +107,15 @@ fn functions_are_within_one_fp16_ulp_of_f64_for_every_fp16_argument() {
         let mut y = x.clone();
         dispatch(isa, Map { x: &mut y, f: Exp });
         within_one_ulp("exp", isa, &x, &y, f64::exp);
+        let mut y = x.clone();
+        dispatch(
+            isa,
+            Map {
+                x: &mut y,
+                f: ExpM1,
+            },
+        );
+        within_one_ulp("exp_m1", isa, &x, &y, f64::exp_m1);
         let mut y = x.clone();
         dispatch(isa, Map { x: &mut y, f: Tanh });
         within_one_ulp("tanh", isa, &x, &y, f64::tanh);

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | an op the target refuses | its `decompose` |
 //! | `reduce_sum`, `reduce_mean` of a matrix or more | `matmul` with ones, once for every run of reduced axes |
-//! | `rsqrt`, `log` without `epsilon`; `concat` without `interleave` | the parameter said |
+//! | `rsqrt`, `log`, `inverse` without `epsilon`; `concat` without `interleave` | the parameter said |
 //!
 //! Sums by matmul do not depend on what the silicon's `reduce_sum` does, about which reports differ.
 
@@ -14,6 +14,7 @@ use crate::{
     ops::{
         Op, TypeError,
         concat::Concat,
+        inverse::{self, Inverse},
         log::Log,
         rsqrt::Rsqrt,
         support::{self, reduce},
@@ -56,6 +57,12 @@ fn with_required_parameters(op: &Op) -> Option<Op> {
         Op::Rsqrt(Rsqrt { epsilon: None }) => Some(
             Rsqrt {
                 epsilon: Some(2.0_f64.powi(-24)),
+            }
+            .into(),
+        ),
+        Op::Inverse(Inverse { epsilon: None }) => Some(
+            Inverse {
+                epsilon: Some(inverse::DEFAULT_EPSILON),
             }
             .into(),
         ),

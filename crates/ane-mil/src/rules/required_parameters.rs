@@ -83,6 +83,20 @@ mod tests {
     }
 
     #[test]
+    fn epsilon_of_reciprocals_is_said() {
+        let inverse = |epsilon: &str| {
+            format!(
+                "func main<ios18>(tensor<fp16, [2, 32]> x) {{
+                    tensor<fp16, [2, 32]> y = inverse(x = x{epsilon});
+                }} -> (y);"
+            )
+        };
+        rejects("required_parameters", "h16", &inverse(""));
+        let said = inverse(", epsilon = fp16(0x1p-14)");
+        accepts("required_parameters", "h16", &said);
+    }
+
+    #[test]
     fn interleave_is_said() {
         let concat = |interleave: &str| {
             format!(

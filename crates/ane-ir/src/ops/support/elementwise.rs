@@ -131,6 +131,10 @@ pub(crate) trait Binary {
     }
     /// Cotangents of both operands; `ct` has the broadcast shape.
     fn gradient(cx: &mut VjpCx<'_>, ct: Value) -> Result<[Cotangent; 2], TypeError>;
+    /// The function of other ops, for targets that lack it.
+    fn composed(_g: &mut Graph, _x: Value, _y: Value) -> Result<Option<Value>, TypeError> {
+        Ok(None)
+    }
 }
 
 /// Dtypes that a function of two arguments takes.
@@ -140,6 +144,8 @@ pub(crate) enum Takes {
     Numbers,
     /// fp16 and fp32.
     Floats,
+    /// Bool.
+    Truth,
 }
 
 /// A function of two broadcast arguments from its [`Binary`]: the op, its definition and its builder method.
@@ -187,6 +193,16 @@ macro_rules! binary {
                 }
             }
 
+            fn decompose(
+                &self,
+                g: &mut $crate::Graph,
+                xs: &$crate::ops::Operands<'_, $crate::Value>,
+            ) -> Result<Option<$crate::graph::Results>, $crate::ops::TypeError> {
+                use $crate::ops::support::elementwise::Binary;
+                let composed = <Self as Binary>::composed(g, xs[0], xs[1])?;
+                Ok(composed.map(|z| smallvec::smallvec![z]))
+            }
+
             fn samples() -> Vec<$crate::ops::Sample<Self>> {
                 $crate::ops::support::elementwise::binary_samples(Self {})
             }
@@ -218,6 +234,7 @@ pub(crate) fn binary_type<O: OpDef + Binary>(xs: &[&TensorType]) -> Result<Resul
     match O::TAKES {
         Takes::Numbers => support::number(O::NAME, "x", xs[0])?,
         Takes::Floats => support::float(O::NAME, "x", xs[0])?,
+        Takes::Truth => support::truth(O::NAME, "x", xs[0])?,
     }
     let shape = support::broadcast(O::NAME, xs[0], xs[1])?;
     support::one(TensorType {
@@ -254,8 +271,25 @@ pub(crate) fn binary_samples<O: OpDef + Binary>(op: O) -> Vec<Sample<O>> {
         [support::h(&[2, 3, 40], a), support::h(&[3, 1], b)],
     ]
     .into_iter()
+    .map(|xs| match O::TAKES {
+        Takes::Numbers | Takes::Floats => xs,
+        Takes::Truth => xs.map(|(ty, fill)| (TensorType::new(DType::Bool, ty.shape), fill)),
+    })
     .map(|xs| Sample::new(op.clone(), xs))
     .collect()
+}
+
+/// 1 where `x`, which is bool, is true and 0 where it is not, as fp16.
+pub(crate) fn number_of(g: &mut Graph, x: Value) -> Result<Value, TypeError> {
+    let one = g.scalar(DType::Fp16, 1.0)?;
+    let zero = g.scalar(DType::Fp16, 0.0)?;
+    g.select(x, one, zero)
+}
+
+/// The inverse of [`number_of`].
+pub(crate) fn truth_of(g: &mut Graph, x: Value) -> Result<Value, TypeError> {
+    let half = g.scalar(DType::Fp16, 0.5)?;
+    g.greater(x, half)
 }
 
 /// 1 for true, 0 for false.
