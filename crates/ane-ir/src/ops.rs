@@ -16,6 +16,7 @@ pub use crate::operands::{Argument, Arity, Operand, Operands};
 pub mod abs;
 pub mod add;
 pub mod avg_pool;
+pub mod band_part;
 pub mod batch_norm;
 pub mod cast;
 pub mod ceil;
@@ -25,6 +26,7 @@ pub mod constant;
 pub mod conv;
 pub mod conv_transpose;
 pub mod cos;
+pub mod cumsum;
 pub mod elu;
 pub mod equal;
 pub mod erf;
@@ -92,6 +94,7 @@ pub mod support;
 pub mod tanh;
 pub mod tile;
 pub mod transpose;
+pub mod upsample_bilinear;
 pub mod upsample_nearest_neighbor;
 
 /// The op set, once. Calls `$callback!` with every op; other crates use it to make one test per op.
@@ -107,6 +110,7 @@ macro_rules! for_each_op {
             abs::Abs,
             add::Add,
             avg_pool::AvgPool,
+            band_part::BandPart,
             batch_norm::BatchNorm,
             cast::Cast,
             ceil::Ceil,
@@ -116,6 +120,7 @@ macro_rules! for_each_op {
             conv::Conv,
             conv_transpose::ConvTranspose,
             cos::Cos,
+            cumsum::Cumsum,
             elu::Elu,
             equal::Equal,
             erf::Erf,
@@ -182,6 +187,7 @@ macro_rules! for_each_op {
             tanh::Tanh,
             tile::Tile,
             transpose::Transpose,
+            upsample_bilinear::UpsampleBilinear,
             upsample_nearest_neighbor::UpsampleNearestNeighbor,
         }
     };

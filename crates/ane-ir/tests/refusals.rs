@@ -5,8 +5,14 @@
 use ane_ir::{
     DType, Graph, TensorType, Value,
     ops::{
-        TypeError, avg_pool::AvgPool, conv::Conv, conv_transpose::ConvTranspose, max_pool::MaxPool,
-        scatter::Mode, support::window::PadType,
+        TypeError,
+        avg_pool::AvgPool,
+        conv::Conv,
+        conv_transpose::ConvTranspose,
+        max_pool::MaxPool,
+        scatter::Mode,
+        support::window::PadType,
+        upsample_bilinear::{Scale, UpsampleBilinear},
     },
 };
 
@@ -224,6 +230,45 @@ fn elementwise_and_moving_ops_say_what_does_not_fit() {
             .upsample_nearest_neighbor(xs[0], [2, 0])),
         "upsample_nearest_neighbor: attribute `scale_factor_width` must be a positive number, \
          found 0"
+    );
+    assert_eq!(
+        refusal(&[&[1, 4, 2]], |g, xs| g.upsample_bilinear(
+            xs[0],
+            [2.0, 0.25],
+            true
+        )),
+        "upsample_bilinear: attribute `scale_factor_width` must be a number that makes of 2 elements \
+         1 to 2^24, found 0.25"
+    );
+    assert_eq!(
+        refusal(&[&[4, 2]], |g, xs| g
+            .upsample_bilinear(xs[0], [2.0; 2], true)),
+        "upsample_bilinear: operand `x` must be of at least three axes, found tensor<fp16, [4, 2]>"
+    );
+    assert_eq!(
+        refusal(&[&[1, 4, 2]], |g, xs| {
+            let op = UpsampleBilinear {
+                scale_factor_height: Scale(2.0),
+                scale_factor_width: Scale(2.0),
+                align_corners: true,
+                half_pixel_centers: Some(true),
+            };
+            g.push(op, xs)
+        }),
+        "upsample_bilinear: attribute `half_pixel_centers` must be false, since align_corners is \
+         true, found true"
+    );
+    assert_eq!(
+        refusal(&[&[4, 2]], |g, xs| g.cumsum(xs[0], 2)),
+        "cumsum: attribute `axis` must be an axis of [4, 2], found 2"
+    );
+    assert_eq!(
+        refusal(&[&[4]], |g, xs| g.band_part(xs[0], -1, 0)),
+        "band_part: operand `x` must be of at least two axes, found tensor<fp16, [4]>"
+    );
+    assert_eq!(
+        refusal(&[&[4], &[4]], |g, xs| g.logical_and(xs[0], xs[1])),
+        "logical_and: operand `x` must be bool, found tensor<fp16, [4]>"
     );
     assert_eq!(
         refusal(&[], |g, _| g.fill(&TensorType::fp16([2, 0]), 1.0)),

@@ -279,6 +279,7 @@ fn of_op(graph: &Graph, node: &Node, options: &Options, demand: &[Demand]) -> Lo
         }
         _ if wide_integers => definition(),
         Op::ReduceArgmax(_) | Op::Scatter(_) => definition(),
+        Op::BandPart(_) | Op::Cumsum(_) | Op::UpsampleBilinear(_) => definition(),
 
         Op::Transpose(_) if demand[node.results[0].index()] == Demand::InPlace => Lowering::View,
         Op::Transpose(op) => {
