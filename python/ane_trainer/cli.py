@@ -4,6 +4,7 @@ Standard output has one line for each epoch and nothing else.
 """
 
 import argparse
+import contextlib
 import math
 import os
 import sys
@@ -68,26 +69,31 @@ def main(args: argparse.Namespace) -> int:
         return _failed("Output", f"there is no directory {parent}; make it first")
     if os.path.isdir(args.output):
         return _failed("Output", f"{args.output} is a directory; name a file")
-    try:
-        images, labels, _, _ = load_dataset(args.dataset)
-    except (OSError, RuntimeError) as error:
-        return _failed("Data set", error)
-    engine = "Neural Engine" if is_apple_silicon() else "software engine (no Apple silicon here)"
-    print(f"{len(images)} images, batches of {args.batch_size}, {engine}", file=sys.stderr)
+    stdout = sys.stdout
+    # What the backend and torchvision print must not get between the lines of losses.
+    with contextlib.redirect_stdout(sys.stderr):
+        try:
+            images, labels, _, _ = load_dataset(args.dataset)
+        except (OSError, RuntimeError) as error:
+            return _failed("Data set", error)
+        engine = "Neural Engine" if is_apple_silicon() else "software engine (no Apple silicon here)"
+        print(f"{len(images)} images, batches of {args.batch_size}, {engine}")
 
-    try:
-        examples = images.reshape(len(images), FEATURES)
-        model = build_model(FEATURES, HIDDEN, CLASSES)
-        optimizer = torch.optim.SGD(model.parameters(), lr=args.learning_rate)
-        loss_fn = torch.nn.CrossEntropyLoss()
-        for epoch in range(1, args.epochs + 1):
-            losses = []
-            for start in range(0, len(examples), args.batch_size):
-                batch = slice(start, start + args.batch_size)
-                losses.append(train_step(model, examples[batch], labels[batch], optimizer, loss_fn))
-            print(f"Epoch {epoch}: Loss {math.fsum(losses) / len(losses):.4f}", flush=True)
-    except Exception as error:
-        return _failed("Training", error)
+        try:
+            examples = images.reshape(len(images), FEATURES)
+            model = build_model(FEATURES, HIDDEN, CLASSES)
+            optimizer = torch.optim.SGD(model.parameters(), lr=args.learning_rate)
+            loss_fn = torch.nn.CrossEntropyLoss()
+            for epoch in range(1, args.epochs + 1):
+                losses = []
+                for start in range(0, len(examples), args.batch_size):
+                    batch = slice(start, start + args.batch_size)
+                    step = train_step(model, examples[batch], labels[batch], optimizer, loss_fn)
+                    losses.append(step)
+                mean = math.fsum(losses) / len(losses)
+                print(f"Epoch {epoch}: Loss {mean:.4f}", file=stdout, flush=True)
+        except Exception as error:
+            return _failed("Training", error)
 
     try:
         torch.save(model.state_dict(), args.output)

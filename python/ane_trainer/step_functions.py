@@ -89,11 +89,15 @@ def _call(kept: dict[Any, Compiled], key: Any, body: Any, *arguments: Any) -> to
 def _compile(body: FunctionType) -> Compiled:
     """`body`, compiled on its first call.
 
-    Dynamo counts recompiles, and keeps what it has compiled, by code object: each function has one
-    of its own, which dies with it. A model is an argument, since a closure would keep it alive.
+    Dynamo counts recompiles by code object, so each function has one of its own. A model is an
+    argument, since a closure would keep it alive.
     """
+    from torch._C._dynamo.eval_frame import reset_code
+
     code = body.__code__.replace(co_name=f"{body.__name__}_{next(_serial)}")
     own = FunctionType(code, body.__globals__, code.co_name)
+    # What Dynamo has compiled keeps the code that it is kept by; nobody else ever lets go of it.
+    weakref.finalize(own, reset_code, code).atexit = False
     compiled: Compiled = torch.compile(own, backend=BACKEND, dynamic=False, fullgraph=True)
     return compiled
 

@@ -4,19 +4,17 @@ import gzip
 import hashlib
 import struct
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch._dynamo.backends.registry import list_backends, lookup_backend
+from torch._dynamo.backends.registry import lookup_backend
 
 from ane_trainer import data, models, step_functions
-
-NAME = "ane" if "ane" in list_backends(exclude_tags=()) else "aot_eager"
-"""The backend below; where the package runs from its folder, the one of PyTorch that is like it."""
+from ane_trainer.torch import strict
 
 Arrays = tuple[np.ndarray, np.ndarray]
 
@@ -29,7 +27,7 @@ class Backend:
 
     def __call__(self, graph: torch.fx.GraphModule, inputs: Any, **options: Any) -> Any:
         self.graphs.append(graph)
-        return lookup_backend(NAME)(graph, inputs, **options)
+        return lookup_backend("ane")(graph, inputs, **options)
 
     @property
     def compiles(self) -> int:
@@ -37,10 +35,12 @@ class Backend:
 
 
 @pytest.fixture
-def backend(monkeypatch: pytest.MonkeyPatch) -> Backend:
+def backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[Backend]:
+    """The backend, which may leave nothing to PyTorch."""
     counted = Backend()
     monkeypatch.setattr(step_functions, "BACKEND", counted)
-    return counted
+    with strict():
+        yield counted
 
 
 @pytest.fixture

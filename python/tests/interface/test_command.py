@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,10 @@ def test_a_run_prints_losses_and_saves_what_pytorch_would_have(
 
 
 def test_names_are_looked_up_when_they_are_used(
-    arguments: Namespace, arrays: tuple[np.ndarray, ...], monkeypatch: pytest.MonkeyPatch
+    arguments: Namespace,
+    arrays: tuple[np.ndarray, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     sizes, shapes = [], []
 
@@ -89,12 +93,15 @@ def test_names_are_looked_up_when_they_are_used(
         return torch.nn.Linear(784, 10)
 
     def step(model: Any, x: Any, y: Any, optimizer: Any, loss_fn: Any) -> float:
+        print("a note of the backend")
         shapes.append((x.shape, y.shape))
         return 1.0
 
     monkeypatch.setattr(cli, "build_model", model)
     monkeypatch.setattr(cli, "train_step", step)
     assert cli.main(arguments) == 0
+    out, err = capsys.readouterr()
+    assert out == "Epoch 1: Loss 1.0000\nEpoch 2: Loss 1.0000\n" and "a note" in err
     assert sizes == [(784, 128, 10)]
     assert shapes == [((4, 784), (4,)), ((4, 784), (4,)), ((2, 784), (2,))] * 2
 
@@ -243,6 +250,20 @@ def test_the_module_runs_as_a_command() -> None:
         assert flag in helped.stdout
     missing = python("-m", "ane_trainer", "--dataset", "d", "--epochs", "1", "--output", "no/o.pt")
     assert missing.returncode == 1 and missing.stdout == "" and "no directory" in missing.stderr
+
+
+def test_a_command_trains_on_files_in_place(
+    tmp_path: Path, tiny: dict[str, bytes], put: Callable[..., None]
+) -> None:
+    put(tmp_path / "mnist" / "MNIST" / "raw", tiny)
+    output = tmp_path / "model.pt"
+    flags = ["--dataset", str(tmp_path / "mnist"), "--epochs", "2", "--output", str(output)]
+    ended = python("-m", "ane_trainer", *flags, "--batch-size", "3", "--learning-rate", "0.05")
+    assert ended.returncode == 0, ended.stderr
+    found = [LINE.fullmatch(line) for line in ended.stdout.splitlines()]
+    assert [match and match[1] for match in found] == ["1", "2"]
+    saved = torch.load(output, weights_only=True)
+    build_model(784, 128, 10).load_state_dict(saved, strict=True)
 
 
 WITHOUT_TORCH = """
