@@ -28,8 +28,10 @@ mod network;
 mod ops;
 mod run;
 mod settings;
+mod weights;
 
 pub use error::{KerasError, Place};
+pub use weights::Values;
 
 use ane_ir::DType;
 use ane_train::model::{Input, Model, ModelError, Outputs};

@@ -8,6 +8,7 @@
 
 pub mod aten;
 mod error;
+pub mod export;
 pub mod keras;
 pub mod lower;
 pub mod program;

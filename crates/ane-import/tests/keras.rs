@@ -7,6 +7,8 @@
 mod bad_input;
 #[path = "keras/drawn.rs"]
 mod drawn;
+#[path = "keras/training.rs"]
+mod training;
 
 use ane_import::keras::{Head, Imported, Options, Role, import};
 use ane_ir::{DType, Graph, Numerics, Tensor, Value, autodiff::vjp, eval};

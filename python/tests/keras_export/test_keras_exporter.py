@@ -93,6 +93,28 @@ def test_a_model_goes_out_and_its_weights_come_back(ask: Ask, model_file: ModelF
     assert [w["shape"] for w in result["weights"]] == [list(w.shape) for w in loaded.weights]
 
 
+def test_counters_need_not_come_back(ask: Ask, tmp_path: Path) -> None:
+    import keras
+    from keras import layers
+
+    norm = layers.Normalization()
+    norm.adapt(np.array([[1.0, 2.0], [3.0, 6.0]]))
+    model = keras.Sequential([keras.Input((2,)), norm, layers.Dense(1)])
+    path, out = tmp_path / "normal.keras", tmp_path / "out"
+    model.save(path)
+    assert ask(do="export", source=str(path), output=str(out))["ok"]
+    weights = load_file(out / "weights.safetensors")
+    counters = [n for n, w in weights.items() if w.dtype.kind == "i"]
+    assert [n.partition(".")[0] for n in counters] == ["2"]
+    save_file({n: w for n, w in weights.items() if n not in counters}, tmp_path / "w.safetensors")
+    request = {"config": str(out / "config.json"), "weights": str(tmp_path / "w.safetensors")}
+    saved = tmp_path / "saved.keras"
+    assert ask(do="save", output=str(saved), **request)["ok"]
+    x = np.array([[2.0, 5.0]])
+    again = keras.saving.load_model(saved, safe_mode=True)
+    assert np.array_equal(model.predict(x, verbose=0), again.predict(x, verbose=0))
+
+
 def test_the_script_says_nothing_on_stdout_of_its_own(model_file: ModelFile, tmp_path: Path) -> None:
     request = tmp_path / "request.json"
     source = f"{model_file(NET)}:ready"

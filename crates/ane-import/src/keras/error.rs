@@ -138,6 +138,12 @@ pub enum KerasError {
         /// The limit.
         most: usize,
     },
+    /// A file of weights that is not the model's.
+    #[error("the weights are not those of the model: {message}; export both from one model")]
+    Weights {
+        /// What does not fit.
+        message: String,
+    },
     /// The graph does not take a layer.
     #[error("{place}: {error}")]
     Graph {

@@ -56,7 +56,8 @@ def weight(name: str, shape: Shape) -> np.ndarray:
     values = tensor(name, shape)
     if len(shape) == 1:
         return 0.5 + 0.25 * values
-    return values * (3.0 * shape[-1] / max(1, np.prod(shape))) ** 0.5
+    scale = (3.0 * (shape[-1] if shape else 1) / max(1, values.size)) ** 0.5
+    return np.asarray(values * scale)
 
 
 def stored(name: str, value: np.ndarray) -> np.ndarray:
@@ -297,7 +298,8 @@ def computed(name: str, model: keras.Model) -> tuple[dict[str, object], dict[str
     for layer in model.layers:
         if isinstance(layer, L.Normalization):
             layer.finalize_state()
-    inputs, x = [], {}
+    inputs: list[object] = []
+    named_inputs: dict[str, tf.Tensor] = {}
     for tensor_ in model.inputs:
         shape = (BATCH, *tensor_.shape[1:])
         values = tensor(f"{name}/x.{tensor_.name}", shape)
@@ -306,11 +308,11 @@ def computed(name: str, model: keras.Model) -> tuple[dict[str, object], dict[str
         if indices:
             values = np.floor((values + 1.0) * 3.5)
         inputs.append([tensor_.name, list(shape[1:]), indices])
-        x[tensor_.name] = tf.constant(values, dtype=tensor_.dtype)
-    # Sequential models take one tensor.
-    x = x if len(x) > 1 else next(iter(x.values()))
-    if isinstance(x, dict) and not isinstance(model.input, dict):
-        x = list(x.values())
+        named_inputs[tensor_.name] = tf.constant(values, dtype=tensor_.dtype)
+    x: object = named_inputs
+    if isinstance(model, keras.Sequential) or not isinstance(model.input, dict):
+        tensors = list(named_inputs.values())
+        x = tensors if len(tensors) > 1 else tensors[0]
 
     def named(y: object) -> dict[str, tf.Tensor]:
         if isinstance(y, dict):
@@ -345,7 +347,8 @@ def main() -> None:
     """Writes both files."""
     keras.config.set_floatx("float64")
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent
-    cases, tensors = {}, {}
+    cases: dict[str, object] = {}
+    tensors: dict[str, np.ndarray] = {}
     for name, build in CASES.items():
         keras.backend.clear_session()
         cases[name], values = computed(name, build())

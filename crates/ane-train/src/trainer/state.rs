@@ -28,6 +28,26 @@ impl Trainer {
         Ok(self.device.health()?)
     }
 
+    /// Sets the running statistics, in the model's order.
+    ///
+    /// # Errors
+    /// When one has another number of values; when the device fails.
+    pub fn set_buffers(&mut self, buffers: &[Vec<f32>]) -> Result<(), TrainerError> {
+        for (b, values) in self.config.model.buffers.iter().zip(buffers) {
+            if values.len() != b.shape.numel() {
+                return Err(TrainerError::Weight {
+                    path: b.path.clone(),
+                    expected: b.shape.numel(),
+                    found: values.len(),
+                });
+            }
+            if let Some(id) = self.store.find(BUFFER, &b.path) {
+                self.store.write(id, values)?;
+            }
+        }
+        Ok(self.device.health()?)
+    }
+
     /// The weights in fp32, named as PyTorch does, running statistics included.
     ///
     /// # Errors
