@@ -1,8 +1,8 @@
 //! The task runner of the workspace, started as `cargo xtask`.
 //!
 //! `test` is the whole gate, `tidy` checks the rules that compilers do not know, `mac-check` compiles for macOS elsewhere,
-//! `gnustep` makes Objective-C for Linux, `soak` runs the long forms of the tests, and `bench` compares the trainer with
-//! its peers on this machine.
+//! `python` tests the Python package, `gnustep` makes Objective-C for Linux, `soak` runs the long forms of the tests, and
+//! `bench` compares the trainer with its peers on this machine.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
@@ -40,6 +40,8 @@ enum Task {
     Tidy,
     /// Compile, lint and link everything for macOS, on a machine that is none.
     MacCheck,
+    /// Build the wheel of the Python package, install it in an environment of its own and run the Python tests.
+    Python(python_tests::Options),
     /// Run the tests in release mode in their long forms.
     Soak(soak::Options),
     /// Measure against peers on this machine.
@@ -64,6 +66,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Task::Test(options) => test::run(&root, &options),
         Task::Tidy => tidy::run(&root),
         Task::MacCheck => mac_check::run(&root),
+        Task::Python(options) => python_tests::run(&root, &options).map(drop),
         Task::Soak(options) => soak::run(&root, &options),
         Task::Bench(options) => bench::run(&root, &options),
         Task::Gnustep => gnustep::run(&root),

@@ -61,7 +61,7 @@ pub(crate) fn of_another_toolchain(program: &Path) -> Command {
 }
 
 /// Takes away the variables that cargo set for this package alone.
-fn forget_package(command: &mut Command) {
+pub(crate) fn forget_package(command: &mut Command) {
     for (name, _) in env::vars_os() {
         if name.to_str().is_some_and(|name| {
             name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")

@@ -38,7 +38,7 @@ enum Stage {
     MacCheck,
     /// `cargo doc`, warnings are errors.
     Doc,
-    /// The Python tests, when the tree has some.
+    /// The tests of the Python package on its wheel, and the other Python tests.
     Python,
 }
 
@@ -131,7 +131,7 @@ fn run_stage(root: &Path, stage: Stage) -> Result<Outcome> {
             process::run(command.env("RUSTDOCFLAGS", "-D warnings"))?;
         }
         Stage::Objc => gnustep::test(root)?,
-        Stage::Python => return python_tests::run(root),
+        Stage::Python => return python_tests::run(root, &python_tests::Options::default()),
     }
     Ok(Outcome::Passed)
 }

@@ -101,7 +101,7 @@ class Forward:
         self.masks = native.masks(False)
         output = next(n for n in gm.graph.nodes if n.op == "output").args[0]
         nodes = output if isinstance(output, list | tuple) else [output]
-        self.metas = [n.meta.get("val") if isinstance(n, torch.fx.Node) else None for n in nodes]
+        self.metas: list[Any] = [n.meta.get("val") if isinstance(n, torch.fx.Node) else None for n in nodes]
         self.results = [tuple(kind.split(" ", 1)) for kind in native.results()]
         for kind in self.results[:returned]:
             if kind[0] == "missing":
@@ -149,7 +149,7 @@ class Backward:
         self.masks = native.masks(True)
         output = next(n for n in gm.graph.nodes if n.op == "output").args[0]
         nodes = output if isinstance(output, list | tuple) else [output]
-        self.metas = [n.meta.get("val") if isinstance(n, torch.fx.Node) else None for n in nodes]
+        self.metas: list[Any] = [n.meta.get("val") if isinstance(n, torch.fx.Node) else None for n in nodes]
         self.results = [tuple(kind.split(" ", 1)) for kind in native.backward_results()]
 
     def __call__(self, args: list[Any]) -> list[Any]:

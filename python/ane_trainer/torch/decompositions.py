@@ -43,9 +43,10 @@ _WHOLE = {
 @functools.cache
 def table() -> dict[Any, Callable[..., Any]]:
     """PyTorch's decompositions to its core ops, but for ops that have lowerings as they are."""
+    core: Any = core_aten_decompositions()
     return {
         op: decomposition
-        for op, decomposition in core_aten_decompositions().items()
+        for op, decomposition in core.items()
         if _name(op) not in _WHOLE and "scaled_dot_product" not in str(op)
     }
 

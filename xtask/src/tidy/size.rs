@@ -10,7 +10,7 @@ pub(crate) fn check(tree: &Tree) -> Vec<Violation> {
     let mut violations = Vec::new();
     for file in tree
         .files()
-        .filter(|file| ["rs", "py"].contains(&file.extension()))
+        .filter(|file| ["rs", "py", "pyi"].contains(&file.extension()))
     {
         let count = file.lines().count();
         if count > MOST_LINES {

@@ -4,7 +4,7 @@ use crate::tidy::Violation;
 use crate::tree::Tree;
 
 /// The endings of the files that are looked at.
-const ENDINGS: &[&str] = &["rs", "md", "toml", "py", "yml"];
+const ENDINGS: &[&str] = &["rs", "md", "toml", "py", "pyi", "yml"];
 
 pub(crate) fn check(tree: &Tree) -> Vec<Violation> {
     let mut violations = Vec::new();
