@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch._dynamo.backends.common import aot_autograd
 from torch.fx import GraphModule
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from .decompositions import table
 from .options import options_of
 from .pair import Pair
+from .tracing import tracing
 
 
 def ane(
@@ -34,8 +34,7 @@ def ane(
         decompositions=table(),
         partition_fn=_partition(),
     )
-    # The fused attention kernels of processors have backward ops of their own, which nothing else has.
-    with sdpa_kernel(SDPBackend.MATH):
+    with tracing():
         return compiler(gm, example_inputs)
 
 

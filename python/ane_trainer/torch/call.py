@@ -98,11 +98,16 @@ class Forward:
         self.inputs = [n for n in gm.graph.nodes if n.op == "placeholder"]
         self.constants = [getattr(gm, str(n.target)) for n in graph.constants(gm)]
         self.reads = native.reads()
-        self.masks = native.masks(False)
+        self.masks = list(zip(native.masks(False), graph.draws(gm), strict=True))
         output = next(n for n in gm.graph.nodes if n.op == "output").args[0]
         nodes = output if isinstance(output, list | tuple) else [output]
         self.metas: list[Any] = [n.meta.get("val") if isinstance(n, torch.fx.Node) else None for n in nodes]
         self.results = [tuple(kind.split(" ", 1)) for kind in native.results()]
+        self.states = {
+            i: nodes.index(draw.saves)
+            for i, (_, draw) in enumerate(self.masks)
+            if draw.saves in nodes and draw.saves is not None
+        }
         for kind in self.results[:returned]:
             if kind[0] == "missing":
                 raise UnsupportedError(f"a result of {kind[1]} is returned, which has no Neural Engine form")
@@ -112,8 +117,12 @@ class Forward:
         inputs: list[Any] = [None] * len(given)
         for i in self.reads:
             inputs[i] = array_of(given[i], self.name_of(i))
-        masks = [draw(shape, keep) for shape, keep in self.masks]
         results: list[Any] = [None] * len(self.results)
+        masks = []
+        for i, ((shape, keep), _) in enumerate(self.masks):
+            if i in self.states:
+                results[self.states[i]] = torch.get_rng_state()
+            masks.append(draw(shape, keep))
         outputs: list[Any] = [None] * len(self.results)
         for k in range(self.returned):
             if self.results[k][0] == "port":
@@ -146,7 +155,11 @@ class Backward:
         self.constants = [getattr(gm, str(n.target)) for n in graph.constants(gm)]
         self.reads = native.backward_reads()
         self.every = native.backward_inputs()
-        self.masks = native.masks(True)
+        inputs = [n for n in gm.graph.nodes if n.op == "placeholder"]
+        self.masks = [
+            (shape, keep, inputs.index(drawn.state) if drawn.state in inputs else None)
+            for (shape, keep), drawn in zip(native.masks(True), graph.draws(gm), strict=True)
+        ]
         output = next(n for n in gm.graph.nodes if n.op == "output").args[0]
         nodes = output if isinstance(output, list | tuple) else [output]
         self.metas: list[Any] = [n.meta.get("val") if isinstance(n, torch.fx.Node) else None for n in nodes]
@@ -158,7 +171,14 @@ class Backward:
         inputs: list[Any] = [None] * len(given)
         for i in self.reads if call is not None else self.every:
             inputs[i] = array_of(given[i], f"value {i} of the backward graph")
-        masks = [draw(shape, keep) for shape, keep in self.masks]
+        masks = []
+        for shape, keep, state in self.masks:
+            if state is None:
+                masks.append(draw(shape, keep))
+                continue
+            with torch.random.fork_rng(devices=[]):
+                torch.set_rng_state(args[state])
+                masks.append(draw(shape, keep))
         results: list[Any] = [None] * len(self.results)
         outputs: list[Any] = [None] * len(self.results)
         for k, kind in enumerate(self.results):

@@ -35,6 +35,8 @@ _WHOLE = {
     "softplus",
     "upsample_nearest2d",
     "upsample_nearest2d_backward",
+    "upsample_bilinear2d",
+    "upsample_bilinear2d_backward",
     "_adaptive_avg_pool2d",
     "_adaptive_avg_pool2d_backward",
 }

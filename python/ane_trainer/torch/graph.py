@@ -2,7 +2,7 @@
 
 import json
 import operator
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch.fx import GraphModule, Node
@@ -44,6 +44,61 @@ def is_symbolic(gm: GraphModule) -> bool:
 def constants(gm: GraphModule) -> list[Node]:
     """Tensors that the graph holds itself; they follow its inputs."""
     return [node for node in gm.graph.nodes if node.op == "get_attr"]
+
+
+class Draw(NamedTuple):
+    """A mask that a graph draws."""
+
+    node: Node
+    """Where."""
+    saves: Node | None
+    """The result that the generator's state before it becomes, where gradients draw the same again."""
+    state: Node | None
+    """The input that the generator's state is taken from."""
+
+
+def draws(gm: GraphModule) -> list[Draw]:
+    """The masks of the graph in the order in which they are drawn."""
+    found = []
+    for node in gm.graph.nodes:
+        if node.op != "call_function":
+            continue
+        if _op_of(node) is not torch.ops.aten.native_dropout.default or _train_of(node) is False:
+            continue
+        name = getattr(node.target, "__name__", "")
+        saves = next((u for u in node.users if u.args[1] == 0), None)
+        found.append(
+            Draw(
+                node,
+                saves if name == _SAVING else None,
+                node.args[0] if name == _REPEATING else None,
+            )
+        )
+    return found
+
+
+_SAVING = "run_and_save_rng_state"
+_REPEATING = "run_with_rng_state"
+
+
+def _op_of(node: Node) -> Any:
+    """The op that a node calls, where it calls it with the generator's state in a certain way, too."""
+    name = getattr(node.target, "__name__", "")
+    if name == _SAVING:
+        return node.args[0]
+    if name == _REPEATING:
+        return node.args[1]
+    return node.target
+
+
+def _args_of(node: Node) -> tuple[Any, ...]:
+    name = getattr(node.target, "__name__", "")
+    return node.args[{_SAVING: 1, _REPEATING: 2}.get(name, 0) :]
+
+
+def _train_of(node: Node) -> Any:
+    args = _args_of(node)
+    return args[2] if len(args) > 2 else node.kwargs.get("train")
 
 
 def to_json(gm: GraphModule, name: str) -> str:
@@ -104,6 +159,11 @@ class _Writer:
         for node in nodes:
             if node.op == "call_function" and node.target is operator.getitem:
                 self.elements.setdefault(node.args[0], {})[int(node.args[1])] = node.name
+        for draw in draws(self.gm):
+            if draw.saves is not None:
+                # The op's own results are the second of what the node gives.
+                inner = next((u for u in draw.node.users if u.args[1] == 1), None)
+                self.elements[draw.node] = self.elements.get(inner, {}) if inner else {}
         inputs = [self.tensor(n) for n in nodes if n.op == "placeholder"]
         inputs += [self.tensor(n) for n in constants(self.gm)]
         calls = [
@@ -113,6 +173,9 @@ class _Writer:
         ]
         output = next(n for n in nodes if n.op == "output").args[0]
         results = output if isinstance(output, list | tuple) else [output]
+        # The generator's states do not pass through programs.
+        states = {d.saves for d in draws(self.gm)}
+        results = [None if r in states and r is not None else r for r in results]
         return {
             "name": self.name,
             "inputs": inputs,
@@ -127,21 +190,22 @@ class _Writer:
         return _tensor(node.name, value)
 
     def call(self, node: Node) -> dict[str, Any]:
-        if not isinstance(node.target, torch._ops.OpOverload):
-            name = getattr(node.target, "__name__", str(node.target))
+        op = _op_of(node)
+        if not isinstance(op, torch._ops.OpOverload):
+            name = getattr(op, "__name__", str(op))
             where = f" at {source_of(node)}" if source_of(node) else ""
             raise UnsupportedError(
                 f"there is no Neural Engine form of {name}{where}; write the model without it, "
                 "or leave this part outside of the compiled function"
             )
-        schema = node.target._schema
+        schema = op._schema
         args = []
-        for i, value in enumerate(node.args):
+        for i, value in enumerate(_args_of(node)):
             args.append((schema.arguments[i].name, self.argument(value)))
         for key, value in node.kwargs.items():
             args.append((key, self.argument(value)))
         return {
-            "target": str(node.target),
+            "target": str(op),
             "args": args,
             "outputs": self.outputs(node),
             "module": module_of(node),
@@ -150,6 +214,8 @@ class _Writer:
 
     def outputs(self, node: Node) -> list[dict[str, Any] | None]:
         value = node.meta.get("val")
+        if getattr(node.target, "__name__", "") == _SAVING:
+            value = value[1]
         if isinstance(value, list | tuple):
             names = self.elements.get(node, {})
             return [

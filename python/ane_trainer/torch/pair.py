@@ -220,6 +220,9 @@ class Program:
             kind = left[link] if link is not None else ""
             if link is None:
                 ports.append(None)
+            elif kind == "none":
+                # A state of the generator, which programs have no use for.
+                ports.append(f"state_{i}")
             elif kind.startswith("input "):
                 ports.append(f"in_{kind.removeprefix('input ')}")
             else:

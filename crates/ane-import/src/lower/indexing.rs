@@ -13,7 +13,8 @@ pub(super) fn lowering(op: &str) -> Option<Lowering> {
         "embedding_dense_backward" => embedding_backward,
         "index_select" => index_select,
         "one_hot" => one_hot,
-        "index" => index,
+        "index" | "_unsafe_index" => index,
+        "index_put" | "_unsafe_index_put" => index_put,
         "gather" => gather,
         _ => return None,
     })
@@ -89,8 +90,8 @@ fn one_hot(cx: &mut Cx<'_>, node: &Node) -> Lowered {
     one(y)
 }
 
-/// `self[i]` with a tensor of indices for the first axis alone.
-fn index(cx: &mut Cx<'_>, node: &Node) -> Lowered {
+/// The one axis that is indexed, and the indices.
+fn single_index(cx: &mut Cx<'_>, node: &Node) -> Result<(usize, Value, Vec<usize>), ImportError> {
     let Some(Arg::List(all)) = node.arg("indices") else {
         return Err(argument(node, "indices", "a list of tensors"));
     };
@@ -110,12 +111,38 @@ fn index(cx: &mut Cx<'_>, node: &Node) -> Lowered {
     if cx.g().ty(indices).dtype != DType::Int32 {
         return Err(cx.unsupported(node, "a mask"));
     }
+    let dims = cx.dims(&alone, "index")?;
+    Ok((axis, indices, dims))
+}
+
+/// `self[i]` with a tensor of indices for one axis.
+fn index(cx: &mut Cx<'_>, node: &Node) -> Lowered {
+    let (axis, indices, of_indices) = single_index(cx, node)?;
     let x = cx.tensor(node, "self")?;
     let mut shape = cx.dims(node, "self")?;
-    let of_indices = cx.dims(&alone, "index")?;
     let y = cx.g().gather(x, indices, int(axis))?;
     shape.splice(axis..=axis, of_indices);
     one(cx.reshape(y, &shape)?)
+}
+
+/// `self` with values put or added at the indices of one axis.
+fn index_put(cx: &mut Cx<'_>, node: &Node) -> Lowered {
+    let (axis, indices, of_indices) = single_index(cx, node)?;
+    let count: usize = of_indices.iter().product();
+    let x = cx.real_tensor(node, "self")?;
+    let mut shape = cx.dims(node, "self")?;
+    shape[axis] = count;
+    let values = cx.real_tensor(node, "values")?;
+    if cx.dims(node, "values")?.iter().product::<usize>() != shape.iter().product::<usize>() {
+        return Err(cx.unsupported(node, "values that are repeated"));
+    }
+    let values = cx.reshape(values, &shape)?;
+    let indices = cx.reshape(indices, &[count])?;
+    let mode = match Cx::bool(node, "accumulate")? {
+        Some(true) => Mode::Add,
+        _ => Mode::Update,
+    };
+    one(cx.g().scatter(x, indices, values, int(axis), mode)?)
 }
 
 /// Elements of the last axis by index, one for every place: a choice by a one-hot mask.
