@@ -25,6 +25,8 @@ _WHOLE = {
     "tanh_backward",
     "sigmoid_backward",
     "native_dropout_backward",
+    "slice_backward",
+    "select_backward",
     "leaky_relu",
     "elu",
     "hardtanh",

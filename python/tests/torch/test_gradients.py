@@ -1,7 +1,5 @@
 """Gradients through the backend against eager fp32, beside an emulation of rounding to fp16."""
 
-import copy
-
 import pytest
 import torch
 from models import MODELS, Fixture
@@ -64,9 +62,11 @@ def check(name: str, target: str | None) -> None:
     assert cosine > 0.999, f"cosine {cosine}"
     ratio = error(everything[2], everything[0]) / error(everything[1], everything[0])
     assert ratio <= 2.0, f"{ratio} times the error of rounding"
+    # A tensor whose true gradient is zero, such as a bias before batch norm, has nothing to be relative to.
+    floor = 2e-3 * everything[0].norm().item()
     for key in exact:
-        allowed = 4 * error(rounded[key], exact[key]) + 1e-3
-        assert error(found[key], exact[key]) <= allowed, key
+        far, of_rounding = ((g[key] - exact[key]).norm().item() for g in (found, rounded))
+        assert far <= 4 * of_rounding + floor, key
 
 
 @pytest.mark.parametrize("name", MODELS)

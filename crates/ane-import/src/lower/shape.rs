@@ -21,6 +21,7 @@ pub(super) fn lowering(op: &str) -> Option<Lowering> {
         "narrow" => narrow,
         "select_backward" => select_backward,
         "slice_backward" => slice_backward,
+        "slice_scatter" | "select_scatter" => slice_scatter,
         "constant_pad_nd" | "pad" => pad,
         "clone" | "alias" | "contiguous" | "detach" | "lift_fresh_copy" | "dropout_identity"
         | "view_copy" => identity,
@@ -399,6 +400,45 @@ fn slice_backward(cx: &mut Cx<'_>, node: &Node) -> Lowered {
     cx.vjp(&[zeros], &[ct], &[0], |g, x| {
         Ok(vec![g.slice_by_index(x[0], &begins, &ends, &steps)?])
     })
+}
+
+/// `self` with `src` in the place of some elements of an axis: what is before, `src`, what is behind.
+fn slice_scatter(cx: &mut Cx<'_>, node: &Node) -> Lowered {
+    let x = cx.tensor(node, "self")?;
+    let mut src = cx.tensor(node, "src")?;
+    let dims = cx.dims(node, "self")?;
+    let (axis, begin, size) = if node.op() == "select_scatter" {
+        let (axis, index) = position(node, &dims)?;
+        let mut single = dims.clone();
+        single[axis] = 1;
+        src = cx.reshape(src, &single)?;
+        (axis, index, 1)
+    } else {
+        let axis = Cx::axis(node, "dim", Cx::int(node, "dim")?.unwrap_or(0), dims.len())?;
+        let (begin, size, step) = range(node, dims[axis])?;
+        if step != 1 {
+            return Err(cx.unsupported(node, "a step"));
+        }
+        (axis, begin, size)
+    };
+    let behind = dims[axis].saturating_sub(begin + size);
+    let mut all = Vec::new();
+    if begin > 0 {
+        all.push(part(cx, x, &dims, axis, 0, begin)?);
+    }
+    all.push(src);
+    if behind > 0 {
+        all.push(part(cx, x, &dims, axis, begin + size, behind)?);
+    }
+    let dtype = super::arithmetic::common(cx, &all);
+    let all = all
+        .into_iter()
+        .map(|x| cx.cast(x, dtype))
+        .collect::<Result<Vec<_>, _>>()?;
+    if let [single] = all[..] {
+        return one(single);
+    }
+    one(cx.g().concat(&all, int(axis))?)
 }
 
 /// Constants before and after the last axes, the last axis first.
