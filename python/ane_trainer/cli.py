@@ -13,6 +13,7 @@ from .core import FEATURES, train_step
 from .data import CLASSES, load_dataset
 from .models import build_model
 from .pytorch import torch
+from .torch import default_options, report, sessions
 from .utils import is_apple_silicon
 
 HIDDEN = 128
@@ -76,10 +77,9 @@ def main(args: argparse.Namespace) -> int:
             images, labels, _, _ = load_dataset(args.dataset)
         except (OSError, RuntimeError) as error:
             return _failed("Data set", error)
-        engine = "Neural Engine" if is_apple_silicon() else "software engine (no Apple silicon here)"
-        print(f"{len(images)} images, batches of {args.batch_size}, {engine}")
 
         try:
+            print(f"{len(images)} images, batches of {args.batch_size}, {_engine()}")
             examples = images.reshape(len(images), FEATURES)
             model = build_model(FEATURES, HIDDEN, CLASSES)
             optimizer = torch.optim.SGD(model.parameters(), lr=args.learning_rate)
@@ -92,6 +92,7 @@ def main(args: argparse.Namespace) -> int:
                     losses.append(step)
                 mean = math.fsum(losses) / len(losses)
                 print(f"Epoch {epoch}: Loss {mean:.4f}", file=stdout, flush=True)
+            print(report())
         except Exception as error:
             return _failed("Training", error)
 
@@ -100,6 +101,14 @@ def main(args: argparse.Namespace) -> int:
     except (OSError, RuntimeError) as error:
         return _failed("Output", error)
     return 0
+
+
+def _engine() -> str:
+    """What will compute; opens it."""
+    session = sessions.session(default_options())
+    if session.device == "software" and is_apple_silicon():
+        print("the Neural Engine of this Mac is not used: `ane-trainer doctor` says what it lacks")
+    return f"device {session.device}, target {session.target}"
 
 
 def _failed(what: str, reason: object) -> int:

@@ -36,7 +36,9 @@ class Backend:
 
 @pytest.fixture
 def backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[Backend]:
-    """The backend, which may leave nothing to PyTorch."""
+    """The backend on the engine in software, which may leave nothing to PyTorch."""
+    monkeypatch.setenv("ANE_TRAINER_DEVICE", "software")
+    monkeypatch.delenv("ANE_TRAINER_TARGET", raising=False)
     counted = Backend()
     monkeypatch.setattr(step_functions, "BACKEND", counted)
     with strict():

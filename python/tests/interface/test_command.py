@@ -31,7 +31,9 @@ def arguments(tmp_path: Path) -> Namespace:
 
 @pytest.fixture
 def arrays(monkeypatch: pytest.MonkeyPatch) -> tuple[np.ndarray, ...]:
-    """What `cli.load_dataset` gives: ten images to train with."""
+    """What `cli.load_dataset` gives: ten images to train with, on the engine in software."""
+    monkeypatch.setenv("ANE_TRAINER_DEVICE", "software")
+    monkeypatch.delenv("ANE_TRAINER_TARGET", raising=False)
     generator = np.random.default_rng(3)
     images = generator.random((10, 28, 28), dtype=np.float32)
     labels = generator.integers(0, 10, 10, dtype=np.int64)
@@ -55,6 +57,8 @@ def test_a_run_prints_losses_and_saves_what_pytorch_would_have(
     out, err = capfd.readouterr()
     found = [LINE.fullmatch(line) for line in out.splitlines()]
     assert [match and match[1] for match in found] == ["1", "2"] and "Epoch" not in err
+    assert "10 images, batches of 4, device software, target software" in err
+    assert "100.0 %" in err
 
     torch.manual_seed(11)
     twin = build_model(784, 128, 10)
@@ -104,6 +108,31 @@ def test_names_are_looked_up_when_they_are_used(
     assert out == "Epoch 1: Loss 1.0000\nEpoch 2: Loss 1.0000\n" and "a note" in err
     assert sizes == [(784, 128, 10)]
     assert shapes == [((4, 784), (4,)), ((4, 784), (4,)), ((2, 784), (2,))] * 2
+
+
+def test_a_mac_whose_engine_is_not_used_is_told_so(
+    arguments: Namespace,
+    arrays: tuple[np.ndarray, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(cli, "train_step", lambda *given: 1.0)
+    for apple in (True, False):
+        monkeypatch.setattr(cli, "is_apple_silicon", lambda: apple)
+        assert cli.main(arguments) == 0
+        assert ("ane-trainer doctor" in capsys.readouterr().err) is apple
+
+
+def test_a_device_that_there_is_not_ends_with_one(
+    arguments: Namespace,
+    arrays: tuple[np.ndarray, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("ANE_TRAINER_DEVICE", "abacus")
+    assert cli.main(arguments) == 1
+    out, err = capsys.readouterr()
+    assert out == "" and "abacus" in err and not Path(arguments.output).exists()
 
 
 def test_an_output_without_a_directory_is_refused_before_data_is_loaded(
