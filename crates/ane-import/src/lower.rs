@@ -11,6 +11,7 @@ mod convolution;
 mod creation;
 mod dropout;
 mod indexing;
+mod interpolation;
 mod loss;
 mod matmul;
 mod normalization;
@@ -44,6 +45,7 @@ fn lowering_of(op: &str) -> Option<Lowering> {
         creation::lowering,
         dropout::lowering,
         indexing::lowering,
+        interpolation::lowering,
         loss::lowering,
         matmul::lowering,
         normalization::lowering,

@@ -6,7 +6,9 @@
 mod arrays;
 mod callable;
 mod errors;
+mod model;
 mod session;
+mod trainer;
 
 use pyo3::prelude::*;
 
@@ -18,5 +20,9 @@ mod _native {
     #[pymodule_export]
     use crate::errors::{AneError, DeviceError, InputError, TargetError, UnsupportedError};
     #[pymodule_export]
+    use crate::model::Model;
+    #[pymodule_export]
     use crate::session::Session;
+    #[pymodule_export]
+    use crate::trainer::Trainer;
 }

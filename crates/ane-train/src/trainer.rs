@@ -163,6 +163,11 @@ impl Trainer {
         self.progress.loss_scale = scale;
     }
 
+    /// Replaces the peak learning rate, for loops that move it themselves.
+    pub fn set_lr(&mut self, lr: f64) {
+        self.config.lr = lr;
+    }
+
     /// Learning rate of the next step.
     pub fn lr(&self) -> f64 {
         self.config

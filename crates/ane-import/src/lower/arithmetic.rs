@@ -26,6 +26,12 @@ pub(super) fn lowering(op: &str) -> Option<Lowering> {
         "abs" => abs,
         "sign" => sign,
         "erf" => erf,
+        "sin" => |cx, node| unary(cx, node, |g, x| g.sin(x)),
+        "cos" => |cx, node| unary(cx, node, |g, x| g.cos(x)),
+        "floor" => |cx, node| unary(cx, node, |g, x| g.floor(x)),
+        "ceil" => |cx, node| unary(cx, node, |g, x| g.ceil(x)),
+        "round" => |cx, node| unary(cx, node, |g, x| g.round(x)),
+        "expm1" => expm1,
         "maximum" => maximum,
         "minimum" => minimum,
         "clamp" | "clip" => clamp,
@@ -220,6 +226,13 @@ fn log1p(cx: &mut Cx<'_>, node: &Node) -> Lowered {
     let unit = cx.scalar_like(x, 1.0)?;
     let x = cx.g().add(x, unit)?;
     one(cx.g().log(x, 0.0)?)
+}
+
+fn expm1(cx: &mut Cx<'_>, node: &Node) -> Lowered {
+    let x = cx.real_tensor(node, "self")?;
+    let y = cx.g().exp(x)?;
+    let unit = cx.scalar_like(y, 1.0)?;
+    one(cx.g().sub(y, unit)?)
 }
 
 fn abs(cx: &mut Cx<'_>, node: &Node) -> Lowered {

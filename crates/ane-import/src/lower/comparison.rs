@@ -15,6 +15,7 @@ pub(super) fn lowering(op: &str) -> Option<Lowering> {
         "logical_not" | "bitwise_not" => not,
         "logical_and" | "bitwise_and" => and,
         "logical_or" | "bitwise_or" => or,
+        "logical_xor" | "bitwise_xor" => xor,
         "any" => any,
         "where" => select,
         "masked_fill" => masked_fill,
@@ -50,8 +51,7 @@ fn eq(cx: &mut Cx<'_>, node: &Node) -> Lowered {
 }
 
 fn ne(cx: &mut Cx<'_>, node: &Node) -> Lowered {
-    let equal = compared(cx, node, |g, a, b| g.equal(a, b))?;
-    one(cx.g().logical_not(equal)?)
+    one(compared(cx, node, |g, a, b| g.not_equal(a, b))?)
 }
 
 fn gt(cx: &mut Cx<'_>, node: &Node) -> Lowered {
@@ -67,7 +67,7 @@ fn lt(cx: &mut Cx<'_>, node: &Node) -> Lowered {
 }
 
 fn le(cx: &mut Cx<'_>, node: &Node) -> Lowered {
-    one(compared(cx, node, |g, a, b| g.greater_equal(b, a))?)
+    one(compared(cx, node, |g, a, b| g.less_equal(a, b))?)
 }
 
 fn truth(cx: &mut Cx<'_>, node: &Node, name: &str) -> Result<Value, ImportError> {
@@ -91,16 +91,17 @@ fn chosen(cx: &mut Cx<'_>, cond: Value, a: Value, b: Value) -> Result<Value, Imp
 
 fn and(cx: &mut Cx<'_>, node: &Node) -> Lowered {
     let (a, b) = (truth(cx, node, "self")?, truth(cx, node, "other")?);
-    let (a, b) = (cx.cast(a, DType::Fp16)?, cx.cast(b, DType::Fp16)?);
-    let both = cx.g().mul(a, b)?;
-    one(cx.cast(both, DType::Bool)?)
+    one(cx.g().logical_and(a, b)?)
 }
 
 fn or(cx: &mut Cx<'_>, node: &Node) -> Lowered {
     let (a, b) = (truth(cx, node, "self")?, truth(cx, node, "other")?);
-    let (a, b) = (cx.cast(a, DType::Fp16)?, cx.cast(b, DType::Fp16)?);
-    let either = cx.g().maximum(a, b)?;
-    one(cx.cast(either, DType::Bool)?)
+    one(cx.g().logical_or(a, b)?)
+}
+
+fn xor(cx: &mut Cx<'_>, node: &Node) -> Lowered {
+    let (a, b) = (truth(cx, node, "self")?, truth(cx, node, "other")?);
+    one(cx.g().logical_xor(a, b)?)
 }
 
 fn any(cx: &mut Cx<'_>, node: &Node) -> Lowered {

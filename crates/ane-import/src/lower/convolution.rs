@@ -13,8 +13,6 @@ pub(super) fn lowering(op: &str) -> Option<Lowering> {
             convolution
         }
         "convolution_backward" => convolution_backward,
-        "upsample_nearest2d" => upsample_nearest,
-        "upsample_nearest2d_backward" => upsample_nearest_backward,
         _ => return None,
     })
 }
@@ -164,53 +162,4 @@ fn convolution_backward(cx: &mut Cx<'_>, node: &Node) -> Lowered {
         results[i] = gradient;
     }
     Ok(results)
-}
-
-/// How often rows and columns are repeated.
-fn factors(
-    cx: &mut Cx<'_>,
-    node: &Node,
-    from: &[usize],
-    to: &[usize],
-) -> Result<[i32; 2], ImportError> {
-    let factor = |i: usize| {
-        let (a, b) = (from[i], to[i]);
-        (a > 0 && b % a == 0).then(|| super::int(b / a))
-    };
-    match (from.len(), factor(2), factor(3)) {
-        (4, Some(h), Some(w)) => Ok([h, w]),
-        _ => Err(cx.unsupported(node, "a scale that is no whole number")),
-    }
-}
-
-fn upsample_nearest(cx: &mut Cx<'_>, node: &Node) -> Lowered {
-    let x = cx.real_tensor(
-        node,
-        if node.arg("self").is_some() {
-            "self"
-        } else {
-            "input"
-        },
-    )?;
-    let from = cx.shape(x).dims().to_vec();
-    let to = super::shape::declared(node)?;
-    let factors = factors(cx, node, &from, &to)?;
-    one(cx.g().upsample_nearest_neighbor(x, factors)?)
-}
-
-fn upsample_nearest_backward(cx: &mut Cx<'_>, node: &Node) -> Lowered {
-    let ct = cx.real_tensor(node, "grad_output")?;
-    let sizes = Cx::ints(node, "input_size")?;
-    let sizes = sizes.ok_or_else(|| argument(node, "input_size", "sizes"))?;
-    let from: Vec<usize> = sizes.iter().map(|&s| s.max(0) as usize).collect();
-    let to = cx.shape(ct).dims().to_vec();
-    let factors = factors(cx, node, &from, &to)?;
-    let ty = TensorType {
-        dtype: cx.g().ty(ct).dtype,
-        shape: super::shape_of(&from),
-    };
-    let x = cx.g().fill(&ty, 0.0)?;
-    cx.vjp(&[x], &[ct], &[0], |g, x| {
-        Ok(vec![g.upsample_nearest_neighbor(x[0], factors)?])
-    })
 }

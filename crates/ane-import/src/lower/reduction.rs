@@ -17,6 +17,7 @@ pub(super) fn lowering(op: &str) -> Option<Lowering> {
         }
         "var" => var,
         "argmax" => argmax,
+        "cumsum" => cumsum,
         _ => return None,
     })
 }
@@ -91,4 +92,15 @@ fn argmax(cx: &mut Cx<'_>, node: &Node) -> Lowered {
     let y = cx.g().reduce_argmax(x, int(axis), true)?;
     let shape = declared(node)?;
     one(cx.reshape(y, &shape)?)
+}
+
+fn cumsum(cx: &mut Cx<'_>, node: &Node) -> Lowered {
+    let x = cx.tensor(node, "self")?;
+    let x = match cx.g().ty(x).dtype {
+        DType::Bool => cx.cast(x, DType::Int32)?,
+        _ => x,
+    };
+    let rank = cx.dims(node, "self")?.len();
+    let axis = Cx::axis(node, "dim", Cx::int(node, "dim")?.unwrap_or(0), rank)?;
+    one(cx.g().cumsum(x, int(axis))?)
 }

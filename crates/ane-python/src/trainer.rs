@@ -1,0 +1,334 @@
+//! A model in training, one step at a time.
+
+use crate::{
+    arrays::{Elements, Given},
+    errors::{AneError, InputError, UnsupportedError, of_trainer},
+    model::Model,
+};
+use ane_device::Settings;
+use ane_engine::{Pool, simd::Isa};
+use ane_ir::DType;
+use ane_train::{
+    TrainerConfig,
+    data::{Batch, Values},
+    metric,
+    objective::Objective,
+    optim::OptimizerConfig,
+    schedule::Schedule,
+    step::PlanKind,
+    update::Groups,
+};
+use numpy::{PyArray1, PyReadonlyArrayDyn};
+use pyo3::prelude::*;
+use serde::Deserialize;
+use std::sync::{Arc, Mutex};
+
+/// What is trained and how, as JSON.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settled {
+    objective: Objective,
+    optimizer: OptimizerConfig,
+    #[serde(default)]
+    groups: Groups,
+    lr: f64,
+    #[serde(default)]
+    max_norm: Option<f64>,
+    #[serde(default)]
+    metrics: Vec<String>,
+    seed: u64,
+    device: String,
+    #[serde(default)]
+    target: Option<String>,
+    #[serde(default)]
+    threads: Option<usize>,
+}
+
+/// A model in training on a device of its own.
+#[pyclass(frozen)]
+pub(crate) struct Trainer {
+    trainer: Mutex<ane_train::Trainer>,
+    rows: usize,
+    /// Element types of the tensors of a batch, by name.
+    types: Vec<(String, DType)>,
+}
+
+/// What came of a step: loss, `(sum, count)` of every metric, and whether it was skipped.
+type Stepped = (f32, Vec<(f64, f64)>, bool);
+
+fn failed<T>(_: T) -> PyErr {
+    AneError::new_err("an earlier step failed; make a new trainer to go on")
+}
+
+#[pymethods]
+impl Trainer {
+    /// Compiles the training step of a model, settled by JSON: objective, optimizer, learning rate, metrics, device.
+    #[new]
+    fn new(py: Python<'_>, model: &Model, settings: &str) -> PyResult<Self> {
+        py.detach(|| {
+            let settled: Settled =
+                serde_json::from_str(settings).map_err(|e| AneError::new_err(e.to_string()))?;
+            let metrics = settled.metrics.iter().map(|name| {
+                let found = metric::ALL.iter().find(|m| m.name() == name);
+                found.copied().ok_or_else(|| {
+                    let known: Vec<&str> = metric::ALL.iter().map(|m| m.name()).collect();
+                    UnsupportedError::new_err(format!(
+                        "there is no metric `{name}`; there are {}",
+                        known.join(", ")
+                    ))
+                })
+            });
+            let metrics = metrics.collect::<PyResult<Vec<_>>>()?;
+            let every = || std::thread::available_parallelism().map_or(1, usize::from);
+            let threads = settled.threads.unwrap_or_else(every);
+            let pool = Pool::new(threads)
+                .map_err(|e| AneError::new_err(format!("cannot start {threads} threads: {e}")))?;
+            let pool = Arc::new(pool);
+            let mut opening = Settings {
+                pool: Some(pool.clone()),
+                ..Settings::default()
+            };
+            if let Some(target) = &settled.target {
+                opening.target = target
+                    .parse()
+                    .map_err(|e| AneError::new_err(format!("{e}")))?;
+            }
+            let device =
+                ane_device::open(&settled.device, &opening).map_err(|e| of_trainer(&e.into()))?;
+            let train = &model.model.train;
+            let mut types: Vec<(String, DType)> = (train.inputs.iter())
+                .map(|&v| (train.graph.port(v).to_owned(), train.graph.ty(v).dtype))
+                .collect();
+            for term in &settled.objective.terms {
+                let by_class = matches!(term.loss, ane_train::loss::Loss::CrossEntropy { .. });
+                let dtype = if by_class { DType::Int32 } else { DType::Fp16 };
+                types.push((term.target.clone(), dtype));
+            }
+            let config = TrainerConfig {
+                model: model.model.clone(),
+                objective: settled.objective,
+                metrics,
+                plan: PlanKind::Split,
+                optimizer: settled.optimizer,
+                groups: settled.groups,
+                lr: settled.lr,
+                schedule: Schedule::Constant,
+                total_steps: u64::MAX,
+                max_norm: settled.max_norm,
+                accumulate: 1,
+                lowerings: Vec::new(),
+                seed: settled.seed,
+            };
+            let trainer = ane_train::Trainer::new(config, device, pool, Isa::detect());
+            Ok(Self {
+                trainer: Mutex::new(trainer.map_err(|e| of_trainer(&e))?),
+                rows: model.model.batch,
+                types,
+            })
+        })
+    }
+
+    /// One step with a learning rate: arrays by name, and a weight for every example where they differ.
+    #[pyo3(signature = (tensors, present, lr, weights=None, divisor=None))]
+    fn step(
+        &self,
+        py: Python<'_>,
+        tensors: Vec<(String, Given<'_>)>,
+        present: usize,
+        lr: f64,
+        weights: Option<PyReadonlyArrayDyn<'_, f32>>,
+        divisor: Option<f32>,
+    ) -> PyResult<Stepped> {
+        let batch = self.batch(&tensors, present, weights, divisor)?;
+        py.detach(|| {
+            let mut trainer = self.trainer.lock().map_err(failed)?;
+            trainer.set_lr(lr);
+            let outcome = trainer.train_step(&[batch]).map_err(|e| of_trainer(&e))?;
+            let tallies = outcome.tallies.iter().map(|t| (t.sum, t.count)).collect();
+            Ok((outcome.loss, tallies, outcome.overflow))
+        })
+    }
+
+    /// Loss and metrics of a batch, changing nothing.
+    #[pyo3(signature = (tensors, present, weights=None))]
+    fn evaluate(
+        &self,
+        py: Python<'_>,
+        tensors: Vec<(String, Given<'_>)>,
+        present: usize,
+        weights: Option<PyReadonlyArrayDyn<'_, f32>>,
+    ) -> PyResult<(f32, Vec<(f64, f64)>)> {
+        let batch = self.batch(&tensors, present, weights, None)?;
+        py.detach(|| {
+            let mut trainer = self.trainer.lock().map_err(failed)?;
+            let found = trainer.evaluate(&batch).map_err(|e| of_trainer(&e))?;
+            let tallies = found.tallies.iter().map(|t| (t.sum, t.count)).collect();
+            Ok((found.loss, tallies))
+        })
+    }
+
+    /// The outputs of a batch by name, flat, `present` rows of each.
+    #[allow(clippy::type_complexity, reason = "a list of names with arrays")]
+    fn predict<'py>(
+        &self,
+        py: Python<'py>,
+        tensors: Vec<(String, Given<'_>)>,
+        present: usize,
+    ) -> PyResult<Vec<(String, Bound<'py, PyArray1<f32>>)>> {
+        let batch = self.batch(&tensors, present, None, None)?;
+        let outputs = py.detach(|| {
+            let mut trainer = self.trainer.lock().map_err(failed)?;
+            trainer.predict(&batch).map_err(|e| of_trainer(&e))
+        })?;
+        let arrays = outputs.into_iter();
+        Ok(arrays
+            .map(|(name, values)| (name, PyArray1::from_vec(py, values)))
+            .collect())
+    }
+
+    /// Weights and running statistics by path, flat.
+    #[allow(clippy::type_complexity, reason = "a list of names with arrays")]
+    fn weights<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<Vec<(String, Vec<usize>, Bound<'py, PyArray1<f32>>)>> {
+        let weights = py.detach(|| {
+            let trainer = self.trainer.lock().map_err(failed)?;
+            trainer.weights().map_err(|e| of_trainer(&e))
+        })?;
+        let arrays = weights.into_iter();
+        Ok(arrays
+            .map(|(path, shape, values)| (path, shape, PyArray1::from_vec(py, values)))
+            .collect())
+    }
+
+    /// Replaces all weights, in the model's order, and all running statistics.
+    fn set_weights(
+        &self,
+        py: Python<'_>,
+        weights: Vec<PyReadonlyArrayDyn<'_, f32>>,
+        buffers: Vec<PyReadonlyArrayDyn<'_, f32>>,
+    ) -> PyResult<()> {
+        let values = |arrays: &[PyReadonlyArrayDyn<'_, f32>]| -> PyResult<Vec<Vec<f32>>> {
+            let each = arrays.iter();
+            each.map(|a| {
+                let elements = a.as_slice().map_err(|_| {
+                    InputError::new_err(
+                        "a weight is not contiguous; expected numpy.ascontiguousarray",
+                    )
+                })?;
+                Ok(elements.to_vec())
+            })
+            .collect()
+        };
+        let (weights, buffers) = (values(&weights)?, values(&buffers)?);
+        py.detach(|| {
+            let mut trainer = self.trainer.lock().map_err(failed)?;
+            trainer.set_weights(&weights).map_err(|e| of_trainer(&e))?;
+            trainer.set_buffers(&buffers).map_err(|e| of_trainer(&e))
+        })
+    }
+
+    /// The device's name, its target, programs compiled and programs run.
+    fn report(&self, py: Python<'_>) -> PyResult<(String, String, u64, u64)> {
+        py.detach(|| {
+            let trainer = self.trainer.lock().map_err(failed)?;
+            let device = trainer.device();
+            let counts = device.counts();
+            let target = device.target().to_string();
+            Ok((
+                device.name().to_owned(),
+                target,
+                counts.compiles,
+                counts.dispatches,
+            ))
+        })
+    }
+}
+
+impl Trainer {
+    fn batch(
+        &self,
+        tensors: &[(String, Given<'_>)],
+        present: usize,
+        weights: Option<PyReadonlyArrayDyn<'_, f32>>,
+        divisor: Option<f32>,
+    ) -> PyResult<Batch> {
+        if present == 0 || present > self.rows {
+            return Err(InputError::new_err(format!(
+                "{present} examples do not fit a batch of {} rows",
+                self.rows
+            )));
+        }
+        let mut batch = Batch::new(self.rows, present);
+        for (name, array) in tensors {
+            let found = self.types.iter().find(|(n, _)| n == name);
+            let Some(&(_, dtype)) = found else {
+                return Err(InputError::new_err(format!("there is no tensor `{name}`")));
+            };
+            let values = values_of(name, array.elements()?, dtype, self.rows, present)?;
+            batch.set(name, values);
+        }
+        if let Some(weights) = weights {
+            let weights = weights
+                .as_slice()
+                .map_err(|_| InputError::new_err("the weights of examples are not contiguous"))?;
+            if weights.len() != present {
+                return Err(InputError::new_err(format!(
+                    "{} weights for {present} examples",
+                    weights.len()
+                )));
+            }
+            batch.weigh(weights);
+        }
+        if let Some(divisor) = divisor {
+            batch.divisor = divisor;
+        }
+        Ok(batch)
+    }
+}
+
+/// The rows of an array in the type that the program has, with zeros for rows that are padding.
+fn values_of(
+    name: &str,
+    elements: Elements<'_>,
+    dtype: DType,
+    rows: usize,
+    present: usize,
+) -> PyResult<Values> {
+    let count = match elements {
+        Elements::Real(x) => x.len(),
+        Elements::Integer(x) => x.len(),
+        Elements::Truth(x) => x.len(),
+    };
+    let total = count / present * rows;
+    let wrong = || InputError::new_err(format!("`{name}` should be of {dtype}"));
+    Ok(match (dtype, elements) {
+        (DType::Fp16, Elements::Real(x)) => {
+            let mut bits = vec![0; total];
+            ane_engine::simd::narrow(Isa::detect(), x, &mut bits[..count]);
+            Values::Fp16(bits)
+        }
+        (DType::Fp16, Elements::Integer(x)) => {
+            let real: Vec<f32> = x.iter().map(|&i| i as f32).collect();
+            let mut bits = vec![0; total];
+            ane_engine::simd::narrow(Isa::detect(), &real, &mut bits[..count]);
+            Values::Fp16(bits)
+        }
+        (DType::Int32, Elements::Integer(x)) => {
+            let mut integers = vec![0; total];
+            for (to, &from) in integers.iter_mut().zip(x) {
+                *to = i32::try_from(from).map_err(|_| wrong())?;
+            }
+            Values::Int32(integers)
+        }
+        (DType::UInt8, Elements::Integer(x)) => {
+            let mut bytes = vec![0; total];
+            for (to, &from) in bytes.iter_mut().zip(x) {
+                *to = u8::try_from(from).map_err(|_| wrong())?;
+            }
+            Values::UInt8(bytes)
+        }
+        _ => return Err(wrong()),
+    })
+}
