@@ -302,10 +302,7 @@ def test_fingerprints_are_those_of_the_catalog() -> None:
     assert [(names[name], int(length), sha256) for name, length, sha256 in found] == list(data.FILES)
 
 
-WHOLE = (data.cache_directory() or Path("nowhere")) / TRAIN_IMAGES
-
-
-@pytest.mark.skipif(not WHOLE.is_file(), reason="the cache has no MNIST: ane-trainer data fetch mnist")
+@pytest.mark.full
 def test_the_published_files_have_the_published_sizes(tmp_path: Path) -> None:
     images, labels, test_images, test_labels = load_dataset(tmp_path / "mnist")
     assert images.shape == (60000, 28, 28) and labels.shape == (60000,)
