@@ -15,13 +15,18 @@ __all__ = [
     "Callable",
     "DeviceError",
     "InputError",
+    "Model",
     "Session",
     "TargetError",
+    "Trainer",
     "UnsupportedError",
 ]
 
 _Array: TypeAlias = NDArray[np.float32] | NDArray[np.int64] | NDArray[np.bool_]
 _Arrays: TypeAlias = Sequence[_Array | None]
+_Named: TypeAlias = Sequence[tuple[str, _Array]]
+_Reals: TypeAlias = NDArray[np.float32]
+_Tallies: TypeAlias = list[tuple[float, float]]
 
 class AneError(Exception): ...
 class UnsupportedError(AneError): ...
@@ -57,3 +62,37 @@ class Callable:
 
 @final
 class Call: ...
+
+@final
+class Model:
+    @staticmethod
+    def from_keras(
+        config: str, batch: int, logits: bool, input_shapes: Sequence[Sequence[int]] | None = None
+    ) -> Model: ...
+    @property
+    def inputs(self) -> list[tuple[str, list[int], str]]: ...
+    @property
+    def outputs(self) -> list[tuple[str, list[int]]]: ...
+    @property
+    def heads(self) -> list[str | None]: ...
+    @property
+    def weights(self) -> list[tuple[str, str]]: ...
+    @property
+    def batch(self) -> int: ...
+
+@final
+class Trainer:
+    def __new__(cls, model: Model, settings: str) -> Trainer: ...
+    def step(
+        self,
+        tensors: _Named,
+        present: int,
+        lr: float,
+        weights: _Reals | None = None,
+        divisor: float | None = None,
+    ) -> tuple[float, _Tallies, bool]: ...
+    def evaluate(self, tensors: _Named, present: int, weights: _Reals | None = None) -> tuple[float, _Tallies]: ...
+    def predict(self, tensors: _Named, present: int) -> list[tuple[str, _Reals]]: ...
+    def weights(self) -> list[tuple[str, list[int], _Reals]]: ...
+    def set_weights(self, weights: Sequence[_Reals], buffers: Sequence[_Reals]) -> None: ...
+    def report(self) -> tuple[str, str, int, int]: ...

@@ -213,7 +213,7 @@ class _Writer:
         }
 
     def outputs(self, node: Node) -> list[dict[str, Any] | None]:
-        value = node.meta.get("val")
+        value: Any = node.meta.get("val")
         if getattr(node.target, "__name__", "") == _SAVING:
             value = value[1]
         if isinstance(value, list | tuple):
