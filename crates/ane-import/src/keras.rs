@@ -11,17 +11,20 @@
 //! **Images are kept with their channels first.** Keras's images are `[B, H, W, C]`, and so are the model's inputs and
 //! outputs. Convolutions and pools want `[B, C, H, W]`; the first of them transposes, what follows computes where the
 //! channels lie, and the first layer that cares about the order of elements, such as `Flatten`, `Reshape` or `Dense`,
-//! transposes back. `run.rs` knows of every tensor which of the two it is.
+//! transposes back. `run/layout.rs` knows of every tensor which of the two it is.
 //!
 //! **The last activation may be taken off.** A loss on probabilities becomes a loss on logits: with
 //! [`Options::logits`] the outputs are what a final softmax or sigmoid would be given, and [`Output::head`] says which
 //! that was.
+//!
+//! What `model.compile` was given is read by [`compile`].
 //!
 //! Where a layer of Keras is found: the list is in `layers.rs`, each family in a file of its own; what `x * 2.0` and
 //! `keras.ops` leave in a functional model is in `ops.rs`.
 
 mod activation;
 mod arguments;
+pub mod compile;
 mod error;
 mod layers;
 mod network;
@@ -40,7 +43,7 @@ use run::Run;
 use std::{cell::RefCell, collections::HashSet};
 
 /// Longest configuration that is read, in bytes.
-const LONGEST: usize = 64 << 20;
+const LONGEST: usize = 16 << 20;
 
 /// How a model is imported.
 #[derive(Debug, Clone, PartialEq)]

@@ -18,6 +18,12 @@ SCRIPT = Path(__file__).parents[3] / "crates/ane-import/src/export/keras_exporte
 Json = dict[str, Any]
 
 
+@pytest.fixture
+def script() -> Path:
+    """Where the script lies."""
+    return SCRIPT
+
+
 @pytest.fixture(scope="session")
 def exporter() -> ModuleType:
     """The script, which is no part of the package."""

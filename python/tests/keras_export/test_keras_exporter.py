@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import SCRIPT
 from safetensors.numpy import load_file, save_file
 
 Json = dict[str, Any]
@@ -48,6 +47,16 @@ def leaves():
 
 def needs(classes):
     return build(classes)
+
+def huber():
+    model = keras.Sequential([keras.Input((3,)), L.Dense(2)])
+    model.compile("sgd", keras.losses.Huber(delta=0.5))
+    return model
+
+def own_loss():
+    model = keras.Sequential([keras.Input((3,)), L.Dense(2)])
+    model.compile("sgd", lambda y, x: keras.ops.sum(x))
+    return model
 """
 
 
@@ -93,6 +102,15 @@ def test_a_model_goes_out_and_its_weights_come_back(ask: Ask, model_file: ModelF
     assert [w["shape"] for w in result["weights"]] == [list(w.shape) for w in loaded.weights]
 
 
+def test_losses_are_said_with_their_settings(ask: Ask, model_file: ModelFile, tmp_path: Path) -> None:
+    source = model_file(NET)
+    result = ask(do="export", source=f"{source}:huber", output=str(tmp_path / "out"))
+    assert result["compile"]["loss"]["config"]["delta"] == 0.5
+    # A loss of one's own is no reason to refuse the model; whoever wants to use it finds out.
+    result = ask(do="export", source=f"{source}:own_loss", output=str(tmp_path / "out"))
+    assert result["ok"], result
+
+
 def test_counters_need_not_come_back(ask: Ask, tmp_path: Path) -> None:
     import keras
     from keras import layers
@@ -115,11 +133,13 @@ def test_counters_need_not_come_back(ask: Ask, tmp_path: Path) -> None:
     assert np.array_equal(model.predict(x, verbose=0), again.predict(x, verbose=0))
 
 
-def test_the_script_says_nothing_on_stdout_of_its_own(model_file: ModelFile, tmp_path: Path) -> None:
+def test_the_script_says_nothing_on_stdout_of_its_own(
+    script: Path, model_file: ModelFile, tmp_path: Path
+) -> None:
     request = tmp_path / "request.json"
     source = f"{model_file(NET)}:ready"
     request.write_text(json.dumps({"do": "export", "source": source, "output": str(tmp_path / "out")}))
-    run = subprocess.run([sys.executable, str(SCRIPT), str(request)], capture_output=True, text=True, check=False)
+    run = subprocess.run([sys.executable, str(script), str(request)], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert run.stdout == "this is stdout, which is the user's\n"
     assert json.loads((tmp_path / "out/result.json").read_text())["ok"]

@@ -230,6 +230,12 @@ def compiled(model: Any) -> tuple[Json | None, str | None]:
         return None, None
     try:
         config = model.get_compile_config()
+        # The configuration of some losses, such as Huber, lacks what they were given.
+        settings = getattr(model.loss, "_fn_kwargs", {})
+        if isinstance(config["loss"], dict) and isinstance(config["loss"].get("config"), dict):
+            for key, value in settings.items():
+                if isinstance(value, (int, float, str)):
+                    config["loss"]["config"].setdefault(key, value)
         # What cannot be written is found out here rather than in the middle of a file.
         return json.loads(json.dumps(config)), None
     except Exception as error:

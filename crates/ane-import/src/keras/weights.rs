@@ -31,6 +31,12 @@ impl Imported {
                 by_index.insert(index, (name, tensor));
             }
         }
+        // A layer that two models share is in the configuration twice and in the weights once: indices tell.
+        if let Some(index) = by_index.keys().max().filter(|&&i| i >= self.weights.len()) {
+            let most = self.weights.len();
+            let message = format!("there is a weight {index}, the model has {most}");
+            return Err(refused(message));
+        }
         let mut found = HashMap::new();
         for (i, weight) in self.weights.iter().enumerate() {
             if weight.role == Role::Unused {

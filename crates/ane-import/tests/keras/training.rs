@@ -142,6 +142,8 @@ fn weights_of_another_model_are_refused() {
     of("lenet").unwrap();
     for (found, says) in [
         (of("mlp"), "the model's `0.conv2d.kernel`"),
+        (of("dense"), "the model's `0.conv2d.kernel`"),
+        (of("resnet"), "there is a weight"),
         (imported.values(b"nothing"), "weights"),
         (
             imported.values(&file("dense", &logits("dense"))[..30]),

@@ -70,7 +70,7 @@ fn attention(
     fits(&[batch, heads, t, s], "the attention scores")?;
     let mut scores = run.cx.graph().matmul(q, k, false, true)?;
     if causal {
-        fits(&[t, s, 1 << 6], "the causal mask")?;
+        fits(&[t, s, 1 << 8], "the causal mask")?;
         let later = |i: usize| if i % s > i / s { NEVER } else { 0.0 };
         let mask: Vec<f64> = (0..t * s).map(later).collect();
         let mask = run.constant(&[1, 1, t, s], &mask)?;

@@ -66,7 +66,7 @@ fn bilinear(run: &mut Run<'_>, x: Value, factors: &[usize]) -> Result<Value, Ker
 fn between(run: &mut Run<'_>, length: usize, factor: usize) -> Result<Value, KerasError> {
     let results = length * factor;
     fits(
-        &[results, length, 1 << 6],
+        &[results, length, 1 << 8],
         "the weights of an interpolation",
     )?;
     let mut matrix = vec![0.0; results * length];

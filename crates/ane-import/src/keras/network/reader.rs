@@ -265,8 +265,12 @@ impl Reader {
         Ok(Node {
             name,
             place,
+            // A model's own layers have their settings themselves.
+            config: match &what {
+                What::Network(_) => Map::new(),
+                _ => config.clone(),
+            },
             what,
-            config: config.clone(),
             calls: Vec::new(),
             first_weight,
             weights,
