@@ -22,7 +22,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     (
         "ane-import",
-        &["ane-files", "ane-ir", "ane-engine", "ane-train"],
+        &[
+            "ane-files",
+            "ane-ir",
+            "ane-engine",
+            "ane-device",
+            "ane-train",
+        ],
     ),
     (
         "ane-python",
