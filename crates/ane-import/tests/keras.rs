@@ -9,6 +9,8 @@ mod bad_input;
 mod compiled;
 #[path = "keras/drawn.rs"]
 mod drawn;
+#[path = "keras/targets.rs"]
+mod targets;
 #[path = "keras/training.rs"]
 mod training;
 
