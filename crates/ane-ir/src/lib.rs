@@ -40,6 +40,7 @@ mod target;
 mod tensor;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod type_error;
 mod types;
 mod verify;
 
