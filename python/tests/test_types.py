@@ -27,6 +27,10 @@ def test_the_scripts_that_prepare_the_tests_pass_the_strict_checks() -> None:
     run("mypy", "--strict", "--config-file", SETTINGS, "cuda_stand_ins.py", within=ROOT / "xtask" / "python")
 
 
+def test_the_scripts_that_run_in_the_users_python_pass_the_strict_checks() -> None:
+    run("mypy", "--strict", "--config-file", SETTINGS, ".", within=ROOT / "crates" / "ane-import" / "src" / "export")
+
+
 def test_a_users_program_is_checked_against_the_package(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text("import ane_trainer\n\nane_trainer.no_such_name\n")
