@@ -37,6 +37,7 @@ pub mod expand_dims;
 pub mod fill;
 pub mod floor;
 pub mod gather;
+pub mod gather_along_axis;
 pub mod gelu;
 pub mod greater;
 pub mod greater_equal;
@@ -131,6 +132,7 @@ macro_rules! for_each_op {
             fill::Fill,
             floor::Floor,
             gather::Gather,
+            gather_along_axis::GatherAlongAxis,
             gelu::Gelu,
             greater::Greater,
             greater_equal::GreaterEqual,

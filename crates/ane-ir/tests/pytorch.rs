@@ -194,6 +194,17 @@ fn build(case: &str, g: &mut Graph, xs: &[Value]) -> Value {
             let indices = indices(g, &[2.0, 0.0, 2.0, 1.0]);
             g.gather(xs[0], indices, -1)
         }
+        "gather_along" | "gather_along_rows" => {
+            let (shape, axis): (&[usize], _) = match case {
+                "gather_along" => (&[2, 1, 2], 1),
+                _ => (&[1, 2], 0),
+            };
+            let all = [2.0, 0.0, 1.0, 1.0];
+            let ty = TensorType::new(DType::Int32, shape);
+            let places = Literal::from_f64(ty.clone(), &all[..ty.shape.numel()]);
+            let places = g.constant(places).unwrap();
+            g.gather_along_axis(xs[0], places, axis)
+        }
         "scatter_update" => {
             let indices = indices(g, &[2.0, 0.0]);
             g.scatter(xs[0], indices, xs[1], 1, Mode::Update)
@@ -229,7 +240,7 @@ const HOLD_ROUNDED_CONSTANTS: [&str; 4] = ["bilinear", "erf", "gelu", "sigmoid_h
 #[test]
 fn results_and_gradients_are_those_of_pytorch() {
     let cases = cases();
-    assert_eq!(cases.len(), 76, "the fixture is whole");
+    assert_eq!(cases.len(), 78, "the fixture is whole");
     for (case, tensors) in cases {
         let result = tensors.iter().position(|(name, _)| *name == "y").unwrap();
         let (inputs, rest) = tensors.split_at(result);

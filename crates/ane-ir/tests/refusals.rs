@@ -212,6 +212,15 @@ fn ops_with_indices_say_what_does_not_fit() {
         }),
         "one_hot: attribute `axis` must be an axis of the result, which has 2, found 2"
     );
+    assert_eq!(
+        refusal(&[&[2, 3]], |g, xs| {
+            let ty = TensorType::new(DType::Int32, [3, 1]);
+            let places = g.input("places", ty).unwrap();
+            g.gather_along_axis(xs[0], places, 1)
+        }),
+        "gather_along_axis: tensor<fp16, [2, 3]> and tensor<int32, [3, 1]> do not fit: the indices \
+         must have the lengths of x on every axis but the one that is read"
+    );
 }
 
 #[test]

@@ -121,7 +121,13 @@ fn gradients<O: OpDef>() {
 
 /// Ops whose gradients hold constants of the size of a window, of one plane of an image, of one axis, or of one axis
 /// before by one behind.
-const HOLD_A_WINDOW_OR_AN_AXIS: [&str; 4] = ["avg_pool", "gather", "max_pool", "upsample_bilinear"];
+const HOLD_A_WINDOW_OR_AN_AXIS: [&str; 5] = [
+    "avg_pool",
+    "gather",
+    "gather_along_axis",
+    "max_pool",
+    "upsample_bilinear",
+];
 
 /// No gradient holds data of the size of a tensor: what it repeats is a splat, what surrounds it is padding.
 fn gradients_hold_no_data<O: OpDef>() {

@@ -133,7 +133,7 @@ struct Lacking {
 const LACKING: &[Lacking] = &[
     // A sweep through e5rt was refused; other routes have them.
     Lacking {
-        ops: &["cast", "gather", "reduce_argmax"],
+        ops: &["cast", "gather", "gather_along_axis", "reduce_argmax"],
         parts: &[Part::Op],
         routes: &[Route::E5rt],
     },
@@ -144,7 +144,7 @@ const LACKING: &[Lacking] = &[
     },
     // The gradient of a gather is a scatter.
     Lacking {
-        ops: &["gather", "scatter"],
+        ops: &["gather", "gather_along_axis", "scatter"],
         parts: &[Part::Gradient],
         routes: &Route::ALL,
     },

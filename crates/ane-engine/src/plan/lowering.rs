@@ -277,6 +277,7 @@ fn of_op(graph: &Graph, node: &Node, options: &Options, demand: &[Demand]) -> Lo
         Op::Scatter(op) if operand(0).dtype != DType::Int32 => {
             Lowering::Alone(Kernel::Scatter(Scatter::of(graph, node, op)))
         }
+        Op::GatherAlongAxis(_) => definition(),
         _ if wide_integers => definition(),
         Op::ReduceArgmax(_) | Op::Scatter(_) => definition(),
         Op::BandPart(_) | Op::Cumsum(_) | Op::UpsampleBilinear(_) => definition(),
