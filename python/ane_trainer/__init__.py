@@ -1,1 +1,20 @@
-"""Training of neural networks on Apple's Neural Engine, from PyTorch and Keras."""
+"""Training of neural networks on Apple's Neural Engine, from PyTorch and Keras.
+
+`torch.compile(model, backend="ane")` needs no import of this package. `ane_trainer.keras.fit` trains Keras models, and
+`ane_trainer.report()` says what ran where. PyTorch and Keras are imported when something here first needs them.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .torch import Report, report, strict
+
+__all__ = ["Report", "report", "strict"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        from . import torch
+
+        return getattr(torch, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

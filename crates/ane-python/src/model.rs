@@ -88,6 +88,20 @@ impl Model {
         self.weights.clone()
     }
 
+    /// Paths of the parameters in the model's own order.
+    #[getter]
+    fn parameters(&self) -> Vec<String> {
+        let each = self.model.parameters.iter();
+        each.map(|p| p.path.clone()).collect()
+    }
+
+    /// Paths of the buffers in the model's own order.
+    #[getter]
+    fn buffers(&self) -> Vec<String> {
+        let each = self.model.buffers.iter();
+        each.map(|b| b.path.clone()).collect()
+    }
+
     /// Rows of a batch.
     #[getter]
     fn batch(&self) -> usize {

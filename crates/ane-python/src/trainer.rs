@@ -304,7 +304,8 @@ fn values_of(
     let total = count / present * rows;
     let wrong = || InputError::new_err(format!("`{name}` should be of {dtype}"));
     Ok(match (dtype, elements) {
-        (DType::Fp16, Elements::Real(x)) => {
+        // Targets of cross-entropy may be rows of probabilities.
+        (DType::Fp16 | DType::Int32, Elements::Real(x)) => {
             let mut bits = vec![0; total];
             ane_engine::simd::narrow(Isa::detect(), x, &mut bits[..count]);
             Values::Fp16(bits)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,5 +42,5 @@ def options_of(given: Mapping[str, Any] | None, mode: str | None) -> Options:
     for other in others:
         if other not in _told:
             _told.add(other)
-            print(f"ane_trainer: {other} means nothing to the backend `ane` and is ignored")
+            print(f"ane_trainer: {other} means nothing to the backend `ane` and is ignored", file=sys.stderr)
     return dataclasses.replace(default_options(), **known)

@@ -1,6 +1,7 @@
 """The forward and backward graph of one compiled function."""
 
 import itertools
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +14,7 @@ from ..errors import FallbackError, TargetError, UnsupportedError
 from . import graph, sessions
 from .call import Backward, Forward, Token
 from .options import Options
-from .report import GraphReport, add_graph
+from .reporting import GraphReport, add_graph
 from .strictness import is_strict
 
 _numbers = itertools.count()
@@ -264,4 +265,4 @@ def fall_back(entry: GraphReport, error: Exception) -> None:
     text = f"{entry.name} {entry.direction} ({entry.nodes} nodes, {entry.flops:,} FLOPs)"
     if is_strict():
         raise FallbackError(f"{text} cannot run on the engine: {error}") from error
-    print(f"ane_trainer: {text} runs in PyTorch: {error}")
+    print(f"ane_trainer: {text} runs in PyTorch: {error}", file=sys.stderr)

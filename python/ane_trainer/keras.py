@@ -1,0 +1,383 @@
+"""Keras models on the engine: `ane_trainer.keras.fit(model, x, y, …)` in the place of `model.fit(x, y, …)`.
+
+The optimizer, its learning rate or schedule, the loss and the metrics are those of `model.compile(…)`. Forward pass, loss
+and gradients are one program of the engine, the update follows in fp32, and the weights are written back into the model
+after every epoch.
+"""
+
+import json
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._native import Model, Trainer
+from .errors import InputError, UnsupportedError
+
+Arrays = NDArray[Any] | Sequence[NDArray[Any]] | Mapping[str, NDArray[Any]]
+
+_trainers: "weakref.WeakKeyDictionary[Any, tuple[Any, Model, Trainer]]" = weakref.WeakKeyDictionary()
+
+
+def fit(
+    model: Any,
+    x: Arrays,
+    y: NDArray[Any],
+    *,
+    batch_size: int = 32,
+    epochs: int = 1,
+    verbose: int | str = "auto",
+    callbacks: Sequence[Any] | None = None,
+    validation_split: float = 0.0,
+    validation_data: tuple[Any, ...] | None = None,
+    shuffle: bool = True,
+    class_weight: Mapping[int, float] | None = None,
+    sample_weight: NDArray[Any] | None = None,
+    initial_epoch: int = 0,
+    device: str = "auto",
+    target: str | None = None,
+    threads: int | None = None,
+) -> Any:
+    """Trains a compiled Keras model as `model.fit` does and returns its `History`.
+
+    `x` is an array, or several by position or by name of their inputs; `device`, `target` and `threads` say what computes.
+    The optimizer's moments are kept between calls with the same settings.
+
+    Raises `UnsupportedError` for what has no form here, by name, and `InputError` for arrays that do not fit.
+    """
+    import keras
+
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is None:
+        raise InputError("the model is not compiled; call model.compile(optimizer=…, loss=…) first")
+    data = _Data.of(x, y, class_weight, sample_weight)
+    if not model.built:
+        model(data.head(1))
+    held_out: _Data | None = None
+    if validation_data is not None:
+        held_out = _Data.of(validation_data[0], validation_data[1], None, *validation_data[2:3])
+    elif validation_split:
+        data, held_out = data.split(validation_split)
+    trainer, native = _trainer(model, data, batch_size, device, target, threads)
+    metrics = _metrics(model, native)
+    steps = -(-data.count // batch_size)
+    shown = 1 if verbose == "auto" else int(verbose)
+    hooks = keras.callbacks.CallbackList(
+        callbacks, add_history=True, add_progbar=shown != 0, verbose=shown, epochs=epochs, steps=steps, model=model
+    )
+    model.stop_training = False
+    hooks.on_train_begin()
+    logs: dict[str, float] = {}
+    for epoch in range(initial_epoch, epochs):
+        # A callback may have replaced the weights.
+        _upload(model, native, trainer)
+        hooks.on_epoch_begin(epoch)
+        order = np.random.permutation(data.count) if shuffle else np.arange(data.count)
+        tally = _Tally(list(metrics))
+        for step, rows in enumerate(_batches(order, batch_size)):
+            hooks.on_train_batch_begin(step)
+            tensors, weights = data.batch(native, rows)
+            # A weighted loss is divided by the number of examples and not by their weights.
+            loss, found, _ = trainer.step(tensors, len(rows), _rate(optimizer), weights, float(len(rows)))
+            optimizer.iterations.assign_add(1)
+            tally.add(loss, len(rows), found)
+            logs = tally.values()
+            hooks.on_train_batch_end(step, logs)
+            if model.stop_training:
+                break
+        _download(model, native, trainer)
+        if held_out is not None:
+            found_logs = _evaluate(trainer, native, held_out, batch_size, list(metrics))
+            logs = logs | {f"val_{name}": value for name, value in found_logs.items()}
+        hooks.on_epoch_end(epoch, logs)
+        if model.stop_training:
+            break
+    hooks.on_train_end(logs)
+    return model.history
+
+
+class _Data:
+    """Examples: inputs, targets, and what each weighs."""
+
+    def __init__(self, inputs: Any, targets: NDArray[Any], weights: NDArray[np.float32] | None) -> None:
+        self.inputs, self.targets, self.weights = inputs, targets, weights
+        self.count = len(targets)
+
+    @classmethod
+    def of(
+        cls,
+        x: Any,
+        y: Any,
+        class_weight: Mapping[int, float] | None = None,
+        sample_weight: Any = None,
+    ) -> "_Data":
+        targets = np.asarray(y)
+        if isinstance(x, Mapping):
+            inputs: Any = {name: np.asarray(value) for name, value in x.items()}
+            each = list(inputs.values())
+        elif isinstance(x, list | tuple):
+            inputs = each = [np.asarray(value) for value in x]
+        elif hasattr(x, "__array__"):
+            inputs = np.asarray(x)
+            each = [inputs]
+        else:
+            raise InputError(
+                f"x is a {type(x).__name__}; give arrays, such as numpy.concatenate of the batches of a data set"
+            )
+        for value in each:
+            if value.ndim == 0 or len(value) != len(targets):
+                raise InputError(f"x has {value.shape} and y {targets.shape}: both have one row per example")
+        if len(targets) == 0:
+            raise InputError("there are no examples")
+        weights = None
+        if sample_weight is not None:
+            weights = np.ascontiguousarray(sample_weight, dtype=np.float32)
+            if weights.shape != (len(targets),):
+                raise InputError(f"sample_weight is {weights.shape}, expected ({len(targets)},)")
+        if class_weight is not None:
+            classes = targets.argmax(-1) if targets.ndim > 1 and targets.shape[-1] > 1 else targets.reshape(-1)
+            by_class = np.array([class_weight.get(int(c), 1.0) for c in classes], dtype=np.float32)
+            weights = by_class if weights is None else weights * by_class
+        return cls(inputs, targets, weights)
+
+    def rows(self, rows: Any) -> "_Data":
+        take = {name: v[rows] for name, v in self.inputs.items()} if isinstance(self.inputs, dict) else (
+            [v[rows] for v in self.inputs] if isinstance(self.inputs, list) else self.inputs[rows]
+        )
+        return _Data(take, self.targets[rows], None if self.weights is None else self.weights[rows])
+
+    def head(self, count: int) -> Any:
+        return self.rows(slice(0, count)).inputs
+
+    def split(self, share: float) -> "tuple[_Data, _Data]":
+        """The last examples apart, before they are shuffled, as Keras does."""
+        at = int(self.count * (1 - share))
+        if not 0 < at < self.count:
+            raise InputError(f"validation_split={share} leaves nothing of {self.count} examples to one side")
+        return self.rows(slice(0, at)), self.rows(slice(at, None))
+
+    def batch(self, native: Model, rows: Any) -> tuple[list[tuple[str, Any]], NDArray[np.float32] | None]:
+        """Tensors of some examples by the names of a program."""
+        part = self.rows(rows)
+        names = native.inputs
+        if isinstance(part.inputs, dict):
+            missing = [name for name, _, _ in names if name not in part.inputs]
+            if missing:
+                raise InputError(f"x has no {missing[0]!r}; the inputs are {[n for n, _, _ in names]}")
+            values = [part.inputs[name] for name, _, _ in names]
+        else:
+            values = part.inputs if isinstance(part.inputs, list) else [part.inputs]
+        if len(values) != len(names):
+            raise InputError(f"x has {len(values)} arrays, the model {len(names)} inputs")
+        tensors = []
+        for (name, shape, dtype), value in zip(names, values, strict=True):
+            if list(value.shape[1:]) != list(shape) and value[0].size != np.prod(shape, dtype=int):
+                raise InputError(f"`{name}` has examples of {list(value.shape[1:])}, the model takes {list(shape)}")
+            tensors.append((name, _plain(value, real=dtype.startswith("fp"))))
+        integers = not np.issubdtype(part.targets.dtype, np.floating)
+        tensors.append(("target", _plain(part.targets, real=not integers)))
+        return tensors, part.weights
+
+
+def _plain(value: NDArray[Any], real: bool) -> NDArray[Any]:
+    return np.ascontiguousarray(value, dtype=np.float32 if real else np.int64)
+
+
+def _batches(order: NDArray[Any], size: int) -> Iterator[NDArray[Any]]:
+    for begin in range(0, len(order), size):
+        yield order[begin : begin + size]
+
+
+class _Tally:
+    """Means over the examples of an epoch so far."""
+
+    def __init__(self, names: list[str]) -> None:
+        self.names = names
+        self.loss = self.count = 0.0
+        self.sums = [[0.0, 0.0] for _ in names]
+
+    def add(self, loss: float, examples: int, found: Sequence[tuple[float, float]]) -> None:
+        self.loss += loss * examples
+        self.count += examples
+        for sums, (total, count) in zip(self.sums, found, strict=True):
+            sums[0] += total
+            sums[1] += count
+
+    def values(self) -> dict[str, float]:
+        of_metrics = {n: s / c if c else float("nan") for n, (s, c) in zip(self.names, self.sums, strict=True)}
+        return {"loss": self.loss / self.count} | of_metrics
+
+
+def _evaluate(
+    trainer: Trainer, native: Model, data: _Data, batch_size: int, names: list[str]
+) -> dict[str, float]:
+    tally = _Tally(names)
+    for rows in _batches(np.arange(data.count), batch_size):
+        tensors, weights = data.batch(native, rows)
+        loss, found = trainer.evaluate(tensors, len(rows), weights)
+        if weights is not None:
+            # The program's mean is over weights, Keras's over examples.
+            loss *= float(weights.sum()) / len(rows)
+        tally.add(loss, len(rows), found)
+    return tally.values()
+
+
+def _rate(optimizer: Any) -> float:
+    """The learning rate of the next step, of a schedule or as a callback has set it."""
+    return float(np.asarray(optimizer.learning_rate))
+
+
+def _trainer(
+    model: Any, data: _Data, batch_size: int, device: str, target: str | None, threads: int | None
+) -> tuple[Trainer, Model]:
+    loss, from_logits = _loss(model.loss, data)
+    settings = {
+        "objective": {"terms": [{"loss": loss, "output": "", "target": "target", "weight": 1.0}]},
+        "lr": _rate(model.optimizer),
+        "seed": int(np.random.randint(1 << 31)),
+        "device": device,
+        "target": target,
+        "threads": threads,
+        **_optimizer(model.optimizer),
+    }
+    config = model.to_json()
+    key = (
+        config,
+        batch_size,
+        json.dumps([settings["objective"], _optimizer(model.optimizer)]),
+        (device, target, threads),
+        tuple(w.trainable for w in model.weights),
+        data.targets.dtype.kind,
+    )
+    held = _trainers.get(model)
+    if held is not None and held[0] == key:
+        return held[2], held[1]
+    shapes = [list(shape[1:]) for shape in _input_shapes(model, data)]
+    native = Model.from_keras(config, batch_size, not from_logits, shapes)
+    if len(native.outputs) != 1:
+        raise UnsupportedError(f"the model has {len(native.outputs)} outputs; fit trains models with one")
+    expected = {"cross_entropy": "softmax", "bce_with_logits": "sigmoid"}.get(loss["kind"])
+    if not from_logits and native.heads[0] != expected:
+        raise UnsupportedError(
+            f"the loss takes probabilities, and the model does not end with a {expected}; "
+            f"end it with one, or give the loss from_logits=True"
+        )
+    objective: Any = settings["objective"]
+    objective["terms"][0]["output"] = native.outputs[0][0]
+    settings["metrics"] = list(_metrics(model, native).values())
+    trainer = Trainer(native, json.dumps(settings))
+    _trainers[model] = (key, native, trainer)
+    return trainer, native
+
+
+def _input_shapes(model: Any, data: _Data) -> list[Any]:
+    head = data.head(1)
+    values = list(head.values()) if isinstance(head, dict) else head if isinstance(head, list) else [head]
+    return [tuple(v.shape) for v in values]
+
+
+def _upload(model: Any, native: Model, trainer: Trainer) -> None:
+    held: dict[str, list[NDArray[np.float32]]] = {"parameter": [], "buffer": []}
+    by_path = {path: w for (path, _), w in zip(native.weights, model.weights, strict=True)}
+    for kind, paths in (("parameter", native.parameters), ("buffer", native.buffers)):
+        for path in paths:
+            held[kind].append(np.ascontiguousarray(np.asarray(by_path[path]), dtype=np.float32))
+    trainer.set_weights(held["parameter"], held["buffer"])
+
+
+def _download(model: Any, native: Model, trainer: Trainer) -> None:
+    found = {path: values for path, _, values in trainer.weights()}
+    for (path, _), weight in zip(native.weights, model.weights, strict=True):
+        if path in found:
+            weight.assign(found[path].reshape(weight.shape))
+
+
+def _optimizer(optimizer: Any) -> dict[str, Any]:
+    """Optimizer and clipping from Keras's settings."""
+    config = optimizer.get_config()
+    kind = type(optimizer).__name__
+    for name in ("clipnorm", "clipvalue", "use_ema", "loss_scale_factor", "gradient_accumulation_steps", "amsgrad"):
+        if config.get(name):
+            raise UnsupportedError(f"the optimizer's {name} has no form here; leave it out")
+    decay = config.get("weight_decay") or 0.0
+    settings: dict[str, Any]
+    if kind == "SGD" and not decay:
+        settings = {"name": "sgd", "momentum": config["momentum"], "nesterov": config["nesterov"], "weight_decay": 0.0}
+    elif kind in ("Adam", "AdamW"):
+        settings = {
+            # Keras's decay is apart from the gradient for every optimizer, which is AdamW.
+            "name": "adamw" if decay else "adam",
+            "betas": [config["beta_1"], config["beta_2"]],
+            "eps": config["epsilon"],
+            "weight_decay": decay,
+        }
+    else:
+        raise UnsupportedError(f"the optimizer {kind} has no form here; there are SGD without decay, Adam and AdamW")
+    return {"optimizer": settings, "max_norm": config.get("global_clipnorm")}
+
+
+_LOSSES = {
+    "sparse_categorical_crossentropy": "cross_entropy",
+    "categorical_crossentropy": "cross_entropy",
+    "binary_crossentropy": "bce_with_logits",
+    "mean_squared_error": "mse",
+    "mse": "mse",
+    "mean_absolute_error": "l1",
+    "mae": "l1",
+    "huber": "huber",
+}
+
+
+def _loss(loss: Any, data: _Data) -> tuple[dict[str, Any], bool]:
+    """Our loss for Keras's, and whether it takes logits."""
+    import keras
+
+    found = keras.losses.get(loss) if isinstance(loss, str) else loss
+    config = found.get_config() if hasattr(found, "get_config") else {}
+    name = str(config.get("name") or getattr(found, "__name__", type(found).__name__))
+    kind = _LOSSES.get(name)
+    if kind is None or config.get("reduction", "sum_over_batch_size") != "sum_over_batch_size":
+        raise UnsupportedError(f"the loss {name!r} has no form here; there are {sorted(set(_LOSSES))}, as means")
+    settings: dict[str, Any] = {"kind": kind}
+    from_logits = bool(config.get("from_logits", False)) or kind in ("mse", "l1", "huber")
+    if kind == "cross_entropy":
+        settings["label_smoothing"] = float(config.get("label_smoothing", 0.0))
+        by_class = name.startswith("sparse")
+        if by_class:
+            data.targets = data.targets.reshape(data.count, -1).squeeze(-1).astype(np.int64)
+        elif data.targets.ndim < 2:
+            raise InputError("categorical_crossentropy takes rows of probabilities; for class numbers take the sparse one")
+        else:
+            data.targets = data.targets.astype(np.float32)
+    elif kind == "huber":
+        settings["delta"] = float(config.get("delta", 1.0))
+    if kind != "cross_entropy":
+        data.targets = data.targets.astype(np.float32)
+    return settings, from_logits
+
+
+def _metrics(model: Any, native: Model) -> dict[str, str]:
+    """Our metrics by the names that they have in Keras's logs."""
+    width = int(np.prod(native.outputs[0][1], dtype=int))
+    accuracy = "binary_accuracy" if width == 1 else "accuracy"
+    known = {
+        "accuracy": accuracy,
+        "acc": accuracy,
+        "sparse_categorical_accuracy": "accuracy",
+        "categorical_accuracy": "accuracy",
+        "binary_accuracy": "binary_accuracy",
+        "mse": "mse",
+        "mean_squared_error": "mse",
+        "mae": "mae",
+        "mean_absolute_error": "mae",
+    }
+    asked = getattr(getattr(model, "_compile_metrics", None), "_user_metrics", None) or []
+    found = {}
+    for metric in asked:
+        name = metric if isinstance(metric, str) else getattr(metric, "name", str(metric))
+        if name not in known:
+            raise UnsupportedError(f"the metric {name!r} has no form here; there are {sorted(known)}")
+        found[name] = known[name]
+    return found
