@@ -117,7 +117,12 @@ impl Run {
                 )
             })
             .collect();
-        write_weights(&out.join("init.safetensors"), &initial, &BTreeMap::new())?;
+        write_weights(
+            &out.join("init.safetensors"),
+            &initial,
+            &[],
+            &BTreeMap::new(),
+        )?;
         Ok(())
     }
 }

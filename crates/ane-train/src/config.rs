@@ -14,7 +14,7 @@ use crate::{
     lowering::LoweringRule,
     metric::{self, Metric, UnknownMetric},
     model::ModelError,
-    models::{Examples, ModelSpec, ParseSpecError, Task},
+    models::{Examples, Imported, ModelSpec, ParseSpecError, Task},
     objective::Objective,
     optim::{AdamW, OptimizerConfig},
     schedule::Schedule,
@@ -37,6 +37,9 @@ pub struct RunConfig {
     pub centred: bool,
     /// The model, as a spec.
     pub model: String,
+    /// What builds it, if the spec names a file; its run directory has what it needs.
+    #[serde(skip)]
+    pub imported: Option<Imported>,
     /// What is minimised.
     pub loss: Loss,
     /// Examples per step.
@@ -149,6 +152,7 @@ impl Default for RunConfig {
             dataset: "mnist".into(),
             centred: false,
             model: "mlp".into(),
+            imported: None,
             loss: Loss::CrossEntropy {
                 label_smoothing: 0.0,
             },
@@ -288,6 +292,9 @@ impl RunConfig {
     /// # Errors
     /// When the spec cannot be read.
     pub fn model(&self) -> Result<ModelSpec, ConfigError> {
+        if let Some(imported) = &self.imported {
+            return Ok(ModelSpec::Imported(imported.clone()));
+        }
         Ok(self.model.parse()?)
     }
 

@@ -373,7 +373,12 @@ impl Fit {
     /// resumed from the older checkpoint and writes both again.
     fn write(&self, name: &str, checkpoint: &Checkpoint) -> Result<(), CheckpointError> {
         let weights = self.trainer.weights_of(&checkpoint.state);
-        write_weights(&self.run.weights(name), &weights, &self.weights_metadata)?;
+        write_weights(
+            &self.run.weights(name),
+            &weights,
+            &self.trainer.config().model.kept,
+            &self.weights_metadata,
+        )?;
         checkpoint.write(&self.run.checkpoint(name))
     }
 }

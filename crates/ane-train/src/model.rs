@@ -8,6 +8,7 @@
 mod builder;
 mod error;
 mod init;
+mod kept;
 mod layer;
 
 /// A path as an identifier of MIL, without the loss that would make two paths one.
@@ -15,6 +16,7 @@ pub use ane_mil::identifier;
 pub use builder::{Builder, Mode};
 pub use error::{LayerError, ModelError};
 pub use init::Init;
+pub use kept::{Kept, KeptValues};
 pub use layer::Layer;
 
 use ane_ir::{DType, Graph, Shape, TensorType, Value};
@@ -94,8 +96,15 @@ pub struct ModelBuffer {
     pub path: String,
     /// PyTorch's shape.
     pub shape: Shape,
-    /// Every element before the first step.
-    pub initial: f32,
+    /// How it begins.
+    pub init: Init,
+}
+
+impl ModelBuffer {
+    /// Its elements before the first step. No buffer is drawn.
+    pub fn initial(&self) -> Vec<f32> {
+        self.init.values(self.shape.numel(), 0, 0)
+    }
 }
 
 /// An input of a model.
@@ -280,6 +289,8 @@ pub struct Model {
     pub parameters: Vec<Parameter>,
     /// The running statistics, in the order in which the forward pass asks for them.
     pub buffers: Vec<ModelBuffer>,
+    /// What else belongs to its `state_dict`, and that no step reads or changes.
+    pub kept: Vec<Kept>,
     /// The forward pass of a training step.
     pub train: ModelGraph,
     /// The forward pass of evaluation and prediction.
@@ -334,6 +345,7 @@ impl Model {
             batch,
             parameters: train.parameters,
             buffers: train.buffers,
+            kept: Vec::new(),
             train: train.graph,
             infer: infer.graph,
         })

@@ -4,11 +4,13 @@
 //! model is a file and its two lines here. One of your own needs neither, see [`Model::build`].
 
 mod autoencoder;
+mod imported;
 mod lenet;
 mod mlp;
 mod mobilenet_tiny;
 mod resnet;
 
+pub use imported::{Imported, ModelSource, is_model_file};
 pub use mlp::{Mlp, ParseSpecError};
 
 use crate::model::{Builder, Input, Model, ModelError};
@@ -83,6 +85,8 @@ pub enum ModelSpec {
     Named(&'static Entry),
     /// Widths and activation, such as `784-128-10:gelu`.
     Mlp(Mlp),
+    /// A model of another framework.
+    Imported(Imported),
 }
 
 impl FromStr for ModelSpec {
@@ -101,6 +105,7 @@ impl fmt::Display for ModelSpec {
         match self {
             Self::Named(entry) => f.write_str(entry.name),
             Self::Mlp(mlp) => mlp.fmt(f),
+            Self::Imported(imported) => f.write_str(imported.name()),
         }
     }
 }
@@ -110,7 +115,7 @@ impl ModelSpec {
     pub fn task(&self) -> Task {
         match self {
             Self::Named(entry) => entry.task,
-            Self::Mlp(_) => Task::Classification,
+            Self::Mlp(_) | Self::Imported(_) => Task::Classification,
         }
     }
 
@@ -153,6 +158,7 @@ impl ModelSpec {
                 mlp.fits(examples)?;
                 (true, "logits")
             }
+            Self::Imported(imported) => return imported.build(dtype, batch, examples),
         };
         let shape = if flat {
             Shape::new(&[examples.values()])
@@ -164,6 +170,7 @@ impl ModelSpec {
             let y = match self {
                 Self::Named(entry) => (entry.forward)(cx, x[0], examples)?,
                 Self::Mlp(mlp) => mlp.forward(cx, x[0])?,
+                Self::Imported(_) => unreachable!("it has built itself above"),
             };
             Ok([(output, y)])
         })

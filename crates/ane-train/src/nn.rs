@@ -22,7 +22,7 @@ mod window;
 
 pub use activation::Activation;
 pub use adaptive_avg_pool::AdaptiveAvgPool2d;
-pub use batch_norm::{BatchNorm, BatchNorm1d, BatchNorm2d};
+pub use batch_norm::{BatchNorm, BatchNorm1d, BatchNorm2d, RunningStatistics};
 pub use concat::Concat;
 pub use conv::{Conv, Conv1d, Conv2d};
 pub use conv_transpose::ConvTranspose2d;

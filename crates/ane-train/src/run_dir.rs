@@ -18,6 +18,7 @@ use std::{
 /// config.json      the resolved configuration        env.json      versions and machine
 /// metrics.jsonl    one line per epoch                placement.json   what ran where
 /// checkpoints/     last.ckpt last.safetensors best.ckpt best.safetensors
+/// model/           the graphs of a model that was written elsewhere
 /// ```
 #[derive(Debug, Clone)]
 pub struct RunDir {
@@ -137,6 +138,11 @@ impl RunDir {
     /// The resolved configuration, written when a run begins.
     pub fn config(&self) -> PathBuf {
         self.root.join("config.json")
+    }
+
+    /// Where the graphs are of a model that was written elsewhere.
+    pub fn model(&self) -> PathBuf {
+        self.root.join("model")
     }
 
     /// What the run came to on the test set, written when it has ended.

@@ -171,12 +171,7 @@ impl Case {
             check(all, &format!("{key}/{name}"), &t.data);
         }
 
-        let mut buffers: Vec<Vec<f32>> = self
-            .model
-            .buffers
-            .iter()
-            .map(|b| vec![b.initial; b.shape.numel()])
-            .collect();
+        let mut buffers: Vec<Vec<f32>> = self.model.buffers.iter().map(|b| b.initial()).collect();
         for (s, t) in g.statistics.iter().zip(&out[names.len()..]) {
             for (running, &batch) in buffers[s.buffer].iter_mut().zip(&t.data) {
                 *running = s.update(*running, batch as f32, rows);

@@ -9,7 +9,7 @@ use ane_train::{
     Trainer, TrainerConfig,
     data::{Batch, Values, share_divisor},
     loss::Loss,
-    model::{BufferForm, Builder, Input, Mode, Model, ModelError, StatisticKind},
+    model::{BufferForm, Builder, Init, Input, Mode, Model, ModelError, StatisticKind},
     nn::Linear,
     objective::Objective,
     optim::{AdamW, OptimizerConfig},
@@ -26,7 +26,7 @@ const MOMENTUM: f64 = 0.1;
 /// Takes the mean of the batch off, in inference the running one, and drops half of what is left.
 fn forward(cx: &mut Builder, x: &[Value]) -> Result<[(&'static str, Value); 1], ModelError> {
     let h = cx.scope("centre", |cx| {
-        let running = cx.buffer("running_mean", [4], 0.0)?;
+        let running = cx.buffer("running_mean", [4], Init::Constant(0.0))?;
         let mean = match cx.mode() {
             Mode::Infer => cx.read(running, BufferForm::Plain)?,
             Mode::Train => {

@@ -305,7 +305,9 @@ impl<'a> Run<'a> {
             ));
         }
         let path = self.names[index].clone();
-        let buffer = self.cx.buffer(&path, shape, initial)?;
+        let buffer = self
+            .cx
+            .buffer(&path, shape, Init::Constant(f64::from(initial)))?;
         self.held.insert(index, Held::Buffer);
         Ok(buffer)
     }

@@ -1,7 +1,10 @@
 //! The fp32 weights beside a checkpoint: a safetensors file that other programs read.
 
 use super::{CheckpointError, replace_file};
-use crate::store::NamedWeight;
+use crate::{
+    model::{Kept, KeptValues},
+    store::NamedWeight,
+};
 use safetensors::{Dtype, tensor::TensorView};
 use serde_json::{Map, Value};
 use std::{collections::BTreeMap, path::Path};
@@ -9,32 +12,51 @@ use std::{collections::BTreeMap, path::Path};
 /// Where a safetensors header keeps its metadata.
 const METADATA: &str = "__metadata__";
 
-/// Writes fp32 weights under PyTorch's names, with `metadata` for who reads them.
+/// Writes fp32 weights under PyTorch's names and what else belongs to the `state_dict`, with `metadata` for who reads
+/// them.
 ///
 /// # Errors
 /// When the file cannot be written; the old one is intact then.
 pub fn write_weights(
     path: &Path,
     weights: &[NamedWeight],
+    kept: &[Kept],
     metadata: &BTreeMap<String, String>,
 ) -> Result<(), CheckpointError> {
-    let file = encode(weights, metadata).map_err(|reason| CheckpointError::Body {
+    let file = encode(weights, kept, metadata).map_err(|reason| CheckpointError::Body {
         path: path.to_owned(),
         reason,
     })?;
     replace_file(path, &file)
 }
 
-fn encode(weights: &[NamedWeight], metadata: &BTreeMap<String, String>) -> Result<Vec<u8>, String> {
-    let bytes: Vec<Vec<u8>> = weights
+fn encode(
+    weights: &[NamedWeight],
+    kept: &[Kept],
+    metadata: &BTreeMap<String, String>,
+) -> Result<Vec<u8>, String> {
+    let floats = |x: &[f32]| -> Vec<u8> { x.iter().flat_map(|v| v.to_le_bytes()).collect() };
+    let mut tensors: Vec<(&str, Dtype, &[usize], Vec<u8>)> = weights
         .iter()
-        .map(|(_, _, x)| x.iter().flat_map(|v| v.to_le_bytes()).collect())
+        .map(|(name, shape, x)| (name.as_str(), Dtype::F32, shape.as_slice(), floats(x)))
         .collect();
-    let views = weights
+    for tensor in kept {
+        let (dtype, bytes) = match &tensor.values {
+            KeptValues::Fp32(x) => (Dtype::F32, floats(x)),
+            KeptValues::Int64(x) => (Dtype::I64, x.iter().flat_map(|v| v.to_le_bytes()).collect()),
+            KeptValues::Bool(x) => (Dtype::BOOL, x.iter().map(|&v| u8::from(v)).collect()),
+            KeptValues::SameAs(path) => {
+                let same = weights.iter().find(|(name, ..)| name == path);
+                let (_, _, x) = same.ok_or_else(|| format!("`{path}` is no weight"))?;
+                (Dtype::F32, floats(x))
+            }
+        };
+        tensors.push((&tensor.path, dtype, &tensor.shape, bytes));
+    }
+    let views = tensors
         .iter()
-        .zip(&bytes)
-        .map(|((name, shape, _), data)| {
-            TensorView::new(Dtype::F32, shape.clone(), data).map(|v| (name.as_str(), v))
+        .map(|(name, dtype, shape, data)| {
+            TensorView::new(*dtype, shape.to_vec(), data).map(|v| (*name, v))
         })
         .collect::<Result<Vec<_>, _>>()
         .map_err(|e| e.to_string())?;
@@ -72,8 +94,20 @@ mod tests {
             (text("class_names"), text("[\"a \\\"quoted\\\" name\"]")),
             (text("architecture"), text("1-2")),
         ]);
-        let file = encode(&weights, &metadata).unwrap();
-        assert_eq!(file, encode(&weights, &metadata).unwrap());
+        let kept = [
+            Kept {
+                path: text("steps"),
+                shape: Vec::new(),
+                values: KeptValues::Int64([7].into()),
+            },
+            Kept {
+                path: text("head.bias"),
+                shape: vec![1],
+                values: KeptValues::SameAs(text("0.bias")),
+            },
+        ];
+        let file = encode(&weights, &kept, &metadata).unwrap();
+        assert_eq!(file, encode(&weights, &kept, &metadata).unwrap());
         let (size, head) = SafeTensors::read_metadata(&file).unwrap();
         assert_eq!(size % 8, 0);
         let read: BTreeMap<_, _> = head.metadata().clone().unwrap().into_iter().collect();
@@ -86,5 +120,10 @@ mod tests {
             tensors.tensor("0.bias").unwrap().data(),
             0.25_f32.to_le_bytes()
         );
+        let steps = tensors.tensor("steps").unwrap();
+        assert_eq!((steps.dtype(), steps.shape()), (Dtype::I64, &[][..]));
+        assert_eq!(steps.data(), 7_i64.to_le_bytes());
+        let tied = tensors.tensor("head.bias").unwrap();
+        assert_eq!(tied.data(), 0.25_f32.to_le_bytes());
     }
 }

@@ -174,14 +174,10 @@ impl Builder {
         &mut self,
         name: &str,
         shape: impl Into<Shape>,
-        initial: f32,
+        init: Init,
     ) -> Result<usize, ModelError> {
         let (path, shape) = self.declare(name, shape.into())?;
-        self.buffers.push(ModelBuffer {
-            path,
-            shape,
-            initial,
-        });
+        self.buffers.push(ModelBuffer { path, shape, init });
         Ok(self.buffers.len() - 1)
     }
 

@@ -77,6 +77,9 @@ pub enum ModelError {
         /// The data set's.
         found: usize,
     },
+    /// A model of another framework cannot be read as one of ours.
+    #[error("{0}")]
+    Imported(String),
     /// A model without outputs.
     #[error("the model has no outputs")]
     NoOutputs,

@@ -2,14 +2,17 @@
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::sync::Arc;
 
 /// How a parameter begins.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Init {
     /// Uniform in ± this.
     Uniform(f64),
     /// All equal to this.
     Constant(f64),
+    /// These, in order, as many as the tensor has elements: of a model that was made elsewhere.
+    Values(Arc<[f32]>),
 }
 
 impl Init {
@@ -20,9 +23,10 @@ impl Init {
     }
 
     /// The values of the parameter at this position of a model.
-    pub(super) fn values(self, n: usize, seed: u64, position: usize) -> Vec<f32> {
+    pub(super) fn values(&self, n: usize, seed: u64, position: usize) -> Vec<f32> {
         match self {
-            Self::Constant(x) => vec![x as f32; n],
+            Self::Constant(x) => vec![*x as f32; n],
+            Self::Values(values) => values.to_vec(),
             Self::Uniform(bound) => {
                 let mut rng = ChaCha8Rng::seed_from_u64(seed);
                 rng.set_stream(position as u64);

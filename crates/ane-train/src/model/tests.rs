@@ -9,7 +9,7 @@ fn both_modes_share_parameters_and_buffers() {
     let model = Model::build("m", 4, &[Input::fp16("x", [3])], |cx, x| {
         let y = cx.layer("fc", Linear::new(3, 2), x[0])?;
         cx.scope("norm", |cx| {
-            let mean = cx.buffer("running_mean", [2], 0.5)?;
+            let mean = cx.buffer("running_mean", [2], Init::Constant(0.5))?;
             match cx.mode() {
                 Mode::Train => {
                     let shape = Shape::new(&[2]);

@@ -54,81 +54,15 @@ impl<const N: usize> BatchNorm<N> {
 
     const NAME: &'static str = if N == 1 { "BatchNorm1d" } else { "BatchNorm2d" };
 
-    /// Statistics of the batch that the running ones follow, and x normalised by them.
-    fn train(
-        &self,
-        cx: &mut Builder,
-        x: Value,
-        [mean_buffer, variance_buffer]: [usize; 2],
-    ) -> Result<Value, ModelError> {
-        let shape = cx.shape(x).clone();
-        let count = shape.dims()[2..].iter().product::<usize>();
-        if shape.dims()[0] * count < 2 {
-            return Err(LayerError::OneValue {
-                layer: Self::NAME,
-                found: shape,
-            }
-            .into());
-        }
-        let rows = Rows::new(cx, shape.rank())?;
-        let mean = rows.mean(cx, x, 1)?;
-        let distance = cx.graph().sub(x, mean)?;
-        let square = cx.graph().mul(distance, distance)?;
-        let variance = rows.mean(cx, square, 1)?;
-        for (buffer, value, kind) in [
-            (mean_buffer, mean, StatisticKind::Mean),
-            (variance_buffer, variance, StatisticKind::Variance),
-        ] {
-            let value = cx.graph().reshape(value, &Shape::new(&[self.features]))?;
-            cx.update(buffer, value, kind, self.momentum, count);
-        }
-        let root = reciprocal_root(cx.graph(), variance, self.eps)?;
+    /// Weight and bias.
+    fn affine_parameters(&self, cx: &mut Builder) -> Result<[Option<Value>; 2], ModelError> {
         if !self.affine {
-            return Ok(cx.graph().mul(distance, root)?);
+            return Ok([None, None]);
         }
-        let [weight, bias] = self.affine_parameters(cx, shape.rank())?;
-        let scale = cx.graph().mul(root, weight)?;
-        let y = cx.graph().mul(distance, scale)?;
-        Ok(cx.graph().add(y, bias)?)
-    }
-
-    /// x·scale + shift.
-    fn infer(
-        &self,
-        cx: &mut Builder,
-        x: Value,
-        [mean_buffer, variance_buffer]: [usize; 2],
-    ) -> Result<Value, ModelError> {
-        let rank = cx.shape(x).rank();
-        let mean = cx.read(mean_buffer, BufferForm::Plain)?;
-        let root = cx.read(
-            variance_buffer,
-            BufferForm::ReciprocalRoot { epsilon: self.eps },
-        )?;
-        let mean = along_channels(cx, mean, rank)?;
-        let mut scale = along_channels(cx, root, rank)?;
-        let bias = if self.affine {
-            let [weight, bias] = self.affine_parameters(cx, rank)?;
-            scale = cx.graph().mul(scale, weight)?;
-            bias
-        } else {
-            cx.scalar(0.0)?
-        };
-        let moved = cx.graph().mul(mean, scale)?;
-        let shift = cx.graph().sub(bias, moved)?;
-        let y = cx.graph().mul(x, scale)?;
-        Ok(cx.graph().add(y, shift)?)
-    }
-
-    /// Weight and bias [1, features, 1, …].
-    fn affine_parameters(&self, cx: &mut Builder, rank: usize) -> Result<[Value; 2], ModelError> {
         let (ones, zeros) = (Init::Constant(1.0), Init::Constant(0.0));
         let weight = cx.parameter("weight", [self.features], ones, Tags::NORM)?;
         let bias = cx.parameter("bias", [self.features], zeros, Tags::NORM_BIAS)?;
-        Ok([
-            along_channels(cx, weight, rank)?,
-            along_channels(cx, bias, rank)?,
-        ])
+        Ok([Some(weight), Some(bias)])
     }
 }
 
@@ -157,13 +91,124 @@ impl<const N: usize> Layer for BatchNorm<N> {
             }
             .into());
         }
-        let buffers = [
-            cx.buffer("running_mean", [self.features], 0.0)?,
-            cx.buffer("running_var", [self.features], 1.0)?,
-        ];
+        let running = RunningStatistics {
+            mean: cx.buffer("running_mean", [self.features], Init::Constant(0.0))?,
+            variance: cx.buffer("running_var", [self.features], Init::Constant(1.0))?,
+            momentum: self.momentum,
+            eps: self.eps,
+        };
+        running.normalise(cx, x, |cx| self.affine_parameters(cx))
+    }
+}
+
+/// The buffers of a batch normalisation, and how they follow the batches.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RunningStatistics {
+    /// Position of the buffer [C] of means.
+    pub mean: usize,
+    /// Position of the buffer [C] of unbiased variances.
+    pub variance: usize,
+    /// Share of a batch in them.
+    pub momentum: f64,
+    /// What is added to a variance.
+    pub eps: f64,
+}
+
+impl RunningStatistics {
+    /// x [B, C, …] normalised: in training by the statistics of the batch, which the running ones then follow, in
+    /// inference by the running ones. Then weight [C] and bias [C], those that `affine` gives.
+    ///
+    /// # Errors
+    /// When a channel has a single value in training.
+    pub fn normalise(
+        &self,
+        cx: &mut Builder,
+        x: Value,
+        affine: impl FnOnce(&mut Builder) -> Result<[Option<Value>; 2], ModelError>,
+    ) -> Result<Value, ModelError> {
         match cx.mode() {
-            Mode::Train => self.train(cx, x, buffers),
-            Mode::Infer => self.infer(cx, x, buffers),
+            Mode::Train => self.by_batch(cx, x, affine),
+            Mode::Infer => self.by_running(cx, x, affine),
         }
     }
+
+    /// (x − mean)·scale + bias, with the statistics of the batch.
+    fn by_batch(
+        &self,
+        cx: &mut Builder,
+        x: Value,
+        affine: impl FnOnce(&mut Builder) -> Result<[Option<Value>; 2], ModelError>,
+    ) -> Result<Value, ModelError> {
+        let shape = cx.shape(x).clone();
+        let count = shape.dims()[2..].iter().product::<usize>();
+        if shape.dims()[0] * count < 2 {
+            return Err(LayerError::OneValue {
+                layer: if shape.rank() == 4 {
+                    "BatchNorm2d"
+                } else {
+                    "BatchNorm1d"
+                },
+                found: shape,
+            }
+            .into());
+        }
+        let rows = Rows::new(cx, shape.rank())?;
+        let mean = rows.mean(cx, x, 1)?;
+        let distance = cx.graph().sub(x, mean)?;
+        let square = cx.graph().mul(distance, distance)?;
+        let variance = rows.mean(cx, square, 1)?;
+        for (buffer, value, kind) in [
+            (self.mean, mean, StatisticKind::Mean),
+            (self.variance, variance, StatisticKind::Variance),
+        ] {
+            let value = cx.graph().reshape(value, &Shape::new(&[shape.dims()[1]]))?;
+            cx.update(buffer, value, kind, self.momentum, count);
+        }
+        let mut scale = reciprocal_root(cx.graph(), variance, self.eps)?;
+        let [weight, bias] = affine(cx)?;
+        let weight = channels(cx, weight, shape.rank())?;
+        let bias = channels(cx, bias, shape.rank())?;
+        if let Some(weight) = weight {
+            scale = cx.graph().mul(scale, weight)?;
+        }
+        let y = cx.graph().mul(distance, scale)?;
+        match bias {
+            Some(bias) => Ok(cx.graph().add(y, bias)?),
+            None => Ok(y),
+        }
+    }
+
+    /// x·scale + shift, with the running statistics.
+    fn by_running(
+        &self,
+        cx: &mut Builder,
+        x: Value,
+        affine: impl FnOnce(&mut Builder) -> Result<[Option<Value>; 2], ModelError>,
+    ) -> Result<Value, ModelError> {
+        let rank = cx.shape(x).rank();
+        let mean = cx.read(self.mean, BufferForm::Plain)?;
+        let root = BufferForm::ReciprocalRoot { epsilon: self.eps };
+        let root = cx.read(self.variance, root)?;
+        let mean = along_channels(cx, mean, rank)?;
+        let mut scale = along_channels(cx, root, rank)?;
+        let [weight, bias] = affine(cx)?;
+        let weight = channels(cx, weight, rank)?;
+        let bias = channels(cx, bias, rank)?;
+        if let Some(weight) = weight {
+            scale = cx.graph().mul(scale, weight)?;
+        }
+        let bias = match bias {
+            Some(bias) => bias,
+            None => cx.scalar(0.0)?,
+        };
+        let moved = cx.graph().mul(mean, scale)?;
+        let shift = cx.graph().sub(bias, moved)?;
+        let y = cx.graph().mul(x, scale)?;
+        Ok(cx.graph().add(y, shift)?)
+    }
+}
+
+/// A vector along the channels, if there is one.
+fn channels(cx: &mut Builder, v: Option<Value>, rank: usize) -> Result<Option<Value>, ModelError> {
+    v.map(|v| along_channels(cx, v, rank)).transpose()
 }

@@ -102,7 +102,7 @@ impl<const N: usize> Layer for Conv<N> {
             .into_iter()
             .chain(self.kernel)
             .collect();
-        let weight = cx.parameter("weight", shape, init, Tags::default())?;
+        let weight = cx.parameter("weight", shape, init.clone(), Tags::default())?;
         let bias = bias(cx, self.bias, self.outputs, init)?;
         let op = Op {
             strides: Some(window::ints(&self.stride)),

@@ -133,7 +133,7 @@ impl Layer for ConvTranspose2d {
         // PyTorch counts the fan-in of the weight as it is stored, [inputs, outputs / groups, k, k].
         let init = Init::fan_in(per_group * self.kernel[0] * self.kernel[1]);
         let shape = [self.inputs, per_group, self.kernel[0], self.kernel[1]];
-        let weight = cx.parameter("weight", shape, init, Tags::default())?;
+        let weight = cx.parameter("weight", shape, init.clone(), Tags::default())?;
         let bias = bias(cx, self.bias, self.outputs, init)?;
         let op = Op {
             pad: Some(window::both_sides(&self.padding)),

@@ -42,7 +42,12 @@ impl Layer for Linear {
             .into());
         }
         let init = Init::fan_in(self.inputs);
-        let weight = cx.parameter("weight", [self.outputs, self.inputs], init, Tags::default())?;
+        let weight = cx.parameter(
+            "weight",
+            [self.outputs, self.inputs],
+            init.clone(),
+            Tags::default(),
+        )?;
         let bias = if self.bias {
             Some(cx.parameter("bias", [self.outputs], init, Tags::BIAS)?)
         } else {

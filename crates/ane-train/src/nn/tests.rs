@@ -245,6 +245,6 @@ fn initial_values_are_those_of_pytorchs_layers() {
     let model = build(&[2, 4, 5, 5], BatchNorm2d::new(4)).unwrap();
     let begin: Vec<_> = model.parameters.iter().map(|p| p.initial(0, 0)).collect();
     assert_eq!(begin, [[1.0; 4], [0.0; 4]]);
-    let begin: Vec<_> = model.buffers.iter().map(|b| b.initial).collect();
+    let begin: Vec<_> = model.buffers.iter().map(|b| b.initial()[0]).collect();
     assert_eq!(begin, [0.0, 1.0]);
 }

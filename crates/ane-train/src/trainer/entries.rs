@@ -121,7 +121,7 @@ pub(super) fn write_initial(
     }
     for buffer in &config.model.buffers {
         if let Some(id) = store.find(BUFFER, &buffer.path) {
-            store.write(id, &vec![buffer.initial; buffer.shape.numel()])?;
+            store.write(id, &buffer.initial())?;
         }
     }
     Ok(())
