@@ -68,6 +68,9 @@ pub enum ImportError {
         /// What it is.
         found: String,
     },
+    /// A part of a model does not fit.
+    #[error(transparent)]
+    Model(#[from] ane_train::model::ModelError),
     /// An op of ours does not take its operands.
     #[error(transparent)]
     Type(#[from] TypeError),

@@ -10,6 +10,7 @@ mod comparison;
 mod convolution;
 mod creation;
 mod dropout;
+mod in_place;
 mod indexing;
 mod interpolation;
 mod loss;
@@ -25,6 +26,8 @@ use crate::{
     error::ImportError,
 };
 use ane_ir::{DType, Graph, Shape, TensorType, Value, autodiff};
+use in_place::InPlace;
+pub(crate) use in_place::{changed, names};
 use std::collections::HashMap;
 
 /// What a lowering makes of a node: its results in order. A result that no lowering gives, such as the indices of a pool,
@@ -69,8 +72,50 @@ pub(crate) trait Frame {
         tensor: &aten::Tensor,
         wide: bool,
     ) -> Result<Value, ImportError>;
-    /// A mask of this shape that the host draws anew for every run: 1 with the probability `keep`, 0 otherwise.
-    fn keep_mask(&mut self, shape: &Shape, keep: f64) -> Result<Value, ImportError>;
+    /// A mask of this shape that the host draws anew for every run, for the module of this path: an element is kept with
+    /// the probability `keep`, and 0 otherwise.
+    fn keep_mask(
+        &mut self,
+        shape: &Shape,
+        keep: f64,
+        module: &str,
+    ) -> Result<KeepMask, ImportError>;
+    /// Whether dropout does what its arguments say; without, the frame is one for evaluation whose graph was made for
+    /// training.
+    fn drops(&self) -> bool {
+        true
+    }
+    /// Batch normalisation of x with the running statistics at these inputs, if they outlive the run and follow its
+    /// batches; none where they are inputs as others.
+    fn batch_norm(&mut self, _norm: &BatchNorm) -> Result<Option<Value>, ImportError> {
+        Ok(None)
+    }
+}
+
+/// A mask that the host draws.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KeepMask {
+    /// The mask.
+    pub(crate) value: Value,
+    /// What it holds where an element is kept: 1, or 1/keep.
+    pub(crate) kept: f64,
+}
+
+/// A batch normalisation with running statistics.
+#[derive(Debug, Clone)]
+pub(crate) struct BatchNorm {
+    /// What is normalised, [B, C, …].
+    pub(crate) x: Value,
+    /// Weight and bias [C].
+    pub(crate) affine: [Option<Value>; 2],
+    /// The inputs that are the running mean and the running variance.
+    pub(crate) running: [usize; 2],
+    /// Share of a batch in them.
+    pub(crate) momentum: f64,
+    /// What is added to a variance.
+    pub(crate) eps: f64,
+    /// Whether statistics are those of the batch.
+    pub(crate) trains: bool,
 }
 
 /// A tensor of the ATen graph while it is lowered.
@@ -88,6 +133,7 @@ enum Item {
 pub(crate) struct Cx<'a> {
     frame: &'a mut dyn Frame,
     items: HashMap<String, Item>,
+    in_place: InPlace,
 }
 
 impl std::fmt::Debug for Cx<'_> {
@@ -148,6 +194,7 @@ impl<'a> Cx<'a> {
         let mut cx = Self {
             frame,
             items: HashMap::new(),
+            in_place: InPlace::new(graph),
         };
         for (i, input) in graph.inputs.iter().enumerate() {
             if let Some(tensor) = input {
@@ -155,16 +202,19 @@ impl<'a> Cx<'a> {
                 cx.items.insert(tensor.name.clone(), item);
             }
         }
-        for node in &graph.nodes {
+        for (at, node) in graph.nodes.iter().enumerate() {
             let outside = cx.g().set_scope(node.place());
-            let lowered = cx.node(node);
+            let lowered = cx.node(at, node);
             cx.g().set_scope(outside);
             lowered?;
         }
         Ok(cx)
     }
 
-    fn node(&mut self, node: &Node) -> Result<(), ImportError> {
+    fn node(&mut self, at: usize, node: &Node) -> Result<(), ImportError> {
+        let changed = self.in_place.changed_by(node, at)?;
+        let pure = in_place::pure(node);
+        let node = pure.as_ref().unwrap_or(node);
         let lowering = lowering_of(node.op())
             .filter(|_| node.target.starts_with("aten."))
             .ok_or_else(|| ImportError::Op {
@@ -178,6 +228,9 @@ impl<'a> Cx<'a> {
                 Some(value) => Item::Value(self.as_declared(node, tensor, value)?, tensor.clone()),
                 None => Item::Missing(node.target.clone()),
             };
+            for name in &changed {
+                self.items.insert(name.clone(), item.clone());
+            }
             self.items.insert(tensor.name.clone(), item);
         }
         Ok(())
@@ -220,9 +273,45 @@ impl<'a> Cx<'a> {
         self.g().ty(x).shape.clone()
     }
 
-    /// A mask as [`Frame::keep_mask`].
-    pub(crate) fn keep_mask(&mut self, shape: &Shape, keep: f64) -> Result<Value, ImportError> {
-        self.frame.keep_mask(shape, keep)
+    /// x with elements that are kept with the probability `keep` and scaled up, and the mask.
+    pub(crate) fn dropped(
+        &mut self,
+        node: &Node,
+        x: Value,
+        keep: f64,
+    ) -> Result<[Value; 2], ImportError> {
+        let shape = self.shape(x);
+        let mask = self.frame.keep_mask(&shape, keep, &node.module)?;
+        let mut y = self.g().mul(x, mask.value)?;
+        if mask.kept == 1.0 {
+            let scale = self.scalar_like(x, 1.0 / keep)?;
+            y = self.g().mul(y, scale)?;
+        }
+        Ok([y, mask.value])
+    }
+
+    /// Whether dropout drops, as [`Frame::drops`].
+    pub(crate) fn drops(&self) -> bool {
+        self.frame.drops()
+    }
+
+    /// A batch normalisation as [`Frame::batch_norm`].
+    pub(crate) fn framed_batch_norm(
+        &mut self,
+        norm: &BatchNorm,
+    ) -> Result<Option<Value>, ImportError> {
+        self.frame.batch_norm(norm)
+    }
+
+    /// The input of the graph that an argument is, if it is one.
+    pub(crate) fn input_of(&self, node: &Node, name: &str) -> Option<usize> {
+        match node.arg(name) {
+            Some(Arg::Tensor(tensor)) => match self.items.get(tensor) {
+                Some(Item::Input(index, _)) => Some(*index),
+                _ => None,
+            },
+            _ => None,
+        }
     }
 
     /// `x` as `dtype`. Truth values become 0 and 1 by a choice, which engines have where they have no conversion.

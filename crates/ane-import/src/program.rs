@@ -7,7 +7,7 @@
 use crate::{
     aten::{self, Arg, Dtype},
     error::ImportError,
-    lower::{Cx, Frame, Given, dtype_of, shape_of},
+    lower::{Cx, Frame, Given, KeepMask, dtype_of, shape_of},
 };
 use ane_ir::{DType, Graph, Shape, TensorType, Value};
 use std::collections::HashMap;
@@ -147,7 +147,12 @@ impl Frame for Program {
         Ok(value)
     }
 
-    fn keep_mask(&mut self, shape: &Shape, keep: f64) -> Result<Value, ImportError> {
+    fn keep_mask(
+        &mut self,
+        shape: &Shape,
+        keep: f64,
+        _module: &str,
+    ) -> Result<KeepMask, ImportError> {
         let name = format!("{}_{}", self.prefixes.random, self.randoms.len());
         let ty = TensorType {
             dtype: DType::Fp16,
@@ -159,7 +164,7 @@ impl Frame for Program {
             shape: shape.clone(),
             keep,
         });
-        Ok(value)
+        Ok(KeepMask { value, kept: 1.0 })
     }
 }
 

@@ -70,12 +70,8 @@ fn attention(cx: &mut Cx<'_>, node: &Node) -> Lowered {
     }
     let mut shares = cx.g().softmax(scores, super::int(rank - 1))?;
     let p = Cx::number(node, "dropout_p")?.unwrap_or(0.0);
-    if p > 0.0 {
-        let shape = cx.shape(shares);
-        let mask = cx.keep_mask(&shape, 1.0 - p)?;
-        let factor = cx.real(1.0 / (1.0 - p))?;
-        shares = cx.g().mul(shares, mask)?;
-        shares = cx.g().mul(shares, factor)?;
+    if p > 0.0 && cx.drops() {
+        [shares, _] = cx.dropped(node, shares, 1.0 - p)?;
     }
     one(cx.g().matmul(shares, v, false, false)?)
 }

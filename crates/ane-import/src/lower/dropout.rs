@@ -23,11 +23,10 @@ fn native_dropout(cx: &mut Cx<'_>, node: &Node) -> Lowered {
     if !(0.0..1.0).contains(&p) {
         return Err(cx.unsupported(node, &format!("a probability of {p}")));
     }
-    let shape = cx.shape(x);
-    let mask = cx.keep_mask(&shape, 1.0 - p)?;
-    let scale = cx.scalar_like(x, 1.0 / (1.0 - p))?;
-    let y = cx.g().mul(x, mask)?;
-    let y = cx.g().mul(y, scale)?;
+    if node.op() == "dropout" && (p == 0.0 || !cx.drops()) {
+        return one(x);
+    }
+    let [y, mask] = cx.dropped(node, x, 1.0 - p)?;
     let kept = cx.cast(mask, DType::Bool)?;
     Ok(vec![Some(y), Some(kept)])
 }

@@ -1,6 +1,6 @@
 //! Normalisations and their gradients.
 
-use super::{Cx, Lowered, Lowering, argument, int, one, shape_of};
+use super::{BatchNorm, Cx, Lowered, Lowering, argument, int, one, shape_of};
 use crate::{aten::Node, error::ImportError};
 use ane_ir::{DType, Graph, TypeError, Value};
 use ane_train::nn::reciprocal_root;
@@ -14,6 +14,7 @@ pub(super) fn lowering(op: &str) -> Option<Lowering> {
         "group_norm" => group_norm,
         "native_group_norm_backward" => group_norm_backward,
         "rms_norm" | "_fused_rms_norm" => rms_norm,
+        "batch_norm" => module_batch_norm,
         "_native_batch_norm_legit_functional" => batch_norm,
         "_native_batch_norm_legit" | "_native_batch_norm_legit_no_training" => batch_norm,
         "native_batch_norm_backward" => batch_norm_backward,
@@ -264,6 +265,35 @@ fn updated(
     let kept = cx.g().mul(running, keep)?;
     let new = cx.g().mul(batch, share)?;
     Ok(cx.g().add(kept, new)?)
+}
+
+/// `nn.BatchNorm` as `torch.export` leaves it: it changes its running statistics without saying so.
+fn module_batch_norm(cx: &mut Cx<'_>, node: &Node) -> Lowered {
+    let running = [
+        cx.input_of(node, "running_mean"),
+        cx.input_of(node, "running_var"),
+    ];
+    let trains = Cx::bool(node, "training")?.unwrap_or(false);
+    if let [Some(mean), Some(variance)] = running {
+        let norm = BatchNorm {
+            x: cx.real_tensor(node, "input")?,
+            affine: [
+                cx.optional_tensor(node, "weight")?,
+                cx.optional_tensor(node, "bias")?,
+            ],
+            running: [mean, variance],
+            momentum: Cx::number(node, "momentum")?.unwrap_or(0.1),
+            eps: epsilon(node)?,
+            trains,
+        };
+        if let Some(y) = cx.framed_batch_norm(&norm)? {
+            return one(y);
+        }
+    }
+    if trains && node.arg("running_mean").is_some() {
+        return Err(cx.unsupported(node, "running statistics that change"));
+    }
+    Ok(vec![batch_norm(cx, node)?[0]])
 }
 
 fn batch_norm(cx: &mut Cx<'_>, node: &Node) -> Lowered {

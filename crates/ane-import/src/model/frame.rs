@@ -1,0 +1,203 @@
+//! Lowering into a model that is being built.
+
+use super::state::StateDict;
+use crate::{
+    aten,
+    error::ImportError,
+    lower::{BatchNorm, Frame, KeepMask, dtype_of, shape_of, within},
+    pt2::{Exported, Pt2, Role, StoredTensor, Values},
+};
+use ane_ir::{DType, Graph, Literal, Shape, TensorType, Value};
+use ane_train::{
+    model::{Builder, Mode},
+    nn::RunningStatistics,
+};
+use std::collections::HashMap;
+
+/// What an input of the exported graph is in the model.
+#[derive(Debug, Clone)]
+enum Bound {
+    /// A parameter, or what the user passes.
+    Value(Value),
+    /// The buffer of this position, which follows the batches.
+    Running(usize, String),
+    /// A tensor that never changes.
+    Fixed(StoredTensor),
+    /// Nothing that a graph can read.
+    Nothing,
+}
+
+/// A model that is being built, as what ops are lowered into.
+pub(super) struct ModelFrame<'a> {
+    cx: &'a mut Builder,
+    bound: Vec<Bound>,
+    fixed: HashMap<usize, Value>,
+    /// Whether there is no graph for evaluation, so that this one is both.
+    is_only: bool,
+}
+
+impl<'a> ModelFrame<'a> {
+    /// Declares parameters and buffers, in PyTorch's order.
+    pub(super) fn new(
+        cx: &'a mut Builder,
+        x: Value,
+        exported: &Exported,
+        file: &Pt2,
+        state: &StateDict,
+        is_only: bool,
+    ) -> Result<Self, ImportError> {
+        let mut declared = HashMap::new();
+        for w in &state.weights {
+            let value = cx.parameter(&w.path, w.shape.clone(), w.init.clone(), w.tags)?;
+            declared.insert(w.path.as_str(), value);
+        }
+        let mut running = HashMap::new();
+        for (path, shape, init) in &state.running {
+            let position = cx.buffer(path, shape.clone(), init.clone())?;
+            running.insert(path.as_str(), position);
+        }
+        let fixed =
+            |stored: Option<&StoredTensor>| stored.cloned().map_or(Bound::Nothing, Bound::Fixed);
+        let bound = exported.roles.iter().map(|role| match role {
+            Role::User => Bound::Value(x),
+            Role::Constant { path } => fixed(file.constant(path)),
+            Role::Parameter { path, .. } => match declared.get(state.declared(path)) {
+                Some(&value) => Bound::Value(value),
+                None => fixed(file.weight(path)),
+            },
+            Role::Buffer { path, .. } => match running.get(path.as_str()) {
+                Some(&position) => Bound::Running(position, path.clone()),
+                None => fixed(file.weight(path).or(file.constant(path))),
+            },
+        });
+        Ok(Self {
+            bound: bound.collect(),
+            cx,
+            fixed: HashMap::new(),
+            is_only,
+        })
+    }
+
+    fn refused(&mut self, op: &str, what: String) -> ImportError {
+        ImportError::Unsupported {
+            op: op.to_owned(),
+            what,
+            place: self.cx.graph().current_scope().clone(),
+        }
+    }
+
+    /// A tensor that never changes, as a constant.
+    fn constant(&mut self, stored: &StoredTensor) -> Result<Value, ImportError> {
+        let real = self.cx.dtype();
+        let (dtype, elements): (DType, Vec<f64>) = match &stored.values {
+            Values::Real(x) => (
+                real,
+                x.iter().map(|&x| within(real, f64::from(x))).collect(),
+            ),
+            Values::Whole(x) => (
+                DType::Int32,
+                x.iter().map(|&x| within(DType::Int32, x as f64)).collect(),
+            ),
+            Values::Truth(x) => (
+                DType::Bool,
+                x.iter().map(|&x| f64::from(u8::from(x))).collect(),
+            ),
+        };
+        let ty = TensorType {
+            dtype,
+            shape: shape_of(&stored.shape),
+        };
+        if ty.shape.numel() != elements.len() {
+            return Err(self.refused("a constant", "no elements".to_owned()));
+        }
+        let literal = Literal::from_f64(ty, &elements);
+        Ok(self.cx.graph().constant(literal)?)
+    }
+}
+
+impl Frame for ModelFrame<'_> {
+    fn graph(&mut self) -> &mut Graph {
+        self.cx.graph()
+    }
+
+    fn input(
+        &mut self,
+        index: usize,
+        tensor: &aten::Tensor,
+        _wide: bool,
+    ) -> Result<Value, ImportError> {
+        match self.bound.get(index).cloned() {
+            Some(Bound::Value(value)) => {
+                if dtype_of(tensor.dtype) != Some(DType::Fp16) {
+                    let what = format!("an input of {:?}", tensor.dtype);
+                    return Err(self.refused("the model", what));
+                }
+                Ok(value)
+            }
+            Some(Bound::Fixed(stored)) => {
+                if let Some(&value) = self.fixed.get(&index) {
+                    return Ok(value);
+                }
+                let value = self.constant(&stored)?;
+                self.fixed.insert(index, value);
+                Ok(value)
+            }
+            Some(Bound::Running(_, path)) => Err(self.refused(
+                "the model",
+                format!("a read of `{path}`, which only its batch norm may read"),
+            )),
+            Some(Bound::Nothing) | None => Err(self.refused(
+                "the model",
+                format!("the input `{}`, which no file holds", tensor.name),
+            )),
+        }
+    }
+
+    fn keep_mask(
+        &mut self,
+        shape: &Shape,
+        keep: f64,
+        module: &str,
+    ) -> Result<KeepMask, ImportError> {
+        let shape = shape.clone();
+        let value = match module {
+            "" => self.cx.keep_mask(shape, keep)?,
+            module => self.cx.scope(module, |cx| cx.keep_mask(shape, keep))?,
+        };
+        Ok(KeepMask {
+            value,
+            kept: 1.0 / keep,
+        })
+    }
+
+    fn drops(&self) -> bool {
+        self.cx.mode() == Mode::Train || !self.is_only
+    }
+
+    fn batch_norm(&mut self, norm: &BatchNorm) -> Result<Option<Value>, ImportError> {
+        let [mean, variance] = norm.running.map(|index| self.bound.get(index));
+        let (Some(Bound::Running(mean, path)), Some(Bound::Running(variance, _))) =
+            (mean, variance)
+        else {
+            return Ok(None);
+        };
+        let running = RunningStatistics {
+            mean: *mean,
+            variance: *variance,
+            momentum: norm.momentum,
+            eps: norm.eps,
+        };
+        let path = path.clone();
+        // One graph for both modes says what training does.
+        let expected = self.cx.mode() == Mode::Train || self.is_only;
+        if norm.trains != expected {
+            let what = format!(
+                "statistics of the {} for `{path}` in this mode",
+                if norm.trains { "batch" } else { "past" }
+            );
+            return Err(self.refused("batch_norm", what));
+        }
+        let y = running.normalise(self.cx, norm.x, |_| Ok(norm.affine))?;
+        Ok(Some(y))
+    }
+}
