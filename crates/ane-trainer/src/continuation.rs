@@ -1,10 +1,11 @@
 //! Where a run goes on: the checkpoint that is meant, the directory it belongs to, and one that holds no other run.
 
-use crate::failure::Failure;
+use crate::{failure::Failure, model_file};
 use ane_engine::simd::Isa;
 use ane_train::{
     checkpoint::{Checkpoint, replace_file},
     config::RunConfig,
+    models::is_model_file,
     run_dir::RunDir,
 };
 use std::{
@@ -184,7 +185,7 @@ fn last_of(run: &RunDir) -> Result<PathBuf, Failure> {
 /// The configuration of the run that wrote a checkpoint.
 pub(crate) fn stored_config(file: &Path, checkpoint: &Checkpoint) -> Result<RunConfig, Failure> {
     let config = checkpoint.record.config.clone();
-    let config: RunConfig = serde_json::from_value(config).map_err(|e| {
+    let mut config: RunConfig = serde_json::from_value(config).map_err(|e| {
         Failure::new(
             format!(
                 "`{}` holds a configuration that this program does not know: {e}",
@@ -200,6 +201,9 @@ pub(crate) fn stored_config(file: &Path, checkpoint: &Checkpoint) -> Result<RunC
             "resume from another checkpoint of the run",
         )
     })?;
+    if is_model_file(&config.model) {
+        config.imported = Some(model_file::of_run(&config.model, run_of(file).as_deref())?);
+    }
     Ok(config)
 }
 

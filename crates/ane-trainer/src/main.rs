@@ -11,6 +11,7 @@ mod continuation;
 mod divergence;
 mod failure;
 mod isolated;
+mod model_file;
 mod numbers;
 mod output;
 mod progress;

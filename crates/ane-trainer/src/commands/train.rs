@@ -15,7 +15,7 @@ use crate::{
     continuation::{Continuation, refuse_another_run, run_dir},
     divergence::explained,
     failure::Failure,
-    numbers,
+    model_file, numbers,
     output::{remark, say},
     progress::Progress,
     supervision::{Opened, SupervisionArgs},
@@ -38,6 +38,9 @@ use std::{path::PathBuf, process::ExitCode, time::Instant};
 /// Flags of a run. What is left out is the default, or what the resumed checkpoint has.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    /// The model, as --model
+    #[arg(value_name = "MODEL", conflicts_with = "model")]
+    asked: Option<String>,
     #[command(flatten)]
     config: ConfigArgs,
     #[command(flatten)]
@@ -71,7 +74,9 @@ impl Args {
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let open = |path| Continuation::open(path, args.out.as_deref(), args.dry_run);
     let mut resumed = args.resume.as_deref().map(open).transpose()?;
-    let config = settled(&args.config, resumed.as_ref())?;
+    let mut flags = args.config.clone();
+    flags.model = flags.model.or_else(|| args.asked.clone());
+    let config = settled(&flags, resumed.as_ref())?;
     if let (Some(out), false) = (&args.out, args.dry_run) {
         refuse_another_run(out, resumed.as_ref())?;
     }
@@ -121,6 +126,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let datasets = data::load(spec, &args.source.options(), &super::data::report)?;
     let run = run_dir(args.out.as_deref(), resumed.as_mut(), &config.dataset)?;
     let out = run.root().to_owned();
+    if let Some(imported) = &config.imported {
+        imported
+            .save(&run.model())
+            .map_err(|e| model_file::not_saved(&run.model(), e))?;
+    }
     describe(&run, &config, pool.threads(), isa)?;
     if let Some(c) = &resumed {
         c.carry_over(&run)?;

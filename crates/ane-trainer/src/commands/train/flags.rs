@@ -2,6 +2,7 @@
 
 use crate::{
     failure::Failure,
+    model_file::{self, Training},
     numbers::{not_negative, positive, share, whole},
     output::remark,
 };
@@ -11,23 +12,31 @@ use ane_train::{
     data::{Holdout, catalog},
     loss::Loss,
     lowering::LoweringRule,
-    models::Task,
+    models::{Examples, Task, is_model_file},
     optim::OptimizerConfig,
     schedule::Schedule,
     step::PlanKind,
     update::Group,
 };
 use clap::ValueEnum;
+use std::{path::PathBuf, time::Duration};
 
 /// The flags that decide a run's numbers.
-#[derive(Debug, Default, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct ConfigArgs {
     /// Data set: mnist, fashion-mnist or cifar10 [default: mnist]
     #[arg(long)]
     dataset: Option<String>,
-    /// Model: mlp, lenet, resnet8, resnet20, mobilenet-tiny, autoencoder, or widths such as 784-128-10:gelu [default: mlp]
+    /// Model: mlp, lenet, resnet8, resnet20, mobilenet-tiny, autoencoder, widths such as 784-128-10:gelu, or a file:
+    /// my_model.py:Net, my_model.py:Net(hidden=256), model.pt2 [default: mlp]
     #[arg(long)]
-    model: Option<String>,
+    pub(crate) model: Option<String>,
+    /// Python that has what a model file imports [default: that of VIRTUAL_ENV, or python3 of PATH]
+    #[arg(long, value_name = "PATH")]
+    python: Option<PathBuf>,
+    /// Seconds that a model file may take to be imported and traced [default: 300]
+    #[arg(long, value_name = "SECONDS", value_parser = whole(1..=86_400))]
+    model_deadline: Option<u64>,
     /// Take the mean off the pixels; without this they are only scaled, and what is black costs the software engine nothing
     #[arg(long)]
     centred: bool,
@@ -210,10 +219,14 @@ impl ConfigArgs {
         }
         // One spelling of every model and target, so that configurations compare.
         let examples = catalog::find(&base.dataset)?.examples();
+        base.batch = self.batch.map_or(base.batch, |b| b as usize);
+        base.seed = self.seed.unwrap_or(base.seed);
+        if let Some(trained) = self.model_file(&mut base, &examples)? {
+            trained.over(&mut base);
+        }
         base.model = base.model()?.of(&examples).to_string();
         settle_target(&mut base, self.target.as_deref(), self.route)?;
         base.epochs = self.epochs.unwrap_or(base.epochs);
-        base.batch = self.batch.map_or(base.batch, |b| b as usize);
         base.schedule = self.schedule.unwrap_or(base.schedule);
         base.max_norm = self.max_norm.or(base.max_norm);
         base.accumulate = self
@@ -229,7 +242,6 @@ impl ConfigArgs {
         }
         base.metric = self.metric.clone().or(base.metric);
         base.validation = self.validation.unwrap_or(base.validation);
-        base.seed = self.seed.unwrap_or(base.seed);
         base.numerics = self.numerics.map_or(base.numerics, Into::into);
         base.whole |= self.whole;
         base.plan = match self.plan {
@@ -266,6 +278,44 @@ impl ConfigArgs {
         Ok(base)
     }
 
+    /// Reads the model that a file is asked for, unless a run that goes on has it; what the file says of its training.
+    fn model_file(
+        &self,
+        base: &mut RunConfig,
+        examples: &Examples,
+    ) -> Result<Option<Training>, Failure> {
+        if let Some(known) = base.imported.take() {
+            if known.name() == base.model {
+                base.imported = Some(known);
+                return Ok(None);
+            }
+            return Err(Failure::usage(
+                format!(
+                    "the run is of the model `{}`, not `{}`",
+                    known.name(),
+                    base.model
+                ),
+                "leave --model out to go on with it",
+            ));
+        }
+        if !is_model_file(&base.model) {
+            return Ok(None);
+        }
+        let asked = model_file::Asked {
+            model: &base.model,
+            python: self.python.as_deref(),
+            deadline: Duration::from_secs(self.model_deadline.unwrap_or(300)),
+            batch: base.batch,
+            seed: base.seed,
+            examples,
+            wants_loss: self.loss.is_none() && !self.mse && self.label_smoothing.is_none(),
+            wants_optimizer: self.optimizer.is_none(),
+        };
+        let (imported, training) = model_file::read(&asked)?;
+        base.imported = Some(imported);
+        Ok(Some(training))
+    }
+
     /// Groups of the kinds that are given take the place of those of their kind.
     fn groups(&self, base: &mut RunConfig) {
         let without_decay = |parameters: &String| Group {
@@ -291,6 +341,8 @@ impl ConfigArgs {
             dataset,
             centred,
             model,
+            python,
+            model_deadline,
             epochs,
             batch,
             lr,
@@ -325,6 +377,8 @@ impl ConfigArgs {
             ("--dataset", dataset.is_some()),
             ("--centred", *centred),
             ("--model", model.is_some()),
+            ("--python", python.is_some()),
+            ("--model-deadline", model_deadline.is_some()),
             ("--epochs", epochs.is_some()),
             ("--batch", batch.is_some()),
             ("--lr", lr.is_some()),
