@@ -11,10 +11,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Report", "report", "strict"]
 
+# A type checker that saw this function would take every name for one of this module.
+if not TYPE_CHECKING:
 
-def __getattr__(name: str) -> Any:
-    if name in __all__:
-        from . import torch
+    def __getattr__(name: str) -> Any:
+        if name in __all__:
+            from . import torch
 
-        return getattr(torch, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            return getattr(torch, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
