@@ -65,6 +65,10 @@ fn lowering_of(op: &str) -> Option<Lowering> {
 pub(crate) trait Frame {
     /// The graph that nodes are added to.
     fn graph(&mut self) -> &mut Graph;
+    /// The type of real numbers.
+    fn real(&self) -> DType {
+        DType::Fp16
+    }
     /// The input of this position of the ATen graph, as a value of its own type or of fp32.
     fn input(
         &mut self,
@@ -317,9 +321,10 @@ impl<'a> Cx<'a> {
     /// `x` as `dtype`. Truth values become 0 and 1 by a choice, which engines have where they have no conversion.
     pub(crate) fn cast(&mut self, x: Value, dtype: DType) -> Result<Value, ImportError> {
         let from = self.g().ty(x).dtype;
+        let dtype = self.in_frame(dtype);
         Ok(match (from, dtype) {
             (a, b) if a == b => x,
-            (DType::Bool, DType::Fp16) => {
+            (DType::Bool, to) if to == self.in_frame(DType::Fp16) => {
                 let one = self.g().scalar(dtype, 1.0)?;
                 let zero = self.g().scalar(dtype, 0.0)?;
                 self.g().select(x, one, zero)?
@@ -333,8 +338,17 @@ impl<'a> Cx<'a> {
         })
     }
 
+    /// A type as the frame has it, whose real numbers may be wider.
+    pub(crate) fn in_frame(&self, dtype: DType) -> DType {
+        match dtype {
+            DType::Fp16 => self.frame.real(),
+            other => other,
+        }
+    }
+
     /// A scalar of this type.
     pub(crate) fn number_of(&mut self, dtype: DType, x: f64) -> Result<Value, ImportError> {
+        let dtype = self.in_frame(dtype);
         Ok(self.g().scalar(dtype, within(dtype, x))?)
     }
 

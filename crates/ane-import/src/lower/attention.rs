@@ -53,7 +53,7 @@ fn attention(cx: &mut Cx<'_>, node: &Node) -> Lowered {
     if Cx::bool(node, "is_causal")? == Some(true) {
         let [rows, columns] = [dims[rank - 2], of_key[rank - 2]];
         let ty = TensorType {
-            dtype: DType::Fp16,
+            dtype: cx.in_frame(DType::Fp16),
             shape: shape_of(&[rows, columns]),
         };
         let mask: Vec<f64> = (0..rows * columns)

@@ -120,6 +120,10 @@ impl Frame for ModelFrame<'_> {
         self.cx.graph()
     }
 
+    fn real(&self) -> DType {
+        self.cx.dtype()
+    }
+
     fn input(
         &mut self,
         index: usize,

@@ -33,9 +33,12 @@ fn put(
     };
     for node in &graph.nodes {
         let gives_tensors = |o: &Argument| {
-            !matches!(
+            matches!(
                 o,
-                Argument::AsSymInt(_) | Argument::AsSymInts(_) | Argument::AsNone(_)
+                Argument::AsTensor(_)
+                    | Argument::AsTensors(_)
+                    | Argument::AsOptionalTensor(_)
+                    | Argument::AsOptionalTensors(_)
             )
         };
         // Sizes are numbers by now, and what only checks them or tensors has no result.
