@@ -147,7 +147,7 @@ fn files_that_lie_are_refused_with_what_is_wrong() {
                 "{\"as_tensor\": {\"name\": \"linear\"}}, \"kind\"",
                 "{\"as_tensor\": {\"name\": \"nothing\"}}, \"kind\"",
             ),
-            "nothing",
+            "should be a tensor",
         ),
     ];
     for (name, bytes, expected) in cases {
