@@ -301,6 +301,11 @@ fn values_of(
         Elements::Integer(x) => x.len(),
         Elements::Truth(x) => x.len(),
     };
+    if !count.is_multiple_of(present) {
+        return Err(InputError::new_err(format!(
+            "`{name}` has {count} elements, which are no rows of {present} examples"
+        )));
+    }
     let total = count / present * rows;
     let wrong = || InputError::new_err(format!("`{name}` should be of {dtype}"));
     Ok(match (dtype, elements) {

@@ -74,10 +74,10 @@ impl StateDict {
         // All names of a tensor are read if one of them is.
         let mut places_read = HashSet::new();
         for role in &train.roles {
-            if let Role::Parameter { path, .. } = role {
-                if read.contains(path) {
-                    places_read.insert(find(path)?.place.clone());
-                }
+            if let Role::Parameter { path, .. } = role
+                && read.contains(path)
+            {
+                places_read.insert(find(path)?.place.clone());
             }
         }
         for role in &train.roles {

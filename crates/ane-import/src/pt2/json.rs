@@ -60,6 +60,7 @@ pub(super) struct Name {
 
 /// An argument; those without content here are not taken by any lowering.
 #[derive(Debug, Deserialize)]
+#[expect(clippy::enum_variant_names, reason = "the names are the schema's")]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Argument {
     AsNone(IgnoredAny),

@@ -218,11 +218,11 @@ fn module(node: &Node) -> String {
 /// The innermost line of the user's program, `net.py:41`: what PyTorch's own files do in between tells nobody anything.
 fn source(node: &Node) -> String {
     let trace = node.metadata.get("stack_trace").map_or("", String::as_str);
-    let lines = trace.lines().filter_map(|line| {
+    let mut lines = trace.lines().rev().filter_map(|line| {
         let (path, rest) = line.trim().strip_prefix("File \"")?.split_once('"')?;
         let number = rest.strip_prefix(", line ")?.split(',').next()?;
         let is_pytorchs = path.contains("site-packages/torch/") || path.starts_with("torch/");
         (!is_pytorchs).then(|| format!("{}:{number}", path.rsplit('/').next().unwrap_or(path)))
     });
-    lines.last().unwrap_or_default()
+    lines.next().unwrap_or_default()
 }
