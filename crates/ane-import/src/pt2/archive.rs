@@ -6,7 +6,10 @@ use std::{
     io::{BufReader, Read},
     path::Path,
 };
-use zip::{CompressionMethod, ZipArchive};
+use zip::{
+    CompressionMethod, ZipArchive,
+    read::{ArchiveOffset, Config},
+};
 
 /// Longest JSON; that of a model of a thousand layers has some 10 MB.
 const LARGEST_TEXT: u64 = 1 << 28;
@@ -26,7 +29,13 @@ impl Archive {
             path: path.to_owned(),
             error,
         })?;
-        let zip = ZipArchive::new(BufReader::new(file)).map_err(|e| Pt2Error::Zip {
+        // The file holds another zip, PyTorch's pickle of the example inputs, among whose bytes a search for where the
+        // archive begins may end.
+        let from_the_start = Config {
+            archive_offset: ArchiveOffset::Known(0),
+        };
+        let zip = ZipArchive::with_config(from_the_start, BufReader::new(file));
+        let zip = zip.map_err(|e| Pt2Error::Zip {
             error: e.to_string(),
         })?;
         let missing = || Pt2Error::Missing {
