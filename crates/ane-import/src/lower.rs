@@ -1,6 +1,6 @@
 //! ATen ops as ops of ours: the table of lowerings, and what they work with.
 //!
-//! Real numbers of any width are fp16, integers int32, truth values bool. A scalar tensor is one of shape [1], since
+//! Real numbers of any width are fp16, integers int32, truth values bool. A scalar tensor is one of shape `[1]`, since
 //! no port of an engine has no axes.
 
 mod activation;

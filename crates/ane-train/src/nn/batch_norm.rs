@@ -104,9 +104,9 @@ impl<const N: usize> Layer for BatchNorm<N> {
 /// The buffers of a batch normalisation, and how they follow the batches.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct RunningStatistics {
-    /// Position of the buffer [C] of means.
+    /// Position of the buffer `[C]` of means.
     pub mean: usize,
-    /// Position of the buffer [C] of unbiased variances.
+    /// Position of the buffer `[C]` of unbiased variances.
     pub variance: usize,
     /// Share of a batch in them.
     pub momentum: f64,
@@ -116,7 +116,7 @@ pub struct RunningStatistics {
 
 impl RunningStatistics {
     /// x [B, C, …] normalised: in training by the statistics of the batch, which the running ones then follow, in
-    /// inference by the running ones. Then weight [C] and bias [C], those that `affine` gives.
+    /// inference by the running ones. Then weight `[C]` and bias `[C]`, those that `affine` gives.
     ///
     /// # Errors
     /// When a channel has a single value in training.
