@@ -1,7 +1,6 @@
 """What the backend did: graphs, programs, where they run, how often."""
 
 import dataclasses
-import weakref
 from typing import Any
 
 from . import sessions
@@ -54,7 +53,6 @@ class Report:
 
 
 _graphs: list[GraphReport] = []
-_programs: "weakref.WeakSet[Any]" = weakref.WeakSet()
 
 
 def add_graph(graph: GraphReport) -> GraphReport:

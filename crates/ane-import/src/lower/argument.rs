@@ -71,7 +71,7 @@ impl Cx<'_> {
         node.arg(name).map(|_| self.tensor(node, name)).transpose()
     }
 
-    /// A tensor argument that a lowering has no need of may be missing.
+    /// A list of tensors.
     pub(crate) fn tensors(&mut self, node: &Node, name: &str) -> Result<Vec<Value>, ImportError> {
         let Some(Arg::List(all)) = node.arg(name) else {
             return Err(argument(node, name, "a list of tensors"));

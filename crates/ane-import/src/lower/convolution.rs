@@ -146,7 +146,7 @@ fn convolution_backward(cx: &mut Cx<'_>, node: &Node) -> Lowered {
     if for_bias {
         // Its value is in no gradient.
         let channels = cx.shape(ct).dims()[1];
-        let ty = TensorType::new(DType::Fp16, [channels]);
+        let ty = TensorType::new(cx.in_frame(DType::Fp16), [channels]);
         xs.push(cx.g().fill(&ty, 0.0)?);
     }
     let asked: Vec<usize> = [for_x, for_weight, for_bias]

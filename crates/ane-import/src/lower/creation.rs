@@ -86,12 +86,18 @@ fn triangle(cx: &mut Cx<'_>, node: &Node) -> Lowered {
         .map(|i| f64::from(u8::from(kept(i / columns, i % columns))))
         .collect();
     let x = cx.tensor(node, "self")?;
-    let is_bool = cx.g().ty(x).dtype == DType::Bool;
-    let x = if is_bool { cx.cast(x, DType::Fp16)? } else { x };
+    let dtype = cx.g().ty(x).dtype;
+    // Choices are made among numbers, which every engine chooses among.
+    let x = match dtype {
+        DType::Bool => cx.cast(x, DType::Fp16)?,
+        _ => x,
+    };
     let ty = TensorType {
-        dtype: cx.g().ty(x).dtype,
+        dtype: DType::Bool,
         shape: shape_of(&[rows, columns]),
     };
     let mask = cx.g().constant(Literal::from_f64(ty, &mask))?;
-    one(cx.g().mul(x, mask)?)
+    // A choice and no product: what is left out may be infinite, as in masks of attention.
+    let zero = cx.scalar_like(x, 0.0)?;
+    one(cx.g().select(mask, x, zero)?)
 }

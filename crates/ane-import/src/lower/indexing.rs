@@ -16,6 +16,7 @@ pub(super) fn lowering(op: &str) -> Option<Lowering> {
         "index" | "_unsafe_index" => index,
         "index_put" | "_unsafe_index_put" => index_put,
         "gather" => gather,
+        "scatter_add" => scatter_add,
         _ => return None,
     })
 }
@@ -86,7 +87,8 @@ fn one_hot(cx: &mut Cx<'_>, node: &Node) -> Lowered {
     let classes = classes.ok_or_else(|| cx.unsupported(node, "a number of classes left open"))?;
     let classes = i32::try_from(classes).unwrap_or(i32::MAX);
     let rank = cx.dims(node, "self")?.len();
-    let y = cx.g().one_hot(x, classes, int(rank), DType::Fp16)?;
+    let real = cx.in_frame(DType::Fp16);
+    let y = cx.g().one_hot(x, classes, int(rank), real)?;
     one(y)
 }
 
@@ -145,35 +147,36 @@ fn index_put(cx: &mut Cx<'_>, node: &Node) -> Lowered {
     one(cx.g().scatter(x, indices, values, int(axis), mode)?)
 }
 
-/// Elements of the last axis by index, one for every place: a choice by a one-hot mask.
+/// Elements along an axis by index, one for every place.
 fn gather(cx: &mut Cx<'_>, node: &Node) -> Lowered {
+    let (axis, index) = along_axis(cx, node)?;
+    let x = cx.tensor(node, "self")?;
+    one(cx.g().gather_along_axis(x, index, int(axis))?)
+}
+
+/// `self` with elements added along an axis by index: what a gather of it passes to its gradient, and `self`.
+fn scatter_add(cx: &mut Cx<'_>, node: &Node) -> Lowered {
+    let (axis, index) = along_axis(cx, node)?;
+    let x = cx.real_tensor(node, "self")?;
+    let src = cx.real_tensor(node, "src")?;
+    let added = cx.vjp(&[x, index], &[src], &[0], |g, x| {
+        Ok(vec![g.gather_along_axis(x[0], x[1], int(axis))?])
+    })?;
+    match added[..] {
+        [Some(added)] => one(cx.g().add(x, added)?),
+        _ => one(x),
+    }
+}
+
+/// The axis that `index` names elements of, and `index`, which has the other lengths of `self`.
+fn along_axis(cx: &mut Cx<'_>, node: &Node) -> Result<(usize, Value), ImportError> {
     let dims = cx.dims(node, "self")?;
     let axis = Cx::int(node, "dim")?.ok_or_else(|| argument(node, "dim", "an axis"))?;
     let axis = Cx::axis(node, "dim", axis, dims.len())?;
     let indices = cx.dims(node, "index")?;
     let alike = dims.iter().zip(&indices).enumerate();
-    let single = indices.get(axis) == Some(&1)
-        && alike.filter(|(i, _)| *i != axis).all(|(_, (a, b))| a == b);
-    if !single {
-        return Err(cx.unsupported(node, "more than one index on the axis"));
+    if !alike.filter(|(i, _)| *i != axis).all(|(_, (a, b))| a == b) {
+        return Err(cx.unsupported(node, "indices for a part of the other axes"));
     }
-    let x = cx.real_tensor(node, "self")?;
-    let index = cx.tensor(node, "index")?;
-    let mut rest = indices.clone();
-    rest.remove(axis);
-    let index = cx.reshape(index, &rest)?;
-    let index = if rest.is_empty() {
-        cx.reshape(index, &[1])?
-    } else {
-        index
-    };
-    let hot = cx
-        .g()
-        .one_hot(index, int(dims[axis]), int(axis), DType::Fp16)?;
-    let hot = cx.reshape(hot, &dims)?;
-    let zero = cx.scalar_like(x, 0.0)?;
-    // A choice and no product: what is not asked for may be infinite.
-    let is_zero = cx.g().equal(hot, zero)?;
-    let chosen = cx.g().select(is_zero, zero, x)?;
-    one(cx.g().reduce_sum(chosen, &[int(axis)], true)?)
+    Ok((axis, cx.tensor(node, "index")?))
 }

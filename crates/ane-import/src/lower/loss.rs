@@ -68,7 +68,8 @@ fn classes(cx: &mut Cx<'_>, node: &Node, scores: &str) -> Result<Classes, Import
     of_target.remove(1);
     let target = cx.reshape(target, &of_target)?;
     // An index out of range, such as the usual -100, is on nowhere.
-    let mut hot = cx.g().one_hot(target, int(dims[1]), 1, DType::Fp16)?;
+    let real = cx.in_frame(DType::Fp16);
+    let mut hot = cx.g().one_hot(target, int(dims[1]), 1, real)?;
     let ignored = Cx::int(node, "ignore_index")?.unwrap_or(-100);
     if (0..dims[1] as i64).contains(&ignored) {
         let ignored = cx.number_of(DType::Int32, ignored as f64)?;

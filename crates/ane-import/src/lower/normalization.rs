@@ -55,55 +55,66 @@ fn native_layer_norm(cx: &mut Cx<'_>, node: &Node) -> Lowered {
     Ok(vec![Some(y), Some(mean), Some(root)])
 }
 
-/// Gradients of x, weight and bias, of which `output_mask` says which are asked for, in a function of all three.
-fn masked_vjp(
-    cx: &mut Cx<'_>,
-    node: &Node,
-    x: Value,
-    affine: [Option<Value>; 2],
-    forward: impl FnOnce(&mut Graph, Value, [Option<Value>; 2]) -> Result<Value, ImportError>,
-) -> Lowered {
-    let name = if node.arg("grad_out").is_some() {
-        "grad_out"
-    } else {
-        "grad_output"
-    };
-    let ct = cx.real_tensor(node, name)?;
-    let mask = Cx::bools(node, "output_mask")?;
-    let mut xs = vec![x];
-    let mut slots = vec![0];
-    for (i, value) in affine.iter().enumerate() {
-        if let Some(value) = value {
-            xs.push(*value);
-            slots.push(i + 1);
-        }
-    }
-    let asked: Vec<usize> = (0..xs.len())
-        .filter(|&i| mask.get(slots[i]).copied().unwrap_or(false))
-        .collect();
-    let gradients = cx.vjp(&xs, &[ct], &asked, |g, x| {
-        let of = |slot: usize| slots.iter().position(|&s| s == slot).map(|i| x[i]);
-        Ok(vec![forward(g, x[0], [of(1), of(2)])?])
-    })?;
-    let mut results = vec![None; 3];
-    for (i, gradient) in asked.into_iter().zip(gradients) {
-        results[slots[i]] = gradient;
-    }
-    Ok(results)
+/// The cotangent of x for that of the normalised x̂ = (x − mean)·root, where mean and root were computed of x:
+/// root·(ct − mean(ct) − x̂·mean(ct·x̂)).
+fn through_statistics(
+    g: &mut Graph,
+    [ct, normal, root]: [Value; 3],
+    mean: impl Fn(&mut Graph, Value) -> Result<Value, TypeError>,
+) -> Result<Value, TypeError> {
+    let mean_ct = mean(g, ct)?;
+    let product = g.mul(ct, normal)?;
+    let mean_product = mean(g, product)?;
+    let along = g.mul(normal, mean_product)?;
+    let rest = g.sub(ct, mean_ct)?;
+    let rest = g.sub(rest, along)?;
+    g.mul(rest, root)
 }
 
+/// Which of the gradients of x, weight and bias are asked for.
+fn asked(node: &Node) -> Result<[bool; 3], ImportError> {
+    let mask = Cx::bools(node, "output_mask")?;
+    let three = mask.try_into();
+    three.map_err(|_| argument(node, "output_mask", "three truth values"))
+}
+
+/// Gradients of x, weight and bias. The statistics that the forward pass saved are what says its eps.
 fn layer_norm_backward(cx: &mut Cx<'_>, node: &Node) -> Lowered {
+    let ct = cx.real_tensor(node, "grad_out")?;
     let x = cx.real_tensor(node, "input")?;
     let axes = last_axes(cx, node)?;
-    let affine = [
-        cx.optional_tensor(node, "weight")?,
-        cx.optional_tensor(node, "bias")?,
-    ];
-    // The saved statistics say what eps was, and nothing else does: it is far below what fp16 tells of a variance.
-    let eps = epsilon(node)?;
-    masked_vjp(cx, node, x, affine, |g, x, [weight, bias]| {
-        Ok(g.layer_norm(x, weight, bias, &axes, eps)?)
-    })
+    let (mean, root) = (cx.real_tensor(node, "mean")?, cx.real_tensor(node, "rstd")?);
+    let [for_x, for_weight, for_bias] = asked(node)?;
+    let weight = cx.optional_tensor(node, "weight")?;
+    let shape = cx.shape(x).dims()[cx.shape(x).rank() - axes.len()..].to_vec();
+    let rows: Vec<i32> = (0..cx.shape(x).rank() - axes.len()).map(int).collect();
+    let distance = cx.g().sub(x, mean)?;
+    let normal = cx.g().mul(distance, root)?;
+    let mut results = vec![None; 3];
+    if for_x {
+        let ct = match weight {
+            Some(weight) => cx.g().mul(ct, weight)?,
+            None => ct,
+        };
+        let of_x = through_statistics(cx.g(), [ct, normal, root], |g, x| {
+            g.reduce_mean(x, &axes, true)
+        })?;
+        results[0] = Some(of_x);
+    }
+    for (slot, asked) in [(1, for_weight), (2, for_bias)] {
+        if asked {
+            let mut sum = if slot == 1 {
+                cx.g().mul(ct, normal)?
+            } else {
+                ct
+            };
+            if !rows.is_empty() {
+                sum = cx.g().reduce_sum(sum, &rows, true)?;
+            }
+            results[slot] = Some(cx.reshape(sum, &shape)?);
+        }
+    }
+    Ok(results)
 }
 
 /// A vector [C] along the channels of images of this rank.
@@ -173,17 +184,52 @@ fn native_group_norm(cx: &mut Cx<'_>, node: &Node) -> Lowered {
     Ok(vec![y, Some(mean), Some(root)])
 }
 
+/// As [`layer_norm_backward`], of blocks of channels.
 fn group_norm_backward(cx: &mut Cx<'_>, node: &Node) -> Lowered {
+    let ct = cx.real_tensor(node, "grad_out")?;
     let x = cx.real_tensor(node, "input")?;
-    let weight = cx.optional_tensor(node, "weight")?;
-    let channels = cx.shape(x).dims()[1];
-    let ty = ane_ir::TensorType::new(DType::Fp16, [channels]);
-    // The bias is in no gradient, so any value does.
-    let bias = cx.g().fill(&ty, 0.0)?;
-    let (groups, eps) = (groups(node)?, epsilon(node)?);
-    masked_vjp(cx, node, x, [weight, Some(bias)], |g, x, affine| {
-        Ok(grouped(g, x, groups, eps, affine)?)
-    })
+    let (mean, root) = (cx.real_tensor(node, "mean")?, cx.real_tensor(node, "rstd")?);
+    let [for_x, for_weight, for_bias] = asked(node)?;
+    let groups = groups(node)?;
+    let dims = cx.shape(x).dims().to_vec();
+    let (batch, channels) = (dims[0], dims[1]);
+    let rows = [
+        batch,
+        groups,
+        dims.iter().product::<usize>() / (batch * groups),
+    ];
+    let mean = cx.reshape(mean, &[batch, groups, 1])?;
+    let root = cx.reshape(root, &[batch, groups, 1])?;
+    let in_rows = cx.reshape(x, &rows)?;
+    let distance = cx.g().sub(in_rows, mean)?;
+    let normal = cx.g().mul(distance, root)?;
+    let mut results = vec![None; 3];
+    if for_x {
+        let mut ct = ct;
+        if let Some(weight) = cx.optional_tensor(node, "weight")? {
+            let weight = along_channels(cx.g(), weight, dims.len())?;
+            ct = cx.g().mul(ct, weight)?;
+        }
+        let ct = cx.reshape(ct, &rows)?;
+        let of_x = through_statistics(cx.g(), [ct, normal, root], |g, x| {
+            g.reduce_mean(x, &[2], true)
+        })?;
+        results[0] = Some(cx.reshape(of_x, &dims)?);
+    }
+    let normal = cx.reshape(normal, &dims)?;
+    let others: Vec<i32> = (0..dims.len()).filter(|&a| a != 1).map(int).collect();
+    for (slot, asked) in [(1, for_weight), (2, for_bias)] {
+        if asked {
+            let each = if slot == 1 {
+                cx.g().mul(ct, normal)?
+            } else {
+                ct
+            };
+            let sum = cx.g().reduce_sum(each, &others, true)?;
+            results[slot] = Some(cx.reshape(sum, &[channels])?);
+        }
+    }
+    Ok(results)
 }
 
 /// x/√(mean of squares + eps), times the weight.
@@ -330,17 +376,13 @@ fn batch_norm(cx: &mut Cx<'_>, node: &Node) -> Lowered {
     Ok(results)
 }
 
-/// Gradients of x, weight and bias. With x̂ the normalised x and means over the values of a channel,
-/// dx = weight·root·(ct − mean(ct) − x̂·mean(ct·x̂)), and weight·root·ct where statistics were constants.
+/// Gradients of x, weight and bias; that of x is weight·root·ct where statistics were constants.
 fn batch_norm_backward(cx: &mut Cx<'_>, node: &Node) -> Lowered {
     let ct = cx.real_tensor(node, "grad_out")?;
     let x = cx.real_tensor(node, "input")?;
     let shape = cx.shape(x);
     let (rank, channels) = (shape.rank(), shape.dims()[1]);
-    let mask = Cx::bools(node, "output_mask")?;
-    let [for_x, for_weight, for_bias] = mask[..] else {
-        return Err(argument(node, "output_mask", "three truth values"));
-    };
+    let [for_x, for_weight, for_bias] = asked(node)?;
     let trains = Cx::bool(node, "train")?.unwrap_or(true);
     let [mean, root] = if trains {
         let mean = cx.real_tensor(node, "save_mean")?;
@@ -354,9 +396,6 @@ fn batch_norm_backward(cx: &mut Cx<'_>, node: &Node) -> Lowered {
     };
     let distance = cx.g().sub(x, mean)?;
     let normal = cx.g().mul(distance, root)?;
-    let product = cx.g().mul(ct, normal)?;
-    let mean_ct = mean_of_channels(cx.g(), ct)?;
-    let mean_product = mean_of_channels(cx.g(), product)?;
     let mut results = vec![None; 3];
     if for_x {
         let mut scale = root;
@@ -364,24 +403,28 @@ fn batch_norm_backward(cx: &mut Cx<'_>, node: &Node) -> Lowered {
             let weight = along_channels(cx.g(), weight, rank)?;
             scale = cx.g().mul(scale, weight)?;
         }
-        let mut rest = ct;
-        if trains {
-            rest = cx.g().sub(ct, mean_ct)?;
-            let along = cx.g().mul(normal, mean_product)?;
-            rest = cx.g().sub(rest, along)?;
-        }
-        results[0] = Some(cx.g().mul(rest, scale)?);
+        results[0] = Some(if trains {
+            through_statistics(cx.g(), [ct, normal, scale], mean_of_channels)?
+        } else {
+            cx.g().mul(ct, scale)?
+        });
     }
     let n = shape.numel() / channels;
-    for (slot, asked, mean) in [(1, for_weight, mean_product), (2, for_bias, mean_ct)] {
+    // A number of values that fp16 does not hold is multiplied by in two steps.
+    let factors = if n > 1 << 15 {
+        vec![256.0, n as f64 / 256.0]
+    } else {
+        vec![n as f64]
+    };
+    for (slot, asked) in [(1, for_weight), (2, for_bias)] {
         if asked {
-            let mut sum = mean;
-            // A number of values that fp16 does not hold is multiplied by in two steps.
-            for factor in if n > 1 << 15 {
-                [256.0, n as f64 / 256.0]
+            let each = if slot == 1 {
+                cx.g().mul(ct, normal)?
             } else {
-                [n as f64, 1.0]
-            } {
+                ct
+            };
+            let mut sum = mean_of_channels(cx.g(), each)?;
+            for &factor in &factors {
                 let factor = cx.scalar_like(sum, factor)?;
                 sum = cx.g().mul(sum, factor)?;
             }

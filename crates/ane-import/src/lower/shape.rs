@@ -23,11 +23,9 @@ pub(super) fn lowering(op: &str) -> Option<Lowering> {
         "slice_backward" => slice_backward,
         "slice_scatter" | "select_scatter" => slice_scatter,
         "constant_pad_nd" | "pad" => pad,
-        "clone" | "alias" | "contiguous" | "detach" | "lift_fresh_copy" | "dropout_identity"
-        | "view_copy" => identity,
+        "clone" | "alias" | "contiguous" | "detach" | "lift_fresh_copy" | "view_copy" => identity,
         "_to_copy" | "to" | "type_as" => identity,
         "repeat_interleave" => repeat_interleave,
-        "flip" => flip,
         _ => return None,
     })
 }
@@ -474,8 +472,4 @@ fn pad(cx: &mut Cx<'_>, node: &Node) -> Lowered {
         return one(x);
     }
     one(cx.g().pad(x, &all, value)?)
-}
-
-fn flip(cx: &mut Cx<'_>, node: &Node) -> Lowered {
-    Err(cx.unsupported(node, "any axes: slices run forward only"))
 }
