@@ -12,6 +12,7 @@ pub(super) fn lowering(op: &str) -> Option<Lowering> {
         "ge" => ge,
         "lt" => lt,
         "le" => le,
+        "isnan" => isnan,
         "logical_not" | "bitwise_not" => not,
         "logical_and" | "bitwise_and" => and,
         "logical_or" | "bitwise_or" => or,
@@ -52,6 +53,12 @@ fn eq(cx: &mut Cx<'_>, node: &Node) -> Lowered {
 
 fn ne(cx: &mut Cx<'_>, node: &Node) -> Lowered {
     one(compared(cx, node, |g, a, b| g.not_equal(a, b))?)
+}
+
+/// Only what is no number differs from itself.
+fn isnan(cx: &mut Cx<'_>, node: &Node) -> Lowered {
+    let x = cx.real_tensor(node, "self")?;
+    one(cx.g().not_equal(x, x)?)
 }
 
 fn gt(cx: &mut Cx<'_>, node: &Node) -> Lowered {

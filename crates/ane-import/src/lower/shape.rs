@@ -2,7 +2,7 @@
 
 use super::{Cx, Lowered, Lowering, argument, int, ints, one, shape_of};
 use crate::{aten::Node, error::ImportError};
-use ane_ir::Value;
+use ane_ir::{Value, ops::slice_by_index::SliceByIndex};
 
 pub(super) fn lowering(op: &str) -> Option<Lowering> {
     Some(match op {
@@ -26,6 +26,7 @@ pub(super) fn lowering(op: &str) -> Option<Lowering> {
         "clone" | "alias" | "contiguous" | "detach" | "lift_fresh_copy" | "view_copy" => identity,
         "_to_copy" | "to" | "type_as" => identity,
         "repeat_interleave" => repeat_interleave,
+        "flip" => flip,
         _ => return None,
     })
 }
@@ -330,6 +331,26 @@ fn strided(
     let mut steps = vec![1; dims.len()];
     steps[axis] = int(step);
     (begins, ends, steps)
+}
+
+/// Axes read from their end to their start.
+fn flip(cx: &mut Cx<'_>, node: &Node) -> Lowered {
+    let x = cx.tensor(node, "self")?;
+    let rank = cx.dims(node, "self")?.len();
+    let axes = Cx::ints(node, "dims")?.ok_or_else(|| argument(node, "dims", "axes"))?;
+    let mut steps = vec![1; rank];
+    for axis in axes {
+        steps[Cx::axis(node, "dims", axis, rank)?] = -1;
+    }
+    let op = SliceByIndex {
+        begin: vec![0; rank],
+        end: vec![0; rank],
+        stride: Some(steps),
+        begin_mask: Some(vec![true; rank]),
+        end_mask: Some(vec![true; rank]),
+        squeeze_mask: None,
+    };
+    one(cx.g().push(op, &[x])?)
 }
 
 fn narrow(cx: &mut Cx<'_>, node: &Node) -> Lowered {
