@@ -61,7 +61,7 @@ def fit(
     elif validation_split:
         data, held_out = data.split(validation_split)
     trainer, native = _trainer(model, data, batch_size, device, target, threads)
-    metrics = _metrics(model, native)
+    metrics = native.metrics
     steps = -(-data.count // batch_size)
     shown = 1 if verbose == "auto" else int(verbose)
     hooks = keras.callbacks.CallbackList(
@@ -75,7 +75,7 @@ def fit(
         _upload(model, native, trainer)
         hooks.on_epoch_begin(epoch)
         order = np.random.permutation(data.count) if shuffle else np.arange(data.count)
-        tally = _Tally(list(metrics))
+        tally = _Tally(metrics)
         for step, rows in enumerate(_batches(order, batch_size)):
             hooks.on_train_batch_begin(step)
             tensors, weights = data.batch(native, rows)
@@ -89,7 +89,7 @@ def fit(
                 break
         _download(model, native, trainer)
         if held_out is not None:
-            found_logs = _evaluate(trainer, native, held_out, batch_size, list(metrics))
+            found_logs = _evaluate(trainer, native, held_out, batch_size, metrics)
             logs = logs | {f"val_{name}": value for name, value in found_logs.items()}
         hooks.on_epoch_end(epoch, logs)
         if model.stop_training:
@@ -176,8 +176,7 @@ class _Data:
             if list(value.shape[1:]) != list(shape) and value[0].size != np.prod(shape, dtype=int):
                 raise InputError(f"`{name}` has examples of {list(value.shape[1:])}, the model takes {list(shape)}")
             tensors.append((name, _plain(value, real=dtype.startswith("fp"))))
-        integers = not np.issubdtype(part.targets.dtype, np.floating)
-        tensors.append(("target", _plain(part.targets, real=not integers)))
+        tensors.append(("target", _plain(part.targets, real=not native.sparse)))
         return tensors, part.weights
 
 
@@ -232,42 +231,18 @@ def _rate(optimizer: Any) -> float:
 def _trainer(
     model: Any, data: _Data, batch_size: int, device: str, target: str | None, threads: int | None
 ) -> tuple[Trainer, Model]:
-    loss, from_logits = _loss(model.loss, data)
-    settings = {
-        "objective": {"terms": [{"loss": loss, "output": "", "target": "target", "weight": 1.0}]},
-        "lr": _rate(model.optimizer),
-        "seed": int(np.random.randint(1 << 31)),
-        "device": device,
-        "target": target,
-        "threads": threads,
-        **_optimizer(model.optimizer),
-    }
-    config = model.to_json()
-    key = (
-        config,
-        batch_size,
-        json.dumps([settings["objective"], _optimizer(model.optimizer)]),
-        (device, target, threads),
-        tuple(w.trainable for w in model.weights),
-        data.targets.dtype.kind,
-    )
+    config, compiled = model.to_json(), json.dumps(model.get_compile_config(), default=str)
+    # What changes from step to step is no other program, nor other moments.
+    settled = json.loads(compiled)
+    settled.get("optimizer", {}).get("config", {}).pop("learning_rate", None)
+    trained = tuple(w.trainable for w in model.weights)
+    key = (config, json.dumps(settled), batch_size, device, target, threads, trained)
     held = _trainers.get(model)
     if held is not None and held[0] == key:
         return held[2], held[1]
     shapes = [list(shape[1:]) for shape in _input_shapes(model, data)]
-    native = Model.from_keras(config, batch_size, not from_logits, shapes)
-    if len(native.outputs) != 1:
-        raise UnsupportedError(f"the model has {len(native.outputs)} outputs; fit trains models with one")
-    expected = {"cross_entropy": "softmax", "bce_with_logits": "sigmoid"}.get(loss["kind"])
-    if not from_logits and native.heads[0] != expected:
-        raise UnsupportedError(
-            f"the loss takes probabilities, and the model does not end with a {expected}; "
-            f"end it with one, or give the loss from_logits=True"
-        )
-    objective: Any = settings["objective"]
-    objective["terms"][0]["output"] = native.outputs[0][0]
-    settings["metrics"] = list(_metrics(model, native).values())
-    trainer = Trainer(native, json.dumps(settings))
+    native = Model.from_keras(config, compiled, batch_size, shapes)
+    trainer = Trainer(native, int(np.random.randint(1 << 31)), device, target, threads)
     _trainers[model] = (key, native, trainer)
     return trainer, native
 
@@ -292,92 +267,3 @@ def _download(model: Any, native: Model, trainer: Trainer) -> None:
     for (path, _), weight in zip(native.weights, model.weights, strict=True):
         if path in found:
             weight.assign(found[path].reshape(weight.shape))
-
-
-def _optimizer(optimizer: Any) -> dict[str, Any]:
-    """Optimizer and clipping from Keras's settings."""
-    config = optimizer.get_config()
-    kind = type(optimizer).__name__
-    for name in ("clipnorm", "clipvalue", "use_ema", "loss_scale_factor", "gradient_accumulation_steps", "amsgrad"):
-        if config.get(name):
-            raise UnsupportedError(f"the optimizer's {name} has no form here; leave it out")
-    decay = config.get("weight_decay") or 0.0
-    settings: dict[str, Any]
-    if kind == "SGD" and not decay:
-        settings = {"name": "sgd", "momentum": config["momentum"], "nesterov": config["nesterov"], "weight_decay": 0.0}
-    elif kind in ("Adam", "AdamW"):
-        settings = {
-            # Keras's decay is apart from the gradient for every optimizer, which is AdamW.
-            "name": "adamw" if decay else "adam",
-            "betas": [config["beta_1"], config["beta_2"]],
-            "eps": config["epsilon"],
-            "weight_decay": decay,
-        }
-    else:
-        raise UnsupportedError(f"the optimizer {kind} has no form here; there are SGD without decay, Adam and AdamW")
-    return {"optimizer": settings, "max_norm": config.get("global_clipnorm")}
-
-
-_LOSSES = {
-    "sparse_categorical_crossentropy": "cross_entropy",
-    "categorical_crossentropy": "cross_entropy",
-    "binary_crossentropy": "bce_with_logits",
-    "mean_squared_error": "mse",
-    "mse": "mse",
-    "mean_absolute_error": "l1",
-    "mae": "l1",
-    "huber": "huber",
-}
-
-
-def _loss(loss: Any, data: _Data) -> tuple[dict[str, Any], bool]:
-    """Our loss for Keras's, and whether it takes logits."""
-    import keras
-
-    found = keras.losses.get(loss) if isinstance(loss, str) else loss
-    config = found.get_config() if hasattr(found, "get_config") else {}
-    name = str(config.get("name") or getattr(found, "__name__", type(found).__name__))
-    kind = _LOSSES.get(name)
-    if kind is None or config.get("reduction", "sum_over_batch_size") != "sum_over_batch_size":
-        raise UnsupportedError(f"the loss {name!r} has no form here; there are {sorted(set(_LOSSES))}, as means")
-    settings: dict[str, Any] = {"kind": kind}
-    from_logits = bool(config.get("from_logits", False)) or kind in ("mse", "l1", "huber")
-    if kind == "cross_entropy":
-        settings["label_smoothing"] = float(config.get("label_smoothing", 0.0))
-        by_class = name.startswith("sparse")
-        if by_class:
-            data.targets = data.targets.reshape(data.count, -1).squeeze(-1).astype(np.int64)
-        elif data.targets.ndim < 2:
-            raise InputError("categorical_crossentropy takes rows of probabilities; for class numbers take the sparse one")
-        else:
-            data.targets = data.targets.astype(np.float32)
-    elif kind == "huber":
-        settings["delta"] = float(config.get("delta", 1.0))
-    if kind != "cross_entropy":
-        data.targets = data.targets.astype(np.float32)
-    return settings, from_logits
-
-
-def _metrics(model: Any, native: Model) -> dict[str, str]:
-    """Our metrics by the names that they have in Keras's logs."""
-    width = int(np.prod(native.outputs[0][1], dtype=int))
-    accuracy = "binary_accuracy" if width == 1 else "accuracy"
-    known = {
-        "accuracy": accuracy,
-        "acc": accuracy,
-        "sparse_categorical_accuracy": "accuracy",
-        "categorical_accuracy": "accuracy",
-        "binary_accuracy": "binary_accuracy",
-        "mse": "mse",
-        "mean_squared_error": "mse",
-        "mae": "mae",
-        "mean_absolute_error": "mae",
-    }
-    asked = getattr(getattr(model, "_compile_metrics", None), "_user_metrics", None) or []
-    found = {}
-    for metric in asked:
-        name = metric if isinstance(metric, str) else getattr(metric, "name", str(metric))
-        if name not in known:
-            raise UnsupportedError(f"the metric {name!r} has no form here; there are {sorted(known)}")
-        found[name] = known[name]
-    return found

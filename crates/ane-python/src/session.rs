@@ -4,7 +4,7 @@ use crate::{
     callable::Callable,
     errors::{self, DeviceError},
 };
-use ane_device::Settings;
+use ane_device::{Device, Settings};
 use ane_engine::{Pool, simd::Isa};
 use ane_train::call;
 use pyo3::prelude::*;
@@ -12,6 +12,33 @@ use std::sync::{Arc, Mutex};
 
 /// What programs of a process share: a device, held by whoever runs.
 pub(crate) type Shared = Arc<Mutex<call::Session>>;
+
+/// A device that was opened by name, and the threads that it shares with the host.
+pub(crate) struct Opened {
+    pub(crate) device: Box<dyn Device>,
+    pub(crate) pool: Arc<Pool>,
+}
+
+impl Opened {
+    /// Opens the device `name` for a target, on so many threads; every core when left out.
+    pub(crate) fn new(name: &str, target: Option<&str>, threads: Option<usize>) -> PyResult<Self> {
+        let mut settings = Settings::default();
+        if let Some(target) = target {
+            settings.target = target
+                .parse()
+                .map_err(|e| DeviceError::new_err(format!("{e}")))?;
+        }
+        let every = || std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = threads.unwrap_or_else(every);
+        let pool = Pool::new(threads)
+            .map_err(|e| DeviceError::new_err(format!("cannot start {threads} threads: {e}")))?;
+        let pool = Arc::new(pool);
+        settings.pool = Some(pool.clone());
+        let device =
+            ane_device::open(name, &settings).map_err(|e| DeviceError::new_err(e.to_string()))?;
+        Ok(Self { device, pool })
+    }
+}
 
 /// An open device.
 #[pyclass(frozen)]
@@ -36,29 +63,13 @@ impl Session {
         target: Option<&str>,
         threads: Option<usize>,
     ) -> PyResult<Self> {
-        let mut settings = Settings::default();
-        if let Some(target) = target {
-            settings.target = target
-                .parse()
-                .map_err(|e| DeviceError::new_err(format!("{e}")))?;
-        }
-        let every = || std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = threads.unwrap_or_else(every);
         py.detach(|| {
-            let pool = Pool::new(threads).map_err(|e| {
-                DeviceError::new_err(format!("cannot start {threads} threads: {e}"))
-            })?;
-            let pool = Arc::new(pool);
-            settings.pool = Some(pool.clone());
-            let opened = ane_device::open(device, &settings)
-                .map_err(|e| DeviceError::new_err(e.to_string()))?;
-            let (device, target) = (opened.name().to_owned(), opened.target().to_string());
-            let session = call::Session::new(opened, pool, Isa::detect());
+            let Opened { device, pool } = Opened::new(device, target, threads)?;
             Ok(Self {
-                shared: Arc::new(Mutex::new(session)),
-                device,
-                target,
-                threads,
+                device: device.name().to_owned(),
+                target: device.target().to_string(),
+                threads: pool.threads(),
+                shared: Arc::new(Mutex::new(call::Session::new(device, pool, Isa::detect()))),
             })
         })
     }

@@ -2,47 +2,22 @@
 
 use crate::{
     arrays::{Elements, Given},
-    errors::{AneError, InputError, UnsupportedError, of_trainer},
+    errors::{AneError, InputError, of_trainer},
     model::Model,
+    session::Opened,
 };
-use ane_device::Settings;
-use ane_engine::{Pool, simd::Isa};
+use ane_engine::simd::Isa;
 use ane_ir::DType;
 use ane_train::{
     TrainerConfig,
     data::{Batch, Values},
-    metric,
-    objective::Objective,
-    optim::OptimizerConfig,
     schedule::Schedule,
     step::PlanKind,
     update::Groups,
 };
 use numpy::{PyArray1, PyReadonlyArrayDyn};
 use pyo3::prelude::*;
-use serde::Deserialize;
-use std::sync::{Arc, Mutex};
-
-/// What is trained and how, as JSON.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Settled {
-    objective: Objective,
-    optimizer: OptimizerConfig,
-    #[serde(default)]
-    groups: Groups,
-    lr: f64,
-    #[serde(default)]
-    max_norm: Option<f64>,
-    #[serde(default)]
-    metrics: Vec<String>,
-    seed: u64,
-    device: String,
-    #[serde(default)]
-    target: Option<String>,
-    #[serde(default)]
-    threads: Option<usize>,
-}
+use std::sync::Mutex;
 
 /// A model in training on a device of its own.
 #[pyclass(frozen)]
@@ -62,68 +37,41 @@ fn failed<T>(_: T) -> PyErr {
 
 #[pymethods]
 impl Trainer {
-    /// Compiles the training step of a model, settled by JSON: objective, optimizer, learning rate, metrics, device.
+    /// Compiles the training step of a model, on a device that is opened for it.
     #[new]
-    fn new(py: Python<'_>, model: &Model, settings: &str) -> PyResult<Self> {
+    #[pyo3(signature = (model, seed, device, target=None, threads=None))]
+    fn new(
+        py: Python<'_>,
+        model: &Model,
+        seed: u64,
+        device: &str,
+        target: Option<&str>,
+        threads: Option<usize>,
+    ) -> PyResult<Self> {
         py.detach(|| {
-            let settled: Settled =
-                serde_json::from_str(settings).map_err(|e| AneError::new_err(e.to_string()))?;
-            let metrics = settled.metrics.iter().map(|name| {
-                let found = metric::ALL.iter().find(|m| m.name() == name);
-                found.copied().ok_or_else(|| {
-                    let known: Vec<&str> = metric::ALL.iter().map(|m| m.name()).collect();
-                    UnsupportedError::new_err(format!(
-                        "there is no metric `{name}`; there are {}",
-                        known.join(", ")
-                    ))
-                })
-            });
-            let metrics = metrics.collect::<PyResult<Vec<_>>>()?;
-            let every = || std::thread::available_parallelism().map_or(1, usize::from);
-            let threads = settled.threads.unwrap_or_else(every);
-            let pool = Pool::new(threads)
-                .map_err(|e| AneError::new_err(format!("cannot start {threads} threads: {e}")))?;
-            let pool = Arc::new(pool);
-            let mut opening = Settings {
-                pool: Some(pool.clone()),
-                ..Settings::default()
-            };
-            if let Some(target) = &settled.target {
-                opening.target = target
-                    .parse()
-                    .map_err(|e| AneError::new_err(format!("{e}")))?;
-            }
-            let device =
-                ane_device::open(&settled.device, &opening).map_err(|e| of_trainer(&e.into()))?;
-            let train = &model.model.train;
-            let mut types: Vec<(String, DType)> = (train.inputs.iter())
-                .map(|&v| (train.graph.port(v).to_owned(), train.graph.ty(v).dtype))
-                .collect();
-            for term in &settled.objective.terms {
-                let by_class = matches!(term.loss, ane_train::loss::Loss::CrossEntropy { .. });
-                let dtype = if by_class { DType::Int32 } else { DType::Fp16 };
-                types.push((term.target.clone(), dtype));
-            }
+            let Opened { device, pool } = Opened::new(device, target, threads)?;
+            let compiled = &model.compiled;
             let config = TrainerConfig {
                 model: model.model.clone(),
-                objective: settled.objective,
-                metrics,
+                objective: model.objective(),
+                metrics: compiled.metrics.iter().map(|m| m.metric).collect(),
                 plan: PlanKind::Split,
-                optimizer: settled.optimizer,
-                groups: settled.groups,
-                lr: settled.lr,
+                optimizer: compiled.optimizer.clone(),
+                groups: Groups::default(),
+                // Every step says its own.
+                lr: 0.0,
                 schedule: Schedule::Constant,
                 total_steps: u64::MAX,
-                max_norm: settled.max_norm,
+                max_norm: compiled.max_norm,
                 accumulate: 1,
                 lowerings: Vec::new(),
-                seed: settled.seed,
+                seed,
             };
             let trainer = ane_train::Trainer::new(config, device, pool, Isa::detect());
             Ok(Self {
                 trainer: Mutex::new(trainer.map_err(|e| of_trainer(&e))?),
                 rows: model.model.batch,
-                types,
+                types: model.types(),
             })
         })
     }
@@ -309,8 +257,7 @@ fn values_of(
     let total = count / present * rows;
     let wrong = || InputError::new_err(format!("`{name}` should be of {dtype}"));
     Ok(match (dtype, elements) {
-        // Targets of cross-entropy may be rows of probabilities.
-        (DType::Fp16 | DType::Int32, Elements::Real(x)) => {
+        (DType::Fp16, Elements::Real(x)) => {
             let mut bits = vec![0; total];
             ane_engine::simd::narrow(Isa::detect(), x, &mut bits[..count]);
             Values::Fp16(bits)

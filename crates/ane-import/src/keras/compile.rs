@@ -35,9 +35,18 @@ pub struct Compiled {
     /// The losses; none is for a model that was compiled without.
     pub losses: Vec<CompiledLoss>,
     /// The metrics that we have.
-    pub metrics: Vec<&'static dyn Metric>,
+    pub metrics: Vec<CompiledMetric>,
     /// Metrics that we have not, by what Keras calls them.
     pub other_metrics: Vec<String>,
+}
+
+/// A metric that we have.
+#[derive(Debug, Clone)]
+pub struct CompiledMetric {
+    /// What Keras's logs call it.
+    pub name: String,
+    /// The metric.
+    pub metric: &'static dyn Metric,
 }
 
 /// Reads `model.get_compile_config()`.
@@ -202,23 +211,25 @@ fn unsupported(what: &str) -> KerasError {
 fn read_metrics(
     json: &Json,
     losses: &[CompiledLoss],
-    known: &mut Vec<&'static dyn Metric>,
+    known: &mut Vec<CompiledMetric>,
     others: &mut Vec<String>,
 ) {
     let binary = losses
         .first()
         .is_some_and(|loss| loss.head == Some(Head::Sigmoid) || loss.is_binary());
     let accuracy: &'static dyn Metric = if binary { &BinaryAccuracy } else { &Accuracy };
-    let (name, k) = match json {
+    let (name, shown, k) = match json {
         Json::Array(all) => {
             return all
                 .iter()
                 .for_each(|json| read_metrics(json, losses, known, others));
         }
-        Json::String(name) => (name.clone(), None),
+        Json::String(name) => (name.clone(), name.as_str(), None),
         Json::Object(map) => match (map.get("class_name"), map.get("config")) {
             (Some(Json::String(class)), Some(config)) => {
-                (class.clone(), config.get("k").and_then(Json::as_u64))
+                let shown = config.get("name").and_then(Json::as_str);
+                let k = config.get("k").and_then(Json::as_u64);
+                (class.clone(), shown.unwrap_or(class), k)
             }
             _ => {
                 return map
@@ -243,7 +254,10 @@ fn read_metrics(
             return;
         }
     };
-    if !known.iter().any(|m| m.name() == metric.name()) {
-        known.push(metric);
+    if !known.iter().any(|m| m.metric.name() == metric.name()) {
+        known.push(CompiledMetric {
+            name: super::error::shortened(shown),
+            metric,
+        });
     }
 }

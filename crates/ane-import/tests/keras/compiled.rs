@@ -62,7 +62,7 @@ fn optimizers_losses_and_metrics_are_read() {
     let of = |name: &str| compiled(&case(name)["config"]).unwrap();
     let metrics = |name: &str| -> Vec<&str> {
         let metrics = of(name).metrics;
-        metrics.iter().map(|m| m.name()).collect()
+        metrics.iter().map(|m| m.metric.name()).collect()
     };
     let names = of("names");
     let OptimizerConfig::Adam(adam) = &names.optimizer else {
