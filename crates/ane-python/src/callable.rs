@@ -2,6 +2,7 @@
 
 use crate::{
     arrays::{Elements, ElementsMut, Given, Taken},
+    cotangent_scale::{CotangentScale, largest},
     errors::{self, InputError},
     session::{Shared, locked},
 };
@@ -40,29 +41,9 @@ struct Backward {
     imported: Imported,
     /// Whether an input is a cotangent, which carries the scale; others are as the forward program left them.
     is_cotangent: Vec<bool>,
-    scale: Scale,
+    /// Known with the first cotangents.
+    scale: Option<CotangentScale>,
 }
-
-/// The power of two that cotangents are brought up to, so that gradients are numbers of fp16.
-///
-/// A gradient is linear in its cotangents, so their size is free. It begins high, falls by two whenever a gradient
-/// overflows, and rises by one after every so many calls without.
-#[derive(Debug, Clone, Copy)]
-struct Scale {
-    /// The largest cotangent of a call is brought to 2 to this.
-    exponent: i32,
-    /// Calls since it changed.
-    calls: u32,
-}
-
-/// Calls without overflow after which the scale rises.
-const CALLS_TO_RISE: u32 = 200;
-/// The least exponent: cotangents as small as that leave nothing of most gradients.
-const LEAST_EXPONENT: i32 = -12;
-/// Where the scale begins: room for sums over a batch.
-const FIRST_EXPONENT: i32 = 8;
-/// Where it begins when the only cotangent is that of a loss, which is divided by the batch at once.
-const FIRST_OF_LOSS: i32 = 15;
 
 /// The buffers of a call, which lives as long as its gradients may be asked for.
 #[pyclass(frozen)]
@@ -229,10 +210,7 @@ impl Callable {
             state.backward = Some(Backward {
                 imported,
                 is_cotangent,
-                scale: Scale {
-                    exponent: i32::MAX,
-                    calls: 0,
-                },
+                scale: None,
             });
             Ok(())
         })
@@ -380,52 +358,27 @@ impl Callable {
                     _ => None,
                 })
                 .collect();
-            let largest = cotangents
-                .iter()
-                .flat_map(|x| x.iter())
-                .fold(0.0_f32, |m, x| m.max(x.abs()));
-            if backward.scale.exponent == i32::MAX {
-                let of_loss = cotangents.iter().all(|x| x.len() == 1);
-                backward.scale.exponent = if of_loss {
-                    FIRST_OF_LOSS
-                } else {
-                    FIRST_EXPONENT
-                };
-            }
+            let scale = backward
+                .scale
+                .get_or_insert_with(|| CotangentScale::for_first(&cotangents));
+            let largest = largest(&cotangents);
             write_masks(call, &backward.imported, &masks)?;
             let finite = loop {
-                let factor = if largest > 0.0 && largest.is_finite() {
-                    let up = backward.scale.exponent - largest.log2().ceil() as i32;
-                    2.0_f32.powi(up.clamp(-100, 100))
-                } else {
-                    1.0
-                };
-                let of = |i: usize| {
-                    if backward.is_cotangent.get(i).copied().unwrap_or(false) {
-                        factor
-                    } else {
-                        1.0
-                    }
+                let factor = scale.factor(largest);
+                let of = |i: usize| match backward.is_cotangent.get(i) {
+                    Some(true) => factor,
+                    _ => 1.0,
                 };
                 write(call, &backward.imported, &arrays, mine, of)?;
                 call.run(&session, Direction::Backward)
                     .map_err(|e| errors::of_trainer(&e))?;
-                let finite = read(call, &backward.imported, &mut results, 1.0 / factor)?;
-                if finite {
-                    backward.scale.calls += 1;
-                    if backward.scale.calls >= CALLS_TO_RISE
-                        && backward.scale.exponent < FIRST_OF_LOSS
-                    {
-                        backward.scale.calls = 0;
-                        backward.scale.exponent += 1;
-                    }
+                if read(call, &backward.imported, &mut results, 1.0 / factor)? {
+                    scale.accept();
                     break true;
                 }
-                if backward.scale.exponent <= LEAST_EXPONENT || !largest.is_finite() {
+                if !largest.is_finite() || !scale.lower() {
                     break false;
                 }
-                backward.scale.exponent -= 2;
-                backward.scale.calls = 0;
             };
             drop(held);
             if let Some(own) = own {
@@ -473,8 +426,8 @@ impl Callable {
             }
         }
         report.set_item("buffer_sets", state.callable.sets())?;
-        let scale = state.backward.as_ref().map(|b| b.scale.exponent);
-        report.set_item("scale_exponent", scale.filter(|&e| e != i32::MAX))?;
+        let scale = state.backward.as_ref().and_then(|b| b.scale);
+        report.set_item("scale_exponent", scale.map(CotangentScale::exponent))?;
         Ok(report)
     }
 }

@@ -5,6 +5,7 @@
 
 mod arrays;
 mod callable;
+mod cotangent_scale;
 mod errors;
 mod model;
 mod session;
