@@ -252,18 +252,31 @@ impl Buffer {
     /// # Panics
     /// When `out` has another length than the type.
     pub fn copy_out_to(&self, out: &mut [f32]) {
+        self.copy_out_by(1.0, out);
+    }
+
+    /// Reads the elements, times a factor, into `out`; the largest magnitude among them, NaN if one is NaN.
+    ///
+    /// # Panics
+    /// When `out` has another length than the type.
+    pub fn copy_out_by(&self, factor: f32, out: &mut [f32]) -> f32 {
         assert_eq!(out.len(), self.ty.shape.numel(), "elements of {}", self.ty);
         if self.layout == Layout::Dense && self.ty.dtype == DType::Fp16 {
-            self.memory.read_u16(|x| {
-                simd::widen(simd::Isa::detect(), &x[self.offset / 2..][..out.len()], out)
+            return self.memory.read_u16(|x| {
+                let x = &x[self.offset / 2..][..out.len()];
+                simd::widen_by(simd::Isa::detect(), x, factor, out)
             });
-            return;
         }
         let literal = Literal::from_bytes(self.ty.clone(), self.copy_out_bytes())
             .expect("the bytes are the type's");
+        let mut most = 0.0_f32;
         for (o, x) in out.iter_mut().zip(literal.to_f64()) {
-            *o = x as f32;
+            *o = x as f32 * factor;
+            if o.is_nan() || o.abs() > most {
+                most = o.abs();
+            }
         }
+        most
     }
 }
 

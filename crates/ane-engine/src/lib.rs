@@ -25,6 +25,7 @@
 mod arena;
 mod exec;
 mod gemm;
+mod openmp;
 mod plan;
 mod pool;
 pub mod simd;
@@ -32,6 +33,7 @@ mod workspace;
 
 pub use arena::{Access, Foreign, Lent, SharedBuffer};
 pub use exec::{BindError, Bound, ForEach, Gradient, MOST_STATE, Parameter, Strided, Update};
+pub use openmp::OpenMp;
 pub use plan::{MemoryUse, Options, Plan, PlanError, Port};
-pub use pool::{Job, Pool};
+pub use pool::{Crew, Job, Pool};
 pub use workspace::Workspace;

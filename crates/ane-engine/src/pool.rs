@@ -4,6 +4,8 @@
 //! is waited for by nobody: a thread that the system does not let run holds up at most the task it was taken from, and
 //! comes back in whichever phase the others have reached. No more threads are woken than there are processors to run
 //! them. Waiting spins first, because phases are tens of microseconds long, then yields, then parks.
+//!
+//! The threads are the pool's own, or those of a [`Crew`] that the process has already.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
@@ -22,6 +24,12 @@ pub trait Job: Send + Sync {
     /// One member's part of a phase: takes tasks until none is left, which any member may find alone. A member may come
     /// late, or not at all; it is called at most once per phase.
     fn run(&self, member: usize, phase: usize);
+}
+
+/// Threads of somebody else's, which a pool borrows for each job.
+pub trait Crew: Send + Sync {
+    /// Calls `part` on at most `most` threads at once, the caller among them, and returns when all calls have returned.
+    fn call(&self, most: usize, part: &(dyn Fn() + Sync));
 }
 
 /// Rounds of spinning before a waiting thread yields its processor: some microseconds.
@@ -87,6 +95,8 @@ struct Shared {
     size: usize,
     /// Members that may run at once: no more than there are processors.
     most_awake: usize,
+    /// Whether members park between phases; borrowed threads go back to their owner instead.
+    parks: bool,
     state: State,
     /// Members that are not parked, the caller among them, and those that have been told to wake.
     awake: AtomicUsize,
@@ -106,6 +116,23 @@ struct Slot {
 }
 
 impl Shared {
+    fn new(threads: usize, processors: usize, parks: bool) -> std::io::Result<Self> {
+        let size = threads.max(1);
+        if size >= 1 << COUNT_BITS {
+            return Err(std::io::ErrorKind::InvalidInput.into());
+        }
+        Ok(Self {
+            size,
+            most_awake: size.min(processors),
+            parks,
+            state: State::default(),
+            awake: AtomicUsize::new(size),
+            broken: AtomicBool::new(false),
+            slot: Mutex::default(),
+            wake: Condvar::new(),
+        })
+    }
+
     /// Takes part in a job until it is over.
     fn work(&self, turn: &Turn, member: usize) -> std::thread::Result<()> {
         let mut outcome = Ok(());
@@ -135,7 +162,7 @@ impl Shared {
             rounds = rounds.saturating_add(1);
             if rounds < SPINS {
                 std::hint::spin_loop();
-            } else if rounds < SPINS + YIELDS || member == 0 {
+            } else if rounds < SPINS + YIELDS || member == 0 || !self.parks {
                 std::thread::yield_now();
             } else {
                 if !self.park(phase) {
@@ -188,9 +215,10 @@ impl Shared {
     }
 }
 
-/// The threads. The caller of [`Pool::run`] is member 0; the others are its own.
+/// The threads. The caller of [`Pool::run`] is one of them.
 pub struct Pool {
     shared: Arc<Shared>,
+    crew: Option<Box<dyn Crew>>,
     members: Vec<JoinHandle<()>>,
     busy: Mutex<()>,
 }
@@ -218,26 +246,27 @@ impl Pool {
         Self::for_processors(threads, processors)
     }
 
+    /// A team of at most `threads` members whose threads, but for the caller's, are a crew's.
+    ///
+    /// # Errors
+    /// When there are 65,536.
+    pub fn of_crew(threads: usize, crew: Box<dyn Crew>) -> std::io::Result<Self> {
+        Ok(Self {
+            shared: Arc::new(Shared::new(threads, threads, false)?),
+            crew: Some(crew),
+            members: Vec::new(),
+            busy: Mutex::new(()),
+        })
+    }
+
     fn for_processors(threads: usize, processors: usize) -> std::io::Result<Self> {
-        let size = threads.max(1);
-        if size >= 1 << COUNT_BITS {
-            return Err(std::io::ErrorKind::InvalidInput.into());
-        }
-        let shared = Arc::new(Shared {
-            size,
-            most_awake: size.min(processors),
-            state: State::default(),
-            awake: AtomicUsize::new(size),
-            broken: AtomicBool::new(false),
-            slot: Mutex::default(),
-            wake: Condvar::new(),
-        });
         let mut pool = Self {
-            shared,
+            shared: Arc::new(Shared::new(threads, processors, true)?),
+            crew: None,
             members: Vec::new(),
             busy: Mutex::new(()),
         };
-        for member in 1..size {
+        for member in 1..pool.threads() {
             let shared = pool.shared.clone();
             // When one cannot be started, dropping the pool ends those that were.
             let thread = std::thread::Builder::new()
@@ -272,7 +301,20 @@ impl Pool {
             s.state.open(first);
             s.call_locked(&mut slot);
         }
-        let outcome = s.work(&turn, 0);
+        let outcome = match &self.crew {
+            None => s.work(&turn, 0),
+            Some(crew) => {
+                let next = AtomicUsize::new(0);
+                crew.call(s.size, &|| {
+                    let member = next.fetch_add(1, Ordering::Relaxed);
+                    if member < s.size {
+                        // That one panicked is in `broken`.
+                        let _ = s.work(&turn, member);
+                    }
+                });
+                Ok(())
+            }
+        };
         {
             let mut slot = lock(&s.slot);
             slot.turn = None;
@@ -377,9 +419,41 @@ mod tests {
 
     #[test]
     fn a_job_without_phases_is_over_at_once() {
-        let pool = Pool::new(2).unwrap();
-        for _ in 0..3 {
-            Count::new(0, 1).run_in(&pool);
+        for pool in [Pool::new(2), Pool::of_crew(2, Box::new(Scoped(2)))] {
+            let pool = pool.unwrap();
+            for _ in 0..3 {
+                Count::new(0, 1).run_in(&pool);
+            }
+        }
+    }
+
+    /// Has so many threads, whatever is asked for.
+    struct Scoped(usize);
+
+    impl Crew for Scoped {
+        fn call(&self, _: usize, part: &(dyn Fn() + Sync)) {
+            std::thread::scope(|scope| {
+                for _ in 1..self.0 {
+                    scope.spawn(part);
+                }
+                part();
+            });
+        }
+    }
+
+    #[test]
+    fn a_crew_of_any_size_does_all_phases_and_nobody_is_left_behind() {
+        for (threads, there) in [(1, 1), (2, 2), (4, 2), (2, 5)] {
+            let pool = Pool::of_crew(threads, Box::new(Scoped(there))).unwrap();
+            let job = Count::new(50, 7);
+            for _ in 0..40 {
+                job.run_in(&pool);
+            }
+            let calls = job.calls.load(Ordering::SeqCst);
+            assert!(calls <= 50 * 40 * threads, "{threads} of {there}: {calls}");
+            for done in &job.done {
+                assert_eq!(done.load(Ordering::SeqCst), 7 * 40);
+            }
         }
     }
 
@@ -437,13 +511,18 @@ mod tests {
 
     #[test]
     fn a_panic_reaches_the_caller_and_the_pool_goes_on() {
-        let pool = Pool::for_processors(2, 2).unwrap();
-        let fail: Arc<dyn Job> = Arc::new(Fail {
-            came: AtomicBool::new(false),
-        });
-        assert!(catch_unwind(AssertUnwindSafe(|| pool.run(&fail))).is_err());
-        let job = Count::new(1, 3);
-        job.run_in(&pool);
-        assert_eq!(job.done[0].load(Ordering::SeqCst), 3);
+        for pool in [
+            Pool::for_processors(2, 2),
+            Pool::of_crew(2, Box::new(Scoped(2))),
+        ] {
+            let pool = pool.unwrap();
+            let fail: Arc<dyn Job> = Arc::new(Fail {
+                came: AtomicBool::new(false),
+            });
+            assert!(catch_unwind(AssertUnwindSafe(|| pool.run(&fail))).is_err());
+            let job = Count::new(1, 3);
+            job.run_in(&pool);
+            assert_eq!(job.done[0].load(Ordering::SeqCst), 3);
+        }
     }
 }

@@ -11,7 +11,7 @@ mod portable;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub use convert::{narrow, widen};
+pub use convert::{narrow, widen, widen_by};
 pub(crate) use convert::{narrow_lanes, widen_lanes};
 pub use lanes::{Lanes, MOST_LANES};
 use portable::Portable;

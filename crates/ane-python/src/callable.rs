@@ -149,20 +149,13 @@ fn read(
             continue;
         };
         let done = match array {
-            ElementsMut::Real(x) => {
-                let done = call.read(name, x);
-                if factor != 1.0 {
-                    for e in x.iter_mut() {
-                        *e *= factor;
-                    }
-                }
-                finite &= x.iter().all(|e| e.is_finite());
-                done
-            }
+            ElementsMut::Real(x) => call
+                .read(name, factor, x)
+                .map(|largest| finite &= largest.is_finite()),
             ElementsMut::Integer(x) => call.read_integers(name, x),
             ElementsMut::Truth(x) => {
                 let mut numbers = vec![0.0; x.len()];
-                let done = call.read(name, &mut numbers);
+                let done = call.read(name, 1.0, &mut numbers).map(drop);
                 for (b, n) in x.iter_mut().zip(numbers) {
                     *b = n != 0.0;
                 }

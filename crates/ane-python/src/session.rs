@@ -5,7 +5,7 @@ use crate::{
     errors::{self, DeviceError},
 };
 use ane_device::{Device, Settings};
-use ane_engine::{Pool, simd::Isa};
+use ane_engine::{OpenMp, Pool, simd::Isa};
 use ane_train::call;
 use pyo3::prelude::*;
 use std::sync::{Arc, Mutex};
@@ -20,7 +20,8 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    /// Opens the device `name` for a target, on so many threads; every core when left out.
+    /// Opens the device `name` for a target, on so many threads; every core when left out. Where the process computes by
+    /// OpenMP already, they are that runtime's.
     pub(crate) fn new(name: &str, target: Option<&str>, threads: Option<usize>) -> PyResult<Self> {
         let mut settings = Settings::default();
         if let Some(target) = target {
@@ -30,8 +31,12 @@ impl Opened {
         }
         let every = || std::thread::available_parallelism().map_or(1, usize::from);
         let threads = threads.unwrap_or_else(every);
-        let pool = Pool::new(threads)
-            .map_err(|e| DeviceError::new_err(format!("cannot start {threads} threads: {e}")))?;
+        let pool = match OpenMp::loaded() {
+            Some(openmp) => Pool::of_crew(threads, Box::new(openmp)),
+            None => Pool::new(threads),
+        };
+        let pool =
+            pool.map_err(|e| DeviceError::new_err(format!("cannot start {threads} threads: {e}")))?;
         let pool = Arc::new(pool);
         settings.pool = Some(pool.clone());
         let device =

@@ -234,15 +234,14 @@ impl Call {
         Ok(self.named(name)?.copy_in_bytes(&bytes)?)
     }
 
-    /// Reads a port's elements, as real numbers.
+    /// Reads a port's elements, as real numbers, times a factor; the largest magnitude among them, NaN if one is NaN.
     ///
     /// # Errors
     /// When there is no such port, or it has another number of elements.
-    pub fn read(&self, name: &str, out: &mut [f32]) -> Result<(), TrainerError> {
+    pub fn read(&self, name: &str, factor: f32, out: &mut [f32]) -> Result<f32, TrainerError> {
         let buffer = self.named(name)?;
         check_length(buffer, out.len())?;
-        buffer.copy_out_to(out);
-        Ok(())
+        Ok(buffer.copy_out_by(factor, out))
     }
 
     /// Reads a port's elements as integers.

@@ -19,7 +19,7 @@ class Options:
     target: str | None = None
     """A chip and a route to it, such as `h16` or `h16:client`; left out, `software` or the machine's own chip."""
     threads: int | None = None
-    """Threads of the engine in software; every core where left out."""
+    """Threads of the engine in software; as many as PyTorch uses where left out."""
 
 
 def default_options() -> Options:

@@ -2,6 +2,8 @@
 
 import os
 
+import torch
+
 from .. import _native
 from ..errors import ForkError
 from .options import Options
@@ -26,7 +28,8 @@ def session(options: Options) -> _native.Session:
     if not _open:
         _process = os.getpid()
     if options not in _open:
-        _open[options] = _native.Session(options.device, options.target, options.threads)
+        threads = options.threads or torch.get_num_threads()
+        _open[options] = _native.Session(options.device, options.target, threads)
     return _open[options]
 
 

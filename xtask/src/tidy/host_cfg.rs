@@ -10,6 +10,7 @@ const SYSTEM: (&[&str], &[&str]) = (
     &[
         "crates/ane-device/src/lib.rs",
         "crates/ane-engine/src/arena/huge_pages.rs",
+        "crates/ane-engine/src/openmp.rs",
     ],
 );
 
@@ -94,9 +95,9 @@ mod tests {
             ),
         ];
         let expected = [
-            "crates/ane-device/src/apple.rs:1: a condition on `target_os` may stand only in crates/ane-device/src/lib.rs, crates/ane-engine/src/arena/huge_pages.rs",
+            "crates/ane-device/src/apple.rs:1: a condition on `target_os` may stand only in crates/ane-device/src/lib.rs, crates/ane-engine/src/arena/huge_pages.rs, crates/ane-engine/src/openmp.rs",
             "crates/ane-engine/src/lib.rs:1: a condition on `windows` may stand only in crates/ane-device/, crates/ane-train/, crates/ane-trainer/",
-            "crates/ane-engine/src/lib.rs:2: a condition on `target_os` may stand only in crates/ane-device/src/lib.rs, crates/ane-engine/src/arena/huge_pages.rs",
+            "crates/ane-engine/src/lib.rs:2: a condition on `target_os` may stand only in crates/ane-device/src/lib.rs, crates/ane-engine/src/arena/huge_pages.rs, crates/ane-engine/src/openmp.rs",
         ];
         assert_eq!(findings(super::check, &files), expected);
     }

@@ -10,6 +10,7 @@ const PLACES: &[&str] = &[
     "crates/ane-engine/src/arena",
     "crates/ane-engine/src/exec",
     "crates/ane-engine/src/gemm",
+    "crates/ane-engine/src/openmp",
     "crates/ane-engine/src/simd",
     "crates/espresso-standin",
     "crates/gnustep-shim",
