@@ -1,12 +1,12 @@
-"""Benchmark peer: the whole training step of a model on MNIST, in eager PyTorch.
+"""Benchmark peer: the whole training step of a model on MNIST, in eager PyTorch or by a backend of `torch.compile`.
 
 A step takes a batch by shuffled index out of the uint8 images, normalises it, and does forward, cross entropy,
 backward and a fused AdamW update. `--gather none` leaves out the first two: the images are floats already, and a batch
-is a view of them.
+is a view of them. A backend gets forward pass and loss as one function.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -54,21 +54,19 @@ def prepared(pixels: Tensor, labels: Tensor, batch: int) -> Iterator[tuple[Tenso
 class Trainer:
     """A model, its optimizer and an endless supply of batches."""
 
-    def __init__(self, model: nn.Module, batches: Iterator[tuple[Tensor, Tensor]], *, bf16: bool) -> None:
-        self.model = model
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-3, fused=True)
+    def __init__(
+        self,
+        model: nn.Module,
+        loss_of: Callable[[Tensor, Tensor], Tensor],
+        batches: Iterator[tuple[Tensor, Tensor]],
+    ) -> None:
+        self.loss_of = loss_of
+        self.optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
         self.batches = batches
-        self.bf16 = bf16
 
     def step(self) -> Tensor:
         """One training step, from batch to new parameters; gives its loss."""
-        images, labels = next(self.batches)
-        if self.bf16:
-            with torch.autocast("cpu", torch.bfloat16):
-                logits = self.model(images)
-            loss = functional.cross_entropy(logits.float(), labels)
-        else:
-            loss = functional.cross_entropy(self.model(images), labels)
+        loss = self.loss_of(*next(self.batches))
         loss.backward()
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
@@ -81,10 +79,27 @@ class Trainer:
         return loss.item()
 
 
+def loss_function(model: nn.Module, dtype: str, backend: str | None) -> Callable[[Tensor, Tensor], Tensor]:
+    """Cross entropy of the model's scores, as the command line wants it computed."""
+
+    def loss_of(images: Tensor, labels: Tensor) -> Tensor:
+        if dtype == "fp32":
+            return functional.cross_entropy(model(images), labels)
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = model(images)
+        return functional.cross_entropy(logits.float(), labels)
+
+    if backend is None:
+        return loss_of
+    compiled: Callable[[Tensor, Tensor], Tensor] = torch.compile(loss_of, backend=backend, dynamic=False)
+    return compiled
+
+
 def main() -> None:
     """Says hello and serves requests until the input ends."""
     parser = arguments((__doc__ or "").splitlines()[0])
     parser.add_argument("--dtype", choices=("fp32", "bf16"), default="fp32", help="bf16 is autocast")
+    parser.add_argument("--backend", help="of torch.compile; eager without it")
     parser.add_argument("--gather", choices=("step", "none"), default="step")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -97,7 +112,8 @@ def main() -> None:
     memory = Memory()
     model = build(options.model, (1, images.shape[1], images.shape[2]), 10)
     supply = gathered if options.gather == "step" else prepared
-    trainer = Trainer(model, supply(pixels, labels, options.batch), bf16=options.dtype == "bf16")
+    loss_of = loss_function(model, options.dtype, options.backend)
+    trainer = Trainer(model, loss_of, supply(pixels, labels, options.batch))
     preload = os.environ.get("LD_PRELOAD", "")
     hello = {
         "torch": torch.__version__,

@@ -1,5 +1,5 @@
-//! Who takes part: our two plans, PyTorch as installed, with MKL unlocked and in bfloat16, TensorFlow in graph mode, and
-//! JAX.
+//! Who takes part: our two plans, PyTorch as installed, with our backend, with MKL unlocked and in bfloat16, TensorFlow in
+//! graph mode, and JAX.
 
 use std::env;
 use std::fs;
@@ -39,6 +39,8 @@ struct Script {
 /// PyTorch and what it needs.
 struct Torch {
     script: Script,
+    /// Whether that Python has the package of this project too, and with it the backend.
+    has_backend: bool,
     /// The library that unlocks MKL, where that means something.
     unlock: Option<PathBuf>,
 }
@@ -101,6 +103,11 @@ impl Programs {
         };
         if let Some(torch) = &self.torch {
             enter("torch stock", peer(&torch.script));
+            if torch.has_backend {
+                let mut backend = peer(&torch.script);
+                backend.args(["--backend", "ane"]);
+                enter("torch backend=ane", backend);
+            }
             if let Some(library) = &torch.unlock {
                 let mut unlocked = peer(&torch.script);
                 unlocked.env("LD_PRELOAD", library);
@@ -191,11 +198,16 @@ fn find_torch(root: &Path, asked_for: Option<&Path>) -> Result<Option<Torch>> {
     println!("PyTorch is that of {}", python.display());
     let peers = root.join("xtask").join("peers");
     let unlock = unlock_library(root, &peers.join("mkl_fix.c"));
+    let has_backend = python::can_import(&python, "ane_trainer");
+    if !has_backend {
+        println!("no torch backend=ane: `pip install .` puts it there");
+    }
     Ok(Some(Torch {
         script: Script {
             python,
             path: peers.join("torch_train.py"),
         },
+        has_backend,
         unlock,
     }))
 }
@@ -283,6 +295,7 @@ not json
     fn every_contestant_gets_the_same_task() {
         let torch = Torch {
             script: script("t.py"),
+            has_backend: true,
             unlock: Some("u.so".into()),
         };
         let programs = Programs {
@@ -302,6 +315,7 @@ not json
             format!("mnist {task} --plan split --target h16 --out i"),
             format!("mnist {task} --plan fused --target h16 --out i"),
             format!("py t.py {task} {data}"),
+            format!("py t.py {task} {data} --backend ane"),
             format!("LD_PRELOAD=u.so py t.py {task} {data}"),
             format!("py t.py {task} {data} --dtype bf16"),
             format!("py f.py {task} {data}"),
