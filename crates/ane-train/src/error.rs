@@ -103,6 +103,14 @@ pub enum TrainerError {
         /// Why not.
         reason: &'static str,
     },
+    /// A group of parameters wants state that the trainer was not made for.
+    #[error("`{optimizer}` keeps {}, which this trainer has no memory for; make it for an optimizer that does", .state.join(", "))]
+    NotKept {
+        /// Who wants it.
+        optimizer: &'static str,
+        /// What it keeps.
+        state: &'static [&'static str],
+    },
     /// A weight of another size was given.
     #[error("`{path}` has {expected} values, found {found}")]
     Weight {

@@ -61,4 +61,4 @@ mod work;
 
 pub use error::TrainerError;
 pub use program::legalize;
-pub use trainer::{Done, Evaluated, Progress, StepOutcome, Trainer, TrainerConfig};
+pub use trainer::{Done, Evaluated, Probed, Progress, StepOutcome, Trainer, TrainerConfig};

@@ -164,6 +164,8 @@ pub struct ModelGraph {
     pub parameters: Vec<Value>,
     /// Inference: the buffers that are read.
     pub buffers: Vec<BufferPort>,
+    /// The loss, one number, of a model that computes it itself; its targets are inputs then.
+    pub loss: Option<Value>,
     /// Training: what buffers are updated with.
     pub statistics: Vec<Statistic>,
     /// Training: random inputs.

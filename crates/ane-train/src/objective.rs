@@ -22,10 +22,10 @@ pub struct Term {
     pub weight: f64,
 }
 
-/// The sum of its terms, each a mean Σ w·l / divisor over examples of weight w.
+/// The sum of its terms, each a mean Σ w·l / divisor over examples of weight w; or the loss that the model computes itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Objective {
-    /// The terms, at least one.
+    /// The terms; none where the loss is the model's own.
     pub terms: Vec<Term>,
 }
 
@@ -33,9 +33,14 @@ pub struct Objective {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ObjectiveError {
-    /// No term.
-    #[error("an objective has no terms, so there is nothing to minimise")]
-    NoTerms,
+    /// No term, and no loss of the model's own.
+    #[error(
+        "an objective has no terms, and model `{model}` computes no loss itself, so there is nothing to minimise"
+    )]
+    NoTerms {
+        /// The model.
+        model: String,
+    },
     /// The model has no such output.
     #[error("a loss wants the output `{output}`; model `{model}` gives {}", .outputs.join(", "))]
     NoOutput {
@@ -127,6 +132,16 @@ impl Objective {
         }
     }
 
+    /// The loss that the model computes itself, of the batch as a whole: examples have no weights.
+    pub fn own() -> Self {
+        Self { terms: Vec::new() }
+    }
+
+    /// Whether the loss is the model's own.
+    pub fn is_own(&self) -> bool {
+        self.terms.is_empty()
+    }
+
     /// Input port of the target of term `i`, which is always of fp16 rows.
     pub fn port(&self, i: usize) -> String {
         match self.terms.len() {
@@ -175,7 +190,9 @@ impl Objective {
                 None => loss,
             });
         }
-        total.ok_or(ObjectiveError::NoTerms)
+        total.ok_or_else(|| ObjectiveError::NoTerms {
+            model: model.name.clone(),
+        })
     }
 
     fn output_of(

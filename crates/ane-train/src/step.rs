@@ -15,9 +15,9 @@ use crate::{
     objective::Objective,
     optim::Optimizer,
 };
-use ane_ir::{Graph, Target, TensorType, Value, autodiff::vjp, passes::lowerings::Lowered};
+use ane_ir::{Graph, Shape, Target, TensorType, Value, autodiff::vjp, passes::lowerings::Lowered};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 /// Where the update runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -262,14 +262,21 @@ impl Step {
         objective: Option<&Objective>,
         target: &Target,
     ) -> Result<Self, StepError> {
+        let alone;
+        let of = match (objective, model.infer.loss) {
+            (None, Some(_)) => {
+                alone = without_loss(&model.infer)?;
+                &alone
+            }
+            _ => &model.infer,
+        };
         let Forward {
             mut g, mut step, ..
-        } = forward(model, &model.infer, objective)?;
+        } = forward(model, of, objective)?;
         let nodes = g.nodes().len();
         step.watch_forward(&mut g, nodes, target)?;
-        step.output_model(&mut g, model, &model.infer)?;
-        step.buffers = model
-            .infer
+        step.output_model(&mut g, model, of)?;
+        step.buffers = of
             .buffers
             .iter()
             .map(|&b| (b, g.port(b.value).to_owned()))
@@ -334,6 +341,15 @@ fn forward(
         .outputs
         .first()
         .map_or(ane_ir::DType::Fp16, |(_, v)| g.ty(*v).dtype);
+    if let (true, Some(own)) = (objective.is_own(), of.loss) {
+        let loss = g.reshape(own, &Shape::new(&[1, 1]))?;
+        output(&mut g, LOSS, loss)?;
+        return Ok(Forward {
+            g,
+            step,
+            loss: Some(loss),
+        });
+    }
     let weight = g.input(WEIGHT, TensorType::new(dtype, [model.batch, 1]))?;
     let divisor = g.input(DIVISOR, TensorType::new(dtype, [1, 1]))?;
     let loss = objective.build(&mut g, model, &of.outputs, weight, divisor)?;
@@ -345,6 +361,48 @@ fn forward(
         g,
         step,
         loss: Some(loss),
+    })
+}
+
+/// What the outputs are computed from, and nothing of the loss and its targets, which who predicts does not have.
+fn without_loss(of: &ModelGraph) -> Result<ModelGraph, StepError> {
+    let outputs: Vec<Value> = of.outputs.iter().map(|&(_, v)| v).collect();
+    let needed = ancestors(&of.graph, &outputs);
+    let all = of.graph.inputs().iter().copied();
+    let kept: Vec<Value> = all.filter(|v| needed[v.index()]).collect();
+    let inputs: Vec<(&str, Value)> = kept.iter().map(|&v| (of.graph.port(v), v)).collect();
+    let named = of.outputs.iter().map(|(name, v)| (name.as_str(), *v));
+    let part = of.graph.extract(&inputs, &named.collect::<Vec<_>>())?;
+    let mut graph = Graph::new();
+    let mut here = HashMap::new();
+    for (name, v) in inputs {
+        here.insert(v, graph.input(name, of.graph.ty(v).clone())?);
+    }
+    let ports: Vec<Value> = kept.iter().map(|v| here[v]).collect();
+    let values = graph.inline(&part, &ports)?;
+    let of_kept = |values: &[Value]| values.iter().filter_map(|v| here.get(v).copied()).collect();
+    Ok(ModelGraph {
+        inputs: of_kept(&of.inputs),
+        parameters: of_kept(&of.parameters),
+        buffers: of
+            .buffers
+            .iter()
+            .filter_map(|b| {
+                let value = *here.get(&b.value)?;
+                Some(BufferPort { value, ..*b })
+            })
+            .collect(),
+        outputs: of
+            .outputs
+            .iter()
+            .zip(values)
+            .map(|((name, _), v)| (name.clone(), v))
+            .collect(),
+        loss: None,
+        statistics: Vec::new(),
+        randoms: Vec::new(),
+        present: of.present.and_then(|v| here.get(&v).copied()),
+        graph,
     })
 }
 

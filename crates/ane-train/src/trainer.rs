@@ -5,12 +5,14 @@ mod config;
 mod entries;
 mod homes;
 mod inference;
+mod probe;
 mod progress;
 mod seeds;
 mod state;
 
 pub use config::TrainerConfig;
 pub use inference::Evaluated;
+pub use probe::Probed;
 pub use progress::{Done, Progress, StepOutcome};
 
 use crate::{
@@ -25,7 +27,7 @@ use crate::{
     stage::{NotOnEngine, Staged},
     step::{self, Step},
     store::Store,
-    update::Update,
+    update::{ParameterGroup, Update},
 };
 use ane_device::Device;
 use ane_engine::{Pool, simd::Isa};
@@ -168,6 +170,15 @@ impl Trainer {
         self.config.lr = lr;
     }
 
+    /// Replaces the groups of parameters and all settings of their updates, for loops that move those themselves. What is
+    /// in none is not updated.
+    ///
+    /// # Errors
+    /// When the plan has no groups, or an optimizer wants state that the trainer was not made for.
+    pub fn set_groups(&mut self, groups: &[ParameterGroup]) -> Result<(), TrainerError> {
+        self.update.regroup(groups)
+    }
+
     /// Learning rate of the next step.
     pub fn lr(&self) -> f64 {
         self.config
@@ -190,8 +201,7 @@ impl Trainer {
     /// When a batch does not fit, or the device fails; state and counters are not to be relied on then.
     pub fn train_step(&mut self, batches: &[Batch]) -> Result<StepOutcome, TrainerError> {
         let scale = self.progress.loss_scale.get();
-        let total = batches.first().map_or(0.0, |b| f64::from(b.divisor));
-        let divisor = Divisor::of(total, batches.len());
+        let divisor = Divisor::of_step(&self.config.objective, batches);
         let at = StepInfo {
             t: self.progress.updates + 1,
             lr: self.lr(),

@@ -5,7 +5,7 @@ mod groups;
 mod split;
 
 pub(crate) use fused::Fused;
-pub use groups::{Group, Groups, Settings, is_tag, matches, names};
+pub use groups::{Group, Groups, ParameterGroup, Settings, is_tag, matches, names};
 pub(crate) use split::{Split, Updated};
 
 use crate::{error::TrainerError, optim::StepInfo, program::Program, store::Store};
@@ -26,5 +26,10 @@ pub(crate) trait Update: Send + std::fmt::Debug {
     /// Takes the gradients of batch number `batch` of an update.
     fn accumulate(&self, pool: &Pool, batch: usize);
     /// Makes the update; gives the global norm of the gradients before clipping, where the host computed it.
-    fn apply(&self, pool: &Pool, at: StepInfo, store: &mut Store) -> Option<f64>;
+    fn apply(&mut self, pool: &Pool, at: StepInfo, store: &mut Store) -> Option<f64>;
+    /// Replaces all groups of parameters. What is in none is not updated.
+    ///
+    /// # Errors
+    /// When the plan has no groups, or a group wants state that is not kept.
+    fn regroup(&mut self, groups: &[ParameterGroup]) -> Result<(), TrainerError>;
 }

@@ -28,6 +28,7 @@ pub struct Builder {
     parameters: Vec<(Parameter, Value)>,
     buffers: Vec<ModelBuffer>,
     buffer_ports: Vec<BufferPort>,
+    loss: Option<Value>,
     statistics: Vec<Statistic>,
     randoms: Vec<RandomPort>,
     present: Option<Value>,
@@ -71,6 +72,7 @@ impl Builder {
             parameters: Vec::new(),
             buffers: Vec::new(),
             buffer_ports: Vec::new(),
+            loss: None,
             statistics: Vec::new(),
             randoms: Vec::new(),
             present: None,
@@ -222,6 +224,15 @@ impl Builder {
         });
     }
 
+    /// Declares the loss, one number, that the model computes itself.
+    ///
+    /// # Panics
+    /// When it is not one number.
+    pub fn set_loss(&mut self, loss: Value) {
+        assert_eq!(self.g.ty(loss).shape.numel(), 1, "a loss is one number");
+        self.loss = Some(loss);
+    }
+
     /// The input [B, 1] that is 1 for rows that hold an example and 0 for padding.
     ///
     /// # Errors
@@ -293,7 +304,7 @@ impl Builder {
 
     pub(super) fn finish(self, inputs: Vec<Value>, outputs: Outputs) -> Result<Built, ModelError> {
         let Outputs(outputs) = outputs;
-        if outputs.is_empty() {
+        if outputs.is_empty() && self.loss.is_none() {
             return Err(ModelError::NoOutputs);
         }
         let mut names = HashSet::new();
@@ -320,6 +331,7 @@ impl Builder {
                 outputs,
                 parameters: values,
                 buffers: self.buffer_ports,
+                loss: self.loss,
                 statistics: self.statistics,
                 randoms: self.randoms,
                 present: self.present,

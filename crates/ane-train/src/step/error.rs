@@ -1,7 +1,7 @@
 //! Why a step cannot be built.
 
 use crate::{lowering::LoweringError, objective::ObjectiveError};
-use ane_ir::{GraphError, TypeError, autodiff::VjpError};
+use ane_ir::{GraphError, PartError, TypeError, autodiff::VjpError};
 
 /// A step could not be built.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -55,6 +55,9 @@ pub enum StepError {
     /// A port could not be made: an output of the model has the name of one of the step's.
     #[error(transparent)]
     Port(#[from] GraphError),
+    /// A part could not be taken out: our bug.
+    #[error(transparent)]
+    Part(#[from] PartError),
     /// The gradient could not be built.
     #[error(transparent)]
     Gradient(#[from] VjpError),

@@ -40,6 +40,16 @@ impl Divisor {
         }
     }
 
+    /// For the batches of a step that minimises `objective`. A loss of the model's own is the mean of a batch already.
+    pub(super) fn of_step(objective: &Objective, batches: &[Batch]) -> Self {
+        let total = match batches.first() {
+            Some(_) if objective.is_own() => batches.len() as f64,
+            Some(batch) => f64::from(batch.divisor),
+            None => 0.0,
+        };
+        Self::of(total, batches.len())
+    }
+
     /// What sums of the programs are still to be divided by: exactly 1 where fp16 holds the divisor of a single batch.
     pub(super) fn left(self) -> f64 {
         self.left
@@ -122,6 +132,17 @@ impl BatchPorts {
             values.resize(buffer.ty().shape.numel(), 0.0);
             buffer.copy_out_to(values);
         }
+    }
+
+    /// The outputs of the examples of a batch, which were read, by name.
+    pub(super) fn outputs(&self, step: &Step, batch: &Batch) -> Vec<(String, Vec<f32>)> {
+        let outputs = self.outputs.iter().zip(&step.outputs);
+        outputs
+            .map(|(values, port)| {
+                let used = &values[..batch.present() * port.width];
+                (port.name.clone(), used.to_vec())
+            })
+            .collect()
     }
 
     /// Adds the examples of a batch whose outputs were read to the tallies of the metrics.

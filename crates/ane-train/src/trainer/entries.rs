@@ -93,6 +93,7 @@ pub(super) fn make_update(
         let state = config.optimizer.as_dyn().state().iter();
         let state = state.filter_map(|role| store.find(role, &parameter.path));
         Updated {
+            position: i,
             parameter,
             entries: std::iter::once(weights[i]).chain(state).collect(),
             gradient: homes::view(step, program, port),

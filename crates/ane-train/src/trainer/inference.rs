@@ -24,6 +24,8 @@ pub struct Evaluated {
     pub loss: f32,
     /// Of the metrics, in the trainer's order.
     pub tallies: Vec<Tally>,
+    /// The model's outputs, by name and row by row, padding left out.
+    pub outputs: Vec<(String, Vec<f32>)>,
 }
 
 /// A compiled inference program.
@@ -153,7 +155,10 @@ impl Inference {
     ) -> Result<Evaluated, TrainerError> {
         self.refresh(store)?;
         let weight = batch.weights().iter().map(|&w| f64::from(w)).sum();
-        let divisor = Divisor::of(weight, 1);
+        let divisor = match config.objective.is_own() {
+            true => Divisor::of(1.0, 1),
+            false => Divisor::of(weight, 1),
+        };
         self.io.upload(&self.step, &self.program, batch, divisor)?;
         self.program.execute(store.current())?;
         self.io.read_outputs(&self.step, &self.program);
@@ -164,6 +169,7 @@ impl Inference {
         Ok(Evaluated {
             loss: if finite { loss as f32 } else { f32::NAN },
             tallies,
+            outputs: self.io.outputs(&self.step, batch),
         })
     }
 

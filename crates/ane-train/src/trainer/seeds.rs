@@ -27,6 +27,15 @@ pub(super) fn fill(
     Ok(())
 }
 
+/// Fills the random inputs of a program with ones, as if nothing were drawn.
+pub(super) fn keep_all(randoms: &[RandomPort], program: &Program) -> Result<(), TrainerError> {
+    for random in randoms {
+        let ones = vec![1.0; random.shape.numel()];
+        program.port(&random.port).copy_in(&ones)?;
+    }
+    Ok(())
+}
+
 /// The numbers of one random input of one batch.
 struct Draw(ChaCha8Rng);
 

@@ -48,6 +48,51 @@ impl Trainer {
         Ok(self.device.health()?)
     }
 
+    /// What the optimizer keeps, by PyTorch's name of the state and path of the parameter.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn optimizer_state(&self) -> Result<Vec<(&'static str, String, Vec<f32>)>, TrainerError> {
+        let kept = self.store.entries();
+        let kept = kept.filter(|(_, e)| e.role != WEIGHT && e.role != BUFFER);
+        let state = kept.map(|(id, e)| (e.role, e.path.clone(), self.store.read(id)));
+        let state = state.collect();
+        self.device.health()?;
+        Ok(state)
+    }
+
+    /// Replaces what the optimizer keeps by the given tensors, and by zeros where there is none.
+    ///
+    /// # Errors
+    /// When a tensor has another number of values; when the device fails.
+    pub fn set_optimizer_state(
+        &mut self,
+        given: &[(String, String, Vec<f32>)],
+    ) -> Result<(), TrainerError> {
+        let kept = self.store.entries();
+        let kept = kept.filter(|(_, e)| e.role != WEIGHT && e.role != BUFFER);
+        let ids: Vec<_> = kept.map(|(id, _)| id).collect();
+        for id in ids {
+            let entry = self.store.entry(id);
+            let len = entry.shape.numel();
+            let found = given
+                .iter()
+                .find(|(role, path, _)| role == entry.role && *path == entry.path);
+            match found {
+                Some((_, path, values)) if values.len() != len => {
+                    return Err(TrainerError::Weight {
+                        path: path.clone(),
+                        expected: len,
+                        found: values.len(),
+                    });
+                }
+                Some((.., values)) => self.store.write(id, values)?,
+                None => self.store.write(id, &vec![0.0; len])?,
+            }
+        }
+        Ok(self.device.health()?)
+    }
+
     /// The weights in fp32, named as PyTorch does, running statistics included.
     ///
     /// # Errors

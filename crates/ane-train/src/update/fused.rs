@@ -1,6 +1,6 @@
 //! The update inside the program: the host gives it scalars, and takes the other set of state if its results are good.
 
-use super::Update;
+use super::{ParameterGroup, Update};
 use crate::{
     error::TrainerError,
     optim::{OptimizerConfig, StepInfo, pair},
@@ -40,8 +40,15 @@ impl Update for Fused {
 
     fn accumulate(&self, _: &Pool, _: usize) {}
 
-    fn apply(&self, _: &Pool, _: StepInfo, store: &mut Store) -> Option<f64> {
+    fn apply(&mut self, _: &Pool, _: StepInfo, store: &mut Store) -> Option<f64> {
         store.flip();
         None
+    }
+
+    fn regroup(&mut self, _: &[ParameterGroup]) -> Result<(), TrainerError> {
+        Err(TrainerError::NotFused {
+            what: "have parameter groups",
+            reason: "its program has one set of scalars for all parameters",
+        })
     }
 }

@@ -1,6 +1,6 @@
 //! Parameter groups: parameters whose updates have settings of their own.
 
-use crate::model::Parameter;
+use crate::{model::Parameter, optim::OptimizerConfig};
 use serde::{Deserialize, Serialize};
 
 /// Settings for some of the parameters.
@@ -45,6 +45,19 @@ impl Groups {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+/// Parameters with all settings of their own, as loops that move those themselves have them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ParameterGroup {
+    /// Who updates them.
+    pub optimizer: OptimizerConfig,
+    /// Factor of the learning rate.
+    pub lr: f64,
+    /// Updates that were made of them before: Adam's t − 1.
+    pub updates: u64,
+    /// Positions among the model's parameters; what is not trained is passed over.
+    pub parameters: Vec<usize>,
 }
 
 /// Whether a pattern is one of the tags.

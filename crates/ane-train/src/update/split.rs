@@ -1,6 +1,6 @@
 //! The update on the host: fp32 masters, and fp32 sums of gradients where several batches make an update.
 
-use super::{Groups, Settings, Update};
+use super::{Groups, ParameterGroup, Settings, Update};
 use crate::{
     error::TrainerError,
     model::Parameter,
@@ -17,6 +17,8 @@ use ane_ir::DType;
 
 /// A parameter as the host updates it.
 pub(crate) struct Updated<'a> {
+    /// Its position in the model.
+    pub(crate) position: usize,
     pub(crate) parameter: &'a Parameter,
     /// Its weight, then the optimizer's state.
     pub(crate) entries: Vec<EntryId>,
@@ -28,6 +30,9 @@ pub(crate) struct Updated<'a> {
 #[derive(Debug)]
 pub(crate) struct Split {
     groups: Vec<Bound>,
+    /// Every parameter by its position in the model, with the buffers that it is updated in.
+    parameters: Vec<(usize, ane_engine::Parameter)>,
+    isa: Isa,
     accumulator: Option<ForEach<Add>>,
     max_norm: Option<f64>,
     entries: Vec<EntryId>,
@@ -38,6 +43,8 @@ pub(crate) struct Split {
 struct Bound {
     update: Box<dyn HostUpdate>,
     lr: f64,
+    /// Updates made of these parameters, where that is not the trainer's count.
+    updates: Option<u64>,
 }
 
 impl Split {
@@ -52,6 +59,7 @@ impl Split {
         isa: Isa,
     ) -> Self {
         let mut of_settings: Vec<(Settings, Vec<ane_engine::Parameter>)> = Vec::new();
+        let mut all = Vec::new();
         let mut sums = Vec::new();
         for p in parameters {
             let len = p.parameter.shape.numel();
@@ -80,6 +88,7 @@ impl Split {
                 weight,
                 state: p.entries.iter().map(memory).collect(),
             };
+            all.push((p.position, bound.clone()));
             let settings = groups.of(p.parameter);
             match of_settings.iter_mut().find(|(s, _)| *s == settings) {
                 Some((_, alike)) => alike.push(bound),
@@ -94,10 +103,13 @@ impl Split {
             Bound {
                 update: optimizer.as_dyn().host(isa, parameters),
                 lr: settings.lr.unwrap_or(1.0),
+                updates: None,
             }
         });
         Self {
             groups: groups.collect(),
+            parameters: all,
+            isa,
             accumulator: accumulates.then(|| ForEach::new(isa, sums)),
             max_norm,
             entries: parameters.iter().flat_map(|p| p.entries.clone()).collect(),
@@ -125,7 +137,7 @@ impl Update for Split {
         }
     }
 
-    fn apply(&self, pool: &Pool, mut at: StepInfo, store: &mut Store) -> Option<f64> {
+    fn apply(&mut self, pool: &Pool, mut at: StepInfo, store: &mut Store) -> Option<f64> {
         let mut grad_norm = None;
         if let Some(max_norm) = self.max_norm {
             let squares = self.groups.iter().map(|g| g.update.sum_of_squares(pool));
@@ -134,15 +146,50 @@ impl Update for Split {
             at.clip = (max_norm / (norm + 1e-6)).min(1.0);
             grad_norm = Some(norm);
         }
-        for group in &self.groups {
+        for group in &mut self.groups {
+            let t = match &mut group.updates {
+                Some(made) => {
+                    *made += 1;
+                    *made
+                }
+                None => at.t,
+            };
             let at = StepInfo {
                 lr: at.lr * group.lr,
+                t,
                 ..at
             };
             group.update.apply(pool, &at);
         }
         store.wrote(&self.entries);
         grad_norm
+    }
+
+    fn regroup(&mut self, groups: &[ParameterGroup]) -> Result<(), TrainerError> {
+        let bound = groups.iter().map(|group| {
+            let optimizer = group.optimizer.as_dyn();
+            let buffers = 1 + optimizer.state().len();
+            let of_group = self.parameters.iter();
+            let of_group = of_group.filter(|(at, _)| group.parameters.contains(at));
+            let parameters = of_group.map(|(_, parameter)| {
+                let mut parameter = parameter.clone();
+                if parameter.state.len() < buffers {
+                    return Err(TrainerError::NotKept {
+                        optimizer: optimizer.name(),
+                        state: optimizer.state(),
+                    });
+                }
+                parameter.state.truncate(buffers);
+                Ok(parameter)
+            });
+            Ok(Bound {
+                update: optimizer.host(self.isa, parameters.collect::<Result<_, _>>()?),
+                lr: group.lr,
+                updates: Some(group.updates),
+            })
+        });
+        self.groups = bound.collect::<Result<_, TrainerError>>()?;
+        Ok(())
     }
 }
 
