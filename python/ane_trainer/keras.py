@@ -215,7 +215,7 @@ def _evaluate(
     tally = _Tally(names)
     for rows in _batches(np.arange(data.count), batch_size):
         tensors, weights = data.batch(native, rows)
-        loss, found = trainer.evaluate(tensors, len(rows), weights)
+        loss, found, _ = trainer.evaluate(tensors, len(rows), weights)
         if weights is not None:
             # The program's mean is over weights, Keras's over examples.
             loss *= float(weights.sum()) / len(rows)

@@ -7,11 +7,14 @@
 //! Parameters have PyTorch's paths and begin with the values of the file. Tied weights are one parameter, by the first of
 //! its paths. What else belongs to the `state_dict` is kept as it came, for `load_state_dict(strict=True)`.
 
+mod captured;
 mod counters;
 mod examples;
 mod frame;
 mod state;
 
+pub use captured::Captured;
+pub use counters::Counter;
 pub use state::StateError;
 
 use crate::{
@@ -83,6 +86,24 @@ pub enum TorchModelError {
         /// Classes of the data set.
         classes: usize,
     },
+    /// What should be the loss is none.
+    #[error("the loss is {found}, expected one real number that depends on the parameters")]
+    Loss {
+        /// What it is.
+        found: String,
+    },
+    /// Something that the user passes has no axis of the batch, or another than the rest.
+    #[error(
+        "input {index} of a batch is {found}, expected a first axis of {batch} rows, as input 0 has"
+    )]
+    Rows {
+        /// Which, from 0.
+        index: usize,
+        /// Its shape.
+        found: String,
+        /// Rows of the first.
+        batch: usize,
+    },
     /// The state dict contradicts the graph.
     #[error(transparent)]
     State(#[from] StateError),
@@ -101,6 +122,10 @@ impl TorchModelError {
             }
             Self::Scores { .. } => {
                 "return one score per class, before any softmax, and nothing else".to_owned()
+            }
+            Self::Loss { .. } => "reduce the loss to its mean or its sum".to_owned(),
+            Self::Rows { .. } => {
+                "pass tensors whose first axis is the batch, and keep others in the model".to_owned()
             }
             Self::Import(_) => "write that part of the model in another way".to_owned(),
             Self::State(_) => "save it again with torch.export.save of torch ≥ 2.15".to_owned(),
@@ -151,7 +176,7 @@ impl TorchModel {
         if let Some(eval) = &mut eval {
             counters::drop_counters(eval)?;
         }
-        let state = StateDict::new(&self.train, &train, eval.as_ref())?;
+        let state = StateDict::new(&self.train, &train, eval.as_ref(), "")?;
         let layout = Layout::of(&user_shape(&train), examples)?;
         let inputs = [Input::fp16(INPUT, layout.port())];
         // The builder knows only errors of its own: what went wrong is kept beside it.
@@ -190,7 +215,7 @@ impl TorchModel {
         let batch = cx.batch();
         let x = layout.apply(cx.graph(), x).map_err(ImportError::from)?;
         let is_only = eval.is_none();
-        let mut frame = ModelFrame::new(cx, x, exported, file, state, is_only)?;
+        let mut frame = ModelFrame::new(cx, &[x], exported, file, state, is_only)?;
         let given = {
             let mut cx = Cx::lower(&mut frame, &exported.graph)?;
             match &exported.graph.outputs[..] {

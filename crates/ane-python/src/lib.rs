@@ -8,6 +8,7 @@ mod callable;
 mod cotangent_scale;
 mod errors;
 mod model;
+mod run;
 mod session;
 mod trainer;
 
@@ -19,9 +20,13 @@ mod _native {
     #[pymodule_export]
     use crate::callable::{Call, Callable};
     #[pymodule_export]
-    use crate::errors::{AneError, DeviceError, InputError, TargetError, UnsupportedError};
+    use crate::errors::{
+        AneError, DeviceError, InputError, RunError, TargetError, UnsupportedError,
+    };
     #[pymodule_export]
     use crate::model::Model;
+    #[pymodule_export]
+    use crate::run::Run;
     #[pymodule_export]
     use crate::session::Session;
     #[pymodule_export]

@@ -1,16 +1,23 @@
-//! Models of Keras, imported with what `model.compile` was given.
+//! Models of others, imported with what is minimised: of Keras, with what `model.compile` was given, and of PyTorch, with the
+//! loss in the graph.
 
-use crate::errors::UnsupportedError;
-use ane_import::keras::{
-    self, KerasError, Options, Role,
-    compile::{self, Compiled},
+use crate::errors::{self, UnsupportedError};
+use ane_import::{
+    keras::{
+        self, KerasError, Options, Role,
+        compile::{self, Compiled},
+    },
+    model::{Captured, TorchModel},
 };
 use ane_ir::DType;
 use ane_train::{
+    metric::Metric,
     model,
     objective::{Objective, Term},
+    optim::{OptimizerConfig, Sgd},
 };
 use pyo3::prelude::*;
+use std::path::PathBuf;
 
 /// What Python calls the target of the loss.
 const TARGET: &str = "target";
@@ -19,9 +26,20 @@ const TARGET: &str = "target";
 #[pyclass(frozen)]
 pub(crate) struct Model {
     pub(crate) model: model::Model,
-    pub(crate) compiled: Compiled,
-    /// Path and role of every tensor of Keras's own list of weights.
-    weights: Vec<(String, &'static str)>,
+    origin: Origin,
+}
+
+/// Where a model comes from, and what was said there of its training.
+enum Origin {
+    Keras {
+        compiled: Box<Compiled>,
+        /// Path and role of every tensor of Keras's own list of weights.
+        weights: Vec<(String, &'static str)>,
+    },
+    PyTorch {
+        /// Buffers that every training step counts up, and by how much.
+        counters: Vec<(String, i64)>,
+    },
 }
 
 fn refused(error: KerasError) -> PyErr {
@@ -29,9 +47,37 @@ fn refused(error: KerasError) -> PyErr {
 }
 
 impl Model {
-    /// The sum of the losses.
+    /// What Keras was given by `model.compile`.
+    fn compiled(&self) -> Option<&Compiled> {
+        match &self.origin {
+            Origin::Keras { compiled, .. } => Some(compiled),
+            Origin::PyTorch { .. } => None,
+        }
+    }
+
+    /// What is measured besides the loss.
+    pub(crate) fn kinds_of_metrics(&self) -> Vec<&'static dyn Metric> {
+        let metrics = self.compiled().map_or(&[][..], |c| &c.metrics);
+        metrics.iter().map(|m| m.metric).collect()
+    }
+
+    /// Who updates, where nobody else says it.
+    pub(crate) fn optimizer(&self) -> OptimizerConfig {
+        let compiled = self.compiled().map(|c| c.optimizer.clone());
+        compiled.unwrap_or(OptimizerConfig::Sgd(Sgd::default()))
+    }
+
+    /// Largest global norm of the gradients, if clipped.
+    pub(crate) fn max_norm(&self) -> Option<f64> {
+        self.compiled()?.max_norm
+    }
+
+    /// The sum of the losses, or the model's own.
     pub(crate) fn objective(&self) -> Objective {
-        let losses = self.compiled.losses.iter().zip(&self.model.train.outputs);
+        let Some(compiled) = self.compiled() else {
+            return Objective::own();
+        };
+        let losses = compiled.losses.iter().zip(&self.model.train.outputs);
         let terms = losses.map(|(loss, (output, _))| Term {
             loss: loss.loss,
             output: output.clone(),
@@ -50,12 +96,14 @@ impl Model {
         let mut types: Vec<_> = inputs
             .map(|&v| (g.graph.port(v).to_owned(), g.graph.ty(v).dtype))
             .collect();
-        let target = if self.sparse() {
-            DType::Int32
-        } else {
-            DType::Fp16
-        };
-        types.push((TARGET.to_owned(), target));
+        if self.compiled().is_some() {
+            let target = if self.sparse() {
+                DType::Int32
+            } else {
+                DType::Fp16
+            };
+            types.push((TARGET.to_owned(), target));
+        }
         types
     }
 }
@@ -105,9 +153,38 @@ impl Model {
             };
             let weights = imported.weights.into_iter();
             Ok(Self {
-                weights: weights.map(|w| (w.path, role(w.role))).collect(),
-                compiled,
+                origin: Origin::Keras {
+                    weights: weights.map(|w| (w.path, role(w.role))).collect(),
+                    compiled: Box::new(compiled),
+                },
                 model: imported.model,
+            })
+        })
+    }
+
+    /// A model that brings its own loss, of the programs that PyTorch exported of both modes.
+    #[staticmethod]
+    fn from_torch(py: Python<'_>, name: &str, train: PathBuf, eval: PathBuf) -> PyResult<Self> {
+        py.detach(|| {
+            let read = TorchModel::open(name, &train, Some(&eval));
+            let read = read.map_err(|e| errors::of_torch(&e.into()))?;
+            let captured = read.captured(DType::Fp16);
+            let Captured {
+                model, counters
+            } = captured.map_err(|e| errors::of_torch(&e))?;
+            let counters = counters.into_iter().map(|c| match c.step {
+                Some(step) => Ok((c.path, step)),
+                None => Err(UnsupportedError::new_err(format!(
+                    "the buffer `{}` changes in the forward pass in another way than by counting steps; change it \
+                     outside of the model",
+                    c.path
+                ))),
+            });
+            Ok(Self {
+                origin: Origin::PyTorch {
+                    counters: counters.collect::<PyResult<_>>()?,
+                },
+                model,
             })
         })
     }
@@ -128,20 +205,51 @@ impl Model {
     /// Whether the target is classes by number, and not a row of real numbers.
     #[getter]
     fn sparse(&self) -> bool {
-        self.compiled.losses.iter().any(|loss| loss.sparse)
+        let losses = self.compiled().map_or(&[][..], |c| &c.losses);
+        losses.iter().any(|loss| loss.sparse)
     }
 
     /// What Keras's logs call the metrics.
     #[getter]
     fn metrics(&self) -> Vec<String> {
-        let each = self.compiled.metrics.iter();
-        each.map(|m| m.name.clone()).collect()
+        let metrics = self.compiled().map_or(&[][..], |c| &c.metrics);
+        metrics.iter().map(|m| m.name.clone()).collect()
     }
 
     /// Path and role, `parameter`, `buffer` or `unused`, of Keras's weights in its order.
     #[getter]
     fn weights(&self) -> Vec<(String, &'static str)> {
-        self.weights.clone()
+        match &self.origin {
+            Origin::Keras { weights, .. } => weights.clone(),
+            Origin::PyTorch { .. } => Vec::new(),
+        }
+    }
+
+    /// Of PyTorch: buffers that every training step counts up, and by how much.
+    #[getter]
+    fn counters(&self) -> Vec<(String, i64)> {
+        match &self.origin {
+            Origin::Keras { .. } => Vec::new(),
+            Origin::PyTorch { counters, .. } => counters.clone(),
+        }
+    }
+
+    /// Paths of the parameters that a step changes, in the model's own order.
+    #[getter]
+    fn trained(&self) -> Vec<String> {
+        let each = self.model.parameters.iter().filter(|p| p.trainable);
+        each.map(|p| p.path.clone()).collect()
+    }
+
+    /// Other paths of parameters, each with the path that it is told by.
+    #[getter]
+    fn tied(&self) -> Vec<(String, String)> {
+        let kept = self.model.kept.iter();
+        kept.filter_map(|k| match &k.values {
+            model::KeptValues::SameAs(path) => Some((k.path.clone(), path.clone())),
+            _ => None,
+        })
+        .collect()
     }
 
     /// Paths of the parameters in the model's own order.

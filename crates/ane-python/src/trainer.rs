@@ -11,13 +11,14 @@ use ane_ir::DType;
 use ane_train::{
     TrainerConfig,
     data::{Batch, Values},
+    optim::OptimizerConfig,
     schedule::Schedule,
     step::PlanKind,
-    update::Groups,
+    update::{Groups, ParameterGroup},
 };
 use numpy::{PyArray1, PyReadonlyArrayDyn};
 use pyo3::prelude::*;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 
 /// A model in training on a device of its own.
 #[pyclass(frozen)]
@@ -39,7 +40,7 @@ fn failed<T>(_: T) -> PyErr {
 impl Trainer {
     /// Compiles the training step of a model, on a device that is opened for it.
     #[new]
-    #[pyo3(signature = (model, seed, device, target=None, threads=None))]
+    #[pyo3(signature = (model, seed, device, target=None, threads=None, optimizer=None))]
     fn new(
         py: Python<'_>,
         model: &Model,
@@ -47,22 +48,23 @@ impl Trainer {
         device: &str,
         target: Option<&str>,
         threads: Option<usize>,
+        optimizer: Option<&str>,
     ) -> PyResult<Self> {
         py.detach(|| {
+            let optimizer = optimizer.map_or_else(|| Ok(model.optimizer()), settings)?;
             let Opened { device, pool } = Opened::new(device, target, threads)?;
-            let compiled = &model.compiled;
             let config = TrainerConfig {
                 model: model.model.clone(),
                 objective: model.objective(),
-                metrics: compiled.metrics.iter().map(|m| m.metric).collect(),
+                metrics: model.kinds_of_metrics(),
                 plan: PlanKind::Split,
-                optimizer: compiled.optimizer.clone(),
+                optimizer,
                 groups: Groups::default(),
                 // Every step says its own.
                 lr: 0.0,
                 schedule: Schedule::Constant,
                 total_steps: u64::MAX,
-                max_norm: compiled.max_norm,
+                max_norm: model.max_norm(),
                 accumulate: 1,
                 lowerings: Vec::new(),
                 seed,
@@ -97,21 +99,118 @@ impl Trainer {
         })
     }
 
-    /// Loss and metrics of a batch, changing nothing.
+    /// Loss, metrics and outputs of a batch, as [`Trainer::predict`] gives these, changing nothing.
+    #[allow(clippy::type_complexity, reason = "a list of names with arrays")]
     #[pyo3(signature = (tensors, present, weights=None))]
-    fn evaluate(
+    fn evaluate<'py>(
         &self,
-        py: Python<'_>,
+        py: Python<'py>,
         tensors: Vec<(String, Given<'_>)>,
         present: usize,
         weights: Option<PyReadonlyArrayDyn<'_, f32>>,
-    ) -> PyResult<(f32, Vec<(f64, f64)>)> {
+    ) -> PyResult<(
+        f32,
+        Vec<(f64, f64)>,
+        Vec<(String, Bound<'py, PyArray1<f32>>)>,
+    )> {
         let batch = self.batch(&tensors, present, weights, None)?;
+        let found = py.detach(|| {
+            let mut trainer = self.trainer.lock().map_err(failed)?;
+            trainer.evaluate(&batch).map_err(|e| of_trainer(&e))
+        })?;
+        let tallies = found.tallies.iter().map(|t| (t.sum, t.count)).collect();
+        let outputs = found.outputs.into_iter();
+        let outputs = outputs.map(|(name, values)| (name, PyArray1::from_vec(py, values)));
+        Ok((found.loss, tallies, outputs.collect()))
+    }
+
+    /// Loss, loss scale and, by position of the parameter, gradients of a batch with nothing dropped, changing nothing.
+    #[allow(clippy::type_complexity, reason = "a list of positions with arrays")]
+    fn probe<'py>(
+        &self,
+        py: Python<'py>,
+        tensors: Vec<(String, Given<'_>)>,
+        present: usize,
+    ) -> PyResult<(f32, f32, Vec<(usize, Bound<'py, PyArray1<f32>>)>)> {
+        let batch = self.batch(&tensors, present, None, None)?;
+        let found = py.detach(|| {
+            let mut trainer = self.trainer.lock().map_err(failed)?;
+            trainer.probe(&batch).map_err(|e| of_trainer(&e))
+        })?;
+        let gradients = found.gradients.into_iter();
+        let gradients = gradients.map(|(at, values)| (at, PyArray1::from_vec(py, values)));
+        Ok((found.loss, found.loss_scale, gradients.collect()))
+    }
+
+    /// Replaces all groups of parameters: settings of an optimizer as JSON, learning rate, updates made before, and
+    /// positions of the parameters. What is in none is not updated.
+    fn set_groups(
+        &self,
+        py: Python<'_>,
+        groups: Vec<(String, f64, u64, Vec<usize>)>,
+    ) -> PyResult<()> {
+        py.detach(|| {
+            let groups = groups
+                .into_iter()
+                .map(|(optimizer, lr, updates, parameters)| {
+                    Ok(ParameterGroup {
+                        optimizer: settings(&optimizer)?,
+                        lr,
+                        updates,
+                        parameters,
+                    })
+                });
+            let groups = groups.collect::<PyResult<Vec<_>>>()?;
+            let mut trainer = self.trainer.lock().map_err(failed)?;
+            trainer.set_groups(&groups).map_err(|e| of_trainer(&e))
+        })
+    }
+
+    /// What the optimizer keeps: PyTorch's name of the state, path of the parameter, and the elements, flat.
+    #[allow(clippy::type_complexity, reason = "a list of names with arrays")]
+    fn optimizer_state<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<Vec<(&'static str, String, Bound<'py, PyArray1<f32>>)>> {
+        let state = py.detach(|| {
+            let trainer = self.trainer.lock().map_err(failed)?;
+            trainer.optimizer_state().map_err(|e| of_trainer(&e))
+        })?;
+        let arrays = state.into_iter();
+        Ok(arrays
+            .map(|(role, path, values)| (role, path, PyArray1::from_vec(py, values)))
+            .collect())
+    }
+
+    /// Replaces what the optimizer keeps, by zeros where nothing is given.
+    fn set_optimizer_state(
+        &self,
+        py: Python<'_>,
+        state: Vec<(String, String, PyReadonlyArrayDyn<'_, f32>)>,
+    ) -> PyResult<()> {
+        let state = state.iter().map(|(role, path, array)| {
+            let elements = array.as_slice().map_err(|_| scattered())?;
+            Ok((role.clone(), path.clone(), elements.to_vec()))
+        });
+        let state = state.collect::<PyResult<Vec<_>>>()?;
         py.detach(|| {
             let mut trainer = self.trainer.lock().map_err(failed)?;
-            let found = trainer.evaluate(&batch).map_err(|e| of_trainer(&e))?;
-            let tallies = found.tallies.iter().map(|t| (t.sum, t.count)).collect();
-            Ok((found.loss, tallies))
+            let set = trainer.set_optimizer_state(&state);
+            set.map_err(|e| of_trainer(&e))
+        })
+    }
+
+    /// Goes on from where another trainer of the same model stands, whose batches have another number of rows.
+    fn continue_from(&self, py: Python<'_>, other: &Self) -> PyResult<()> {
+        py.detach(|| {
+            let (progress, state) = {
+                let other = other.trainer.lock().map_err(failed)?;
+                let state = other.state().map_err(|e| of_trainer(&e))?;
+                (*other.progress(), state)
+            };
+            let mut trainer = self.trainer.lock().map_err(failed)?;
+            let restored = trainer.restore(progress, &state);
+            restored.map_err(|e| of_trainer(&e))
         })
     }
 
@@ -160,11 +259,7 @@ impl Trainer {
         let values = |arrays: &[PyReadonlyArrayDyn<'_, f32>]| -> PyResult<Vec<Vec<f32>>> {
             let each = arrays.iter();
             each.map(|a| {
-                let elements = a.as_slice().map_err(|_| {
-                    InputError::new_err(
-                        "a weight is not contiguous; expected numpy.ascontiguousarray",
-                    )
-                })?;
+                let elements = a.as_slice().map_err(|_| scattered())?;
                 Ok(elements.to_vec())
             })
             .collect()
@@ -194,7 +289,21 @@ impl Trainer {
     }
 }
 
+/// Settings of an optimizer, from JSON.
+fn settings(json: &str) -> PyResult<OptimizerConfig> {
+    serde_json::from_str(json).map_err(|e| InputError::new_err(format!("the optimizer: {e}")))
+}
+
+fn scattered() -> PyErr {
+    InputError::new_err("an array is not contiguous; expected one from numpy.ascontiguousarray")
+}
+
 impl Trainer {
+    /// The trainer itself, for who works on what it has learned.
+    pub(crate) fn locked(&self) -> PyResult<MutexGuard<'_, ane_train::Trainer>> {
+        self.trainer.lock().map_err(failed)
+    }
+
     fn batch(
         &self,
         tensors: &[(String, Given<'_>)],
@@ -264,6 +373,12 @@ fn values_of(
         }
         (DType::Fp16, Elements::Integer(x)) => {
             let real: Vec<f32> = x.iter().map(|&i| i as f32).collect();
+            let mut bits = vec![0; total];
+            ane_engine::simd::narrow(Isa::detect(), &real, &mut bits[..count]);
+            Values::Fp16(bits)
+        }
+        (DType::Fp16, Elements::Truth(x)) => {
+            let real: Vec<f32> = x.iter().map(|&b| f32::from(u8::from(b))).collect();
             let mut bits = vec![0; total];
             ane_engine::simd::narrow(Isa::detect(), &real, &mut bits[..count]);
             Values::Fp16(bits)

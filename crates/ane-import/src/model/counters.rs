@@ -1,17 +1,27 @@
 //! Buffers that only count, such as `num_batches_tracked`: a step changes them and computes nothing with them.
 
 use crate::{
+    aten::Arg,
     error::ImportError,
     lower::{changed, names},
     pt2::{Exported, Role},
 };
 use std::collections::HashMap;
 
-/// Takes out the nodes that change a counter.
+/// A buffer that a training step counts up by a whole number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counter {
+    /// Its path.
+    pub path: String,
+    /// What every step adds; none where it changes in another way.
+    pub step: Option<i64>,
+}
+
+/// Takes out the nodes that change a counter, and says which there are.
 ///
 /// # Errors
 /// When a parameter changes in the forward pass, or a buffer that something reads.
-pub(super) fn drop_counters(exported: &mut Exported) -> Result<(), ImportError> {
+pub(super) fn drop_counters(exported: &mut Exported) -> Result<Vec<Counter>, ImportError> {
     let mut reads: HashMap<String, usize> = HashMap::new();
     let graph = &exported.graph;
     let args = graph
@@ -36,6 +46,7 @@ pub(super) fn drop_counters(exported: &mut Exported) -> Result<(), ImportError> 
         })
         .collect();
     let mut counts = Vec::new();
+    let mut counters = Vec::new();
     for (at, node) in graph.nodes.iter().enumerate() {
         let Some((name, path)) = changed(node).and_then(|name| Some((name, state.get(name)?)))
         else {
@@ -52,11 +63,18 @@ pub(super) fn drop_counters(exported: &mut Exported) -> Result<(), ImportError> 
             });
         }
         counts.push(at);
+        counters.push(Counter {
+            path: (*path).to_owned(),
+            step: match (node.op(), node.arg("other")) {
+                ("add_", Some(Arg::Int(step))) => Some(*step),
+                _ => None,
+            },
+        });
     }
     let mut at = 0;
     exported.graph.nodes.retain(|_| {
         at += 1;
         !counts.contains(&(at - 1))
     });
-    Ok(())
+    Ok(counters)
 }

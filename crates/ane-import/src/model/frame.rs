@@ -37,10 +37,10 @@ pub(super) struct ModelFrame<'a> {
 }
 
 impl<'a> ModelFrame<'a> {
-    /// Declares parameters and buffers, in PyTorch's order.
+    /// Declares parameters and buffers, in PyTorch's order. `given` is what the user passes, in order.
     pub(super) fn new(
         cx: &'a mut Builder,
-        x: Value,
+        given: &[Value],
         exported: &Exported,
         file: &Pt2,
         state: &StateDict,
@@ -58,15 +58,16 @@ impl<'a> ModelFrame<'a> {
         }
         let fixed =
             |stored: Option<&StoredTensor>| stored.cloned().map_or(Bound::Nothing, Bound::Fixed);
+        let mut given = given.iter();
         let bound = exported.roles.iter().map(|role| match role {
-            Role::User => Bound::Value(x),
+            Role::User => given.next().map_or(Bound::Nothing, |&x| Bound::Value(x)),
             Role::Constant { path } => fixed(file.constant(path)),
             Role::Parameter { path, .. } => match declared.get(state.declared(path)) {
                 Some(&value) => Bound::Value(value),
                 None => fixed(file.weight(path)),
             },
-            Role::Buffer { path, .. } => match running.get(path.as_str()) {
-                Some(&position) => Bound::Running(position, path.clone()),
+            Role::Buffer { path, .. } => match running.get(state.told(path)) {
+                Some(&position) => Bound::Running(position, state.told(path).to_owned()),
                 None => fixed(file.weight(path).or(file.constant(path))),
             },
         });
@@ -132,7 +133,11 @@ impl Frame for ModelFrame<'_> {
     ) -> Result<Value, ImportError> {
         match self.bound.get(index).cloned() {
             Some(Bound::Value(value)) => {
-                if dtype_of(tensor.dtype) != Some(DType::Fp16) {
+                let expected = dtype_of(tensor.dtype).map(|dtype| match dtype {
+                    DType::Fp16 => self.cx.dtype(),
+                    other => other,
+                });
+                if expected != Some(self.cx.graph().ty(value).dtype) {
                     let what = format!("an input of {:?}", tensor.dtype);
                     return Err(self.refused("the model", what));
                 }

@@ -45,16 +45,20 @@ pub(super) struct StateDict {
     pub(super) weights: Vec<Weight>,
     /// Running statistics that follow the batches, in PyTorch's order.
     pub(super) running: Vec<(String, Shape, Init)>,
+    /// What paths begin with that are told without it.
+    within: &'static str,
     /// The path of the parameter that a path is another name of.
     first_name: HashMap<String, String>,
     kept: Vec<Kept>,
 }
 
 impl StateDict {
+    /// Of a file whose model lies within a module of this path, which is left out of paths.
     pub(super) fn new(
         file: &Pt2,
         train: &Exported,
         eval: Option<&Exported>,
+        within: &'static str,
     ) -> Result<Self, StateError> {
         let graphs: Vec<&Exported> = std::iter::once(train).chain(eval).collect();
         let read: HashSet<String> = graphs.iter().flat_map(|e| paths_read(e)).collect();
@@ -68,6 +72,7 @@ impl StateDict {
         let mut state = Self {
             weights: Vec::new(),
             running: Vec::new(),
+            within,
             first_name: HashMap::new(),
             kept: Vec::new(),
         };
@@ -82,28 +87,32 @@ impl StateDict {
         }
         for role in &train.roles {
             match role {
-                Role::Parameter { path, trainable } => {
-                    let stored = find(path)?;
+                Role::Parameter {
+                    path: whole,
+                    trainable,
+                } => {
+                    let stored = find(whole)?;
+                    let path = state.told(whole);
                     if !places_read.contains(&stored.place) {
                         state.kept.push(kept(path, stored));
                         continue;
                     }
                     let first = by_place.get(&stored.place).cloned();
                     if let Some(first) = first {
-                        state.first_name.insert(path.clone(), first.clone());
+                        state.first_name.insert(path.to_owned(), first.clone());
                         state.kept.push(Kept {
-                            path: path.clone(),
+                            path: path.to_owned(),
                             shape: stored.shape.clone(),
                             values: KeptValues::SameAs(first),
                         });
                         continue;
                     }
-                    by_place.insert(stored.place.clone(), path.clone());
+                    by_place.insert(stored.place.clone(), path.to_owned());
                     state.weights.push(Weight {
-                        path: path.clone(),
+                        path: path.to_owned(),
                         shape: crate::lower::shape_of(&stored.shape),
                         init: initial(path, stored)?,
-                        tags: tags.get(path).copied().unwrap_or_default(),
+                        tags: tags.get(whole).copied().unwrap_or_default(),
                         trainable: *trainable,
                     });
                 }
@@ -111,11 +120,12 @@ impl StateDict {
                     if follows.contains(path) {
                         let stored = find(path)?;
                         let shape = Shape::new(&stored.shape);
-                        state
-                            .running
-                            .push((path.clone(), shape, initial(path, stored)?));
+                        let init = initial(path, stored)?;
+                        let path = state.told(path).to_owned();
+                        state.running.push((path, shape, init));
                     } else if *persistent {
-                        state.kept.push(kept(path, find(path)?));
+                        let stored = find(path)?;
+                        state.kept.push(kept(state.told(path), stored));
                     }
                 }
                 Role::Constant { .. } | Role::User => {}
@@ -126,7 +136,13 @@ impl StateDict {
 
     /// The path by which a parameter is declared.
     pub(super) fn declared<'a>(&'a self, path: &'a str) -> &'a str {
+        let path = self.told(path);
         self.first_name.get(path).map_or(path, String::as_str)
+    }
+
+    /// A path as it is told.
+    pub(super) fn told<'a>(&self, path: &'a str) -> &'a str {
+        path.strip_prefix(self.within).unwrap_or(path)
     }
 
     /// Tells a model what is not trained and what is kept.

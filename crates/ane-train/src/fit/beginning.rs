@@ -47,7 +47,7 @@ pub struct Beginning<'a> {
 /// When they cannot be written.
 pub fn describe(
     run: &RunDir,
-    config: &RunConfig,
+    config: &impl serde::Serialize,
     threads: usize,
     isa: Isa,
 ) -> Result<(), CheckpointError> {
