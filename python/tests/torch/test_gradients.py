@@ -3,10 +3,10 @@
 import pytest
 import torch
 from models import MODELS, Fixture
-from rounding import RoundsToHalf
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ane_trainer.torch import report, strict
+from ane_trainer.torch.captured.rounding import RoundsToHalf
 
 SCALE = 2.0**10
 """Gradients of the emulation carry it, as those of the engine carry a power of two of their own."""

@@ -13,7 +13,7 @@ def _rounded(x: Any) -> Any:
     return x
 
 
-class RoundsToHalf(TorchDispatchMode):
+class RoundsToHalf(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Rounds what ops make to fp16, and what they are given; each op itself computes in fp32."""
 
     def __torch_dispatch__(
