@@ -12,6 +12,7 @@ pub(super) fn lowering(op: &str) -> Option<Lowering> {
         "transpose" => transpose,
         "t" | "numpy_T" | "mT" => t,
         "expand" | "expand_as" | "broadcast_to" => expand,
+        "broadcast_tensors" => broadcast_tensors,
         "repeat" => repeat,
         "cat" => cat,
         "stack" => stack,
@@ -121,6 +122,17 @@ fn expand(cx: &mut Cx<'_>, node: &Node) -> Lowered {
     let from = cx.dims(node, "self")?;
     let to = declared(node)?;
     one(expanded(cx, x, &from, &to)?)
+}
+
+/// Several tensors, each as large as all together.
+fn broadcast_tensors(cx: &mut Cx<'_>, node: &Node) -> Lowered {
+    let to = declared(node)?;
+    let all = cx.tensors(node, "tensors")?.into_iter();
+    let all = all.map(|x| {
+        let from = cx.shape(x);
+        expanded(cx, x, from.dims(), &to).map(Some)
+    });
+    all.collect()
 }
 
 fn repeat(cx: &mut Cx<'_>, node: &Node) -> Lowered {

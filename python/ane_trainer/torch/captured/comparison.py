@@ -23,8 +23,8 @@ OF_ALL = 2e-3
 """Share of the norm of all gradients that is allowed besides, for tensors whose true gradient is zero, such as a bias before batch
 norm: what they have is rounding alone."""
 LEAST_COSINE = 0.99
-"""The least cosine of all gradients together, or that of the emulation where it is less. A detach that is ignored leaves the bounds
-above by far (15 % to 100 % of the norm, where it was measured)."""
+"""The least cosine of all gradients together, or what the emulation's error allows where that is less. A detach that is ignored
+leaves the bounds above by far (15 % to 100 % of the norm, where it was measured)."""
 
 
 def compare(forward: Forward, batch: Batch, found: Gradients, scale: float) -> None:
@@ -80,10 +80,9 @@ def _compare_directions(found: Gradients, exact: Gradients, rounded: Gradients) 
 
     if not flat(exact.of).any():
         return
-    least = LEAST_COSINE
     of_rounding = cosine(rounded.of)
-    if not of_rounding >= least:
-        least = of_rounding if math.isfinite(of_rounding) else -1.0
+    # 1 − cos is half the square of the relative error.
+    least = min(LEAST_COSINE, 1 - TIMES_ROUNDING**2 * (1 - of_rounding)) if math.isfinite(of_rounding) else -1.0
     if not cosine(found.of) >= least:
         raise _mismatch("all parameters together", f"a cosine of {cosine(found.of):.5f}", f"at least {least:.5f}")
 

@@ -53,10 +53,14 @@ def memory(optimizer: Any) -> str:
 
 
 def kept(optimizer: Any) -> tuple[str, ...]:
-    """PyTorch's names of what is kept for every parameter."""
+    """PyTorch's names of all that is kept for some parameter."""
+    return max((_kept_of(optimizer, group) for group in optimizer.param_groups), key=len)
+
+
+def _kept_of(optimizer: Any, group: dict[str, Any]) -> tuple[str, ...]:
     if not isinstance(optimizer, torch.optim.SGD):
         return ("exp_avg", "exp_avg_sq")
-    return ("momentum_buffer",) if any(group["momentum"] for group in optimizer.param_groups) else ()
+    return ("momentum_buffer",) if group["momentum"] else ()
 
 
 def hyperparameters(optimizer: Any) -> tuple[Any, ...]:
@@ -114,10 +118,10 @@ class Bound:
     def state(self) -> State:
         """What PyTorch's optimizer keeps."""
         found: State = []
-        for members in self.members:
+        for group, members in zip(self.optimizer.param_groups, self.members, strict=True):
             for parameter, path in members:
                 held = self.optimizer.state.get(parameter, {})
-                for name in kept(self.optimizer):
+                for name in _kept_of(self.optimizer, group):
                     tensor = held.get(name)
                     if isinstance(tensor, Tensor):
                         plain = tensor.detach().to(torch.float32).contiguous().flatten()
@@ -127,12 +131,13 @@ class Bound:
     def write_state(self, state: State) -> None:
         """Has PyTorch's optimizer keep what a program kept."""
         found = {(name, path): values for name, path, values in state}
-        for members in self.members:
+        for group, members in zip(self.optimizer.param_groups, self.members, strict=True):
             for parameter, path in members:
-                if not self.updates[path]:
+                names = _kept_of(self.optimizer, group)
+                if not names or not self.updates[path]:
                     continue
                 held = self.optimizer.state[parameter]
-                for name in kept(self.optimizer):
+                for name in names:
                     values = torch.from_numpy(found[name, path]).reshape(parameter.shape)
                     held[name] = values.to(parameter.dtype).clone(memory_format=torch.preserve_format)
                 if not isinstance(self.optimizer, torch.optim.SGD):
