@@ -125,7 +125,8 @@ impl TorchModelError {
             }
             Self::Loss { .. } => "reduce the loss to its mean or its sum".to_owned(),
             Self::Rows { .. } => {
-                "pass tensors whose first axis is the batch, and keep others in the model".to_owned()
+                "pass tensors whose first axis is the batch, and keep others in the model"
+                    .to_owned()
             }
             Self::Import(_) => "write that part of the model in another way".to_owned(),
             Self::State(_) => "save it again with torch.export.save of torch ≥ 2.15".to_owned(),

@@ -78,10 +78,7 @@ impl TorchModel {
         };
         state.mark(&mut model);
         freeze_unreached(&mut model)?;
-        Ok(Captured {
-            model,
-            counters,
-        })
+        Ok(Captured { model, counters })
     }
 }
 

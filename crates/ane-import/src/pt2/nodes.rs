@@ -215,14 +215,17 @@ fn module(node: &Node) -> String {
     path.unwrap_or_default().to_owned()
 }
 
-/// The innermost line of the user's program, `net.py:41`: what PyTorch's own files do in between tells nobody anything.
+/// The innermost line of the user's program, `net.py:41`: what PyTorch's own files, and the module that capture wraps around a
+/// model, do in between tells nobody anything.
 fn source(node: &Node) -> String {
     let trace = node.metadata.get("stack_trace").map_or("", String::as_str);
     let mut lines = trace.lines().rev().filter_map(|line| {
         let (path, rest) = line.trim().strip_prefix("File \"")?.split_once('"')?;
         let number = rest.strip_prefix(", line ")?.split(',').next()?;
-        let is_pytorchs = path.contains("site-packages/torch/") || path.starts_with("torch/");
-        (!is_pytorchs).then(|| format!("{}:{number}", path.rsplit('/').next().unwrap_or(path)))
+        let is_between = path.contains("site-packages/torch/")
+            || path.starts_with("torch/")
+            || path.ends_with("ane_trainer/torch/captured/forward.py");
+        (!is_between).then(|| format!("{}:{number}", path.rsplit('/').next().unwrap_or(path)))
     });
     lines.next().unwrap_or_default()
 }

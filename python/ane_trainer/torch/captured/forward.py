@@ -25,7 +25,7 @@ class Forward(nn.Module):
     def __init__(self, model: nn.Module, loss: Loss | None, outputs: list[int] | None = None) -> None:
         super().__init__()
         self.model = model
-        self.loss = loss
+        self.loss = loss if loss is None or isinstance(loss, nn.Module) else LossFunction(loss)
         self.outputs = outputs
 
     def forward(self, *batch: Tensor) -> tuple[Any, ...]:
@@ -61,6 +61,18 @@ class Forward(nn.Module):
         for tensors in (self.named_parameters, self.named_buffers):
             for path, tensor in tensors(remove_duplicate=False):
                 yield path.removeprefix("model."), tensor
+
+
+class LossFunction(nn.Module):
+    """A loss that is no module, as one, so that its ops have a place in the graph."""
+
+    def __init__(self, function: Loss) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, result: Any, target: Tensor) -> Tensor:
+        """The loss."""
+        return self.function(result, target)
 
 
 def _scalar(loss: Any, name: str) -> Tensor:

@@ -394,7 +394,7 @@ class TrainStep:
 
     def _run_files(self, path: str | os.PathLike[str], epochs: int, size: int) -> RunFiles:
         assert self._optimizer is not None
-        loss = self._forward.loss
+        loss = getattr(self._forward.loss, "function", self._forward.loss)
         config = {
             "route": "capture",
             "model": type(self.model).__name__,
