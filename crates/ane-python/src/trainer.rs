@@ -171,7 +171,7 @@ impl Trainer {
     fn optimizer_state<'py>(
         &self,
         py: Python<'py>,
-    ) -> PyResult<Vec<(&'static str, String, Bound<'py, PyArray1<f32>>)>> {
+    ) -> PyResult<Vec<(String, String, Bound<'py, PyArray1<f32>>)>> {
         let state = py.detach(|| {
             let trainer = self.trainer.lock().map_err(failed)?;
             trainer.optimizer_state().map_err(|e| of_trainer(&e))

@@ -38,6 +38,9 @@ pub type State = BTreeMap<String, StateTensor>;
 /// Name, dimensions and fp32 values of a tensor.
 pub type NamedWeight = (String, Vec<usize>, Vec<f32>);
 
+/// A tensor that an optimizer keeps: PyTorch's name of it, path of the parameter, and fp32 values.
+pub type Moment = (String, String, Vec<f32>);
+
 /// Role of what gradients belong to.
 pub const WEIGHT: &str = "weight";
 /// Role of running statistics.

@@ -160,7 +160,7 @@ fn groups_say_who_moves_and_from_which_update_on() {
     let later = t.weights().unwrap();
     assert!(moved(&after[0].2, &later[0].2) > 0.015);
     let kept = t.optimizer_state().unwrap();
-    let names: Vec<&str> = kept.iter().map(|(role, ..)| *role).collect();
+    let names: Vec<&str> = kept.iter().map(|(role, ..)| role.as_str()).collect();
     assert_eq!(names, ["exp_avg", "exp_avg", "exp_avg_sq", "exp_avg_sq"]);
     let mut without = trainer(own(), Objective::own(), sgd()).unwrap();
     let error = without.set_groups(&[of(adam, 0.01, 0, &[0])]).unwrap_err();

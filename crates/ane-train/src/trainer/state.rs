@@ -4,7 +4,7 @@ use super::{Progress, Trainer};
 use crate::{
     error::TrainerError,
     model::Statistic,
-    store::{BUFFER, NamedWeight, State, WEIGHT},
+    store::{BUFFER, Moment, NamedWeight, State, WEIGHT},
 };
 
 impl Trainer {
@@ -48,14 +48,14 @@ impl Trainer {
         Ok(self.device.health()?)
     }
 
-    /// What the optimizer keeps, by PyTorch's name of the state and path of the parameter.
+    /// What the optimizer keeps.
     ///
     /// # Errors
     /// When the device fails.
-    pub fn optimizer_state(&self) -> Result<Vec<(&'static str, String, Vec<f32>)>, TrainerError> {
+    pub fn optimizer_state(&self) -> Result<Vec<Moment>, TrainerError> {
         let kept = self.store.entries();
         let kept = kept.filter(|(_, e)| e.role != WEIGHT && e.role != BUFFER);
-        let state = kept.map(|(id, e)| (e.role, e.path.clone(), self.store.read(id)));
+        let state = kept.map(|(id, e)| (e.role.to_owned(), e.path.clone(), self.store.read(id)));
         let state = state.collect();
         self.device.health()?;
         Ok(state)
@@ -65,10 +65,7 @@ impl Trainer {
     ///
     /// # Errors
     /// When a tensor has another number of values; when the device fails.
-    pub fn set_optimizer_state(
-        &mut self,
-        given: &[(String, String, Vec<f32>)],
-    ) -> Result<(), TrainerError> {
+    pub fn set_optimizer_state(&mut self, given: &[Moment]) -> Result<(), TrainerError> {
         let kept = self.store.entries();
         let kept = kept.filter(|(_, e)| e.role != WEIGHT && e.role != BUFFER);
         let ids: Vec<_> = kept.map(|(id, _)| id).collect();
