@@ -79,6 +79,7 @@ pub(crate) fn of_trainer(error: &TrainerError) -> PyErr {
         }
         TrainerError::Device(ane_device::DeviceError::Length { .. })
         | TrainerError::Port { .. }
+        | TrainerError::Batch { .. }
         | TrainerError::Integer { .. } => InputError::new_err(error.to_string()),
         TrainerError::Device(_) => DeviceError::new_err(error.to_string()),
         _ => AneError::new_err(error.to_string()),

@@ -45,7 +45,7 @@ def gradients(forward: Forward, batch: Batch, rounded: float | None = None) -> G
         if isinstance(tensor, torch.nn.Parameter) and tensor.requires_grad
     }
     scale = 1.0 if rounded is None else rounded
-    with torch.enable_grad(), torch.random.fork_rng(devices=[]), _emulation(rounded):
+    with forward.as_captured(), torch.enable_grad(), torch.random.fork_rng(devices=[]), _emulation(rounded):
         loss, _ = forward.computed(batch)
         if rounded is None:
             refuse_functions(loss)

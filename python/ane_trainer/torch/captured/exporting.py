@@ -8,7 +8,7 @@ import torch
 
 from ...errors import UnsupportedError
 from .batches import Batch
-from .forward import Forward, evaluating
+from .forward import Forward
 
 
 def export(forward: Forward, outputs: list[int], batch: Batch, directory: Path) -> tuple[Path, Path]:
@@ -17,8 +17,9 @@ def export(forward: Forward, outputs: list[int], batch: Batch, directory: Path) 
     Raises `UnsupportedError` where PyTorch cannot export the model.
     """
     files = directory / "train.pt2", directory / "eval.pt2"
-    _save(Forward(forward.model, forward.loss, []), batch, files[0])
-    with evaluating(forward):
+    with forward.as_captured():
+        _save(Forward(forward.model, forward.loss, []), batch, files[0])
+    with forward.evaluating():
         _save(Forward(forward.model, forward.loss, outputs), batch, files[1])
     return files
 

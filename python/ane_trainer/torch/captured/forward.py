@@ -27,6 +27,22 @@ class Forward(nn.Module):
         self.model = model
         self.loss = loss if loss is None or isinstance(loss, nn.Module) else LossFunction(loss)
         self.outputs = outputs
+        self.modes = [(part, part.training) for part in self.modules()]
+
+    @contextlib.contextmanager
+    def as_captured(self) -> Iterator[None]:
+        """Every part of model and loss in the mode that it was made with, whatever the user has set since."""
+        with _keeping_modes(self):
+            for part, training in self.modes:
+                part.training = training
+            yield
+
+    @contextlib.contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Everything in eval mode for a while."""
+        with _keeping_modes(self):
+            self.eval()
+            yield
 
     def forward(self, *batch: Tensor) -> tuple[Any, ...]:
         """The loss and the outputs."""
@@ -86,10 +102,8 @@ def _scalar(loss: Any, name: str) -> Tensor:
 
 
 @contextlib.contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """The module and all in it in eval mode for a while; each part is in its own mode again afterwards."""
-    modes = [(part, part.training) for part in model.modules()]
-    model.eval()
+def _keeping_modes(module: nn.Module) -> Iterator[None]:
+    modes = [(part, part.training) for part in module.modules()]
     try:
         yield
     finally:
@@ -131,6 +145,6 @@ class Outputs:
 
 def outputs_of(forward: Forward, batch: Batch) -> Outputs:
     """What the model returns in evaluation, by PyTorch."""
-    with evaluating(forward), torch.no_grad(), torch.random.fork_rng(devices=[]):
+    with forward.evaluating(), torch.no_grad(), torch.random.fork_rng(devices=[]):
         _, result = forward.computed(batch)
     return Outputs(result, batch[0].shape[0])

@@ -43,7 +43,7 @@ class State:
             self.paths.setdefault(id(tensor), path)
 
     def signature(self, moving: set[str]) -> tuple[Any, ...]:
-        """What is part of a program: which parameters ask for gradients, and the modes and constants that were traced.
+        """What is part of a program: which parameters ask for gradients, and the constants that were traced.
 
         `moving` are the buffers that a program has as its own.
         """

@@ -103,6 +103,8 @@ class Bound:
         """An update was made of every parameter."""
         for path in self.updates:
             self.updates[path] += 1
+        # Schedulers ask whether the optimizer has made a step.
+        self.optimizer._opt_called = True
 
     def groups(self) -> list[Group]:
         """Groups for a program, split where parameters were updated unequally often."""
@@ -142,5 +144,3 @@ class Bound:
                     held[name] = values.to(parameter.dtype).clone(memory_format=torch.preserve_format)
                 if not isinstance(self.optimizer, torch.optim.SGD):
                     held["step"] = torch.tensor(float(self.updates[path]))
-        # Schedulers ask whether the optimizer has made a step.
-        self.optimizer._opt_called = True

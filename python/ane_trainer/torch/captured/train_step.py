@@ -206,7 +206,7 @@ class TrainStep:
         sums: dict[str, float] = {}
         count = 0
         for batch, rows in Batches(data, self._example, size, False, "data"):
-            program = self._program(rows)
+            program = self._program(rows, refresh=count == 0)
             loss, result = program.evaluate(batch, self._outputs, bool(self._metrics))
             values = {"loss": loss} | {name: float(m(result, batch[-1])) for name, m in self._metrics.items()}
             for name, value in values.items():
@@ -229,7 +229,7 @@ class TrainStep:
         parts = []
         for begin in range(0, count, size):
             part = tuple(column[begin : begin + size] for column in columns)
-            program = self._program(part[0].shape[0])
+            program = self._program(part[0].shape[0], refresh=begin == 0)
             parts.append(program.predict(part, self._outputs))
         return pytree.tree_map(lambda *each: torch.cat(each) if isinstance(each[0], Tensor) else each[0], *parts)
 
@@ -297,9 +297,10 @@ class TrainStep:
         if self._optimizer is None:
             raise InputError("there is no optimizer; pass optimizer=torch.optim.AdamW(model.parameters()) or another one")
 
-    def _program(self, rows: int) -> Program:
-        """The program for batches of so many rows, with what the module has or, where it is ahead, what was learned since."""
-        state = None if self._is_ahead else State(self._forward)
+    def _program(self, rows: int, refresh: bool = True) -> Program:
+        """The program for batches of so many rows, with what was learned or, where `refresh` asks for it and nothing was learned
+        that the module does not have, what the module has."""
+        state = State(self._forward) if refresh and not self._is_ahead else None
         if state is not None:
             self._let_go_of_others(state)
         program = self._programs.get(rows)
@@ -379,11 +380,11 @@ class TrainStep:
             total, count, steps = total + loss * rows, count + rows, steps + 1
             progress.step(epoch, steps, batches.count(), total / count)
         speed = count / max(time.monotonic() - begin, 1e-9)
-        self.sync()
         logs = {"loss": total / count, "lr": float(self._optimizer.param_groups[0]["lr"])}
         if validation is not None:
             found = self.evaluate(validation, batch_size=size)
             logs |= {f"val_{name}": value for name, value in found.items()}
+        self.sync()
         progress.epoch(epoch, logs, speed)
         return logs, steps
 
