@@ -131,6 +131,17 @@ def test_a_cnn_is_fitted_and_the_module_has_what_was_learned() -> None:
     assert history["lr"] == [2e-2, 1e-2, 5e-3]
     assert history["loss"][-1] < history["loss"][0]
     assert history.names == ["loss", "lr", "val_loss", "val_accuracy"]
+    drawn = []
+
+    class Axes:
+        def plot(self, numbers: range, values: list[float], label: str) -> None:
+            drawn.append((list(numbers), values, label))
+
+        def __getattr__(self, name: str) -> Any:
+            return lambda *given: None
+
+    history.plot(Axes())
+    assert drawn == [([1, 2, 3], history["loss"], "loss"), ([1, 2, 3], history["val_loss"], "val_loss")]
     # Two batches of 16 rows and one of 8 an epoch, which is a program of its own and counts as any other.
     assert model.norm.num_batches_tracked.item() == 9
     assert model.training
