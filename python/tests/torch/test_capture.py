@@ -258,7 +258,9 @@ def test_a_loss_may_be_any_function(name: str) -> None:
     target, loss = LOSSES[name]
     model, (x, y) = mlp(), classes()
     y = y if target is None else target
-    step = ane_trainer.capture(model, loss, (x, y), optimizer=torch.optim.SGD(model.parameters(), lr=1e-3))
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+    step = ane_trainer.capture(model, loss, (x, y), optimizer=optimizer, target="h16" if name == "weighted" else None)
+    assert ("target h16" in repr(step)) == (name == "weighted")
     assert step.step(x, y) == pytest.approx(loss(mlp()(x), y).item(), rel=3e-3)
 
 
