@@ -4,8 +4,10 @@
 //! fp16 values that programs replace by writing the other of two sets. Programs of all purposes read the same entries.
 
 mod layout;
+mod weights;
 
 pub use layout::{StateDiffers, StateKind, StateLayout};
+pub use weights::weights_of;
 
 use crate::optim::pair;
 use ane_device::{Buffer, DeviceError};
@@ -286,31 +288,6 @@ impl Store {
             e.generation += 1;
         }
         Ok(())
-    }
-
-    /// The fp32 values of weights and running statistics in a state, by path.
-    pub fn weights_of(&self, state: &State) -> Vec<NamedWeight> {
-        let f32_of = |&bits: &u16| half::f16::from_bits(bits).to_f32();
-        let half = |name: &str, part: &str| match state.get(&format!("{name}.{part}")) {
-            Some(StateTensor::Fp16(bits)) => bits.iter().map(f32_of).collect(),
-            _ => Vec::new(),
-        };
-        let values = |e: &Entry| {
-            let name = format!("{}.{}", e.role, e.path);
-            match state.get(&name) {
-                Some(StateTensor::Fp32(x)) => x.clone(),
-                _ => half(&name, "hi")
-                    .into_iter()
-                    .zip(half(&name, "lo"))
-                    .map(|(hi, lo)| pair::join(hi, lo))
-                    .collect(),
-            }
-        };
-        self.entries
-            .iter()
-            .filter(|e| e.role == WEIGHT || e.role == BUFFER)
-            .map(|e| (e.path.clone(), e.shape.dims().to_vec(), values(e)))
-            .collect()
     }
 
     /// Every tensor by name, with where it is kept now.

@@ -8,24 +8,28 @@ use std::collections::BTreeMap;
 impl RunConfig {
     /// The model, what its inputs are made of, and what its outputs mean; values that are no names are JSON.
     pub fn weights_metadata(&self, data: &DatasetSpec) -> BTreeMap<String, String> {
+        let entries = [
+            ("architecture", self.model.clone()),
+            ("dataset", data.name.to_owned()),
+            ("class_names", json!(data.class_names).to_string()),
+            ("input_shape", json!(data.example_shape).to_string()),
+            ("input_scaling", self.input_scaling(data)),
+        ];
+        entries.map(|(key, value)| (key.to_owned(), value)).into()
+    }
+
+    /// How pixels become inputs, as JSON: a formula and its numbers.
+    pub fn input_scaling(&self, data: &DatasetSpec) -> String {
         let mean = if self.centred {
             data.normalisation.mean
         } else {
             0.0
         };
         // The shortest digits that are this number in f32, not those of its f64 neighbour.
-        let scaling = format!(
+        format!(
             r#"{{"formula":"(pixel / 255 - mean) / std","mean":{mean:?},"std":{:?}}}"#,
             data.normalisation.std
-        );
-        let entries = [
-            ("architecture", self.model.clone()),
-            ("dataset", data.name.to_owned()),
-            ("class_names", json!(data.class_names).to_string()),
-            ("input_shape", json!(data.example_shape).to_string()),
-            ("input_scaling", scaling),
-        ];
-        entries.map(|(key, value)| (key.to_owned(), value)).into()
+        )
     }
 }
 

@@ -4,7 +4,7 @@ use super::{Progress, Trainer};
 use crate::{
     error::TrainerError,
     model::Statistic,
-    store::{BUFFER, Moment, NamedWeight, State, WEIGHT},
+    store::{BUFFER, Moment, NamedWeight, State, WEIGHT, weights_of},
 };
 
 impl Trainer {
@@ -100,7 +100,8 @@ impl Trainer {
 
     /// The weights in a state of this trainer.
     pub fn weights_of(&self, state: &State) -> Vec<NamedWeight> {
-        self.store.weights_of(state)
+        weights_of(&self.config.model, state)
+            .expect("a state of this trainer has what its model has")
     }
 
     /// What the trainer has learned.
