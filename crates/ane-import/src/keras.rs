@@ -17,13 +17,14 @@
 //! [`Options::logits`] the outputs are what a final softmax or sigmoid would be given, and [`Output::head`] says which
 //! that was.
 //!
-//! What `model.compile` was given is read by [`compile`].
+//! What `model.compile` was given is read by [`compile`]. [`Classifier`] is a model for the images of a data set.
 //!
 //! Where a layer of Keras is found: the list is in `layers.rs`, each family in a file of its own; what `x * 2.0` and
 //! `keras.ops` leave in a functional model is in `ops.rs`.
 
 mod activation;
 mod arguments;
+mod classifier;
 pub mod compile;
 mod error;
 mod layers;
@@ -33,6 +34,7 @@ mod run;
 mod settings;
 mod weights;
 
+pub use classifier::Classifier;
 pub use error::{KerasError, Place};
 pub use weights::Values;
 
@@ -43,7 +45,9 @@ use run::Run;
 use std::{cell::RefCell, collections::HashSet};
 
 /// Longest configuration that is read, in bytes.
-const LONGEST: usize = 16 << 20;
+pub const LONGEST: usize = 16 << 20;
+/// What the input of images is called.
+const IMAGE: &str = "x";
 
 /// How a model is imported.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,6 +60,9 @@ pub struct Options {
     pub logits: bool,
     /// Shapes of one example of each input, for models that were never built; they win over the configuration's.
     pub input_shapes: Option<Vec<Vec<usize>>>,
+    /// Channels, rows and columns of the images that the only input is made of, whether it takes their channels first,
+    /// last or not at all, or all their values in a row; the model's own input is `x` [B, C, H, W] then.
+    pub images: Option<[usize; 3]>,
 }
 
 impl Options {
@@ -66,6 +73,7 @@ impl Options {
             dtype: DType::Fp16,
             logits: false,
             input_shapes: None,
+            images: None,
         }
     }
 }
@@ -142,7 +150,11 @@ pub fn import(config: &[u8], options: &Options) -> Result<Imported, KerasError> 
         message: e.to_string(),
     })?;
     let network = Reader::default().model(&json, options)?;
-    let inputs = inputs(&network, options)?;
+    let own = inputs(&network, options)?;
+    let inputs = match options.images {
+        None => own.clone(),
+        Some(image) => vec![Input::new(IMAGE, options.dtype, image.as_slice())],
+    };
     // What a run has found out beside the graph, and why it has failed: the builder of models knows neither.
     let found = RefCell::new(Ok((Vec::new(), Vec::new())));
     let model = Model::build_in(
@@ -152,7 +164,7 @@ pub fn import(config: &[u8], options: &Options) -> Result<Imported, KerasError> 
         &inputs,
         |cx, x| {
             let mut run = Run::new(cx, options, network.weight_names());
-            match run.model(&network, x) {
+            match run.model(&network, &own, x) {
                 Ok(outputs) => {
                     let (values, outputs): (Vec<_>, Vec<_>) = outputs
                         .into_iter()

@@ -3,6 +3,7 @@
 //! [`aten`] is a graph as PyTorch traces it, [`lower`] makes ops of ours of it, by one table. [`program`] is for graphs
 //! that are complete in themselves, such as the forward and the backward graph that AOTAutograd makes: they are imported,
 //! and not derived again. [`pt2`] reads exported programs, and [`model`] makes models of them. [`keras`] makes models of Keras's configurations.
+//! [`export`] is the program that takes either out of the user's Python.
 
 #![forbid(unsafe_code)]
 
@@ -16,6 +17,3 @@ pub mod program;
 pub mod pt2;
 
 pub use error::ImportError;
-
-/// The program that takes models out of a Python with PyTorch; its head says how it is asked.
-pub const TORCH_EXPORTER: &str = include_str!("export/torch_exporter.py");

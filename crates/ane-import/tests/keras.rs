@@ -5,6 +5,8 @@
 
 #[path = "keras/bad_input.rs"]
 mod bad_input;
+#[path = "keras/classifier.rs"]
+mod classifier;
 #[path = "keras/compiled.rs"]
 mod compiled;
 #[path = "keras/drawn.rs"]

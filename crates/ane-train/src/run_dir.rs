@@ -18,7 +18,7 @@ use std::{
 /// config.json      the resolved configuration        env.json      versions and machine
 /// metrics.jsonl    one line per epoch                placement.json   what ran where
 /// checkpoints/     last.ckpt last.safetensors best.ckpt best.safetensors
-/// model/           the graphs of a model that was written elsewhere
+/// model/           what builds a model that was written elsewhere
 /// ```
 #[derive(Debug, Clone)]
 pub struct RunDir {
@@ -140,7 +140,7 @@ impl RunDir {
         self.root.join("config.json")
     }
 
-    /// Where the graphs are of a model that was written elsewhere.
+    /// Where that is which builds a model that was written elsewhere.
     pub fn model(&self) -> PathBuf {
         self.root.join("model")
     }

@@ -202,7 +202,7 @@ pub(crate) fn stored_config(file: &Path, checkpoint: &Checkpoint) -> Result<RunC
         )
     })?;
     if is_model_file(&config.model) {
-        config.imported = Some(model_file::of_run(&config.model, run_of(file).as_deref())?);
+        config.imported = Some(model_file::of_run(&config, run_of(file).as_deref())?);
     }
     Ok(config)
 }

@@ -1,12 +1,13 @@
-//! Models in files: runs of `.pt2` files from end to end, and what is said when a model file or its Python is no good.
+//! Models in files: runs of `.pt2` files and of Keras models from end to end, and what is said when a model file or its
+//! Python is no good.
 //!
-//! A Python with PyTorch is not asked for here: what a Python does is played by shell scripts. The exporter itself is
-//! tested in Python.
+//! A Python with PyTorch or Keras is not asked for here: what a Python does is played by shell scripts. The exporter
+//! itself is tested in Python.
 
 #![allow(clippy::unwrap_used, reason = "a failure is the test's answer")]
 
-use safetensors::SafeTensors;
-use serde_json::Value;
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
     fs,
@@ -15,6 +16,7 @@ use std::{
     process::{Command, Output, Stdio},
     time::{Duration, Instant},
 };
+use tempfile::TempDir;
 
 fn ane_trainer(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_ane-trainer"))
@@ -110,7 +112,7 @@ fn a_pt2_file_trains_goes_on_and_is_evaluated_without_the_file() {
         &["outside of its run directory"],
     );
     fs::remove_dir_all(run.join("model")).unwrap();
-    fails(&["eval", out], 1, &["train.pt2` is missing"]);
+    fails(&["eval", out], 1, &["model is missing", "train.pt2"]);
 }
 
 #[test]
@@ -142,7 +144,6 @@ fn files_that_are_no_models_are_said() {
         &["text.pt2", "no .pt2 file", "torch.export.save"],
     );
     fails(&["train", "none.pt2", "--dry-run"], 1, &["none.pt2"]);
-    fails(&["train", "none.keras", "--dry-run"], 2, &["none.keras"]);
     fails(
         &["train", &digits(), "--dataset", "cifar10", "--dry-run"],
         2,
@@ -178,7 +179,10 @@ fn what_the_exporter_refuses_has_a_place_a_help_and_a_code() {
     for (kind, code, help) in [
         ("arguments", 2, "as literals"),
         ("no_name", 2, "name a class"),
-        ("no_torch", 1, "--python"),
+        ("no_framework", 1, "--python"),
+        ("no_model", 2, "keras.Model"),
+        ("not_loaded", 1, "is not run"),
+        ("not_built", 1, "keras.Input"),
         ("raised", 1, "run the file"),
         ("shape", 1, "forward pass"),
         ("what nobody knows", 1, "another way"),
@@ -236,4 +240,196 @@ fn a_model_file_that_does_not_end_is_ended() {
         &["within 1 s", "--model-deadline"],
     );
     assert!(since.elapsed() < Duration::from_secs(30));
+}
+
+/// What a Python with Keras has: a model of one layer for MNIST, as the exporter writes it.
+struct Keras {
+    dir: TempDir,
+}
+
+impl Keras {
+    fn new() -> Self {
+        let keras = Self {
+            dir: tempfile::tempdir().unwrap(),
+        };
+        keras.takes(json!([null, 28, 28, 1]), "softmax");
+        let kernel = vec![0; 4 * 784 * 10];
+        let tensors =
+            [("0.d.kernel", vec![784, 10]), ("1.d.bias", vec![10])].map(|(name, shape)| {
+                let bytes = 4 * shape.iter().product::<usize>();
+                let view = TensorView::new(Dtype::F32, shape, &kernel[..bytes]).unwrap();
+                (name, view)
+            });
+        let bytes = safetensors::serialize(tensors, None).unwrap();
+        fs::write(keras.dir.path().join("weights.safetensors"), bytes).unwrap();
+        keras
+    }
+
+    /// Has the model take examples of this shape and end in this activation.
+    fn takes(&self, shape: Value, activation: &str) {
+        let layer = |class: &str, config: Value| json!({"module": "keras.layers", "class_name": class, "config": config});
+        let layers = [
+            layer(
+                "InputLayer",
+                json!({"batch_shape": shape, "dtype": "float32", "name": "i"}),
+            ),
+            layer("Flatten", json!({"name": "f"})),
+            layer(
+                "Dense",
+                json!({"name": "d", "units": 10, "activation": activation}),
+            ),
+        ];
+        let model = json!({"module": "keras", "class_name": "Sequential", "config": {"name": "m", "layers": layers}});
+        fs::write(self.dir.path().join("config.json"), model.to_string()).unwrap();
+    }
+
+    /// The Python, whose model is compiled so.
+    fn compiled(&self, said: Value) -> PathBuf {
+        let answer = json!({"ok": true, "framework": "keras", "version": "3", "compile": said, "compile_error": null});
+        fs::write(self.dir.path().join("answer.json"), answer.to_string()).unwrap();
+        let script = format!(
+            "to=$(dirname \"$2\"); cd '{}'; cp config.json weights.safetensors \"$to\"; cp answer.json \"$to/result.json\"",
+            self.dir.path().display()
+        );
+        pretended(self.dir.path(), &script)
+    }
+}
+
+/// Settings of `model.compile` with a learning rate.
+fn compiled(loss: Value, learning_rate: Value) -> Value {
+    let optimizer = json!({"module": "keras.optimizers", "class_name": "Adam",
+        "config": {"learning_rate": learning_rate, "global_clipnorm": 5.0}});
+    json!({"optimizer": optimizer, "loss": loss, "metrics": ["accuracy"]})
+}
+
+#[test]
+fn a_keras_model_trains_goes_on_and_is_evaluated_without_its_file_and_its_python() {
+    let keras = Keras::new();
+    let loss = json!("sparse_categorical_crossentropy");
+    let python = keras.compiled(compiled(loss, json!(0.01)));
+    let run = keras.dir.path().join("run");
+    let out = run.to_str().unwrap();
+    let settings = ["--batch", "500", "--device", "software", "--threads", "2"];
+    let python = ["--python", python.to_str().unwrap()];
+    let both = ["--epochs", "1", "--max-steps", "60", "--out", out];
+    let told = says(&[&["train", "net.py:build"], &settings[..], &python, &both].concat());
+    for part in [
+        "loss of the file: cross-entropy",
+        "adam, learning rate 0.01, constant",
+    ] {
+        assert!(told.contains(part), "{told}");
+    }
+    let config = read(&run.join("config.json"));
+    assert_eq!(config["schedule"]["kind"], "constant");
+    assert_eq!(config["max_norm"], 5.0);
+    let result = read(&run.join("result.json"));
+    assert!(result["accuracy"].as_f64().unwrap() > 0.75, "{result}");
+    // What a run needs of its model is its own.
+    fs::remove_file(keras.dir.path().join("python")).unwrap();
+    let printed = says(&["eval", out, "--json", "--threads", "1"]);
+    let evaluated: Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(evaluated, result);
+    assert!(says(&["inspect", out]).contains("matmul("));
+    says(&["train", "--resume", out]);
+    let bytes = fs::read(run.join("checkpoints/last.safetensors")).unwrap();
+    let names: BTreeSet<String> = SafeTensors::deserialize(&bytes)
+        .unwrap()
+        .names()
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(
+        names,
+        BTreeSet::from(["0.d.kernel", "1.d.bias"].map(str::to_owned))
+    );
+}
+
+#[test]
+fn flags_are_above_what_a_keras_model_is_compiled_with() {
+    let keras = Keras::new();
+    let shown = |said: Value, flags: &[&str]| {
+        let python = keras.compiled(said);
+        let all = [
+            "train",
+            "net.keras",
+            "--dry-run",
+            "--device",
+            "software",
+            "--python",
+        ];
+        let printed = says(&[&all[..], &[python.to_str().unwrap()], flags].concat());
+        let from = printed.find('{').unwrap();
+        let mut values = serde_json::Deserializer::from_str(&printed[from..]).into_iter::<Value>();
+        values.next().unwrap().unwrap()
+    };
+    let loss = json!("sparse_categorical_crossentropy");
+    let own = shown(compiled(loss.clone(), json!(0.25)), &[]);
+    assert_eq!(
+        (&own["optimizer"]["name"], &own["lr"]),
+        (&json!("adam"), &json!(0.25))
+    );
+    let above = ["--optimizer", "sgd", "--loss", "mse"];
+    let other = shown(
+        compiled(
+            json!({"class_name": "Mine", "module": "mine", "config": {}}),
+            json!(0.25),
+        ),
+        &above,
+    );
+    assert_eq!(
+        (&other["optimizer"]["name"], &other["loss"]["kind"]),
+        (&json!("sgd"), &json!("mse"))
+    );
+    assert_eq!(other["max_norm"], Value::Null);
+    let default = shown(Value::Null, &[]);
+    assert_eq!(
+        (&default["optimizer"]["name"], &default["loss"]["kind"]),
+        (&json!("adamw"), &json!("cross_entropy"))
+    );
+    let cosine = json!({"module": "keras.optimizers.schedules", "class_name": "CosineDecay",
+        "config": {"initial_learning_rate": 0.5, "decay_steps": 7, "alpha": 0.25}});
+    let cosine = shown(compiled(loss, cosine), &["--max-steps", "7"]);
+    assert_eq!(
+        cosine["schedule"],
+        json!({"kind": "cosine", "warmup": 0.0, "floor": 0.25})
+    );
+    assert_eq!(cosine["lr"], 0.5);
+}
+
+#[test]
+fn images_are_given_as_a_keras_model_takes_them_or_it_is_said_that_they_are_not() {
+    let keras = Keras::new();
+    let python = keras.compiled(Value::Null);
+    let all = [
+        "train",
+        "net.keras",
+        "--dry-run",
+        "--python",
+        python.to_str().unwrap(),
+    ];
+    for shape in [
+        json!([null, 28, 28]),
+        json!([null, 784]),
+        json!([128, 1, 28, 28]),
+    ] {
+        keras.takes(shape, "linear");
+        says(&all);
+    }
+    keras.takes(json!([null, 32, 32, 3]), "linear");
+    fails(
+        &all,
+        1,
+        &["[32, 32, 3]", "28 rows, 28 columns and 1 channels"],
+    );
+    keras.takes(json!([null, 28, 28, 1]), "sigmoid");
+    fails(&all, 1, &["bce-with-logits or mse", "found cross-entropy"]);
+    let logits = json!({"module": "keras.losses", "class_name": "SparseCategoricalCrossentropy",
+        "config": {"from_logits": true}});
+    keras.takes(json!([null, 28, 28, 1]), "softmax");
+    keras.compiled(compiled(logits, json!(0.1)));
+    fails(&all, 1, &["a softmax", "from_logits"]);
+    let late = json!({"module": "keras.optimizers.schedules", "class_name": "ExponentialDecay",
+        "config": {"initial_learning_rate": 0.5, "decay_steps": 7, "decay_rate": 0.5}});
+    keras.compiled(compiled(json!("sparse_categorical_crossentropy"), late));
+    fails(&all, 2, &["ExponentialDecay", "--schedule"]);
 }

@@ -1,11 +1,7 @@
 """PyTorch models go out of Python as exported programs, and what is wrong is said with its place."""
 
-import importlib.util
-import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -13,8 +9,6 @@ import torch
 
 Json = dict[str, Any]
 Ask = Callable[..., Json]
-
-SCRIPT = Path(__file__).parents[3] / "crates/ane-import/src/export/torch_exporter.py"
 
 NET = """
 import torch
@@ -81,42 +75,28 @@ def optimizer(model):
 """
 
 
-@pytest.fixture(scope="module")
-def exporter() -> ModuleType:
-    """The script, which is no part of the package."""
-    spec = importlib.util.spec_from_file_location("torch_exporter", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
-def ask(exporter: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
-    """Sends a request about a name of the file above and gives its result."""
+def of_file(ask: Ask, tmp_path: Path) -> Ask:
+    """Asks for a name of the file above."""
     (tmp_path / "my_model.py").write_text(NET)
 
-    def ask(name: str, file: str = "my_model.py", **more: Any) -> Json:
-        path = tmp_path / "request.json"
+    def of_file(name: str, file: str = "my_model.py", **more: Any) -> Json:
         request = {
+            "do": "export",
             "source": f"{tmp_path / file}:{name}",
             "output": str(tmp_path),
             "seed": 3,
             "batch": 4,
-            "shapes": [[1, 4, 4], [4, 4], [16], [4, 4, 1]],
+            "examples": [1, 4, 4],
             "classes": 3,
         }
-        path.write_text(json.dumps(request | more))
-        monkeypatch.setattr(sys, "argv", ["torch_exporter.py", str(path)])
-        exporter.main()
-        answer: Json = json.loads((tmp_path / "result.json").read_text())
-        return answer
+        return ask(**(request | more))
 
-    return ask
+    return of_file
 
 
-def test_both_modes_go_out_at_the_batch_with_lazy_layers_and_the_seeds_weights(ask: Ask, tmp_path: Path) -> None:
-    result = ask("Net(hidden=6)")
+def test_both_modes_go_out_at_the_batch_with_lazy_layers_and_the_seeds_weights(of_file: Ask, tmp_path: Path) -> None:
+    result = of_file("Net(hidden=6)")
     assert result["ok"], result
     assert result["shape"] == [1, 4, 4]
     train = torch.export.load(tmp_path / "train.pt2")
@@ -130,21 +110,21 @@ def test_both_modes_go_out_at_the_batch_with_lazy_layers_and_the_seeds_weights(a
 
     assert dropouts(train) == [True]
     assert dropouts(evaluation) == [False]
-    ask("Net(hidden=6)")
+    of_file("Net(hidden=6)")
     assert torch.equal(again, torch.export.load(tmp_path / "train.pt2").state_dict["first.weight"])
 
 
-def test_loss_and_optimizer_of_the_file_are_said_unless_they_are_not_asked_for(ask: Ask) -> None:
-    result = ask("ready")
+def test_loss_and_optimizer_of_the_file_are_said_unless_they_are_not_asked_for(of_file: Ask) -> None:
+    result = of_file("ready")
     assert result["loss"] == {"kind": "cross_entropy", "label_smoothing": 0.1}
     wanted = {"name": "sgd", "lr": 0.02, "momentum": 0.5, "nesterov": False, "weight_decay": 0}
     assert result["optimizer"] == wanted
-    result = ask("ready", loss=False, optimizer=False)
+    result = of_file("ready", loss=False, optimizer=False)
     assert result["loss"] is None and result["optimizer"] is None
 
 
-def test_the_shape_of_examples_is_the_first_that_gives_scores_of_two_batches(ask: Ask) -> None:
-    assert ask("Plane")["shape"] == [4, 4]
+def test_the_shape_of_examples_is_the_first_that_gives_scores_of_two_batches(of_file: Ask) -> None:
+    assert of_file("Plane")["shape"] == [4, 4]
 
 
 @pytest.mark.parametrize(
@@ -156,7 +136,7 @@ def test_the_shape_of_examples_is_the_first_that_gives_scores_of_two_batches(ask
         ("Net(**{})", "source", ["literals"]),
         ("Net(", "source", ["neither a name nor a call"]),
         ("Net(depth=2)", "arguments", ["depth"]),
-        ("number", "not_torch", ["int"]),
+        ("number", "no_model", ["int"]),
         ("optimizer(3)", "raised", ["AttributeError"]),
         ("fails", "raised", ["RuntimeError: no luck"]),
         ("leaves", "raised", ["SystemExit"]),
@@ -165,22 +145,22 @@ def test_the_shape_of_examples_is_the_first_that_gives_scores_of_two_batches(ask
         ("Wide", "shape", ["[2, 6]", "[B, 3]"]),
     ],
 )
-def test_what_is_wrong_with_a_name_is_said(ask: Ask, name: str, kind: str, parts: list[str]) -> None:
-    result = ask(name)
+def test_what_is_wrong_with_a_name_is_said(of_file: Ask, name: str, kind: str, parts: list[str]) -> None:
+    result = of_file(name)
     assert not result["ok"]
     assert result["error"]["kind"] == kind, result
     for part in parts:
         assert part in result["error"]["message"], result
 
 
-def test_what_is_wrong_with_a_file_is_said_with_its_line(ask: Ask, tmp_path: Path) -> None:
-    assert ask("Net", "none.py")["error"]["kind"] == "no_file"
+def test_what_is_wrong_with_a_file_is_said_with_its_line(of_file: Ask, tmp_path: Path) -> None:
+    assert of_file("Net", "none.py")["error"]["kind"] == "no_file"
     (tmp_path / "broken.py").write_text("x = 1\ny = x / 0\n")
-    error = ask("Net", "broken.py")["error"]
+    error = of_file("Net", "broken.py")["error"]
     assert error["kind"] == "raised" and "ZeroDivisionError" in error["message"]
     assert error["where"].endswith("broken.py:2")
     (tmp_path / "syntax.py").write_text("x = 1\ndef\n")
-    assert ask("Net", "syntax.py")["error"]["where"].endswith("syntax.py:2")
+    assert of_file("Net", "syntax.py")["error"]["where"].endswith("syntax.py:2")
     (tmp_path / "own.py").write_text(NET + "\nloss = lambda y, t: y.sum()\n")
-    assert ask("ready", "own.py")["error"]["kind"] == "loss"
-    assert ask("ready", "own.py", loss=False)["ok"]
+    assert of_file("ready", "own.py")["error"]["kind"] == "loss"
+    assert of_file("ready", "own.py", loss=False)["ok"]

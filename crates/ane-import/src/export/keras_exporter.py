@@ -1,183 +1,87 @@
-"""Takes a Keras model out of Python, and trained weights back into it.
+"""Keras's part of the exporter: a model as its configuration and weights, and back as a .keras file.
 
-The program runs in the user's Python and needs nothing there but Keras. Its only argument is the path of a request:
-
-    {"do": "export", "source": "model.py:build(width=64)", "output": "DIR", "seed": 0,
-     "shapes": [[28, 28, 1], [28, 28], [784]], "classes": 10}
-    {"do": "save", "config": "DIR/config.json", "weights": "trained.safetensors", "output": "trained.keras"}
-
-`export` builds a model from a Python file, by the class, function or instance that is named after the colon, or loads a
-.keras file, and writes into the output directory config.json and weights.safetensors. Values of `shapes`, where given,
-are tried in turn for a model that was never built, until one gives `classes` outputs. `save` builds a model from a
-configuration, without code of the user's, sets its weights and saves it. Either writes result.json beside its output
-at the very end: {"ok": true, …}, or {"ok": false, "error": {"kind", "message", "where", "traceback"}}. Nothing is said
-on stdout, which belongs to the user's code.
+A model goes out as config.json and weights.safetensors in the output directory; the weights are named by their index in
+`model.weights`. One that was never built is built with the first shape of examples that it takes and that gives scores of
+the classes. It comes back from a configuration, without code of the user's.
 """
 
 from __future__ import annotations
 
-import ast
-import functools
-import importlib.util
-import inspect
 import json
 import os
 import struct
-import sys
-import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# The exporter computes nothing; an accelerator would only have to be waited for.
-os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-Json = dict[str, Any]
+from model_source import ExportError, Json, first_line, missing, write_whole
 
 DTYPES = {"int8": "I8", "uint8": "U8", "int16": "I16", "int32": "I32", "uint32": "U32", "int64": "I64", "bool": "BOOL"}
 
 
-class ExportError(Exception):
-    """Something is wrong with what the user gave; `kind` says what in one word."""
-
-    def __init__(self, kind: str, message: str, where: str = "") -> None:
-        super().__init__(message)
-        self.kind = kind
-        self.where = where
-
-
-def write_json(path: Path, value: Json) -> None:
-    """Writes a file that is there as a whole or not at all."""
-    beginning = path.with_name(path.name + ".part")
-    beginning.write_text(json.dumps(value, indent=1), encoding="utf-8")
-    os.replace(beginning, path)
-
-
-# Where a model comes from.
-
-
-def parse_source(source: str) -> tuple[Path, str, list[Any], dict[str, Any]]:
-    """`model.py:Net(hidden=256)` as file, name and literal arguments."""
-    path, colon, expression = source.rpartition(":")
-    if not colon or not path.endswith(".py"):
-        raise ExportError("source", f"`{source}` names no model; write file.py:NAME or file.py:NAME(argument=1)")
-    try:
-        node = ast.parse(expression.strip(), mode="eval").body
-    except SyntaxError:
-        raise ExportError("source", f"`{expression}` is neither a name nor a call; write NAME or NAME(a=1)") from None
-    if isinstance(node, ast.Name):
-        return Path(path), node.id, [], {}
-    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
-        raise ExportError("source", f"`{expression}` is neither a name nor a call; write NAME or NAME(a=1)")
-    try:
-        positional = [ast.literal_eval(a) for a in node.args]
-        named = {k.arg: ast.literal_eval(k.value) for k in node.keywords if k.arg is not None}
-    except ValueError:
-        raise ExportError("source", f"the arguments of `{expression}` must be literals: numbers, strings, lists") from None
-    if len(named) != len(node.keywords):
-        raise ExportError("source", f"the arguments of `{expression}` must be literals: numbers, strings, lists")
-    return Path(path), node.func.id, positional, named
-
-
-def load_module(path: Path) -> Any:
-    """The module that a file is; its folder can be imported from, as when Python runs it."""
-    if not path.is_file():
-        raise ExportError("no_file", f"there is no file {path}")
-    sys.path.insert(0, str(path.resolve().parent))
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise ExportError("no_file", f"{path} is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
-    in_user_code("file_raised", f"{path} raised", path, functools.partial(spec.loader.exec_module, module))
-    return module
-
-
-def in_user_code(kind: str, what: str, path: Path, run: Callable[[], Any]) -> Any:
-    """Runs code of the user's; what it raises, even an exit, becomes an error with the line that raised."""
-    try:
-        return run()
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        own = [f for f in frames if Path(f.filename).name == path.name]
-        where = f"{path}:{own[-1].lineno}" if own else str(path)
-        if isinstance(error, SyntaxError) and error.lineno is not None:
-            where = f"{error.filename}:{error.lineno}"
-        raise ExportError(kind, f"{what} {type(error).__name__}: {error}", where) from error
-
-
-def named_model(path: Path, name: str, positional: list[Any], named: dict[str, Any]) -> Any:
-    """What a class, function or instance of a file gives."""
-    module = load_module(path)
-    if not hasattr(module, name):
-        there = [k for k, v in vars(module).items() if getattr(v, "__module__", None) == module.__name__]
-        found = f"it defines {', '.join(sorted(there))}" if there else "it defines no class or function"
-        raise ExportError("no_name", f"{path} has no `{name}`; {found}")
-    thing = getattr(module, name)
+def is_model(thing: Any) -> bool:
+    """Whether something is a model of Keras, which is imported."""
     import keras
 
-    if isinstance(thing, keras.Model):
-        return thing
-    if not callable(thing):
-        raise ExportError("not_keras", f"`{name}` of {path} is a {type(thing).__name__}, not a Keras model")
-    try:
-        inspect.signature(thing).bind(*positional, **named)
-    except TypeError as error:
-        raise ExportError(
-            "arguments", f"`{name}` cannot be called so: {error}; write {path}:{name}(ARGUMENT=VALUE)"
-        ) from None
-    except ValueError:
-        pass
-    return in_user_code("model_raised", f"`{name}` raised", path, lambda: thing(*positional, **named))
+    return isinstance(thing, keras.Model)
 
 
-def load(source: str, seed: int | None) -> Any:
-    """The model that a request names."""
+def seed(number: int) -> None:
+    """Seeds Keras, which is imported."""
+    import keras
+
+    keras.utils.set_random_seed(number)
+
+
+def keras_of_this_python() -> Any:
+    """Keras, where there is one."""
     try:
         import keras
     except ImportError as error:
-        raise ExportError(
-            "no_keras", f"this Python ({sys.executable}) has no Keras: {error}; name one that has it by --python"
-        ) from None
-    if seed is not None:
-        keras.utils.set_random_seed(seed)
-    if source.endswith(".keras"):
-        if not Path(source).is_file():
-            raise ExportError("no_file", f"there is no file {source}")
+        raise missing(error) or ExportError("no_framework", f"Keras cannot be imported: {error}") from None
+    return keras
+
+
+def load(path: Path) -> tuple[Any, str | None]:
+    """The model of a .keras file, of which no code is run, and why nothing is known of how it was compiled."""
+    keras = keras_of_this_python()
+    if not path.is_file():
+        raise ExportError("no_file", f"there is no file `{path}`")
+    try:
+        return keras.saving.load_model(path, safe_mode=True), None
+    except Exception as first:
+        # A loss or an optimizer of one's own is no reason to refuse the model.
         try:
-            return keras.saving.load_model(source, safe_mode=True)
-        except Exception as first:
-            # A loss or an optimizer of one's own is no reason to refuse the model.
-            try:
-                return keras.saving.load_model(source, safe_mode=True, compile=False)
-            except Exception:
-                raise ExportError("not_loaded", f"Keras does not load {source}: {first}") from first
-    model = named_model(*parse_source(source))
-    if not isinstance(model, keras.Model):
-        raise ExportError("not_keras", f"`{source}` gives a {type(model).__module__}.{type(model).__name__}")
-    return model
+            return keras.saving.load_model(path, safe_mode=True, compile=False), first_line(first)
+        except Exception:
+            raise ExportError("not_loaded", f"Keras does not load `{path}`: {first_line(first)}") from first
 
 
-def build(model: Any, shapes: list[list[int]], classes: int | None) -> None:
+def shapes_of(examples: list[int]) -> list[list[int]]:
+    """Shapes in which a model may take examples of these channels, rows and columns."""
+    channels, rows, columns = examples
+    plane = [[rows, columns]] if channels == 1 else []
+    return [[rows, columns, channels], *plane, [rows * columns * channels], examples]
+
+
+def build(model: Any, examples: list[int], classes: int) -> None:
     """Builds a model that has not seen data, with the first shape that it takes and that gives the classes."""
     if model.built and model.weights:
         return
     tried = []
-    for shape in shapes:
+    for shape in shapes_of(examples):
         try:
-            spec = model.compute_output_shape((None, *shape))
+            gives = tuple(model.compute_output_shape((None, *shape)))
         except Exception as error:
             tried.append(f"{shape}: {type(error).__name__}")
             continue
-        if classes is None or tuple(spec) == (None, classes):
+        if gives == (None, classes):
             model.build((None, *shape))
             return
-        tried.append(f"{shape}: gives {tuple(spec)}")
-    said = f"; tried {'; '.join(tried)}" if tried else ""
-    raise ExportError("not_built", f"the model was never built{said}; give its first layer an Input with a shape")
+        tried.append(f"{shape}: gives {gives}")
+    raise ExportError(
+        "not_built",
+        f"the model was never built; give its first layer an Input with a shape; tried {'; '.join(tried)}",
+    )
 
 
 # What a model is.
@@ -199,29 +103,20 @@ def weight_name(index: int, variable: Any) -> str:
     return f"{index}.{variable.path.replace('/', '.')}"
 
 
-def write_weights(path: Path, model: Any) -> list[Json]:
+def write_weights(path: Path, model: Any) -> None:
     """Writes safetensors: the length of a header, the header, and the elements."""
     header: Json = {}
-    described: list[Json] = []
     blobs: list[bytes] = []
     end = 0
     for i, variable in enumerate(model.weights):
         dtype, blob = elements(variable)
         name, shape = weight_name(i, variable), list(variable.shape)
         header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [end, end + len(blob)]}
-        described.append({"name": name, "shape": shape, "trainable": bool(variable.trainable)})
         end += len(blob)
         blobs.append(blob)
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
-    beginning = path.with_name(path.name + ".part")
-    with beginning.open("wb") as file:
-        file.write(struct.pack("<Q", len(text)))
-        file.write(text)
-        for blob in blobs:
-            file.write(blob)
-    os.replace(beginning, path)
-    return described
+    write_whole(path, b"".join([struct.pack("<Q", len(text)), text, *blobs]))
 
 
 def compiled(model: Any) -> tuple[Json | None, str | None]:
@@ -242,14 +137,12 @@ def compiled(model: Any) -> tuple[Json | None, str | None]:
         return None, f"{type(error).__name__}: {error}"
 
 
-def export(request: Json) -> Json:
-    """Writes a model's configuration and weights."""
-    model = load(request["source"], request.get("seed"))
+def export(model: Any, request: Json, unsaid: str | None = None) -> Json:
+    """Writes a model's configuration and weights; `unsaid` is why it is not known how it was compiled."""
     import keras
 
-    build(model, request.get("shapes") or [], request.get("classes"))
+    build(model, request["examples"], request["classes"])
     output = Path(request["output"])
-    output.mkdir(parents=True, exist_ok=True)
     try:
         text = model.to_json()
     except Exception as error:
@@ -257,19 +150,18 @@ def export(request: Json) -> Json:
             "no_config",
             f"the model says nothing of its layers ({type(error).__name__}: {error}); build it as Sequential or with the functional API",
         ) from error
-    config = output / "config.json"
-    config.with_name("config.json.part").write_text(text, encoding="utf-8")
-    os.replace(config.with_name("config.json.part"), config)
-    weights = write_weights(output / "weights.safetensors", model)
-    settings, unsaid = compiled(model)
+    write_whole(output / "config.json", text.encode())
+    write_weights(output / "weights.safetensors", model)
+    settings, why = compiled(model)
+    shape = model.input_shape
+    is_known = isinstance(shape, tuple) and None not in shape[1:]
     return {
         "ok": True,
-        "keras": keras.__version__,
-        "backend": keras.backend.backend(),
-        "python": sys.executable,
-        "weights": weights,
+        "framework": "keras",
+        "version": keras.__version__,
+        "shape": list(shape[1:]) if is_known else None,
         "compile": settings,
-        "compile_error": unsaid,
+        "compile_error": unsaid or why,
     }
 
 
@@ -335,15 +227,8 @@ def set_weights(model: Any, path: Path) -> None:
 
 def save(request: Json) -> Json:
     """Builds a model from its configuration, sets its weights and saves it as .keras."""
-    try:
-        import keras
-    except ImportError as error:
-        raise ExportError(
-            "no_keras", f"this Python ({sys.executable}) has no Keras: {error}; name one that has it by --python"
-        ) from None
+    keras = keras_of_this_python()
     output = Path(request["output"])
-    if output.suffix != ".keras":
-        raise ExportError("source", f"{output} must end with .keras")
     try:
         config = json.loads(Path(request["config"]).read_text(encoding="utf-8"))
         model = keras.saving.deserialize_keras_object(config, safe_mode=True)
@@ -353,28 +238,4 @@ def save(request: Json) -> Json:
     beginning = output.with_name(output.stem + ".part.keras")
     model.save(beginning)
     os.replace(beginning, output)
-    return {"ok": True, "keras": keras.__version__}
-
-
-def main(arguments: list[str]) -> int:
-    """Does what a request asks and writes how it went."""
-    request = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
-    output = Path(request["output"])
-    result = output / "result.json" if request["do"] == "export" else output.with_name(output.name + ".result.json")
-    result.parent.mkdir(parents=True, exist_ok=True)
-    result.unlink(missing_ok=True)
-    try:
-        answer = {"export": export, "save": save}[request["do"]](request)
-    except ExportError as error:
-        answer = {"ok": False, "error": {"kind": error.kind, "message": str(error), "where": error.where}}
-        if error.__cause__ is not None:
-            answer["error"]["traceback"] = "".join(traceback.format_exception(error.__cause__))
-    except Exception as error:
-        answer = {"ok": False, "error": {"kind": "bug", "message": f"{type(error).__name__}: {error}", "where": ""}}
-        answer["error"]["traceback"] = traceback.format_exc()
-    write_json(result, answer)
-    return 0 if answer["ok"] else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    return {"ok": True, "framework": "keras", "version": keras.__version__}

@@ -1,35 +1,19 @@
-"""Takes a PyTorch model out of Python, as the exported programs of its training and its evaluation.
+"""PyTorch's part of the exporter: a model as the exported programs of its training and its evaluation.
 
-The program runs in the user's Python and needs nothing there but PyTorch. Its only argument is the path of a request:
-
-    {"source": "model.py:Net(hidden=256)", "output": "DIR", "seed": 0, "batch": 128,
-     "shapes": [[1, 28, 28], [28, 28], [784], [28, 28, 1]], "classes": 10}
-
-It seeds PyTorch, builds the model from the class, function or instance that is named after the colon, runs it once in
-evaluation mode, which materialises lazy layers, and exports it in both modes at the batch of the run, as train.pt2 and
-eval.pt2 in the output directory. Shapes are tried in turn, at batches of 2 and 3, until one gives scores of the classes. At
-the very end it writes result.json there: {"ok": true, …}, or {"ok": false, "error": {"kind", "message", "where"}}. Nothing
-is said on stdout, which belongs to the user's code.
+A model is run once in evaluation mode, which materialises lazy layers, and exported in both modes at the batch of the run,
+as train.pt2 and eval.pt2 in the output directory. Shapes of examples are tried in turn, at batches of 2 and 3, until one
+gives scores of the classes.
 """
 
 from __future__ import annotations
 
-import ast
-import importlib.util
 import inspect
-import json
 import logging
-import os
 import sys
-import traceback
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# The exporter computes nothing; an accelerator would only have to be waited for.
-os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
-
-Json = dict[str, Any]
+from model_source import ExportError, Json, first_line, in_user_code, place_of
 
 OPTIMIZERS = {
     "SGD": ("momentum", "nesterov", "weight_decay"),
@@ -40,126 +24,18 @@ OPTIMIZERS = {
 REFUSED = {"amsgrad": False, "maximize": False, "dampening": 0}
 
 
-class ExportError(Exception):
-    """Something is wrong with what the user gave; `kind` says what in one word."""
-
-    def __init__(self, kind: str, message: str, where: str = "") -> None:
-        super().__init__(message)
-        self.kind = kind
-        self.where = where
-
-
-def write_json(path: Path, value: Json) -> None:
-    """Writes a file that is there as a whole or not at all."""
-    beginning = path.with_name(path.name + ".part")
-    beginning.write_text(json.dumps(value, indent=1), encoding="utf-8")
-    os.replace(beginning, path)
-
-
-# Where a model comes from.
-
-
-def parse_source(source: str) -> tuple[Path, str, tuple[list[Any], dict[str, Any]] | None]:
-    """`model.py:Net(hidden=256)` as file, name and literal arguments; none for a name alone."""
-    path, colon, expression = source.partition(".py:")
-    said = f"write {path}.py:NAME or {path}.py:NAME(argument=1)"
-    if not colon:
-        raise ExportError("source", f"`{source}` names no model of the file; write {source}:NAME")
-    try:
-        node = ast.parse(expression.strip(), mode="eval").body
-    except (SyntaxError, ValueError):
-        raise ExportError("source", f"`{expression}` is neither a name nor a call; {said}") from None
-    file = Path(path + ".py")
-    if isinstance(node, ast.Name):
-        return file, node.id, None
-    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
-        raise ExportError("source", f"`{expression}` is neither a name nor a call; {said}")
-    literals = f"the arguments of `{expression}` must be literals: numbers, strings, lists"
-    try:
-        positional = [ast.literal_eval(a) for a in node.args]
-        named = {k.arg: ast.literal_eval(k.value) for k in node.keywords if k.arg is not None}
-    except (ValueError, TypeError):
-        raise ExportError("source", literals) from None
-    if len(named) != len(node.keywords):
-        raise ExportError("source", literals)
-    return file, node.func.id, (positional, named)
-
-
-def in_user_code(kind: str, what: str, path: Path, run: Callable[[], Any]) -> Any:
-    """Runs code of the user's; what it raises, even an exit, becomes an error with the line that raised."""
-    try:
-        return run()
-    except (ExportError, KeyboardInterrupt):
-        raise
-    except BaseException as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        own = [f for f in frames if Path(f.filename).name == path.name]
-        where = f"{path}:{own[-1].lineno}" if own else str(path)
-        if isinstance(error, SyntaxError) and error.lineno is not None:
-            where = f"{error.filename}:{error.lineno}"
-        said = str(error).strip().partition("\n")[0]
-        raise ExportError(kind, f"{what} raised {type(error).__name__}: {said}", where) from error
-
-
-def load_module(path: Path) -> Any:
-    """The module that a file is; its folder can be imported from, as when Python runs it."""
-    if not path.is_file():
-        raise ExportError("no_file", f"there is no file `{path}`")
-    sys.path.insert(0, str(path.resolve().parent))
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise ExportError("no_file", f"`{path}` is no Python file")
-    loader, module = spec.loader, importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
-    in_user_code("raised", f"`{path}`", path, lambda: loader.exec_module(module))
-    return module
-
-
-def missing_arguments(thing: Any) -> list[str]:
-    """Arguments that have no default."""
-    try:
-        parameters = inspect.signature(thing).parameters.values()
-    except (TypeError, ValueError):
-        return []
-    named = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    return [p.name for p in parameters if p.kind in named and p.default is p.empty]
-
-
-def named_model(module: Any, path: Path, name: str, arguments: tuple[list[Any], dict[str, Any]] | None) -> Any:
-    """What a class, function or instance of a file gives."""
+def is_model(thing: Any) -> bool:
+    """Whether something is a model of PyTorch, which is imported."""
     import torch
 
-    if not hasattr(module, name):
-        there = sorted(
-            k
-            for k, v in vars(module).items()
-            if isinstance(v, torch.nn.Module) or getattr(v, "__module__", None) == module.__name__
-        )
-        found = f"it defines {', '.join(there)}" if there else "it defines no class or function"
-        raise ExportError("no_name", f"`{path}` has no `{name}`; {found}")
-    thing = getattr(module, name)
-    if isinstance(thing, torch.nn.Module):
-        if arguments is not None:
-            raise ExportError("arguments", f"`{name}` of `{path}` is a model already; leave its arguments out")
-        return thing
-    if not callable(thing):
-        raise ExportError("not_torch", f"`{name}` of `{path}` is a {type(thing).__name__}, no model of PyTorch")
-    positional, named = arguments or ([], {})
-    try:
-        inspect.signature(thing).bind(*positional, **named)
-    except TypeError as error:
-        wanted = missing_arguments(thing)
-        example = ", ".join(f"{w}=…" for w in wanted) or "…"
-        raise ExportError(
-            "arguments", f"`{name}` cannot be called so: {error}; write {path}:{name}({example})"
-        ) from None
-    except ValueError:
-        pass
-    model = in_user_code("raised", f"`{name}`", path, lambda: thing(*positional, **named))
-    if not isinstance(model, torch.nn.Module):
-        kind = f"{type(model).__module__}.{type(model).__name__}"
-        raise ExportError("not_torch", f"`{name}` of `{path}` gives a {kind}, no model of PyTorch")
-    return model
+    return isinstance(thing, torch.nn.Module)
+
+
+def seed(number: int) -> None:
+    """Seeds PyTorch, which is imported."""
+    import torch
+
+    torch.manual_seed(number)
 
 
 # What a model takes.
@@ -187,6 +63,13 @@ def scores_of(model: Any, batch: int, shape: list[int], classes: int) -> str | N
     return None if tuple(y.shape) == (batch, classes) else f"gives {list(y.shape)}"
 
 
+def shapes_of(examples: list[int]) -> list[list[int]]:
+    """Shapes in which a model may take examples of these channels, rows and columns."""
+    channels, rows, columns = examples
+    plane = [[rows, columns]] if channels == 1 else []
+    return [examples, *plane, [channels * rows * columns], [rows, columns, channels]]
+
+
 def find_shape(model: Any, path: Path, shapes: list[list[int]], classes: int) -> list[int]:
     """The first shape of an example that gives scores, whatever the batch is."""
     import torch
@@ -200,17 +83,15 @@ def find_shape(model: Any, path: Path, shapes: list[list[int]], classes: int) ->
                 why = scores_of(model, 2, shape, classes) or scores_of(model, 3, shape, classes)
         except Exception as error:
             first = first or error
-            why = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+            why = f"{type(error).__name__}: {first_line(error)}"
         if why is None:
             return shape
         tried.append(f"[B, {', '.join(map(str, shape))}]: {why}")
-    frames = traceback.extract_tb(first.__traceback__) if first is not None else []
-    own = [f for f in frames if Path(f.filename).name == path.name]
-    where = f"{path}:{own[-1].lineno}" if own else str(path)
+    where = place_of(first, path) if first is not None else str(path)
     raise ExportError("shape", f"no shape of the examples gives scores [B, {classes}]; tried {'; '.join(tried)}", where)
 
 
-def export(model: Any, x: Any, path: Path, file: Path, name: str) -> None:
+def save_program(model: Any, x: Any, path: Path, file: Path, name: str) -> None:
     """Saves the exported program of the mode that the model is in."""
     import torch
 
@@ -304,49 +185,26 @@ def optimizer_of(module: Any, model: Any, path: Path) -> Json | None:
     return {"name": "adamw" if is_adamw else name.lower(), "lr": float(group["lr"]), **settings}
 
 
-def answer(request: Json) -> Json:
+def export(model: Any, module: Any, path: Path, name: str, request: Json) -> Json:
     """Exports a model, as the request says."""
-    path, name, arguments = parse_source(request["source"])
-    # It says on every import that a package of other accelerators is missing.
+    import torch
+
+    # It says at every export that a package of other accelerators is missing.
     logging.getLogger("torch.utils.flop_counter").setLevel(logging.ERROR)
-    try:
-        import torch
-    except ImportError as error:
-        raise ExportError("no_torch", f"this Python ({sys.executable}) has no PyTorch: {error}") from None
     if not hasattr(torch, "export") or not hasattr(torch.export, "save"):
         raise ExportError("old_torch", f"this Python ({sys.executable}) has torch {torch.__version__}")
-    torch.manual_seed(request["seed"])
-    module = load_module(path)
-    model = named_model(module, path, name, arguments).cpu().float()
+    model = model.cpu().float()
     check_forward(model, name)
-    shape = find_shape(model, path, request["shapes"], request["classes"])
+    shape = find_shape(model, path, shapes_of(request["examples"]), request["classes"])
     output = Path(request["output"])
     x = torch.zeros(request["batch"], *shape)
-    export(model.train(), x, path, output / "train.pt2", name)
-    export(model.eval(), x, path, output / "eval.pt2", name)
+    save_program(model.train(), x, path, output / "train.pt2", name)
+    save_program(model.eval(), x, path, output / "eval.pt2", name)
     return {
         "ok": True,
-        "torch": torch.__version__,
-        "python": sys.executable,
+        "framework": "torch",
+        "version": torch.__version__,
         "shape": shape,
         "loss": loss_of(module, path) if request.get("loss", True) else None,
         "optimizer": optimizer_of(module, model, path) if request.get("optimizer", True) else None,
     }
-
-
-def main() -> None:
-    """Answers the request, whatever happens."""
-    request = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    result = Path(request["output"]) / "result.json"
-    try:
-        said = answer(request)
-    except ExportError as error:
-        said = {"ok": False, "error": {"kind": error.kind, "message": str(error), "where": error.where}}
-    except Exception as error:
-        said = {"ok": False, "error": {"kind": "internal", "message": f"{type(error).__name__}: {error}", "where": ""}}
-        traceback.print_exc()
-    write_json(result, said)
-
-
-if __name__ == "__main__":
-    main()

@@ -138,6 +138,18 @@ pub enum KerasError {
         /// The limit.
         most: usize,
     },
+    /// It does not give a row of scores per example.
+    #[error(
+        "the model gives {found}, expected scores [{batch}, {classes}] and nothing else; end it with a layer of {classes} units"
+    )]
+    Scores {
+        /// What it gives.
+        found: String,
+        /// Rows of a batch.
+        batch: usize,
+        /// Classes of the data set.
+        classes: usize,
+    },
     /// A file of weights that is not the model's.
     #[error("the weights are not those of the model: {message}; export both from one model")]
     Weights {

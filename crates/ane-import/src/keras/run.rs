@@ -12,7 +12,7 @@ use super::{
     settings::Settings,
 };
 use ane_ir::Value;
-use ane_train::model::{Builder, Init, Tags};
+use ane_train::model::{Builder, Init, Input, Tags};
 use std::collections::HashMap;
 
 /// Most calls of layers, those inside of models that are called again and again counted each time.
@@ -98,13 +98,21 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Applies the outermost model.
+    /// Applies the outermost model, whose own inputs these are, to values of the inputs that it was given.
     pub(super) fn model(
         &mut self,
         network: &Network,
-        inputs: &[Value],
+        own: &[Input],
+        values: &[Value],
     ) -> Result<Vec<(Output, Value)>, KerasError> {
-        let inputs = inputs.iter().map(|&v| Tensor::plain(v)).collect();
+        let inputs = match (self.options.images, own, values) {
+            (None, ..) => values.iter().map(|&v| Tensor::plain(v)).collect(),
+            (Some(_), [takes], &[image]) => vec![self.image(image, takes)?],
+            (Some(_), ..) => {
+                let found = format!("a model of {} inputs", own.len());
+                return Err(KerasError::input("examples as its only input", found));
+            }
+        };
         let outputs = self.network(network, inputs, self.options.logits)?;
         let alone = outputs.len() == 1;
         let mut all: Vec<(Output, Value)> = Vec::new();

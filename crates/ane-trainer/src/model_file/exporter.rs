@@ -1,51 +1,80 @@
 //! The exporter in the user's Python: what it is asked, and what it answers.
 
-use super::{Asked, python};
+use super::{
+    Asked, PythonArgs, keras,
+    training::{Rate, Training, Update},
+};
 use crate::failure::Failure;
 use ane_train::{loss::Loss, optim::OptimizerConfig};
-use serde::Deserialize;
-use serde_json::json;
-use std::fs;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value as Json, json};
+use std::{fs, io, path::Path};
 use tempfile::TempDir;
 
 /// Longest answer.
 const LARGEST_ANSWER: u64 = 1 << 20;
 
 /// An exported model.
-#[derive(Debug)]
-pub(super) struct Exported {
-    /// Where its files lie.
-    pub(super) directory: TempDir,
-    /// Shape of an example.
-    pub(super) shape: Vec<usize>,
-    /// Version of PyTorch.
-    pub(super) torch: String,
-    /// The file's loss.
-    pub(super) loss: Option<Loss>,
-    /// The file's optimizer, and its learning rate.
-    pub(super) optimizer: Option<(OptimizerConfig, f64)>,
+#[derive(Debug, Deserialize)]
+#[serde(tag = "framework", rename_all = "lowercase")]
+pub(super) enum Exported {
+    /// As exported programs.
+    Torch {
+        /// Version of PyTorch.
+        version: String,
+        /// Shape of an example.
+        shape: Vec<usize>,
+        /// The file's loss and optimizer.
+        #[serde(flatten)]
+        training: TorchTraining,
+    },
+    /// As a configuration and weights.
+    Keras {
+        /// Version of Keras.
+        version: String,
+        /// Shape of an example, of a model with one input.
+        shape: Option<Vec<usize>>,
+        /// What `model.compile` was given.
+        #[serde(flatten)]
+        compiled: keras::Said,
+    },
 }
 
+/// What a file of PyTorch's says of its training.
 #[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Answer {
-    Exported {
-        torch: String,
-        shape: Vec<usize>,
-        loss: Option<Loss>,
-        optimizer: Option<Rate>,
-    },
-    Refused {
-        error: Refusal,
-    },
+pub(super) struct TorchTraining {
+    loss: Option<Loss>,
+    optimizer: Option<TorchOptimizer>,
 }
 
 /// An optimizer's settings, and its learning rate among them.
 #[derive(Debug, Deserialize)]
-struct Rate {
+struct TorchOptimizer {
     lr: f64,
     #[serde(flatten)]
     optimizer: OptimizerConfig,
+}
+
+impl From<TorchTraining> for Training {
+    fn from(said: TorchTraining) -> Self {
+        Self {
+            loss: said.loss,
+            optimizer: said.optimizer.map(|o| Update {
+                optimizer: o.optimizer,
+                rate: Rate::Peak(o.lr),
+                max_norm: None,
+                accumulate: 1,
+            }),
+            metric: None,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Answer<T> {
+    Refused { error: Refusal },
+    Done(T),
 }
 
 #[derive(Debug, Deserialize)]
@@ -56,62 +85,63 @@ struct Refusal {
     place: String,
 }
 
-/// Exports the model of a Python file.
-pub(super) fn export(asked: &Asked<'_>) -> Result<Exported, Failure> {
-    let failed = |e| {
-        Failure::because(
-            "cannot make a temporary directory for the model",
-            e,
-            "make space, or set TMPDIR",
-        )
-    };
-    let directory = TempDir::with_prefix("ane-trainer-").map_err(failed)?;
-    let script = directory.path().join("torch_exporter.py");
-    let request = directory.path().join("request.json");
-    let [channels, rows, columns] = asked.examples.shape;
-    let mut shapes = vec![vec![channels, rows, columns]];
-    if channels == 1 {
-        shapes.push(vec![rows, columns]);
-    }
-    shapes.push(vec![asked.examples.values()]);
-    shapes.push(vec![rows, columns, channels]);
+/// Exports the model of a Python file, or of a `.keras` file, into a directory.
+pub(super) fn export(asked: &Asked<'_>) -> Result<(TempDir, Exported), Failure> {
+    let directory = temporary()?;
     let question = json!({
+        "do": "export",
         "source": asked.model,
         "output": directory.path(),
         "seed": asked.seed,
         "batch": asked.batch,
-        "shapes": shapes,
+        "examples": asked.examples.shape,
         "classes": asked.examples.classes,
-        "loss": asked.wants_loss,
+        "loss": asked.loss.is_none(),
         "optimizer": asked.wants_optimizer,
     });
-    fs::write(&script, ane_import::TORCH_EXPORTER).map_err(failed)?;
-    fs::write(&request, question.to_string()).map_err(failed)?;
-    let python = python::find(asked.python);
-    let arguments = [script.into_os_string(), request.into_os_string()];
-    let status = python::run(&python, &arguments, asked.deadline, asked.model)?;
-    let result = directory.path().join("result.json");
+    let exported = ask(question, directory.path(), asked.python, asked.model)?;
+    Ok((directory, exported))
+}
+
+/// A directory that is gone when its value is.
+fn temporary() -> Result<TempDir, Failure> {
+    TempDir::with_prefix("ane-trainer-").map_err(no_room)
+}
+
+fn no_room(e: io::Error) -> Failure {
+    Failure::because(
+        "cannot make a temporary directory for the model",
+        e,
+        "make space, or set TMPDIR",
+    )
+}
+
+/// Asks the exporter something about a model; its files lie in a directory.
+fn ask<T: DeserializeOwned>(
+    mut question: Json,
+    directory: &Path,
+    python: &PythonArgs,
+    model: &str,
+) -> Result<T, Failure> {
+    let program = directory.join("exporter");
+    let (request, result) = (
+        directory.join("request.json"),
+        directory.join("result.json"),
+    );
+    question["result"] = json!(result);
+    fs::create_dir(&program).map_err(no_room)?;
+    let script = ane_import::export::write(&program).map_err(no_room)?;
+    fs::write(&request, question.to_string()).map_err(no_room)?;
+    let status = python.run(&[script.into_os_string(), request.into_os_string()], model)?;
     let answer = ane_files::read(&result, LARGEST_ANSWER).ok();
-    let answer = answer.and_then(|text| serde_json::from_slice::<Answer>(&text).ok());
+    let answer = answer.and_then(|text| serde_json::from_slice::<Answer<T>>(&text).ok());
     match answer {
-        Some(Answer::Exported {
-            torch,
-            shape,
-            loss,
-            optimizer,
-        }) => Ok(Exported {
-            directory,
-            shape,
-            torch,
-            loss,
-            optimizer: optimizer.map(|o| (o.optimizer, o.lr)),
-        }),
+        Some(Answer::Done(done)) => Ok(done),
         Some(Answer::Refused { error }) => Err(refused(&error)),
         None => Err(Failure::new(
             format!(
-                "the Python `{}` ended without a word on `{}`: {status}",
-                python.display(),
-                asked.model
+                "the Python `{}` ended without a word on `{model}`: {status}",
+                python.path().display()
             ),
             "what it printed is above; import the file in that Python to see more",
         )),
@@ -133,14 +163,25 @@ fn refused(refusal: &Refusal) -> Failure {
             true,
             "pass the path of a Python file, then a colon and a name",
         ),
-        "not_torch" => (true, "name something that is, or gives, a torch.nn.Module"),
+        "no_model" => (
+            true,
+            "name something that is, or gives, a torch.nn.Module or a keras.Model",
+        ),
         "forward" | "shape" => (
             false,
             "change the model's forward pass, or pass another --dataset",
         ),
-        "no_torch" | "old_torch" => (
+        "no_framework" | "old_torch" => (
             false,
-            "name a Python with torch ≥ 2.15 by --python, or activate its environment",
+            "name a Python that has it by --python, torch from 2.15 on, or activate its environment",
+        ),
+        "not_loaded" => (
+            false,
+            "save the model again with that Keras; code of one's own in a .keras file is not run",
+        ),
+        "not_built" | "no_config" => (
+            false,
+            "build it with keras.Sequential or keras.Model(inputs, outputs), from a keras.Input of the data set's shape",
         ),
         "raised" => (false, "run the file in that Python by itself, and mend it"),
         "export" => (

@@ -103,6 +103,17 @@ impl LearningRate {
         })
     }
 
+    /// What Keras calls it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Constant(_) => "constant",
+            Self::Cosine { .. } => "CosineDecay",
+            Self::Exponential { .. } => "ExponentialDecay",
+            Self::Polynomial { .. } => "PolynomialDecay",
+            Self::Piecewise { .. } => "PiecewiseConstantDecay",
+        }
+    }
+
     /// The rate of an update, counted from 0.
     pub fn at(&self, update: u64) -> f64 {
         let update = update as f64;

@@ -3,6 +3,7 @@
 use super::{Layer, Run};
 use crate::keras::error::KerasError;
 use ane_ir::{DType, Literal, Shape, TensorType, Value};
+use ane_train::model::Input;
 
 /// Most elements of a tensor.
 const MOST_ELEMENTS: usize = 1 << 32;
@@ -117,6 +118,48 @@ impl Run<'_> {
         } else {
             self.first(x)
         }
+    }
+
+    /// Images [B, C, H, W] as an input of the model takes them.
+    pub(in crate::keras) fn image(
+        &mut self,
+        image: Value,
+        takes: &Input,
+    ) -> Result<Tensor, KerasError> {
+        let image = Tensor {
+            value: image,
+            channels_first: true,
+        };
+        let dims = self.dims(image);
+        let &[batch, rows, columns, channels] = &dims[..] else {
+            return Err(KerasError::input(
+                "images of three axes",
+                format!("{dims:?}"),
+            ));
+        };
+        let shape = takes.shape.dims();
+        let is_plane = channels == 1 && shape == [rows, columns];
+        if !takes.dtype.is_float() {
+            return Err(KerasError::input(
+                "numbers of an integer type",
+                "images of real numbers",
+            ));
+        }
+        if shape == [rows, columns, channels] {
+            return Ok(image);
+        }
+        if shape == [channels, rows, columns] {
+            return Ok(Tensor::plain(image.value));
+        }
+        if is_plane || shape == [rows * columns * channels] {
+            let value = self.plain(image)?;
+            let dims: Vec<usize> = [batch].iter().chain(shape).copied().collect();
+            return Ok(Tensor::plain(self.reshape(value, &dims)?));
+        }
+        Err(KerasError::input(
+            format!("examples {shape:?}"),
+            format!("images of {rows} rows, {columns} columns and {channels} channels"),
+        ))
     }
 
     /// What a layer makes of an image [B, C, …].

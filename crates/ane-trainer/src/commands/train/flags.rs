@@ -2,7 +2,7 @@
 
 use crate::{
     failure::Failure,
-    model_file::{self, Training},
+    model_file::{self, PythonArgs, Training},
     numbers::{not_negative, positive, share, whole},
     output::remark,
 };
@@ -19,7 +19,6 @@ use ane_train::{
     update::Group,
 };
 use clap::ValueEnum;
-use std::{path::PathBuf, time::Duration};
 
 /// The flags that decide a run's numbers.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -28,15 +27,11 @@ pub(crate) struct ConfigArgs {
     #[arg(long)]
     dataset: Option<String>,
     /// Model: mlp, lenet, resnet8, resnet20, mobilenet-tiny, autoencoder, widths such as 784-128-10:gelu, or a file:
-    /// my_model.py:Net, my_model.py:Net(hidden=256), model.pt2 [default: mlp]
+    /// my_model.py:Net, my_model.py:Net(hidden=256), model.pt2, model.keras [default: mlp]
     #[arg(long)]
     pub(crate) model: Option<String>,
-    /// Python that has what a model file imports [default: that of VIRTUAL_ENV, or python3 of PATH]
-    #[arg(long, value_name = "PATH")]
-    python: Option<PathBuf>,
-    /// Seconds that a model file may take to be imported and traced [default: 300]
-    #[arg(long, value_name = "SECONDS", value_parser = whole(1..=86_400))]
-    model_deadline: Option<u64>,
+    #[command(flatten)]
+    python: PythonArgs,
     /// Take the mean off the pixels; without this they are only scaled, and what is black costs the software engine nothing
     #[arg(long)]
     centred: bool,
@@ -221,13 +216,11 @@ impl ConfigArgs {
         let examples = catalog::find(&base.dataset)?.examples();
         base.batch = self.batch.map_or(base.batch, |b| b as usize);
         base.seed = self.seed.unwrap_or(base.seed);
-        if let Some(trained) = self.model_file(&mut base, &examples)? {
-            trained.over(&mut base);
-        }
+        let training = self.model_file(&mut base, &examples)?;
+        training.over(&mut base);
         base.model = base.model()?.of(&examples).to_string();
         settle_target(&mut base, self.target.as_deref(), self.route)?;
         base.epochs = self.epochs.unwrap_or(base.epochs);
-        base.schedule = self.schedule.unwrap_or(base.schedule);
         base.max_norm = self.max_norm.or(base.max_norm);
         base.accumulate = self
             .grad_accumulation
@@ -255,10 +248,7 @@ impl ConfigArgs {
         {
             base.loss = Loss::Mse;
         }
-        if self.mse {
-            base.loss = Loss::Mse;
-        }
-        base.loss = self.loss.unwrap_or(base.loss);
+        base.loss = self.loss().unwrap_or(base.loss);
         if let Some(distance) = self.huber_delta {
             let Loss::Huber { delta } = &mut base.loss else {
                 return Err(Failure::usage(
@@ -271,23 +261,20 @@ impl ConfigArgs {
             };
             *delta = distance;
         }
-        if let Some(label_smoothing) = self.label_smoothing {
-            base.loss = Loss::CrossEntropy { label_smoothing };
+        if self.lr.is_none() || self.schedule.is_none() {
+            training.schedule_over(&mut base)?;
         }
+        base.schedule = self.schedule.unwrap_or(base.schedule);
         self.optimizer(&mut base)?;
         Ok(base)
     }
 
     /// Reads the model that a file is asked for, unless a run that goes on has it; what the file says of its training.
-    fn model_file(
-        &self,
-        base: &mut RunConfig,
-        examples: &Examples,
-    ) -> Result<Option<Training>, Failure> {
+    fn model_file(&self, base: &mut RunConfig, examples: &Examples) -> Result<Training, Failure> {
         if let Some(known) = base.imported.take() {
             if known.name() == base.model {
                 base.imported = Some(known);
-                return Ok(None);
+                return Ok(Training::default());
             }
             return Err(Failure::usage(
                 format!(
@@ -299,21 +286,28 @@ impl ConfigArgs {
             ));
         }
         if !is_model_file(&base.model) {
-            return Ok(None);
+            return Ok(Training::default());
         }
         let asked = model_file::Asked {
             model: &base.model,
-            python: self.python.as_deref(),
-            deadline: Duration::from_secs(self.model_deadline.unwrap_or(300)),
+            python: &self.python,
             batch: base.batch,
             seed: base.seed,
             examples,
-            wants_loss: self.loss.is_none() && !self.mse && self.label_smoothing.is_none(),
+            loss: self.loss(),
+            default_loss: base.loss,
             wants_optimizer: self.optimizer.is_none(),
         };
         let (imported, training) = model_file::read(&asked)?;
         base.imported = Some(imported);
-        Ok(Some(training))
+        Ok(training)
+    }
+
+    /// The loss that flags ask for.
+    fn loss(&self) -> Option<Loss> {
+        let smooth = |label_smoothing| Loss::CrossEntropy { label_smoothing };
+        let smooth = self.label_smoothing.map(smooth);
+        smooth.or(self.loss).or(self.mse.then_some(Loss::Mse))
     }
 
     /// Groups of the kinds that are given take the place of those of their kind.
@@ -341,8 +335,11 @@ impl ConfigArgs {
             dataset,
             centred,
             model,
-            python,
-            model_deadline,
+            python:
+                PythonArgs {
+                    python,
+                    model_deadline,
+                },
             epochs,
             batch,
             lr,
