@@ -151,6 +151,12 @@ pub(crate) fn read_checkpoint(path: &Path) -> Result<(PathBuf, Checkpoint), Fail
     Ok((file, checkpoint))
 }
 
+/// The checkpoint that a run is judged by, `best` where there is one, or the one that a path means, and where it is.
+pub(crate) fn judged_by(path: &Path) -> Result<(PathBuf, Checkpoint), Failure> {
+    let best = RunDir::open(path).checkpoint("best");
+    read_checkpoint(if best.is_file() { &best } else { path })
+}
+
 /// The last checkpoint of a run, which may have none.
 fn last_of(run: &RunDir) -> Result<PathBuf, Failure> {
     let (last, best) = (run.checkpoint("last"), run.checkpoint("best"));
@@ -208,7 +214,7 @@ pub(crate) fn stored_config(file: &Path, checkpoint: &Checkpoint) -> Result<RunC
 }
 
 /// The directory of the run that a path means: itself, or the one in whose `checkpoints` a file lies.
-fn run_of(path: &Path) -> Option<PathBuf> {
+pub(crate) fn run_of(path: &Path) -> Option<PathBuf> {
     if path.is_dir() {
         return Some(path.to_owned());
     }

@@ -36,6 +36,8 @@ enum Command {
     Train(commands::train::Args),
     /// Evaluate a run's checkpoint on the test set
     Eval(commands::eval::Args),
+    /// Write what a run has learned as a file of PyTorch or Keras
+    Export(commands::export::Args),
     /// Print the MIL of a training step or a file, with the rules it keeps or breaks
     Inspect(commands::inspect::Args),
     /// Fetch, verify and list data sets
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Train(args) => commands::train::run(&args),
         Command::Eval(args) => commands::eval::run(&args),
+        Command::Export(args) => commands::export::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Data(args) => commands::data::run(&args),
         Command::Devices => commands::devices::run(),

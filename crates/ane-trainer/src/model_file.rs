@@ -9,6 +9,7 @@ mod python;
 mod torch;
 mod training;
 
+pub(crate) use exporter::save_keras;
 pub(crate) use python::PythonArgs;
 pub(crate) use training::Training;
 
@@ -20,7 +21,10 @@ use ane_train::{
     run_dir::RunDir,
 };
 use exporter::Exported;
-use std::{fs, io, path::Path};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 /// What is asked of a model file.
 #[derive(Debug)]
@@ -103,6 +107,11 @@ pub(crate) fn of_run(config: &RunConfig, run: Option<&Path>) -> Result<Imported,
         "the model is missing: there is neither `{torch}` nor `{keras}` in `{}`",
         directory.display()
     )))
+}
+
+/// The configuration of the Keras model of a run, if it is one.
+pub(crate) fn keras_config(run: &Path) -> Option<PathBuf> {
+    keras::config_in(&RunDir::open(run).model())
 }
 
 /// The failure of a model that cannot be kept.

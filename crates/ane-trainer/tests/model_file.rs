@@ -6,17 +6,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure is the test's answer")]
 
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+#[path = "support/pretended_python.rs"]
+mod pretended_python;
+
+use pretended_python::{Keras, pretended};
+use safetensors::SafeTensors;
 use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
     fs,
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     time::{Duration, Instant},
 };
-use tempfile::TempDir;
 
 fn ane_trainer(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_ane-trainer"))
@@ -151,14 +153,6 @@ fn files_that_are_no_models_are_said() {
     );
 }
 
-/// A program that stands for a Python.
-fn pretended(dir: &Path, script: &str) -> PathBuf {
-    let path = dir.join("python");
-    fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-    path
-}
-
 /// A Python that answers this.
 fn that_answers(dir: &Path, answer: &str) -> PathBuf {
     let answer = answer.replace('\'', "");
@@ -240,59 +234,6 @@ fn a_model_file_that_does_not_end_is_ended() {
         &["within 1 s", "--model-deadline"],
     );
     assert!(since.elapsed() < Duration::from_secs(30));
-}
-
-/// What a Python with Keras has: a model of one layer for MNIST, as the exporter writes it.
-struct Keras {
-    dir: TempDir,
-}
-
-impl Keras {
-    fn new() -> Self {
-        let keras = Self {
-            dir: tempfile::tempdir().unwrap(),
-        };
-        keras.takes(json!([null, 28, 28, 1]), "softmax");
-        let kernel = vec![0; 4 * 784 * 10];
-        let tensors =
-            [("0.d.kernel", vec![784, 10]), ("1.d.bias", vec![10])].map(|(name, shape)| {
-                let bytes = 4 * shape.iter().product::<usize>();
-                let view = TensorView::new(Dtype::F32, shape, &kernel[..bytes]).unwrap();
-                (name, view)
-            });
-        let bytes = safetensors::serialize(tensors, None).unwrap();
-        fs::write(keras.dir.path().join("weights.safetensors"), bytes).unwrap();
-        keras
-    }
-
-    /// Has the model take examples of this shape and end in this activation.
-    fn takes(&self, shape: Value, activation: &str) {
-        let layer = |class: &str, config: Value| json!({"module": "keras.layers", "class_name": class, "config": config});
-        let layers = [
-            layer(
-                "InputLayer",
-                json!({"batch_shape": shape, "dtype": "float32", "name": "i"}),
-            ),
-            layer("Flatten", json!({"name": "f"})),
-            layer(
-                "Dense",
-                json!({"name": "d", "units": 10, "activation": activation}),
-            ),
-        ];
-        let model = json!({"module": "keras", "class_name": "Sequential", "config": {"name": "m", "layers": layers}});
-        fs::write(self.dir.path().join("config.json"), model.to_string()).unwrap();
-    }
-
-    /// The Python, whose model is compiled so.
-    fn compiled(&self, said: Value) -> PathBuf {
-        let answer = json!({"ok": true, "framework": "keras", "version": "3", "compile": said, "compile_error": null});
-        fs::write(self.dir.path().join("answer.json"), answer.to_string()).unwrap();
-        let script = format!(
-            "to=$(dirname \"$2\"); cd '{}'; cp config.json weights.safetensors \"$to\"; cp answer.json \"$to/result.json\"",
-            self.dir.path().display()
-        );
-        pretended(self.dir.path(), &script)
-    }
 }
 
 /// Settings of `model.compile` with a learning rate.

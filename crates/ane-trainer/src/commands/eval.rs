@@ -5,7 +5,7 @@ use super::{
     train::{tell, test_line},
 };
 use crate::{
-    continuation::{read_checkpoint, stored_config},
+    continuation::{judged_by, stored_config},
     failure::Failure,
     numbers,
     output::say,
@@ -16,7 +16,6 @@ use ane_train::{
     Trainer, data,
     data::catalog,
     fit::{Examples, evaluate},
-    run_dir::RunDir,
 };
 use std::{path::PathBuf, process::ExitCode};
 
@@ -37,13 +36,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
-    let best = RunDir::open(&args.run).checkpoint("best");
-    let path = if best.is_file() {
-        best
-    } else {
-        args.run.clone()
-    };
-    let (path, checkpoint) = read_checkpoint(&path)?;
+    let (path, checkpoint) = judged_by(&args.run)?;
     let config = stored_config(&path, &checkpoint)?;
     let spec = catalog::find(&config.dataset)?;
     let (pool, isa) = machine(args.threads)?;

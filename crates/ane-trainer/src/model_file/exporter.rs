@@ -103,6 +103,43 @@ pub(super) fn export(asked: &Asked<'_>) -> Result<(TempDir, Exported), Failure> 
     Ok((directory, exported))
 }
 
+/// What the exporter says of a model that it has saved.
+#[derive(Debug, Deserialize)]
+struct Saved {
+    /// Version of Keras.
+    version: String,
+}
+
+/// A `.keras` file of a configuration and of weights, which are written where it says.
+pub(crate) fn save_keras(
+    model: &str,
+    config: &Path,
+    python: &PythonArgs,
+    write_weights: impl FnOnce(&Path) -> Result<(), Failure>,
+) -> Result<Vec<u8>, Failure> {
+    let directory = temporary()?;
+    let (weights, output) = (
+        directory.path().join("weights.safetensors"),
+        directory.path().join("model.keras"),
+    );
+    write_weights(&weights)?;
+    let question = json!({
+        "do": "save",
+        "config": config,
+        "weights": weights,
+        "output": output,
+    });
+    let Saved { version } = ask(question, directory.path(), python, model)?;
+    let most = ane_device::available_memory().unwrap_or(u64::MAX);
+    ane_files::read(&output, most).map_err(|e| {
+        Failure::because(
+            format!("cannot read what keras {version} has saved of `{model}`"),
+            e,
+            "make space, or set TMPDIR",
+        )
+    })
+}
+
 /// A directory that is gone when its value is.
 fn temporary() -> Result<TempDir, Failure> {
     TempDir::with_prefix("ane-trainer-").map_err(no_room)
@@ -179,6 +216,7 @@ fn refused(refusal: &Refusal) -> Failure {
             false,
             "save the model again with that Keras; code of one's own in a .keras file is not run",
         ),
+        "weights" => (false, "export another checkpoint of the run"),
         "not_built" | "no_config" => (
             false,
             "build it with keras.Sequential or keras.Model(inputs, outputs), from a keras.Input of the data set's shape",
