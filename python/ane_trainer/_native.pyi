@@ -22,6 +22,7 @@ __all__ = [
     "TargetError",
     "Trainer",
     "UnsupportedError",
+    "cli",
 ]
 
 _Array: TypeAlias = NDArray[np.float32] | NDArray[np.int64] | NDArray[np.bool_]
@@ -138,3 +139,5 @@ class Trainer:
     def weights(self) -> list[tuple[str, list[int], _Reals]]: ...
     def set_weights(self, weights: Sequence[_Reals], buffers: Sequence[_Reals]) -> None: ...
     def report(self) -> tuple[str, str, int, int]: ...
+
+def cli(interpreter: str, leading: Sequence[str], arguments: Sequence[str]) -> int: ...

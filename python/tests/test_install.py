@@ -25,3 +25,6 @@ print([entry.name for entry in entry_points(group="torch_dynamo_backends")])
     done = subprocess.run([python, "-c", program], cwd=tmp_path, env=alone, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "ane" in done.stdout
+    program = python.with_name("ane-trainer")
+    done = subprocess.run([program, "devices"], cwd=tmp_path, env=alone, capture_output=True, text=True)
+    assert done.returncode == 0 and "software" in done.stdout, done

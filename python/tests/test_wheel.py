@@ -2,6 +2,8 @@
 
 import importlib.metadata
 import os
+import subprocess
+import sys
 import tomllib
 import zipfile
 from pathlib import Path
@@ -71,6 +73,12 @@ def test_numpy_alone_comes_along() -> None:
     required = importlib.metadata.requires("ane-trainer") or []
     assert [line for line in required if "extra ==" not in line] == toml("pyproject.toml")["project"]["dependencies"]
     assert [line.split(">")[0] for line in required if "extra ==" not in line] == ["numpy"]
+
+
+def test_the_program_is_beside_the_python_that_it_is_installed_for() -> None:
+    program = Path(sys.executable).with_name("ane-trainer")
+    done = subprocess.run([program, "--version"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, f"ane-trainer {version()}\n"), done
 
 
 def test_what_others_find_by_name_is_installed() -> None:

@@ -5,6 +5,7 @@
 
 mod arrays;
 mod callable;
+mod cli;
 mod cotangent_scale;
 mod errors;
 mod model;
@@ -19,6 +20,8 @@ use pyo3::prelude::*;
 mod _native {
     #[pymodule_export]
     use crate::callable::{Call, Callable};
+    #[pymodule_export]
+    use crate::cli::cli;
     #[pymodule_export]
     use crate::errors::{
         AneError, DeviceError, InputError, RunError, TargetError, UnsupportedError,

@@ -6,7 +6,7 @@ use ane_train::{
     step::StepError,
 };
 use miette::Diagnostic;
-use std::{error::Error, process::ExitCode};
+use std::error::Error;
 
 /// A command failed.
 #[derive(Debug)]
@@ -77,8 +77,8 @@ impl Failure {
     }
 
     /// 2 for wrong usage, 1 for everything else.
-    pub(crate) fn exit_code(&self) -> ExitCode {
-        ExitCode::from(if self.usage { 2 } else { 1 })
+    pub(crate) fn exit_code(&self) -> u8 {
+        if self.usage { 2 } else { 1 }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Running a part of a command in a process of its own: private compilers crash and hang.
 
-use crate::failure::Failure;
+use crate::{failure::Failure, program::Program};
 use serde::de::DeserializeOwned;
 use std::{
     io::Read,
@@ -22,8 +22,9 @@ pub(crate) fn answer<T: DeserializeOwned>(
             "call the program by its full path",
         )
     };
-    let program = std::env::current_exe().map_err(cannot)?;
+    let (program, leading) = Program::again().map_err(cannot)?;
     let mut child = Command::new(program)
+        .args(leading)
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -1,6 +1,6 @@
 //! How a run's device is opened: here or in a worker, and alone on its engine.
 
-use crate::{failure::Failure, numbers, output::remark};
+use crate::{failure::Failure, numbers, output::remark, program::Program};
 use ane_device::{Device, EngineLock, Supervised, Supervision, Worker};
 use ane_engine::{Pool, simd::Isa};
 use ane_train::{
@@ -118,15 +118,16 @@ impl SupervisionArgs {
 
     /// This program again, as a worker.
     fn supervision(&self) -> Result<Supervision, Failure> {
-        let program = std::env::current_exe().map_err(|e| {
+        let (program, mut arguments) = Program::again().map_err(|e| {
             Failure::new(
                 format!("cannot find this program to start it as a worker: {e}"),
                 "pass --supervised false",
             )
         })?;
+        arguments.push("worker".into());
         let mut supervision = Supervision::new(Worker {
             program,
-            arguments: vec!["worker".into()],
+            arguments,
             environment: Vec::new(),
         });
         if let Some(deadline) = self.deadline {

@@ -38,6 +38,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "ane-device",
             "ane-train",
             "ane-import",
+            "ane-trainer",
         ],
     ),
     (

@@ -1,12 +1,13 @@
 //! `data`: fetch, verify and list data sets.
 
 use crate::{
+    ended::Ended,
     failure::Failure,
     output::{remark, say},
 };
 use ane_train::data::{self, FetchEvent, FetchOptions, FileStatus, catalog};
 use clap::Subcommand;
-use std::{cell::RefCell, path::PathBuf, process::ExitCode};
+use std::{cell::RefCell, path::PathBuf};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -75,7 +76,7 @@ fn specs(names: &[String]) -> Result<Vec<&'static data::DatasetSpec>, Failure> {
         .collect()
 }
 
-pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
+pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
     match &args.command {
         Command::Fetch { names, source } => {
             for spec in specs(names)? {
@@ -126,5 +127,5 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
             }
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Ended::Done)
 }

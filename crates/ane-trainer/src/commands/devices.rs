@@ -1,13 +1,12 @@
 //! `devices`: what there is to run on.
 
-use crate::{failure::Failure, output::say};
+use crate::{ended::Ended, failure::Failure, output::say};
 use ane_device::{AppleOptions, Settings};
 use ane_engine::simd::Isa;
 use ane_ir::{Chip, Route, Target};
 use ane_train::config::APPLE;
-use std::process::ExitCode;
 
-pub(crate) fn run() -> Result<ExitCode, Failure> {
+pub(crate) fn run() -> Result<Ended, Failure> {
     say!("devices");
     let found = ane_device::detect();
     let best = ane_device::best();
@@ -52,7 +51,7 @@ pub(crate) fn run() -> Result<ExitCode, Failure> {
             path.display()
         );
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Ended::Done)
 }
 
 /// Whether each route to the engine can be taken, and why not.

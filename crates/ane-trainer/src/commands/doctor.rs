@@ -4,13 +4,12 @@ mod examination;
 mod probing;
 
 use super::selftest::Place;
-use crate::{failure::Failure, output::say};
+use crate::{ended::Ended, failure::Failure, output::say};
 use examination::Examination;
 use probing::Probing;
 use serde::Serialize;
 use std::{
     path::{Path, PathBuf},
-    process::ExitCode,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -43,7 +42,7 @@ struct Report {
     probing: Option<Probing>,
 }
 
-pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
+pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
     let (config, settings) = args.place.settle()?;
     if let Some(name) = &args.alone {
         return probing::alone(name, &config.device, &settings);
@@ -73,7 +72,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     } else {
         print(&report, out.as_deref());
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Ended::Done)
 }
 
 fn print(report: &Report, out: Option<&Path>) {

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     continuation::{judged_by, stored_config},
+    ended::Ended,
     failure::Failure,
     numbers,
     output::say,
@@ -17,7 +18,7 @@ use ane_train::{
     data::catalog,
     fit::{Examples, evaluate},
 };
-use std::{path::PathBuf, process::ExitCode};
+use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -35,7 +36,7 @@ pub(crate) struct Args {
     json: bool,
 }
 
-pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
+pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
     let (path, checkpoint) = judged_by(&args.run)?;
     let config = stored_config(&path, &checkpoint)?;
     let spec = catalog::find(&config.dataset)?;
@@ -64,5 +65,5 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
             )
         );
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Ended::Done)
 }

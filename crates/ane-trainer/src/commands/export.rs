@@ -5,6 +5,7 @@ mod safetensors;
 
 use crate::{
     continuation::{judged_by, run_of, stored_config},
+    ended::Ended,
     failure::Failure,
     model_file::PythonArgs,
     output::say,
@@ -16,10 +17,7 @@ use ane_train::{
     model::Model,
     store::{NamedWeight, weights_of},
 };
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -73,7 +71,7 @@ impl Trained<'_> {
     }
 }
 
-pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
+pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
     let (checkpoint, content) = judged_by(&args.run)?;
     let config = stored_config(&checkpoint, &content)?;
     let run = run_of(&checkpoint);
@@ -115,7 +113,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
         checkpoint.display(),
         config.input_scaling(data)
     );
-    Ok(ExitCode::SUCCESS)
+    Ok(Ended::Done)
 }
 
 fn format(name: &str) -> Result<&'static dyn Format, String> {

@@ -3,6 +3,7 @@
 use super::train::{ConfigArgs, settle_target};
 use crate::{
     continuation::{read_checkpoint, stored_config},
+    ended::Ended,
     failure::Failure,
     output::{self, say},
     supervision::open_in_worker,
@@ -18,10 +19,7 @@ use ane_train::{
     TrainerConfig, config::RunConfig, data::catalog, memory::Forecast, placement::Work,
     step::PlanKind,
 };
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -35,7 +33,7 @@ pub(crate) struct Args {
     out: Option<PathBuf>,
 }
 
-pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
+pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
     match &args.path {
         Some(path) if path.extension().is_some_and(|e| e == "mil") => file(path, args),
         Some(path) => {
@@ -53,7 +51,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
 }
 
 /// The training step of a configuration.
-fn step(config: &RunConfig, out: Option<&Path>) -> Result<ExitCode, Failure> {
+fn step(config: &RunConfig, out: Option<&Path>) -> Result<Ended, Failure> {
     let examples = catalog::find(&config.dataset)?.examples();
     let trainer = config.trainer(&examples, 1)?;
     let target = config.target;
@@ -131,7 +129,7 @@ fn step(config: &RunConfig, out: Option<&Path>) -> Result<ExitCode, Failure> {
         for line in head {
             say!("{line}");
         }
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Ended::Done);
     }
     let texts: Vec<String> = programs.into_iter().map(|p| p.text).collect();
     print(&head, &texts.join("\n"))
@@ -150,14 +148,14 @@ fn foresee(config: &RunConfig, trainer: &TrainerConfig) -> Result<String, Failur
 }
 
 /// Comment lines before the text, so that the whole output is MIL.
-fn print(head: &[String], text: &str) -> Result<ExitCode, Failure> {
+fn print(head: &[String], text: &str) -> Result<Ended, Failure> {
     let mut all = String::new();
     for line in head {
         all.push_str(&format!("// {}\n", line.replace('\n', "\n// ")));
     }
     all.push_str(text);
     output::write(&all);
-    Ok(ExitCode::SUCCESS)
+    Ok(Ended::Done)
 }
 
 fn work_line(work: &Work) -> String {
@@ -251,7 +249,7 @@ fn targets(flags: &ConfigArgs) -> Result<Vec<Target>, Failure> {
 const LARGEST_TEXT: u64 = 1 << 30;
 
 /// A MIL file with its weights beside it.
-fn file(path: &Path, args: &Args) -> Result<ExitCode, Failure> {
+fn file(path: &Path, args: &Args) -> Result<Ended, Failure> {
     let mut useless = args.config.of_training();
     useless.extend(args.out.is_some().then_some("--out"));
     if !useless.is_empty() {
@@ -301,7 +299,7 @@ fn in_lines(violations: &[Violation]) -> String {
 
 /// Has a device compile every function of a file. Where another route had to be taken, that one's rules and compiler
 /// are asked.
-fn compile(module: Module, config: &RunConfig) -> Result<ExitCode, Failure> {
+fn compile(module: Module, config: &RunConfig) -> Result<Ended, Failure> {
     let (pool, isa) = machine(None)?;
     let device = open_in_worker(config, &pool, isa)?;
     let name = &config.device;
@@ -326,7 +324,7 @@ fn compile(module: Module, config: &RunConfig) -> Result<ExitCode, Failure> {
         })?;
         say!("`{name}` for {target} compiles `{}`", f.name);
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Ended::Done)
 }
 
 fn write_program(out: &Path, program: &Program) -> Result<(), Failure> {

@@ -1,7 +1,7 @@
 //! `selftest`: every op and the training step on a device, against the software engine.
 
 use super::train::NumericsArg;
-use crate::{failure::Failure, isolated, numbers, output::say, threads::machine};
+use crate::{ended::Ended, failure::Failure, isolated, numbers, output::say, threads::machine};
 use ane_device::{AppleOptions, Hardware, Settings};
 use ane_engine::simd::Isa;
 use ane_ir::Route;
@@ -11,7 +11,7 @@ use ane_train::{
 };
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use serde::Serialize;
-use std::{process::ExitCode, time::Duration};
+use std::time::Duration;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -114,7 +114,7 @@ struct Summary {
     rows: Vec<Row>,
 }
 
-pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
+pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
     let (config, settings) = args.place.settle()?;
     if let Some(name) = &args.alone {
         return alone(name, config.device, settings, args.steps);
@@ -170,11 +170,15 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     } else {
         print(&summary);
     }
-    Ok(ExitCode::from(u8::from(summary.wrong > 0)))
+    Ok(if summary.wrong > 0 {
+        Ended::FoundWrong
+    } else {
+        Ended::Done
+    })
 }
 
 /// One test in this process.
-fn alone(name: &str, device: String, settings: Settings, steps: u64) -> Result<ExitCode, Failure> {
+fn alone(name: &str, device: String, settings: Settings, steps: u64) -> Result<Ended, Failure> {
     let subject = Subject {
         device,
         settings,
@@ -187,7 +191,7 @@ fn alone(name: &str, device: String, settings: Settings, steps: u64) -> Result<E
         )
     })?;
     say!("{}", serde_json::to_string(&row).unwrap_or_default());
-    Ok(ExitCode::SUCCESS)
+    Ok(Ended::Done)
 }
 
 fn print(summary: &Summary) {

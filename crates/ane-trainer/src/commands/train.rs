@@ -14,6 +14,7 @@ use super::data::Source;
 use crate::{
     continuation::{Continuation, refuse_another_run, run_dir},
     divergence::explained,
+    ended::Ended,
     failure::Failure,
     model_file, numbers,
     output::{remark, say},
@@ -33,7 +34,7 @@ use finish::finish;
 use interrupts::catch_interrupts;
 use report::{say_placement, write_placement};
 use settle::settled;
-use std::{path::PathBuf, process::ExitCode, time::Instant};
+use std::{path::PathBuf, time::Instant};
 
 /// Flags of a run. What is left out is the default, or what the resumed checkpoint has.
 #[derive(Debug, clap::Args)]
@@ -71,7 +72,7 @@ impl Args {
     }
 }
 
-pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
+pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
     let open = |path| Continuation::open(path, args.out.as_deref(), args.dry_run);
     let mut resumed = args.resume.as_deref().map(open).transpose()?;
     let mut flags = args.config.clone();
@@ -82,7 +83,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     }
     if resumed.as_ref().is_some_and(|c| c.has_ended(&config)) {
         say!("the run had ended: all of it is done, and its files stay as they are");
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Ended::Done);
     }
     let spec = catalog::find(&config.dataset)?;
     let division = config.divide(spec.train.examples)?;
@@ -106,7 +107,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
             machine,
             resumed.as_ref(),
         )?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Ended::Done);
     }
     let mut trainer = Trainer::new(trainer_config, device, pool.clone(), isa)?;
     if config.require_ane {
@@ -187,7 +188,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
                 "interrupted; continue with: ane-trainer train --resume {}",
                 out.display()
             );
-            Ok(ExitCode::from(130))
+            Ok(Ended::Interrupted)
         }
         Ok(Ending::Finished) => finish(fit, &config, config.examples(datasets.test), since, power),
         Err(e) => {

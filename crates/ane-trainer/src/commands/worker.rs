@@ -1,9 +1,8 @@
 //! `worker`: runs a device for a training in another process, which starts it.
 
-use crate::failure::Failure;
-use std::process::ExitCode;
+use crate::{ended::Ended, failure::Failure};
 
-pub(crate) fn run() -> Result<ExitCode, Failure> {
+pub(crate) fn run() -> Result<Ended, Failure> {
     ane_device::serve(ane_device::open)?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Ended::Done)
 }

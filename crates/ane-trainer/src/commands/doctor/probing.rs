@@ -1,13 +1,12 @@
 //! The probes, each in a process of its own.
 
-use crate::{commands::selftest::Place, failure::Failure, isolated, output::say};
+use crate::{commands::selftest::Place, ended::Ended, failure::Failure, isolated, output::say};
 use ane_device::{
     Settings,
     probe::{Answer, Finding, PROBES, Probe, SYSTEM_PROBES},
 };
 use ane_train::config::{APPLE, RunConfig};
 use serde::Serialize;
-use std::process::ExitCode;
 
 /// What the probes found.
 #[derive(Debug, Serialize)]
@@ -83,11 +82,11 @@ impl Probing {
 }
 
 /// One probe in this process.
-pub(super) fn alone(name: &str, device: &str, settings: &Settings) -> Result<ExitCode, Failure> {
+pub(super) fn alone(name: &str, device: &str, settings: &Settings) -> Result<Ended, Failure> {
     if let Some(probe) = SYSTEM_PROBES.iter().find(|p| p.name == name) {
         let answers = (probe.ask)(&settings.apple);
         say!("{}", serde_json::to_string(&answers).unwrap_or_default());
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Ended::Done);
     }
     let probe = Probe::named(name).ok_or_else(|| {
         let of_system = SYSTEM_PROBES.iter().map(|p| p.name);
@@ -102,5 +101,5 @@ pub(super) fn alone(name: &str, device: &str, settings: &Settings) -> Result<Exi
         .ask(&*device)
         .map_err(|e| Failure::new(e.to_string(), "this is a bug of the probe: report it"))?;
     say!("{}", serde_json::to_string(&answers).unwrap_or_default());
-    Ok(ExitCode::SUCCESS)
+    Ok(Ended::Done)
 }

@@ -1,7 +1,7 @@
 //! The end of a run whose epochs are done: the state that is kept, and its one look at the test set.
 
 use super::report::{say_placement, tell, test_line, write_placement};
-use crate::{failure::Failure, output::say};
+use crate::{ended::Ended, failure::Failure, output::say};
 use ane_device::Power;
 use ane_train::{
     checkpoint::Checkpoint,
@@ -10,7 +10,7 @@ use ane_train::{
     fit::{Examples, Fit, evaluate},
     recovery::Faults,
 };
-use std::{process::ExitCode, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 /// Evaluates the best state, or the last one, on the test set, and reports.
 pub(super) fn finish(
@@ -19,7 +19,7 @@ pub(super) fn finish(
     test: Arc<Images>,
     since: Instant,
     power: Option<Power>,
-) -> Result<ExitCode, Failure> {
+) -> Result<Ended, Failure> {
     let seconds = since.elapsed().as_secs_f64();
     let mut faults = Faults::new(fit.recovery);
     let mut chosen = "last".to_owned();
@@ -40,5 +40,5 @@ pub(super) fn finish(
     say!("{}", test_line(&result, &metrics, &chosen));
     say!("trained for {seconds:.1} s");
     say_placement(&placement);
-    Ok(ExitCode::SUCCESS)
+    Ok(Ended::Done)
 }
