@@ -68,7 +68,7 @@ enum Command {
 
 /// Does what the arguments after the program's name say, and gives the exit code. `program` is what this process runs.
 pub fn run(program: Program, arguments: impl IntoIterator<Item = OsString>) -> u8 {
-    program.is_this();
+    program.remember();
     let name = OsString::from(env!("CARGO_PKG_NAME"));
     let cli = match Cli::try_parse_from(std::iter::once(name).chain(arguments)) {
         Ok(cli) => cli,

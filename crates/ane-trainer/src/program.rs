@@ -21,7 +21,7 @@ static THIS: OnceLock<Program> = OnceLock::new();
 
 impl Program {
     /// Says what this process runs. That does not change: what was said first holds.
-    pub(crate) fn is_this(self) {
+    pub(crate) fn remember(self) {
         THIS.get_or_init(|| self);
     }
 
