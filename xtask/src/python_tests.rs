@@ -1,6 +1,7 @@
 //! The Python tests of the tree, in virtual environments that are made for them.
 //!
-//! What tests need is in a `requirements.txt` in their folder or one above it, whole and with versions.
+//! What tests need is in a `requirements.txt` in their folder or one above it, whole and with versions;
+//! what those that are marked `full` need besides, in a `requirements-full.txt` beside it.
 //! Tests below `python` are those of the package: its wheel is built and installed for them.
 
 use std::env;
@@ -28,7 +29,7 @@ const NO_TEST: i32 = 5;
 /// What the command line of `python` says.
 #[derive(Debug, Args, Default)]
 pub(crate) struct Options {
-    /// Also run the tests that are marked `full`, on a wheel that is built for release.
+    /// Also run the tests that are marked `full`, with the packages that they need besides, on a wheel built for release.
     #[arg(long)]
     full: bool,
     /// Further arguments of pytest, such as `-k NAME`.
@@ -39,7 +40,7 @@ pub(crate) struct Options {
 /// Runs every Python test; [`Unavailable`](crate::unavailable::Unavailable) when the environment for it cannot be made.
 pub(crate) fn run(root: &Path, options: &Options) -> Result<Outcome> {
     let tree = Tree::load(root)?;
-    let suites = suite::all(&tree)?;
+    let suites = suite::all(&tree, options.full)?;
     if suites.is_empty() {
         println!("there are no Python tests in this tree");
         return Ok(Outcome::Absent);
@@ -141,6 +142,7 @@ mod tests {
     fn a_full_run_takes_the_tests_that_are_left_out_otherwise() {
         let suite = Suite {
             list: "python/tests/requirements.txt".to_owned(),
+            full_list: None,
             tests: vec!["python/tests/test_fit.py".to_owned()],
         };
         let line = |options: &Options| {

@@ -1,4 +1,4 @@
-//! Virtual environments, each made once for a list of packages and kept below the target folder.
+//! Virtual environments, each made once for its lists of packages and kept below the target folder.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,31 +26,36 @@ const SCRIPTS: &[&str] = &[CUDA_STAND_INS, "xtask/python/elf.py"];
 /// A virtual environment for a suite of tests.
 pub(super) struct Environment {
     folder: PathBuf,
-    list: String,
+    lists: Vec<String>,
 }
 
 impl Environment {
     /// The one for a suite, among those in a folder.
     pub(super) fn below(folder: &Path, suite: &Suite) -> Environment {
         let place = suite.list.rsplit_once('/').map_or("root", |(path, _)| path);
+        let mut name = place.replace('/', "-");
+        if suite.full_list.is_some() {
+            name.push_str("-full");
+        }
         Environment {
-            folder: folder.join(place.replace('/', "-")),
-            list: suite.list.clone(),
+            folder: folder.join(name),
+            lists: suite.lists().map(str::to_owned).collect(),
         }
     }
 
-    /// The interpreter, with what the list names and nothing else; [`Unavailable`] when this machine cannot make it.
+    /// The interpreter, with what the lists name and nothing else; [`Unavailable`] when this machine cannot make it.
     pub(super) fn prepare(&self, root: &Path, tree: &Tree) -> Result<PathBuf> {
         let base = Interpreter::find(INTERPRETERS)?;
         let text = |path: &str| tree.file(path).map_or("", |file| file.text.as_str());
-        let list = text(&self.list);
-        let has_torch = list.lines().any(|line| line.starts_with("torch=="));
-        let mut wanted = format!("{}\n{list}", base.told);
+        let lists: String = self.lists.iter().map(|list| text(list)).collect();
+        let has_torch = lists.lines().any(|line| line.starts_with("torch=="));
+        let mut wanted = format!("{}\n{lists}", base.told);
         if has_torch {
             wanted.extend(SCRIPTS.iter().copied().map(text));
         }
         if self.holds(&wanted) {
-            println!("{} holds what {} names", self.folder.display(), self.list);
+            let named = self.lists.join(" and ");
+            println!("{} holds what is named by {named}", self.folder.display());
         } else {
             self.make(root, &base, has_torch)?;
             fs::write(self.record(), &wanted)?;
@@ -63,7 +68,7 @@ impl Environment {
         let mut create = Command::new(base.program);
         create.args(["-m", "venv", "--clear"]).arg(&self.folder);
         process::run(&mut create).map_err(cannot_be_made)?;
-        fill(&self.list, || {
+        fill(&self.lists, || {
             let mut install = Command::new(self.python());
             install.current_dir(root).args([
                 "-m",
@@ -144,21 +149,27 @@ fn cannot_be_made(error: anyhow::Error) -> Unavailable {
     Unavailable(format!("no Python environment could be made: {error}"))
 }
 
-/// Installs pytest and then what the list names, with commands that take what to install as further arguments.
-fn fill(list: &str, install: impl Fn() -> Command) -> Result<()> {
+/// Installs pytest and then what the lists name, with commands that take what to install as further arguments.
+fn fill(lists: &[String], install: impl Fn() -> Command) -> Result<()> {
     process::run(install().arg("pytest")).map_err(cannot_be_made)?;
-    // The index was reached for pytest, so the list is wrong.
-    process::run(install().args(["--no-deps", "-r", list]))
-        .with_context(|| format!("what {list} asks for cannot be had"))
+    let mut all = install();
+    all.arg("--no-deps");
+    for list in lists {
+        all.args(["-r", list]);
+    }
+    // The index was reached for pytest, so a list is wrong.
+    process::run(&mut all)
+        .with_context(|| format!("what {} asks for cannot be had", lists.join(" with ")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn environment(target: &Path) -> Environment {
+    fn environment(target: &Path, full_list: Option<&str>) -> Environment {
         let suite = Suite {
             list: "crates/a/tests/requirements.txt".to_owned(),
+            full_list: full_list.map(str::to_owned),
             tests: Vec::new(),
         };
         Environment::below(target, &suite)
@@ -166,14 +177,24 @@ mod tests {
 
     #[test]
     fn an_environment_is_named_after_the_place_of_its_list() {
-        let folder = environment(Path::new("target")).folder;
+        let folder = environment(Path::new("target"), None).folder;
         assert_eq!(folder, Path::new("target/crates-a-tests"));
+    }
+
+    #[test]
+    fn a_full_run_leaves_the_environment_of_the_others_as_it_is() {
+        let full = environment(
+            Path::new("target"),
+            Some("crates/a/tests/requirements-full.txt"),
+        );
+        assert_eq!(full.folder, Path::new("target/crates-a-tests-full"));
+        assert_eq!(full.lists.len(), 2);
     }
 
     #[test]
     fn an_environment_holds_what_was_installed_last_and_nothing_when_unfinished() {
         let target = tempfile::tempdir().unwrap();
-        let environment = environment(target.path());
+        let environment = environment(target.path(), None);
         assert!(!environment.holds(""));
         fs::create_dir_all(environment.folder.join("bin")).unwrap();
         fs::write(environment.python(), "").unwrap();
@@ -191,10 +212,11 @@ mod tests {
             command.args(["-c", script, "sh"]);
             command
         };
-        let error = fill("requirements.txt", || shell("test \"$1\" = pytest")).unwrap_err();
+        let lists = ["requirements.txt".to_owned()];
+        let error = fill(&lists, || shell("test \"$1\" = pytest")).unwrap_err();
         assert!(!error.is::<Unavailable>(), "{error:#}");
         assert!(error.to_string().contains("requirements.txt"), "{error:#}");
-        let error = fill("requirements.txt", || shell("exit 1")).unwrap_err();
+        let error = fill(&lists, || shell("exit 1")).unwrap_err();
         assert!(error.is::<Unavailable>(), "{error:#}");
     }
 

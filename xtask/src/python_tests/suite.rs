@@ -10,11 +10,16 @@ use crate::tree::Tree;
 /// The name of a file that lists packages.
 pub(super) const REQUIREMENTS: &str = "requirements.txt";
 
+/// The name of a file beside it, which lists what tests marked `full` need besides.
+const REQUIREMENTS_OF_FULL: &str = "requirements-full.txt";
+
 /// The tests that one list of packages serves.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Suite {
     /// The path of the list.
     pub(super) list: String,
+    /// The path of the list that is installed besides, in a full run and where there is one.
+    pub(super) full_list: Option<String>,
     /// The paths of the tests, sorted.
     pub(super) tests: Vec<String>,
 }
@@ -24,10 +29,18 @@ impl Suite {
     pub(super) fn is_of_the_package(&self) -> bool {
         self.list.starts_with("python/")
     }
+
+    /// The paths of all lists of what is installed.
+    pub(super) fn lists(&self) -> impl Iterator<Item = &str> {
+        [&self.list]
+            .into_iter()
+            .chain(&self.full_list)
+            .map(String::as_str)
+    }
 }
 
 /// The `test_*.py` files of the Python package and of the crates' test folders, each with the nearest list above it.
-pub(super) fn all(tree: &Tree) -> Result<Vec<Suite>> {
+pub(super) fn all(tree: &Tree, full: bool) -> Result<Vec<Suite>> {
     let mut suites: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for test in tree.paths().filter(|path| is_test(path)) {
         let mut lists = Path::new(test)
@@ -39,8 +52,17 @@ pub(super) fn all(tree: &Tree) -> Result<Vec<Suite>> {
         };
         suites.entry(list).or_default().push(test.to_owned());
     }
-    let suites = suites.into_iter();
-    Ok(suites.map(|(list, tests)| Suite { list, tests }).collect())
+    let suite = |(list, tests): (String, Vec<String>)| {
+        let beside = Path::new(&list).with_file_name(REQUIREMENTS_OF_FULL);
+        let full_list = Some(beside.to_string_lossy().into_owned())
+            .filter(|path| full && tree.file(path).is_some());
+        Suite {
+            list,
+            full_list,
+            tests,
+        }
+    };
+    Ok(suites.into_iter().map(suite).collect())
 }
 
 fn is_test(path: &str) -> bool {
@@ -56,12 +78,13 @@ mod tests {
 
     fn suites(files: &[&str]) -> Result<Vec<Suite>> {
         let files: Vec<(&str, &str)> = files.iter().map(|path| (*path, "")).collect();
-        all(&Tree::fixture(&files))
+        all(&Tree::fixture(&files), false)
     }
 
     fn suite(list: &str, tests: &[&str]) -> Suite {
         Suite {
             list: list.to_owned(),
+            full_list: None,
             tests: tests.iter().map(|&test| test.to_owned()).collect(),
         }
     }
@@ -104,6 +127,31 @@ mod tests {
             ),
         ];
         assert_eq!(found.unwrap(), expected);
+    }
+
+    #[test]
+    fn a_full_run_alone_takes_what_is_listed_for_it() {
+        let files = [
+            ("crates/a/tests/test_a.py", ""),
+            ("crates/a/tests/requirements.txt", ""),
+            ("python/tests/test_fit.py", ""),
+            ("python/tests/requirements.txt", ""),
+            ("python/tests/requirements-full.txt", ""),
+        ];
+        let tree = Tree::fixture(&files);
+        let lists = |full: bool| {
+            let suites = all(&tree, full).unwrap();
+            let lists: Vec<Vec<String>> = suites
+                .iter()
+                .map(|suite| suite.lists().map(str::to_owned).collect())
+                .collect();
+            lists
+        };
+        let of_a = ["crates/a/tests/requirements.txt"];
+        let plain = "python/tests/requirements.txt";
+        assert_eq!(lists(false), [&of_a[..], &[plain]]);
+        let both = [plain, "python/tests/requirements-full.txt"];
+        assert_eq!(lists(true), [&of_a[..], &both]);
     }
 
     #[test]
