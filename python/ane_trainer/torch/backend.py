@@ -13,6 +13,7 @@ from torch._dynamo.backends.common import aot_autograd
 from torch.fx import GraphModule
 
 from .decompositions import table
+from .graph import names_of_inputs
 from .options import options_of
 from .pair import Pair
 from .tracing import tracing
@@ -26,7 +27,7 @@ def ane(
     mode: str | None = None,
 ) -> Callable[..., Any]:
     """Compiles a graph of Dynamo's: `torch.compile(model, backend="ane")`."""
-    pair = Pair(options_of(options, mode))
+    pair = Pair(options_of(options, mode), names_of_inputs(gm))
     compiler = aot_autograd(
         fw_compiler=pair.forward,
         bw_compiler=pair.backward,

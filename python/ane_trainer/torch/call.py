@@ -8,7 +8,7 @@ import torch
 from torch.fx import GraphModule
 
 from ..errors import InputError, UnsupportedError
-from . import graph
+from . import graph, refusals
 
 Run = Callable[[list[Any]], list[Any]]
 
@@ -91,13 +91,18 @@ def draw(shape: list[int], keep: float) -> "np.ndarray[Any, Any]":
 class Forward:
     """Calls a forward program."""
 
-    def __init__(self, program: Any, native: Any, gm: GraphModule, returned: int) -> None:
+    def __init__(
+        self, program: Any, native: Any, gm: GraphModule, returned: int, names: list[str]
+    ) -> None:
         self.program = program
         self.native = native
         self.returned = returned
-        self.inputs = [n for n in gm.graph.nodes if n.op == "placeholder"]
+        inputs = [str(n.target) for n in gm.graph.nodes if n.op == "placeholder"]
+        # AOTAutograd may add inputs of its own.
+        self.names = names if len(names) == len(inputs) else inputs
         self.constants = [getattr(gm, str(n.target)) for n in graph.constants(gm)]
         self.reads = native.reads()
+        self.bounds = [bound for bound in refusals.bounds(gm) if bound.input in self.reads]
         self.masks = list(zip(native.masks(False), graph.draws(gm), strict=True))
         output = next(n for n in gm.graph.nodes if n.op == "output").args[0]
         nodes = output if isinstance(output, list | tuple) else [output]
@@ -117,6 +122,8 @@ class Forward:
         inputs: list[Any] = [None] * len(given)
         for i in self.reads:
             inputs[i] = array_of(given[i], self.name_of(i))
+        for bound in self.bounds:
+            bound.check(inputs[bound.input], self.name_of(bound.input))
         results: list[Any] = [None] * len(self.results)
         masks = []
         for i, ((shape, keep), _) in enumerate(self.masks):
@@ -142,8 +149,8 @@ class Forward:
 
     def name_of(self, index: int) -> str:
         """What an input is called in messages."""
-        if index < len(self.inputs):
-            return str(self.inputs[index].target)
+        if index < len(self.names):
+            return self.names[index]
         return "a constant of the graph"
 
 

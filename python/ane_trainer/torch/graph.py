@@ -2,6 +2,7 @@
 
 import json
 import operator
+import re
 from typing import Any, NamedTuple
 
 import torch
@@ -143,9 +144,28 @@ def module_of(node: Node) -> str:
     path = ""
     for entry in stack.values():
         path = entry[0] if isinstance(entry, tuple) else str(entry)
-    path = path.replace("L['self']", "").replace("L__self___", "").replace("_modules", "")
+    path = path.replace("L['self']", "").replace("L['fn']", "").replace("L__self___", "").replace("_modules", "")
     parts = path.replace("['", ".").replace("']", "").replace("[", ".").replace("]", "")
     return ".".join(part for part in parts.split(".") if part)
+
+
+def place_of(node: Node) -> str:
+    """Where a node comes from, in words: `(encoder.0) at train.py:41`; empty where PyTorch does not know."""
+    module, source = module_of(node), source_of(node)
+    return " ".join(part for part in (module and f"({module})", source and f"at {source}") if part)
+
+
+def names_of_inputs(gm: GraphModule) -> list[str]:
+    """What the user calls the inputs of a graph of Dynamo's: `x`, `model.0.weight`, `batch['mask']`."""
+    names = []
+    for node in gm.graph.nodes:
+        if node.op == "placeholder":
+            source = getattr(node.meta.get("grapharg"), "source", None)
+            name = re.sub(r"^[LG]\['(\w+)'\]", r"\1", str(getattr(source, "name", node.name)))
+            name = re.sub(r"\._(?:modules|parameters|buffers)\['([^']*)'\]", r".\1", name)
+            # A module that was compiled itself is Dynamo's `fn`, a function's own is `self`.
+            names.append(re.sub(r"^(?:fn|self)\.", "", name))
+    return names
 
 
 class _Writer:

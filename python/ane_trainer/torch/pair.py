@@ -11,7 +11,7 @@ from torch._guards import TracingContext
 from torch.fx import GraphModule
 
 from ..errors import FallbackError, TargetError, UnsupportedError
-from . import graph, sessions
+from . import graph, refusals, sessions
 from .call import Backward, Forward, Token
 from .options import Options
 from .reporting import GraphReport, add_graph
@@ -25,8 +25,9 @@ Boxed = Callable[[list[Any]], list[Any]]
 class Pair:
     """Compiles the two graphs of a function when they are first called with a set of sizes."""
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, names: list[str]) -> None:
         self.options = options
+        self.names = names
         self.name = f"graph {next(_numbers)}"
         self.lock = threading.Lock()
         self.forward_graph: GraphModule | None = None
@@ -148,6 +149,7 @@ class Program:
     ) -> None:
         self.pair = pair
         self.gm = concrete(gm, args)
+        refusals.check_types(self.gm)
         self.native: Any = None
         self.backward_gm: GraphModule | None = None
         self.run_back: Backward | None = None
@@ -155,9 +157,10 @@ class Program:
         self.report = add_graph(_described(pair.name, direction, self.gm))
         self.backward_report: GraphReport | None = None
         try:
+            _check_sizes(self.gm, pair.names)
             text = graph.to_json(self.gm, f"{pair.name} {direction}")
             native = sessions.session(pair.options).compile(text)
-            self.run = Forward(self, native, self.gm, returned)
+            self.run = Forward(self, native, self.gm, returned, pair.names)
             self.native = native
             self.report.placement = native.placement()["forward"]
             back = pair.backward_graph
@@ -251,6 +254,16 @@ def concrete(gm: GraphModule, args: list[Any]) -> GraphModule:
     from torch.fx.experimental.proxy_tensor import make_fx
 
     return make_fx(gm, tracing_mode="fake")(*args)
+
+
+def _check_sizes(gm: GraphModule, names: list[str]) -> None:
+    inputs = [n for n in gm.graph.nodes if n.op == "placeholder"]
+    for i, node in enumerate(inputs):
+        value = node.meta.get("val")
+        if node.users and isinstance(value, torch.Tensor) and value.numel() == 0:
+            name = names[i] if len(names) == len(inputs) else node.name
+            shape = list(value.shape)
+            raise UnsupportedError(f"{name} of shape {shape} has no elements, and the engine computes nothing from nothing")
 
 
 def _described(name: str, direction: str, gm: GraphModule) -> GraphReport:
