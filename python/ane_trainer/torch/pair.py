@@ -172,9 +172,11 @@ class Program:
             fall_back(self.report, error)
 
     def __call__(self, args: list[Any]) -> list[Any]:
-        self.report.calls += 1
         if self.native is None:
+            forbid_if_strict(self.report)
+            self.report.calls += 1
             return run_in_pytorch(self.gm, args)
+        self.report.calls += 1
         return self.run(args)
 
     def fits(self, args: list[Any]) -> bool:
@@ -210,6 +212,7 @@ class Program:
         assert self.backward_report is not None
         self.backward_report.calls += 1
         if self.run_back is None:
+            forbid_if_strict(self.backward_report)
             held = [a._ane.read() if hasattr(a, "_ane") else a for a in args]
             return run_in_pytorch(gm, held)
         return self.run_back(args)
@@ -275,7 +278,11 @@ def fall_back(entry: GraphReport, error: Exception) -> None:
     """Has a graph run in PyTorch, with one printed reason; an error where that is forbidden."""
     entry.on_engine = False
     entry.reason = str(error)
-    text = f"{entry.name} {entry.direction} ({entry.nodes} nodes, {entry.flops:,} FLOPs)"
+    forbid_if_strict(entry, error)
+    print(f"ane_trainer: {entry.described()} runs in PyTorch: {error}", file=sys.stderr)
+
+
+def forbid_if_strict(entry: GraphReport, cause: Exception | None = None) -> None:
+    """Raises `FallbackError` for a graph that runs in PyTorch, where that is forbidden."""
     if is_strict():
-        raise FallbackError(f"{text} cannot run on the engine: {error}") from error
-    print(f"ane_trainer: {text} runs in PyTorch: {error}", file=sys.stderr)
+        raise FallbackError(f"{entry.described()} cannot run on the engine: {entry.reason}") from cause

@@ -22,6 +22,10 @@ class GraphReport:
     calls: int = 0
     placement: dict[str, Any] = dataclasses.field(default_factory=dict)
 
+    def described(self) -> str:
+        """Which graph it is, and how large."""
+        return f"{self.name} {self.direction} ({self.nodes} nodes, {self.flops:,} FLOPs)"
+
 
 @dataclasses.dataclass
 class Report:

@@ -41,6 +41,32 @@ def test_strictness_makes_that_an_error() -> None:
     assert ane_trainer.strict is strict
 
 
+def test_strictness_holds_for_graphs_that_were_left_to_pytorch_before() -> None:
+    compiled = torch.compile(sorts, backend="ane", dynamic=False)
+    x = torch.randn(4, 5)
+    compiled(x)
+    with strict(), pytest.raises(FallbackError, match="aten.sort"):
+        compiled(x)
+    compiled(x)
+
+
+def test_strictness_tells_what_dynamo_keeps_from_the_backend() -> None:
+    recurrent = nn.LSTM(3, 4)
+    for function, x, reason in (
+        (recurrent, torch.randn(5, 2, 3), "LSTM"),
+        (lambda x: recurrent(x)[0].sum() * 2, torch.randn(5, 2, 3), "LSTM"),
+        (lambda x: x * x.sum().item(), torch.randn(3), "item"),
+        (lambda x: x * 2, torch.eye(2).to_sparse(), "sparse"),
+    ):
+        torch._dynamo.reset()
+        with pytest.raises(FallbackError, match=reason), strict():
+            torch.compile(function, backend="ane", dynamic=False)(x)
+    compiled = torch.compile(lambda x, k: x * k, backend="ane", dynamic=False)
+    with pytest.raises(FallbackError, match="recompile_limit"), strict():
+        for k in range(20):
+            compiled(torch.ones(2), k)
+
+
 def test_options_of_other_backends_are_ignored_with_a_note(capsys: pytest.CaptureFixture[str]) -> None:
     model = nn.Linear(3, 2)
     compiled = torch.compile(model, backend="ane", options={"max_autotune": True, "threads": 1})
