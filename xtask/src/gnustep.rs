@@ -48,9 +48,17 @@ pub(crate) fn run(root: &Path) -> Result<()> {
 }
 
 /// Lints and tests everything that is written in Objective-C's terms; [`Unavailable`] where there can be no GNUstep.
+///
+/// Of the tests, the crates' own and those that need the feature run: the others are the same without it.
 pub(crate) fn test(root: &Path) -> Result<()> {
     process::run(cargo(root, &["clippy", "--all-targets"])?.args(["--", "-D", "warnings"]))?;
-    process::run(&mut cargo(root, &["test"])?)
+    let mut tests = cargo(root, &["test", "--lib"])?;
+    for package in packages(&Tree::load(root)?)? {
+        for test in package.tests {
+            tests.args(["--test", &test]);
+        }
+    }
+    process::run(&mut tests)
 }
 
 /// A command of cargo on every package that has the feature `gnustep`, with it; [`Unavailable`] where there can be no
@@ -61,8 +69,8 @@ pub(crate) fn cargo(root: &Path, task: &[&str]) -> Result<Command> {
     point_to(&mut command, &prepare(root)?);
     command.arg("--locked");
     for package in packages {
-        command.args(["-p", &package, "--features"]);
-        command.arg(format!("{package}/gnustep"));
+        command.args(["-p", &package.name, "--features"]);
+        command.arg(format!("{}/gnustep", package.name));
     }
     Ok(command)
 }
@@ -117,8 +125,16 @@ fn is_wanted(package: &str) -> bool {
         || !package.ends_with("-dev") && !debian::is_installed(package)
 }
 
+/// A package that has a feature `gnustep`.
+#[derive(Debug, PartialEq, Eq)]
+struct Package {
+    name: String,
+    /// The integration tests that need it.
+    tests: Vec<String>,
+}
+
 /// The packages of this workspace that have a feature `gnustep`; without any, a command would take all of them.
-fn packages(tree: &Tree) -> Result<Vec<String>> {
+fn packages(tree: &Tree) -> Result<Vec<Package>> {
     let mut packages = Vec::new();
     for file in tree
         .files()
@@ -128,15 +144,31 @@ fn packages(tree: &Tree) -> Result<Vec<String>> {
             .text
             .parse()
             .with_context(|| format!("cannot read {}", file.path))?;
-        let section = |name: &str| manifest.get(name).and_then(toml::Value::as_table);
-        let name = section("package").and_then(|package| package.get("name")?.as_str());
-        let has_feature = section("features").is_some_and(|all| all.contains_key("gnustep"));
-        packages.extend(name.filter(|_| has_feature).map(str::to_owned));
+        packages.extend(package(&manifest));
     }
     if packages.is_empty() {
         bail!("no package has a feature `gnustep`, so nothing of Objective-C would be tested");
     }
     Ok(packages)
+}
+
+fn package(manifest: &toml::Table) -> Option<Package> {
+    let name = manifest.get("package")?.get("name")?.as_str()?;
+    manifest.get("features")?.get("gnustep")?;
+    let tests = manifest.get("test").and_then(toml::Value::as_array);
+    let needs_it = |test: &&toml::Value| {
+        let features = test
+            .get("required-features")
+            .and_then(toml::Value::as_array);
+        features.is_some_and(|all| all.iter().any(|f| f.as_str() == Some("gnustep")))
+    };
+    let tests = tests.into_iter().flatten().filter(needs_it);
+    Some(Package {
+        name: name.to_owned(),
+        tests: tests
+            .filter_map(|test| Some(test.get("name")?.as_str()?.to_owned()))
+            .collect(),
+    })
 }
 
 /// Links the private Foundation into `libraries`, beside the shared libraries that came with it.
@@ -269,13 +301,19 @@ mod tests {
 
     #[test]
     fn packages_are_found_by_their_feature() {
-        let with = "[package]\nname = \"a\"\n[features]\ngnustep = []\n";
+        let with = "[package]\nname = \"a\"\n[features]\ngnustep = []\n\
+                    [[test]]\nname = \"plain\"\n\
+                    [[test]]\nname = \"objc\"\nrequired-features = [\"gnustep\"]\n";
         let without = "[package]\nname = \"b\"\n";
         let tree = Tree::fixture(&[
             ("crates/a/Cargo.toml", with),
             ("crates/b/Cargo.toml", without),
         ]);
-        assert_eq!(packages(&tree).unwrap(), ["a"]);
+        let expected = Package {
+            name: "a".to_owned(),
+            tests: vec!["objc".to_owned()],
+        };
+        assert_eq!(packages(&tree).unwrap(), [expected]);
         let tree = Tree::fixture(&[("crates/b/Cargo.toml", without)]);
         let error = packages(&tree).unwrap_err();
         assert!(!error.is::<Unavailable>(), "{error}");
