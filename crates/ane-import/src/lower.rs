@@ -228,7 +228,11 @@ impl<'a> Cx<'a> {
                 op: node.target.clone(),
                 place: node.place(),
             })?;
-        let results = lowering(self, node)?;
+        let results = lowering(self, node).map_err(|error| match error {
+            // What an op of ours does not take, such as integers where it computes with real numbers, has no form either.
+            ImportError::Type(error) => self.unsupported(node, &format!("its operands ({error})")),
+            error => error,
+        })?;
         for (i, output) in node.outputs.iter().enumerate() {
             let Some(tensor) = output else { continue };
             let item = match results.get(i).copied().flatten() {

@@ -31,6 +31,16 @@ def test_what_has_no_form_runs_in_pytorch_with_one_line(capsys: pytest.CaptureFi
     assert not graph.on_engine and "aten.sort" in graph.reason
 
 
+def test_integers_where_the_engine_computes_with_real_numbers_are_left_to_pytorch(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    numbers = torch.arange(4)
+    compiled = torch.compile(lambda i: i.sum(), backend="ane", dynamic=False)
+    assert compiled(numbers).item() == 6
+    said = capsys.readouterr().err
+    assert "aten.sum" in said and "int32" in said and "test_backend.py:" in said, said
+
+
 def test_strictness_makes_that_an_error() -> None:
     compiled = torch.compile(sorts, backend="ane", dynamic=False)
     with strict():
