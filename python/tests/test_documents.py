@@ -1,13 +1,15 @@
 """What the documents show is run as it is shown."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
-from documents import Block, blocks
+from documents import ROOT, Block, blocks
 
 from ane_trainer.torch import strict
 
@@ -33,12 +35,17 @@ def test_a_program_runs_as_pasted(block: Block, monkeypatch: pytest.MonkeyPatch,
 @pytest.mark.full
 @pytest.mark.parametrize("block", cases(blocks("docs/python.md", "sh"), "\0"))
 def test_a_command_runs_as_pasted(block: Block, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
     path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
     done = subprocess.run(
         ["sh", "-e", "-c", block.text], cwd=tmp_path, env=dict(os.environ, PATH=path), capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("Epoch 1: Loss "), done.stdout
+    accuracies = re.findall(r"^test: accuracy ([\d.]+) %", done.stdout, re.MULTILINE)
+    assert len(accuracies) == block.text.count("ane-trainer train")
+    assert all(float(accuracy) >= 98 for accuracy in accuracies), done.stdout
+    if "-m ane_trainer" in block.text:
+        assert done.stdout.startswith("Epoch 1: Loss "), done.stdout
 
 
 def test_there_is_something_of_every_kind_to_run() -> None:

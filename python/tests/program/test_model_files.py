@@ -38,7 +38,7 @@ def trained(model: str, run: Path, kind: str, *flags: str) -> tuple[Path, float,
     return run / f"model.{kind}", found["loss"], found["accuracy"]
 
 
-def test_set(scaling: dict[str, Any]) -> tuple[Reals, npt.NDArray[np.int64]]:
+def held_out(scaling: dict[str, Any]) -> tuple[Reals, npt.NDArray[np.int64]]:
     """Images [10000, 28, 28] as the run saw them, and their classes."""
     cache = cache_directory()
     assert cache is not None
@@ -67,7 +67,7 @@ def test_a_model_of_pytorch_comes_back_strictly(tmp_path: Path) -> None:
     net = runpy.run_path(str(EXAMPLES / "my_model.py"))["Net"]()
     net.load_state_dict(load_file(file), strict=True)
     with safe_open(file, "numpy") as opened:
-        images, labels = test_set(json.loads(opened.metadata()["input_scaling"]))
+        images, labels = held_out(json.loads(opened.metadata()["input_scaling"]))
     with torch.no_grad():
         logits = net.eval()(torch.from_numpy(images)[:, None]).numpy()
     agree(logits, labels, loss, accuracy)
@@ -81,6 +81,6 @@ def test_a_model_of_keras_is_loaded_and_predicts_what_the_run_does(tmp_path: Pat
     file, loss, accuracy = trained("my_keras.py:build", tmp_path / "run", "keras")
     model = keras.models.load_model(file)
     metadata = json.loads(program("export", str(tmp_path / "run"), "--format", "safetensors").rpartition("for inputs ")[2])
-    images, labels = test_set(metadata)
+    images, labels = held_out(metadata)
     probabilities = model.predict(images[..., None], verbose=0, batch_size=500)
     agree(np.log(np.maximum(probabilities, 1e-30)), labels, loss, accuracy)
