@@ -73,9 +73,9 @@ def test_a_convolutional_network_trains_on_images_in_folders(monkeypatch: pytest
 
 
 @pytest.mark.full
-@pytest.mark.parametrize(("name", "least"), [("mnist_torch.py", 0.97), ("mnist_keras.py", 0.97)])
+@pytest.mark.parametrize(("name", "least"), [("mnist_torch.py", 0.97), ("mnist_keras.py", 0.98)])
 def test_mnist_is_learnt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, least: float) -> None:
-    assert run(monkeypatch, name, "--data", str(tmp_path), "--epochs", "2") > least
+    assert run(monkeypatch, name, "--data", str(tmp_path)) > least
 
 
 @pytest.mark.full
