@@ -11,6 +11,7 @@ mod captured;
 mod counters;
 mod examples;
 mod frame;
+mod passes;
 mod state;
 
 pub use captured::Captured;
@@ -24,12 +25,12 @@ use crate::{
 };
 use ane_ir::DType;
 use ane_train::{
-    model::{Builder, Input, Mode, Model, ModelError},
+    model::{Builder, Input, Model},
     models::Examples,
 };
 use examples::Layout;
 use frame::ModelFrame;
-use state::StateDict;
+use passes::{Pass, Passes};
 use std::path::Path;
 
 /// What the input of examples is called.
@@ -171,74 +172,48 @@ impl TorchModel {
                 asked: batch,
             });
         }
-        let mut train = self.train.at(batch)?;
-        counters::drop_counters(&mut train)?;
-        let mut eval = self.eval.as_ref().map(|e| e.at(batch)).transpose()?;
-        if let Some(eval) = &mut eval {
-            counters::drop_counters(eval)?;
-        }
-        let state = StateDict::new(&self.train, &train, eval.as_ref(), "")?;
-        let layout = Layout::of(&user_shape(&train), examples)?;
+        let (passes, _) = Passes::new(self, batch, "")?;
+        let layout = Layout::of(&user_shape(passes.train()), examples)?;
         let inputs = [Input::fp16(INPUT, layout.port())];
-        // The builder knows only errors of its own: what went wrong is kept beside it.
-        let failed = std::cell::RefCell::new(None);
-        let built = Model::build_in(dtype, &self.name, batch, &inputs, |cx, x| {
-            let both = (&train, eval.as_ref());
-            self.forward(cx, x[0], both, &state, (&layout, examples))
-                .map(|y| [(OUTPUT, y)])
-                .map_err(|e| {
-                    let said = ModelError::Imported(e.to_string());
-                    *failed.borrow_mut() = Some(e);
-                    said
-                })
-        });
-        let mut model = match (built, failed.into_inner()) {
-            (_, Some(e)) => return Err(e),
-            (built, None) => built.map_err(ImportError::from)?,
-        };
-        state.mark(&mut model);
-        Ok(model)
+        passes.build(dtype, batch, &inputs, |cx, x, pass| {
+            let y = forward(cx, x[0], pass, (&layout, examples))?;
+            Ok([(OUTPUT, y)])
+        })
     }
+}
 
-    /// One forward pass.
-    fn forward(
-        &self,
-        cx: &mut Builder,
-        x: ane_ir::Value,
-        (train, eval): (&Exported, Option<&Exported>),
-        state: &StateDict,
-        (layout, examples): (&Layout, &Examples),
-    ) -> Result<ane_ir::Value, TorchModelError> {
-        let (exported, file) = match (cx.mode(), eval, &self.eval) {
-            (Mode::Infer, Some(eval), Some(file)) => (eval, file),
-            _ => (train, &self.train),
-        };
-        let batch = cx.batch();
-        let x = layout.apply(cx.graph(), x).map_err(ImportError::from)?;
-        let is_only = eval.is_none();
-        let mut frame = ModelFrame::new(cx, &[x], exported, file, state, is_only)?;
-        let given = {
-            let mut cx = Cx::lower(&mut frame, &exported.graph)?;
-            match &exported.graph.outputs[..] {
-                [output] => cx.result(output),
-                _ => None,
-            }
-        };
-        let scores = |found: String| TorchModelError::Scores {
-            found,
-            batch,
-            classes: examples.classes,
-        };
-        match given {
-            Some(Given::Value(y, tensor)) => {
-                if tensor.shape != [batch, examples.classes] || !tensor.dtype.is_float() {
-                    return Err(scores(format!("{:?}", tensor.shape)));
-                }
-                Ok(y)
-            }
-            Some(_) => Err(scores("what it was given".to_owned())),
-            None => Err(scores(format!("{} results", exported.graph.outputs.len()))),
+/// One forward pass.
+fn forward(
+    cx: &mut Builder,
+    x: ane_ir::Value,
+    pass: &Pass<'_>,
+    (layout, examples): (&Layout, &Examples),
+) -> Result<ane_ir::Value, TorchModelError> {
+    let exported = pass.exported;
+    let batch = cx.batch();
+    let x = layout.apply(cx.graph(), x).map_err(ImportError::from)?;
+    let mut frame = ModelFrame::new(cx, &[x], pass)?;
+    let given = {
+        let mut cx = Cx::lower(&mut frame, &exported.graph)?;
+        match &exported.graph.outputs[..] {
+            [output] => cx.result(output),
+            _ => None,
         }
+    };
+    let scores = |found: String| TorchModelError::Scores {
+        found,
+        batch,
+        classes: examples.classes,
+    };
+    match given {
+        Some(Given::Value(y, tensor)) => {
+            if tensor.shape != [batch, examples.classes] || !tensor.dtype.is_float() {
+                return Err(scores(format!("{:?}", tensor.shape)));
+            }
+            Ok(y)
+        }
+        Some(_) => Err(scores("what it was given".to_owned())),
+        None => Err(scores(format!("{} results", exported.graph.outputs.len()))),
     }
 }
 

@@ -6,40 +6,14 @@
 
 #[path = "support/pretended_python.rs"]
 mod pretended_python;
+#[path = "support/program.rs"]
+mod program;
 
 use pretended_python::{Keras, pretended};
+use program::{fails, says};
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Output, Stdio},
-};
-
-fn ane_trainer(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_ane-trainer"))
-        .args(arguments)
-        .env_remove("ANE_TRAINER_ISA")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
-}
-
-fn says(arguments: &[&str]) -> String {
-    let done = ane_trainer(arguments);
-    let told = String::from_utf8_lossy(&done.stderr);
-    assert!(done.status.success(), "{arguments:?}: {told}");
-    String::from_utf8(done.stdout).unwrap()
-}
-
-fn fails(arguments: &[&str], code: i32, parts: &[&str]) {
-    let done = ane_trainer(arguments);
-    let told = String::from_utf8_lossy(&done.stderr).into_owned();
-    assert_eq!(done.status.code(), Some(code), "{arguments:?}: {told}");
-    for part in parts {
-        assert!(told.contains(part), "`{part}` is not in: {told}");
-    }
-}
+use std::{fs, path::Path};
 
 /// The directory of a run of three steps.
 fn run(dir: &Path, model: &str, flags: &[&str]) -> String {

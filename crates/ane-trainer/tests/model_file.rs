@@ -8,44 +8,19 @@
 
 #[path = "support/pretended_python.rs"]
 mod pretended_python;
+#[path = "support/program.rs"]
+mod program;
 
 use pretended_python::{Keras, pretended};
+use program::{fails, says};
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output, Stdio},
     time::{Duration, Instant},
 };
-
-fn ane_trainer(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_ane-trainer"))
-        .args(arguments)
-        .env_remove("ANE_TRAINER_ISA")
-        .env_remove("VIRTUAL_ENV")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
-}
-
-fn says(arguments: &[&str]) -> String {
-    let done = ane_trainer(arguments);
-    let told = String::from_utf8_lossy(&done.stderr);
-    assert!(done.status.success(), "{arguments:?}: {told}");
-    String::from_utf8(done.stdout).unwrap()
-}
-
-fn fails(arguments: &[&str], code: i32, parts: &[&str]) {
-    let done = ane_trainer(arguments);
-    let told = String::from_utf8_lossy(&done.stderr).into_owned();
-    assert_eq!(done.status.code(), Some(code), "{arguments:?}: {told}");
-    assert!(!told.contains("panicked"), "{told}");
-    for part in parts {
-        assert!(told.contains(part), "`{part}` is not in: {told}");
-    }
-}
 
 fn digits() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from models import StraightThrough
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
@@ -211,16 +212,6 @@ def test_gradients_end_where_the_model_ends_them() -> None:
         near(model.state_dict()[path], tensor, 1e-2)
     for path in ("teacher.weight", "frozen.weight"):
         assert model.state_dict()[path].equal(before[path])
-
-
-class StraightThrough(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x):  # type: ignore[no-untyped-def,override]
-        return torch.sign(x)
-
-    @staticmethod
-    def backward(ctx, ct):  # type: ignore[no-untyped-def,override]
-        return ct
 
 
 def test_a_function_with_a_backward_of_its_own_is_refused_by_name() -> None:

@@ -8,6 +8,7 @@ import gc
 
 import pytest
 import torch
+from models import StraightThrough
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
@@ -36,16 +37,6 @@ class NoGradBlock(Two):
         with torch.no_grad():
             gate = torch.sigmoid(h) * 2
         return self.b(x) * gate + h
-
-
-class StraightThrough(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x):  # type: ignore[no-untyped-def,override]
-        return torch.sign(x)
-
-    @staticmethod
-    def backward(ctx, ct):  # type: ignore[no-untyped-def,override]
-        return ct
 
 
 class CustomFunction(Two):

@@ -2,17 +2,18 @@
 //! the loss and whose others are outputs.
 
 use super::{
-    Counter, TorchModel, TorchModelError, counters::drop_counters, frame::ModelFrame,
-    state::StateDict,
+    Counter, TorchModel, TorchModelError,
+    frame::ModelFrame,
+    passes::{Pass, Passes},
 };
 use crate::{
     aten,
     error::ImportError,
     lower::{Cx, Frame, Given, dtype_of},
-    pt2::{Exported, Pt2, Role},
+    pt2::{Exported, Role},
 };
 use ane_ir::{DType, Shape, Value, autodiff::vjp};
-use ane_train::model::{Builder, Input, Mode, Model, ModelError};
+use ane_train::model::{Builder, Input, Model};
 
 /// The module that the model itself is in the exported one; the loss lies beside it.
 const WITHIN: &str = "model.";
@@ -46,37 +47,10 @@ impl TorchModel {
                 });
             }
         }
-        let mut train = self.train.at(batch)?;
-        let mut counters = drop_counters(&mut train)?;
-        let mut eval = self.eval.as_ref().map(|e| e.at(batch)).transpose()?;
-        if let Some(eval) = &mut eval {
-            drop_counters(eval)?;
-        }
-        let state = StateDict::new(&self.train, &train, eval.as_ref(), WITHIN)?;
-        for counter in &mut counters {
-            counter.path = state.told(&counter.path).to_owned();
-        }
+        let (passes, counters) = Passes::new(self, batch, WITHIN)?;
         let inputs = given.iter().enumerate().map(|(i, t)| port(i, t));
         let inputs: Vec<Input> = inputs.collect();
-        let is_only = eval.is_none();
-        // The builder knows only errors of its own: what went wrong is kept beside it.
-        let failed = std::cell::RefCell::new(None);
-        let built = Model::build_in(dtype, &self.name, batch, &inputs, |cx, ports| {
-            let (exported, file) = match (cx.mode(), &eval, &self.eval) {
-                (Mode::Infer, Some(eval), Some(file)) => (eval, file),
-                _ => (&train, &self.train),
-            };
-            lowered(cx, ports, (exported, file), &state, is_only).map_err(|e| {
-                let said = ModelError::Imported(e.to_string());
-                *failed.borrow_mut() = Some(e);
-                said
-            })
-        });
-        let mut model = match (built, failed.into_inner()) {
-            (_, Some(e)) => return Err(e),
-            (built, None) => built.map_err(ImportError::from)?,
-        };
-        state.mark(&mut model);
+        let mut model = passes.build(dtype, batch, &inputs, lowered)?;
         freeze_unreached(&mut model)?;
         Ok(Captured { model, counters })
     }
@@ -107,10 +81,9 @@ fn port(i: usize, tensor: &aten::Tensor) -> Input {
 fn lowered(
     cx: &mut Builder,
     ports: &[Value],
-    (exported, file): (&Exported, &Pt2),
-    state: &StateDict,
-    is_only: bool,
+    pass: &Pass<'_>,
 ) -> Result<ane_train::model::Outputs, TorchModelError> {
+    let exported = pass.exported;
     let mut given = Vec::new();
     for (&port, tensor) in ports.iter().zip(user_inputs(exported)) {
         given.push(match tensor.dtype {
@@ -118,7 +91,7 @@ fn lowered(
             _ => port,
         });
     }
-    let mut frame = ModelFrame::new(cx, &given, exported, file, state, is_only)?;
+    let mut frame = ModelFrame::new(cx, &given, pass)?;
     let mut results = Vec::new();
     {
         let mut cx = Cx::lower(&mut frame, &exported.graph)?;

@@ -1,11 +1,11 @@
 //! Lowering into a model that is being built.
 
-use super::state::StateDict;
+use super::passes::Pass;
 use crate::{
     aten,
     error::ImportError,
     lower::{BatchNorm, Frame, KeepMask, dtype_of, shape_of, within},
-    pt2::{Exported, Pt2, Role, StoredTensor, Values},
+    pt2::{Role, StoredTensor, Values},
 };
 use ane_ir::{DType, Graph, Literal, Shape, TensorType, Value};
 use ane_train::{
@@ -41,11 +41,14 @@ impl<'a> ModelFrame<'a> {
     pub(super) fn new(
         cx: &'a mut Builder,
         given: &[Value],
-        exported: &Exported,
-        file: &Pt2,
-        state: &StateDict,
-        is_only: bool,
+        pass: &Pass<'_>,
     ) -> Result<Self, ImportError> {
+        let Pass {
+            exported,
+            file,
+            state,
+            is_only,
+        } = *pass;
         let mut declared = HashMap::new();
         for w in &state.weights {
             let value = cx.parameter(&w.path, w.shape.clone(), w.init.clone(), w.tags)?;
