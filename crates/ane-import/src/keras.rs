@@ -38,7 +38,7 @@ pub use classifier::Classifier;
 pub use error::{KerasError, Place};
 pub use weights::Values;
 
-use ane_ir::DType;
+use ane_ir::{DType, Shape};
 use ane_train::model::{Input, Model, ModelError, Outputs};
 use network::{Network, Reader};
 use run::Run;
@@ -46,8 +46,8 @@ use std::{cell::RefCell, collections::HashSet};
 
 /// Longest configuration that is read, in bytes.
 pub const LONGEST: usize = 16 << 20;
-/// What the input of images is called.
-const IMAGE: &str = "x";
+/// What the input of examples is called.
+const EXAMPLES: &str = "x";
 
 /// How a model is imported.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,9 +60,9 @@ pub struct Options {
     pub logits: bool,
     /// Shapes of one example of each input, for models that were never built; they win over the configuration's.
     pub input_shapes: Option<Vec<Vec<usize>>>,
-    /// Channels, rows and columns of the images that the only input is made of, whether it takes their channels first,
-    /// last or not at all, or all their values in a row; the model's own input is `x` [B, C, H, W] then.
-    pub images: Option<[usize; 3]>,
+    /// Shape of the examples that the only input is made of; the model's own input is `x` with these axes then. Images
+    /// [C, H, W] are taken with their channels first, last or not at all, or all their values in a row.
+    pub examples: Option<Shape>,
 }
 
 impl Options {
@@ -73,7 +73,7 @@ impl Options {
             dtype: DType::Fp16,
             logits: false,
             input_shapes: None,
-            images: None,
+            examples: None,
         }
     }
 }
@@ -151,9 +151,9 @@ pub fn import(config: &[u8], options: &Options) -> Result<Imported, KerasError> 
     })?;
     let network = Reader::default().model(&json, options)?;
     let own = inputs(&network, options)?;
-    let inputs = match options.images {
+    let inputs = match &options.examples {
         None => own.clone(),
-        Some(image) => vec![Input::new(IMAGE, options.dtype, image.as_slice())],
+        Some(shape) => vec![Input::new(EXAMPLES, options.dtype, shape.clone())],
     };
     // What a run has found out beside the graph, and why it has failed: the builder of models knows neither.
     let found = RefCell::new(Ok((Vec::new(), Vec::new())));

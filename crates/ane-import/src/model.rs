@@ -23,10 +23,10 @@ use crate::{
     lower::{Cx, Given},
     pt2::{Exported, Pt2, Pt2Error, Role},
 };
-use ane_ir::DType;
+use ane_ir::{DType, Shape};
 use ane_train::{
     model::{Builder, Input, Model},
-    models::Examples,
+    models::{Examples, Outputs},
 };
 use examples::Layout;
 use frame::ModelFrame;
@@ -35,8 +35,6 @@ use std::path::Path;
 
 /// What the input of examples is called.
 const INPUT: &str = "x";
-/// What the output is called.
-const OUTPUT: &str = "logits";
 
 /// A model in one or two `.pt2` files.
 #[derive(Debug)]
@@ -65,27 +63,22 @@ pub enum TorchModelError {
         asked: usize,
     },
     /// It takes other examples than there are.
-    #[error(
-        "it takes {takes:?} with the batch first; examples of the data set are {}×{}×{}",
-        .shape[0],
-        .shape[1],
-        .shape[2]
-    )]
+    #[error("it takes {takes:?} with the batch first; examples of the data set are {shape}")]
     Examples {
         /// What it takes.
         takes: Vec<usize>,
         /// The data set's.
-        shape: [usize; 3],
+        shape: Shape,
     },
     /// It does not give a row of scores per example.
-    #[error("it gives {found}, expected scores [{batch}, {classes}]")]
+    #[error("it gives {found}, expected {} [{batch}, {}]", .outputs.name(), .outputs.width())]
     Scores {
         /// What it gives.
         found: String,
         /// Rows of a batch.
         batch: usize,
-        /// Classes of the data set.
-        classes: usize,
+        /// What the data set wants.
+        outputs: Outputs,
     },
     /// What should be the loss is none.
     #[error("the loss is {found}, expected one real number that depends on the parameters")]
@@ -122,7 +115,7 @@ impl TorchModelError {
                 "pass another --dataset, or change the model's input".to_owned()
             }
             Self::Scores { .. } => {
-                "return one score per class, before any softmax, and nothing else".to_owned()
+                "return one score per class, before any softmax, or the values that are to be said, and nothing else".to_owned()
             }
             Self::Loss { .. } => "reduce the loss to its mean or its sum".to_owned(),
             Self::Rows { .. } => {
@@ -156,7 +149,7 @@ impl TorchModel {
         self.train.batch()
     }
 
-    /// The classifier for examples of a data set, with the input `x` and the output `logits`.
+    /// The model for examples of a data set, with the input `x` and the output that is named after what the data set wants.
     ///
     /// # Errors
     /// When the examples or the batch are not what it was made for; when an op has no lowering.
@@ -177,7 +170,7 @@ impl TorchModel {
         let inputs = [Input::fp16(INPUT, layout.port())];
         passes.build(dtype, batch, &inputs, |cx, x, pass| {
             let y = forward(cx, x[0], pass, (&layout, examples))?;
-            Ok([(OUTPUT, y)])
+            Ok([(examples.outputs.name(), y)])
         })
     }
 }
@@ -203,11 +196,11 @@ fn forward(
     let scores = |found: String| TorchModelError::Scores {
         found,
         batch,
-        classes: examples.classes,
+        outputs: examples.outputs,
     };
     match given {
         Some(Given::Value(y, tensor)) => {
-            if tensor.shape != [batch, examples.classes] || !tensor.dtype.is_float() {
+            if tensor.shape != [batch, examples.outputs.width()] || !tensor.dtype.is_float() {
                 return Err(scores(format!("{:?}", tensor.shape)));
             }
             Ok(y)

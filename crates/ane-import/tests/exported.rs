@@ -16,15 +16,13 @@ use serde_json::Value as Json;
 use std::{
     collections::{BTreeSet, HashMap},
     path::{Path, PathBuf},
+    sync::LazyLock,
 };
 
 const BATCH: usize = 3;
 /// Largest difference to PyTorch, relative to the size of the tensor.
 const TOLERANCE: f64 = 1e-5;
-const EXAMPLES: Examples = Examples {
-    shape: [1, 4, 4],
-    classes: 4,
-};
+static EXAMPLES: LazyLock<Examples> = LazyLock::new(|| Examples::images([1, 4, 4], 4));
 
 fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -9,7 +9,7 @@ pub use division::Division;
 
 use crate::{
     TrainerConfig,
-    data::{Holdout, IMAGE, Images, LABEL, SplitError},
+    data::{Holdout, IMAGE, Images, LABEL, SplitError, TARGET},
     loss::Loss,
     lowering::LoweringRule,
     metric::{self, Metric, UnknownMetric},
@@ -317,15 +317,16 @@ impl RunConfig {
         }
     }
 
-    /// The metrics of the run; the first chooses `best`.
+    /// The metrics of the run on such examples; the first chooses `best`.
     ///
     /// # Errors
     /// When there is none of this name, or the model's spec cannot be read.
-    pub fn metrics(&self) -> Result<Vec<&'static dyn Metric>, ConfigError> {
+    pub fn metrics(&self, examples: &Examples) -> Result<Vec<&'static dyn Metric>, ConfigError> {
         let name = match &self.metric {
             Some(name) => name,
-            None => match self.model()?.task() {
+            None => match self.model()?.task(examples) {
                 Task::Classification => "accuracy",
+                Task::Regression => "rmse",
                 Task::Reconstruction => "mse",
             },
         };
@@ -364,14 +365,15 @@ impl RunConfig {
         }
         let output = model.train.outputs.first();
         let output = output.map_or("output", |(name, _)| name.as_str());
-        let target = match self.model()?.task() {
+        let target = match self.model()?.task(examples) {
             Task::Classification => LABEL,
+            Task::Regression => TARGET,
             Task::Reconstruction => IMAGE,
         };
         Ok(TrainerConfig {
             objective: Objective::of(self.loss, output, target),
             model,
-            metrics: self.metrics()?,
+            metrics: self.metrics(examples)?,
             plan: self.plan,
             optimizer: self.optimizer.clone(),
             groups: self.groups.clone(),

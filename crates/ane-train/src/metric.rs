@@ -8,6 +8,7 @@ mod binary_accuracy;
 mod mae;
 mod mse;
 mod perplexity;
+mod rmse;
 mod top_k;
 
 pub use accuracy::{Accuracy, argmax};
@@ -15,13 +16,22 @@ pub use binary_accuracy::BinaryAccuracy;
 pub use mae::Mae;
 pub use mse::Mse;
 pub use perplexity::Perplexity;
+pub use rmse::Rmse;
 pub use top_k::Top5;
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Every metric there is.
-pub const ALL: &[&dyn Metric] = &[&Accuracy, &Top5, &BinaryAccuracy, &Perplexity, &Mse, &Mae];
+pub const ALL: &[&dyn Metric] = &[
+    &Accuracy,
+    &Top5,
+    &BinaryAccuracy,
+    &Perplexity,
+    &Mse,
+    &Rmse,
+    &Mae,
+];
 
 /// A metric.
 pub trait Metric: Send + Sync + fmt::Debug {
@@ -153,6 +163,7 @@ mod tests {
         let output = [1.0, -1.0, 0.5, 3.0];
         let rows = Wanted::Rows(&[0.0, 1.0, 0.5, 0.0]);
         assert_eq!(of(&Mse, &output, 2, rows), 14.0 / 4.0);
+        assert_eq!(of(&Rmse, &output, 2, rows), (14.0_f64 / 4.0).sqrt());
         assert_eq!(of(&Mae, &output, 2, rows), 6.0 / 4.0);
         let classes = Wanted::Classes(&[0, 1]);
         assert_eq!(of(&Mse, &output, 2, classes), (1.0 + 0.25 + 4.0) / 4.0);

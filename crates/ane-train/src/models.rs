@@ -18,18 +18,67 @@ use ane_ir::{DType, Shape, Value};
 use std::{fmt, str::FromStr};
 
 /// What a named model is built for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Examples {
-    /// Channels, rows and columns of an example.
-    pub shape: [usize; 3],
-    /// Number of classes.
-    pub classes: usize,
+    /// Shape of an example: channels, rows and columns of an image, the features of a row.
+    pub shape: Shape,
+    /// What is to be said of it.
+    pub outputs: Outputs,
+}
+
+/// What a model is to say of an example.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outputs {
+    /// Which of so many classes it is of.
+    Classes(usize),
+    /// So many numbers.
+    Values(usize),
+}
+
+impl Outputs {
+    /// Name of the model's output.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Classes(_) => "logits",
+            Self::Values(_) => "values",
+        }
+    }
+
+    /// Values in a row of the model's output.
+    pub fn width(self) -> usize {
+        match self {
+            Self::Classes(n) | Self::Values(n) => n,
+        }
+    }
+}
+
+impl fmt::Display for Outputs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Classes(n) => write!(f, "{n} classes"),
+            Self::Values(1) => f.write_str("1 value"),
+            Self::Values(n) => write!(f, "{n} values"),
+        }
+    }
 }
 
 impl Examples {
+    /// Images [channels, rows, columns] of so many classes.
+    pub fn images(shape: [usize; 3], classes: usize) -> Self {
+        Self {
+            shape: shape.into(),
+            outputs: Outputs::Classes(classes),
+        }
+    }
+
     /// Values in one example.
     pub fn values(&self) -> usize {
-        self.shape.iter().product()
+        self.shape.numel()
+    }
+
+    /// Channels, rows and columns, where an example has these axes.
+    pub fn image(&self) -> Option<[usize; 3]> {
+        self.shape.dims().try_into().ok()
     }
 }
 
@@ -38,6 +87,8 @@ impl Examples {
 pub enum Task {
     /// Its output `logits` [B, classes] scores the classes.
     Classification,
+    /// Its output `values` [B, values] is numbers.
+    Regression,
     /// Its output `reconstruction` has the shape of its input, which is its target.
     Reconstruction,
 }
@@ -48,8 +99,8 @@ pub struct Entry {
     pub name: &'static str,
     /// What it is, in one line.
     pub about: &'static str,
-    /// What it is for.
-    pub task: Task,
+    /// Whether its target is its input.
+    reconstructs: bool,
     /// Whether its input is [B, values] instead of [B, channels, rows, columns].
     flat: bool,
     /// The forward pass.
@@ -111,11 +162,12 @@ impl fmt::Display for ModelSpec {
 }
 
 impl ModelSpec {
-    /// What the model is for.
-    pub fn task(&self) -> Task {
-        match self {
-            Self::Named(entry) => entry.task,
-            Self::Mlp(_) | Self::Imported(_) => Task::Classification,
+    /// What the model is for, with such examples.
+    pub fn task(&self, examples: &Examples) -> Task {
+        match (self, examples.outputs) {
+            (Self::Named(entry), _) if entry.reconstructs => Task::Reconstruction,
+            (_, Outputs::Classes(_)) => Task::Classification,
+            (_, Outputs::Values(_)) => Task::Regression,
         }
     }
 
@@ -131,7 +183,7 @@ impl ModelSpec {
     /// The model for examples of a data set: input `x`, output as its [`Task`] says.
     ///
     /// # Errors
-    /// When the examples are too small for its layers, or not what the widths of an MLP say.
+    /// When the examples are too small for its layers, no images where it wants them, or not what the widths of an MLP say.
     pub fn build(&self, batch: usize, examples: &Examples) -> Result<Model, ModelError> {
         self.build_in(DType::Fp16, batch, examples)
     }
@@ -146,24 +198,26 @@ impl ModelSpec {
         batch: usize,
         examples: &Examples,
     ) -> Result<Model, ModelError> {
-        let (flat, output) = match self {
-            Self::Named(entry) => (
-                entry.flat,
-                match entry.task {
-                    Task::Classification => "logits",
-                    Task::Reconstruction => "reconstruction",
-                },
-            ),
+        let shape: Shape = match self {
+            Self::Named(entry) if entry.flat => [examples.values()].into(),
+            Self::Named(entry) => match examples.image() {
+                Some(image) => image.into(),
+                None => {
+                    return Err(ModelError::NoImages {
+                        model: entry.name.to_owned(),
+                        shape: examples.shape.clone(),
+                    });
+                }
+            },
             Self::Mlp(mlp) => {
                 mlp.fits(examples)?;
-                (true, "logits")
+                [examples.values()].into()
             }
             Self::Imported(imported) => return imported.build(dtype, batch, examples),
         };
-        let shape = if flat {
-            Shape::new(&[examples.values()])
-        } else {
-            Shape::new(&examples.shape)
+        let output = match self.task(examples) {
+            Task::Reconstruction => "reconstruction",
+            Task::Classification | Task::Regression => examples.outputs.name(),
         };
         let inputs = [Input::fp16("x", shape)];
         Model::build_in(dtype, &self.to_string(), batch, &inputs, |cx, x| {

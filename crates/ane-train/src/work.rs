@@ -101,10 +101,7 @@ mod tests {
 
     /// Operations of an example's forward pass that belong to products.
     fn forward(model: &str) -> u64 {
-        let examples = Examples {
-            shape: [1, 28, 28],
-            classes: 10,
-        };
+        let examples = Examples::images([1, 28, 28], 10);
         let model: ModelSpec = model.parse().unwrap();
         let model = model.build(4, &examples).unwrap();
         let mut graph = Graph::new();

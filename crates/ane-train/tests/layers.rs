@@ -83,10 +83,7 @@ impl Case {
 
     /// A model by name.
     fn model(name: &'static str, [batch, channels, rows, columns]: [usize; 4]) -> Self {
-        let examples = Examples {
-            shape: [channels, rows, columns],
-            classes: 10,
-        };
+        let examples = Examples::images([channels, rows, columns], 10);
         let spec: ModelSpec = name.parse().unwrap();
         Self {
             name,
@@ -223,10 +220,7 @@ fn blocks(cx: &mut Builder, x: Value) -> Result<Value, ModelError> {
 
 fn mlp() -> Case {
     let spec: ModelSpec = "20-16-12-10:gelu".parse().unwrap();
-    let examples = Examples {
-        shape: [1, 4, 5],
-        classes: 10,
-    };
+    let examples = Examples::images([1, 4, 5], 10);
     Case {
         name: "mlp",
         model: spec.build_in(DType::Fp32, 6, &examples).unwrap(),

@@ -14,12 +14,9 @@ use ane_train::{
     step::StepError,
 };
 use half::f16;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-const DIGITS: Examples = Examples {
-    shape: [1, 28, 28],
-    classes: 10,
-};
+static DIGITS: LazyLock<Examples> = LazyLock::new(|| Examples::images([1, 28, 28], 10));
 const BATCH: usize = 4;
 
 /// Pixels and classes that follow from their places.

@@ -21,7 +21,7 @@ use ane_train::{
     store::StateLayout,
     update::{Groups, names},
 };
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// A device that compiles, and gives nothing to run in.
 #[derive(Debug)]
@@ -71,10 +71,7 @@ impl Executable for Compiled {
     }
 }
 
-const DIGITS: Examples = Examples {
-    shape: [1, 28, 28],
-    classes: 10,
-};
+static DIGITS: LazyLock<Examples> = LazyLock::new(|| Examples::images([1, 28, 28], 10));
 
 fn config(model: &str, batch: usize, plan: PlanKind) -> TrainerConfig {
     let spec: ModelSpec = model.parse().unwrap();

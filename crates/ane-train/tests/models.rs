@@ -25,7 +25,10 @@ use ane_train::{
 use drawn::{drawn, stored};
 use half::f16;
 use safetensors::{Dtype, SafeTensors};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+};
 
 const FIXTURE: &[u8] = include_bytes!("fixtures/models.safetensors");
 // As in the script.
@@ -38,10 +41,7 @@ const RATE: f64 = 0.01;
 const TARGETS: [&str; 3] = ["software", "h13", "h16"];
 const MODELS: [(&str, &str); 2] = [("lenet", "mnist"), ("resnet8", "fashion-mnist")];
 
-const PIXELS: Examples = Examples {
-    shape: [1, 28, 28],
-    classes: 10,
-};
+static PIXELS: LazyLock<Examples> = LazyLock::new(|| Examples::images([1, 28, 28], 10));
 
 fn fixture(name: &str) -> Vec<f64> {
     let all = SafeTensors::deserialize(FIXTURE).unwrap();

@@ -10,13 +10,13 @@ use ane_train::{
     config::RunConfig,
     data::{Batch, IMAGE, LABEL, Values},
     loss::Loss,
-    models::{self, Examples, Mlp, Task},
+    models::{self, Examples, Mlp, ModelSpec, Task},
     objective::Objective,
     optim::OptimizerConfig,
     stage::{Stage, Staged},
     step::{PlanKind, Step, StepConfig},
 };
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 #[test]
 fn every_plan_and_optimizer_is_legal_on_every_chip_by_every_route() {
@@ -59,10 +59,7 @@ fn every_plan_and_optimizer_is_legal_on_every_chip_by_every_route() {
     }
 }
 
-const DIGITS: Examples = Examples {
-    shape: [1, 28, 28],
-    classes: 10,
-};
+static DIGITS: LazyLock<Examples> = LazyLock::new(|| Examples::images([1, 28, 28], 10));
 
 /// Black images, all of class 0.
 fn batch(rows: usize) -> Batch {
@@ -83,11 +80,11 @@ fn every_model_is_legal(plan: PlanKind) {
                     batch: 64,
                     plan,
                     target: Target::new(chip, route),
-                    loss: match entry.task {
+                    loss: match ModelSpec::Named(entry).task(&DIGITS) {
                         Task::Classification => Loss::CrossEntropy {
                             label_smoothing: 0.0,
                         },
-                        Task::Reconstruction => Loss::Mse,
+                        Task::Regression | Task::Reconstruction => Loss::Mse,
                     },
                     ..RunConfig::default()
                 };

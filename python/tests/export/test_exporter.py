@@ -32,7 +32,7 @@ def of_file(ask: Callable[..., Json], tmp_path: Path) -> Callable[[str, str], Js
     def of_file(text: str, name: str) -> Json:
         path = tmp_path / "my_model.py"
         path.write_text(text)
-        settings = {"do": "export", "seed": 3, "batch": 4, "examples": [1, 2, 2], "classes": 3}
+        settings = {"do": "export", "seed": 3, "batch": 4, "examples": [1, 2, 2], "outputs": 3}
         return ask(**settings, source=f"{path}:{name}", output=str(tmp_path / "out"))
 
     return of_file

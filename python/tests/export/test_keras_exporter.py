@@ -16,7 +16,7 @@ Json = dict[str, Any]
 Ask = Callable[..., Json]
 ModelFile = Callable[[str], Path]
 
-SETTINGS: Json = {"do": "export", "seed": 3, "batch": 2, "examples": [1, 1, 3], "classes": 2}
+SETTINGS: Json = {"do": "export", "seed": 3, "batch": 2, "examples": [1, 1, 3], "outputs": 2}
 
 NET = """
 def build(width=4, activation="relu"):
@@ -163,12 +163,12 @@ def test_a_model_that_was_never_built_takes_the_first_shape_that_fits(
     source = f"{model_file(NET)}:unbuilt()"
     out = tmp_path / "out"
     request = SETTINGS | {"source": source, "output": str(out), "examples": [1, 28, 28]}
-    result = ask(**request | {"classes": 10})
+    result = ask(**request | {"outputs": 10})
     assert result["ok"], result
     assert json.loads((out / "config.json").read_text())["build_config"]["input_shape"] == [None, 28, 28, 1]
     (kernel, _) = load_file(out / "weights.safetensors").values()
     assert kernel.shape == (784, 10)
-    refused = ask(**request | {"classes": 7})
+    refused = ask(**request | {"outputs": 7})
     assert refused["error"]["kind"] == "not_built"
     assert "gives (None, 10)" in refused["error"]["message"]
 

@@ -88,7 +88,7 @@ def of_file(ask: Ask, tmp_path: Path) -> Ask:
             "seed": 3,
             "batch": 4,
             "examples": [1, 4, 4],
-            "classes": 3,
+            "outputs": 3,
         }
         return ask(**(request | more))
 
@@ -125,6 +125,7 @@ def test_loss_and_optimizer_of_the_file_are_said_unless_they_are_not_asked_for(o
 
 def test_the_shape_of_examples_is_the_first_that_gives_scores_of_two_batches(of_file: Ask) -> None:
     assert of_file("Plane")["shape"] == [4, 4]
+    assert of_file("Net", examples=[16])["shape"] == [16]
 
 
 @pytest.mark.parametrize(

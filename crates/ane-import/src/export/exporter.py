@@ -4,7 +4,7 @@ The program runs in the user's Python and needs nothing there but PyTorch or Ker
 argument is the path of a request:
 
     {"do": "export", "source": "model.py:Net(hidden=256)", "output": "DIR", "result": "DIR/result.json", "seed": 0,
-     "batch": 128, "examples": [1, 28, 28], "classes": 10, "loss": true, "optimizer": true}
+     "batch": 128, "examples": [1, 28, 28], "outputs": 10, "loss": true, "optimizer": true}
     {"do": "save", "config": "DIR/config.json", "weights": "trained.safetensors", "output": "trained.keras",
      "result": "result.json"}
 

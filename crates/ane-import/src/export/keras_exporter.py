@@ -8,6 +8,7 @@ the classes. It comes back from a configuration, without code of the user's.
 from __future__ import annotations
 
 import json
+import math
 import os
 import struct
 from pathlib import Path
@@ -57,13 +58,15 @@ def load(path: Path) -> tuple[Any, str | None]:
 
 
 def shapes_of(examples: list[int]) -> list[list[int]]:
-    """Shapes in which a model may take examples of these channels, rows and columns."""
+    """Shapes in which a model may take examples, of the channels, rows and columns of images or of another shape."""
+    if len(examples) != 3:
+        return [examples] if len(examples) == 1 else [examples, [math.prod(examples)]]
     channels, rows, columns = examples
     plane = [[rows, columns]] if channels == 1 else []
     return [[rows, columns, channels], *plane, [rows * columns * channels], examples]
 
 
-def build(model: Any, examples: list[int], classes: int) -> None:
+def build(model: Any, examples: list[int], outputs: int) -> None:
     """Builds a model that has not seen data, with the first shape that it takes and that gives the classes."""
     if model.built and model.weights:
         return
@@ -74,7 +77,7 @@ def build(model: Any, examples: list[int], classes: int) -> None:
         except Exception as error:
             tried.append(f"{shape}: {type(error).__name__}")
             continue
-        if gives == (None, classes):
+        if gives == (None, outputs):
             model.build((None, *shape))
             return
         tried.append(f"{shape}: gives {gives}")
@@ -141,7 +144,7 @@ def export(model: Any, request: Json, unsaid: str | None = None) -> Json:
     """Writes a model's configuration and weights; `unsaid` is why it is not known how it was compiled."""
     import keras
 
-    build(model, request["examples"], request["classes"])
+    build(model, request["examples"], request["outputs"])
     output = Path(request["output"])
     try:
         text = model.to_json()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -53,24 +54,26 @@ def check_forward(model: Any, name: str) -> None:
             )
 
 
-def scores_of(model: Any, batch: int, shape: list[int], classes: int) -> str | None:
+def scores_of(model: Any, batch: int, shape: list[int], outputs: int) -> str | None:
     """Why examples of this shape give no scores; none where they do."""
     import torch
 
     y = model(torch.zeros(batch, *shape))
     if not isinstance(y, torch.Tensor):
         return f"gives a {type(y).__name__}"
-    return None if tuple(y.shape) == (batch, classes) else f"gives {list(y.shape)}"
+    return None if tuple(y.shape) == (batch, outputs) else f"gives {list(y.shape)}"
 
 
 def shapes_of(examples: list[int]) -> list[list[int]]:
-    """Shapes in which a model may take examples of these channels, rows and columns."""
+    """Shapes in which a model may take examples, of the channels, rows and columns of images or of another shape."""
+    if len(examples) != 3:
+        return [examples] if len(examples) == 1 else [examples, [math.prod(examples)]]
     channels, rows, columns = examples
     plane = [[rows, columns]] if channels == 1 else []
     return [examples, *plane, [channels * rows * columns], [rows, columns, channels]]
 
 
-def find_shape(model: Any, path: Path, shapes: list[list[int]], classes: int) -> list[int]:
+def find_shape(model: Any, path: Path, shapes: list[list[int]], outputs: int) -> list[int]:
     """The first shape of an example that gives scores, whatever the batch is."""
     import torch
 
@@ -80,7 +83,7 @@ def find_shape(model: Any, path: Path, shapes: list[list[int]], classes: int) ->
     for shape in shapes:
         try:
             with torch.no_grad():
-                why = scores_of(model, 2, shape, classes) or scores_of(model, 3, shape, classes)
+                why = scores_of(model, 2, shape, outputs) or scores_of(model, 3, shape, outputs)
         except Exception as error:
             first = first or error
             why = f"{type(error).__name__}: {first_line(error)}"
@@ -88,7 +91,7 @@ def find_shape(model: Any, path: Path, shapes: list[list[int]], classes: int) ->
             return shape
         tried.append(f"[B, {', '.join(map(str, shape))}]: {why}")
     where = place_of(first, path) if first is not None else str(path)
-    raise ExportError("shape", f"no shape of the examples gives scores [B, {classes}]; tried {'; '.join(tried)}", where)
+    raise ExportError("shape", f"no shape of the examples gives [B, {outputs}]; tried {'; '.join(tried)}", where)
 
 
 def save_program(model: Any, x: Any, path: Path, file: Path, name: str) -> None:
@@ -195,7 +198,7 @@ def export(model: Any, module: Any, path: Path, name: str, request: Json) -> Jso
         raise ExportError("old_torch", f"this Python ({sys.executable}) has torch {torch.__version__}")
     model = model.cpu().float()
     check_forward(model, name)
-    shape = find_shape(model, path, shapes_of(request["examples"]), request["classes"])
+    shape = find_shape(model, path, shapes_of(request["examples"]), request["outputs"])
     output = Path(request["output"])
     x = torch.zeros(request["batch"], *shape)
     save_program(model.train(), x, path, output / "train.pt2", name)

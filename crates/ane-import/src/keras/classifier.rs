@@ -4,9 +4,6 @@ use super::{Head, Imported, KerasError, Options, import, settings::wrong};
 use ane_ir::DType;
 use ane_train::{loss::Loss, model::Init, models::Examples};
 
-/// What the scores of the classes are called.
-const SCORES: &str = "logits";
-
 /// A configuration and weights, as the exporter writes them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Classifier {
@@ -17,7 +14,7 @@ pub struct Classifier {
 }
 
 impl Classifier {
-    /// The model for images of a data set: input `x` [B, C, H, W], output `logits` [B, classes], and the weights that it
+    /// The model for images of a data set: input `x` [B, C, H, W] or [B, features], output `logits` [B, classes] or `values` [B, values], and the weights that it
     /// came with as initial values. A loss on logits takes a final softmax or sigmoid off.
     ///
     /// # Errors
@@ -37,7 +34,7 @@ impl Classifier {
         let options = Options {
             dtype,
             logits: own.is_some(),
-            images: Some(examples.shape),
+            examples: Some(examples.shape.clone()),
             ..Options::new(batch)
         };
         let mut imported = import(&self.config, &options)?;
@@ -57,11 +54,11 @@ impl Classifier {
         let model = &mut imported.model;
         let (_, value) = model.train.outputs[0];
         let found = model.train.graph.ty(value).shape.dims();
-        if found != [batch, examples.classes] {
+        if found != [batch, examples.outputs.width()] {
             return Err(scores(format!("{found:?}"), batch, examples));
         }
         for graph in [&mut model.train, &mut model.infer] {
-            SCORES.clone_into(&mut graph.outputs[0].0);
+            examples.outputs.name().clone_into(&mut graph.outputs[0].0);
         }
         for (parameter, values) in model.parameters.iter_mut().zip(values.parameters) {
             parameter.init = Init::Values(values.into());
@@ -77,6 +74,6 @@ fn scores(found: String, batch: usize, examples: &Examples) -> KerasError {
     KerasError::Scores {
         found,
         batch,
-        classes: examples.classes,
+        outputs: examples.outputs,
     }
 }

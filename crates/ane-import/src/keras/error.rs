@@ -1,7 +1,7 @@
 //! What is wrong with a configuration, and where in it.
 
 use ane_ir::TypeError;
-use ane_train::model::ModelError;
+use ane_train::{model::ModelError, models::Outputs};
 use std::fmt;
 
 /// A layer of a model.
@@ -140,15 +140,16 @@ pub enum KerasError {
     },
     /// It does not give a row of scores per example.
     #[error(
-        "the model gives {found}, expected scores [{batch}, {classes}] and nothing else; end it with a layer of {classes} units"
+        "the model gives {found}, expected {} [{batch}, {width}] and nothing else; end it with a layer of {width} units",
+        .outputs.name(), width = .outputs.width()
     )]
     Scores {
         /// What it gives.
         found: String,
         /// Rows of a batch.
         batch: usize,
-        /// Classes of the data set.
-        classes: usize,
+        /// What the data set wants.
+        outputs: Outputs,
     },
     /// A file of weights that is not the model's.
     #[error("the weights are not those of the model: {message}; export both from one model")]

@@ -105,9 +105,9 @@ impl<'a> Run<'a> {
         own: &[Input],
         values: &[Value],
     ) -> Result<Vec<(Output, Value)>, KerasError> {
-        let inputs = match (self.options.images, own, values) {
+        let inputs = match (&self.options.examples, own, values) {
             (None, ..) => values.iter().map(|&v| Tensor::plain(v)).collect(),
-            (Some(_), [takes], &[image]) => vec![self.image(image, takes)?],
+            (Some(_), [takes], &[x]) => vec![self.example(x, takes)?],
             (Some(_), ..) => {
                 let found = format!("a model of {} inputs", own.len());
                 return Err(KerasError::input("examples as its only input", found));

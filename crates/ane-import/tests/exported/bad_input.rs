@@ -1,6 +1,6 @@
 //! Files that are no exported programs, or are damaged, or lie.
 
-use super::{EXAMPLES, file};
+use super::{EXAMPLES, Examples, file};
 use ane_import::model::TorchModel;
 use ane_ir::DType;
 use std::{
@@ -174,16 +174,10 @@ fn another_batch_or_data_set_is_said() {
     let other = open.model(DType::Fp16, 4, &EXAMPLES).unwrap_err();
     assert!(other.to_string().contains("batches of 3"));
     assert!(other.help().contains("--batch 3"));
-    let examples = ane_train::models::Examples {
-        shape: [3, 32, 32],
-        classes: 4,
-    };
+    let examples = Examples::images([3, 32, 32], 4);
     let other = open.model(DType::Fp16, 3, &examples).unwrap_err();
-    assert!(other.to_string().contains("3×32×32"), "{other}");
-    let examples = ane_train::models::Examples {
-        classes: 10,
-        ..EXAMPLES
-    };
+    assert!(other.to_string().contains("[3, 32, 32]"), "{other}");
+    let examples = Examples::images([1, 4, 4], 10);
     let other = open.model(DType::Fp16, 3, &examples).unwrap_err();
     assert!(other.to_string().contains("[3, 10]"), "{other}");
     assert!(TorchModel::open("m", Path::new("/dev/zero"), None).is_err());

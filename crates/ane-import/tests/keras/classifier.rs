@@ -6,12 +6,12 @@ use ane_ir::{DType, Numerics, Tensor, eval};
 use ane_train::{loss::Loss, model::Init, models::Examples};
 use safetensors::{Dtype, tensor::TensorView};
 use serde_json::{Value as Json, json};
+use std::sync::LazyLock;
 
 const BATCH: usize = 2;
-const IMAGES: Examples = Examples {
-    shape: [2, 3, 4],
-    classes: 5,
-};
+const SHAPE: [usize; 3] = [2, 3, 4];
+const CLASSES: usize = 5;
+static IMAGES: LazyLock<Examples> = LazyLock::new(|| Examples::images(SHAPE, CLASSES));
 const CROSS_ENTROPY: Loss = Loss::CrossEntropy {
     label_smoothing: 0.0,
 };
@@ -81,7 +81,7 @@ fn images() -> Vec<f64> {
 
 /// What Keras computes: the kernel's rows go over the values in the order of `index`.
 fn wanted(index: impl Fn([usize; 3]) -> usize) -> Vec<f64> {
-    let ([channels, rows, columns], units) = (IMAGES.shape, IMAGES.classes);
+    let ([channels, rows, columns], units) = (SHAPE, CLASSES);
     let (images, kernel) = (images(), kernel(units));
     let mut scores = vec![0.0; BATCH * units];
     for (b, image) in images.chunks(IMAGES.values()).enumerate() {
@@ -109,7 +109,7 @@ fn images_are_given_with_the_channels_where_a_model_wants_them() {
         (json!([null, 2, 3, 4]), &first),
     ] {
         for activation in ["linear", "softmax"] {
-            let found = scores(&classifier(&shape, IMAGES.classes, activation));
+            let found = scores(&classifier(&shape, CLASSES, activation));
             let near = found.iter().zip(wanted).all(|(a, b)| (a - b).abs() < 1e-5);
             assert!(near, "{shape}: {found:?}, expected {wanted:?}");
         }
@@ -131,7 +131,7 @@ fn what_is_no_classifier_of_the_images_is_said() {
     );
     let wrong = refused(json!([null, 24]), 4, "linear");
     assert!(
-        wrong.contains("gives [2, 4], expected scores [2, 5]"),
+        wrong.contains("gives [2, 4], expected logits [2, 5]"),
         "{wrong}"
     );
     let wrong = refused(json!([null, 24]), 5, "sigmoid");

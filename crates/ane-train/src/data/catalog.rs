@@ -6,6 +6,7 @@ mod cifar10;
 mod fashion_mnist;
 mod mnist;
 
+use super::description::{Description, Fit, Input, Scaling, Target};
 use super::fingerprint::Fingerprint;
 use super::source::Origin;
 use super::{DataError, Split};
@@ -72,9 +73,24 @@ impl DatasetSpec {
     /// What a model is built for.
     #[must_use]
     pub fn examples(&self) -> Examples {
-        Examples {
-            shape: self.example_shape,
-            classes: self.classes(),
+        Examples::images(self.example_shape, self.classes())
+    }
+
+    /// What its examples are; `centred` ones have the mean of the pixels taken off.
+    #[must_use]
+    pub fn description(&self, centred: bool) -> Description {
+        let Normalisation { mean, std } = self.normalisation;
+        Description {
+            name: self.name.to_owned(),
+            title: self.title.to_owned(),
+            input: Input::Image {
+                shape: self.example_shape,
+                scaling: Scaling::uniform(if centred { mean } else { 0.0 }, std),
+                fit: Fit::Exact,
+            },
+            target: Target::Classes {
+                names: self.class_names.iter().map(|&n| n.to_owned()).collect(),
+            },
         }
     }
 

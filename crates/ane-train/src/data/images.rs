@@ -88,6 +88,8 @@ impl Images {
 pub const IMAGE: &str = "x";
 /// Name of their classes.
 pub const LABEL: &str = "label";
+/// Name of the numbers that are to be said where there are no classes.
+pub const TARGET: &str = "target";
 
 /// Tensors [`IMAGE`], normalised, of shape [channels, rows, columns], and [`LABEL`].
 impl Dataset for Images {

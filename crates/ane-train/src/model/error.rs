@@ -77,6 +77,16 @@ pub enum ModelError {
         /// The data set's.
         found: usize,
     },
+    /// Examples without the axes of an image.
+    #[error(
+        "model `{model}` takes images [channels, rows, columns], an example of the data set is {shape}; take `mlp`"
+    )]
+    NoImages {
+        /// The model.
+        model: String,
+        /// Shape of an example.
+        shape: Shape,
+    },
     /// A model of another framework cannot be read as one of ours.
     #[error("{0}")]
     Imported(String),

@@ -1,6 +1,6 @@
 //! A convolutional autoencoder: two convolutions of stride 2 to 16 and 32 channels, and their transposes back.
 
-use super::{Entry, Examples, Task};
+use super::{Entry, Examples};
 use crate::{
     model::{Builder, ModelError},
     nn::{Activation::Relu, Conv2d, ConvTranspose2d},
@@ -10,13 +10,14 @@ use ane_ir::Value;
 pub(super) static AUTOENCODER: Entry = Entry {
     name: "autoencoder",
     about: "convolutions of stride 2 to 16 and 32 channels, and transposed ones back",
-    task: Task::Reconstruction,
+    reconstructs: true,
     flat: false,
     forward,
 };
 
-fn forward(cx: &mut Builder, x: Value, examples: &Examples) -> Result<Value, ModelError> {
-    let [channels, rows, columns] = examples.shape;
+fn forward(cx: &mut Builder, x: Value, _: &Examples) -> Result<Value, ModelError> {
+    let image = cx.shape(x).clone();
+    let [channels, rows, columns] = [1, 2, 3].map(|axis| image.dims()[axis]);
     let conv = |inputs, outputs| Conv2d::new(inputs, outputs, 3).stride(2).padding(1);
     let x = cx.layer("encoder1", conv(channels, 16), x)?;
     let half = [cx.shape(x).dims()[2], cx.shape(x).dims()[3]];

@@ -3,7 +3,7 @@
 //! # Sources
 //! LeCun, Bottou, Bengio and Haffner, "Gradient-Based Learning Applied to Document Recognition", 1998, figure 2.
 
-use super::{Entry, Examples, Task};
+use super::{Entry, Examples};
 use crate::{
     model::{Builder, ModelError},
     nn::{Activation::Relu, Conv2d, Flatten, Linear, MaxPool2d},
@@ -13,13 +13,13 @@ use ane_ir::Value;
 pub(super) static LENET: Entry = Entry {
     name: "lenet",
     about: "LeNet-5: convolutions of 6 and 16 channels, linear layers of 120 and 84",
-    task: Task::Classification,
+    reconstructs: false,
     flat: false,
     forward,
 };
 
 fn forward(cx: &mut Builder, x: Value, examples: &Examples) -> Result<Value, ModelError> {
-    let conv1 = Conv2d::new(examples.shape[0], 6, 5).padding(2);
+    let conv1 = Conv2d::new(examples.shape.dims()[0], 6, 5).padding(2);
     let x = cx.layer("conv1", conv1, x)?;
     let x = cx.layer("relu1", Relu, x)?;
     let x = cx.layer("pool1", MaxPool2d::new(2), x)?;
@@ -32,5 +32,5 @@ fn forward(cx: &mut Builder, x: Value, examples: &Examples) -> Result<Value, Mod
     let x = cx.layer("relu3", Relu, x)?;
     let x = cx.layer("fc2", Linear::new(120, 84), x)?;
     let x = cx.layer("relu4", Relu, x)?;
-    cx.layer("fc3", Linear::new(84, examples.classes), x)
+    cx.layer("fc3", Linear::new(84, examples.outputs.width()), x)
 }

@@ -3,7 +3,7 @@
 //! A spec is `784-512-512-10`, `784-128-10:gelu`, or the name of one. By the name `mlp` the first and last width come
 //! from the data set.
 
-use super::{Entry, Examples, Task};
+use super::{Entry, Examples, Outputs};
 use crate::{
     model::{Builder, Input, Model, ModelError},
     nn::{Activation, Linear},
@@ -14,7 +14,7 @@ use std::{fmt, str::FromStr};
 pub(super) static MLP: Entry = Entry {
     name: "mlp",
     about: "fully connected layers of 512 and 512 with ReLU; other widths as 784-128-10:gelu",
-    task: Task::Classification,
+    reconstructs: false,
     flat: true,
     forward: |cx, x, examples| Mlp::of(examples).forward(cx, x),
 };
@@ -102,7 +102,7 @@ impl Mlp {
     /// The default: two hidden layers of 512, with ReLU.
     pub(super) fn of(examples: &Examples) -> Self {
         Self {
-            widths: vec![examples.values(), 512, 512, examples.classes],
+            widths: vec![examples.values(), 512, 512, examples.outputs.width()],
             activation: Activation::Relu,
         }
     }
@@ -143,9 +143,13 @@ impl Mlp {
 
     /// Whether the first and the last width are those of the examples.
     pub(super) fn fits(&self, examples: &Examples) -> Result<(), ModelError> {
+        let outputs = match examples.outputs {
+            Outputs::Classes(_) => "classes",
+            Outputs::Values(_) => "values to be said",
+        };
         for (what, width, found) in [
             ("values per example", self.inputs(), examples.values()),
-            ("classes", self.outputs(), examples.classes),
+            (outputs, self.outputs(), examples.outputs.width()),
         ] {
             if width != found {
                 return Err(ModelError::Examples {

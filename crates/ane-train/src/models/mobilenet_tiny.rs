@@ -6,7 +6,7 @@
 //! Howard et al., "MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Applications", 2017, section
 //! 3.1 and figure 3.
 
-use super::{Entry, Examples, Task};
+use super::{Entry, Examples};
 use crate::{
     model::{Builder, ModelError},
     nn::{Activation::Relu, AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Flatten, Linear},
@@ -16,7 +16,7 @@ use ane_ir::Value;
 pub(super) static MOBILENET_TINY: Entry = Entry {
     name: "mobilenet-tiny",
     about: "depthwise separable convolutions of 16, 32, 64 and 64 channels",
-    task: Task::Classification,
+    reconstructs: false,
     flat: false,
     forward,
 };
@@ -26,7 +26,7 @@ const BLOCKS: [(usize, usize); 3] = [(32, 2), (64, 2), (64, 1)];
 
 fn forward(cx: &mut Builder, x: Value, examples: &Examples) -> Result<Value, ModelError> {
     let mut channels = 16;
-    let first = Conv2d::new(examples.shape[0], channels, 3)
+    let first = Conv2d::new(examples.shape.dims()[0], channels, 3)
         .padding(1)
         .bias(false);
     let mut x = cx.layer("conv1", first, x)?;
@@ -40,7 +40,7 @@ fn forward(cx: &mut Builder, x: Value, examples: &Examples) -> Result<Value, Mod
     }
     x = cx.layer("avgpool", AdaptiveAvgPool2d::new(1), x)?;
     x = cx.layer("flatten", Flatten, x)?;
-    cx.layer("fc", Linear::new(channels, examples.classes), x)
+    cx.layer("fc", Linear::new(channels, examples.outputs.width()), x)
 }
 
 fn separable(

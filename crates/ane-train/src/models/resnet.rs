@@ -7,7 +7,7 @@
 //! He, Zhang, Ren and Sun, "Deep Residual Learning for Image Recognition", 2015, section 4.2, with option B for
 //! shortcuts.
 
-use super::{Entry, Examples, Task};
+use super::{Entry, Examples};
 use crate::{
     model::{Builder, ModelError},
     nn::{
@@ -20,7 +20,7 @@ use ane_ir::Value;
 pub(super) static RESNET8: Entry = Entry {
     name: "resnet8",
     about: "residual network of 8 layers: one basic block per stage of 16, 32 and 64 channels",
-    task: Task::Classification,
+    reconstructs: false,
     flat: false,
     forward: |cx, x, examples| forward(cx, x, examples, 1),
 };
@@ -28,7 +28,7 @@ pub(super) static RESNET8: Entry = Entry {
 pub(super) static RESNET20: Entry = Entry {
     name: "resnet20",
     about: "residual network of 20 layers: three basic blocks per stage of 16, 32 and 64 channels",
-    task: Task::Classification,
+    reconstructs: false,
     flat: false,
     forward: |cx, x, examples| forward(cx, x, examples, 3),
 };
@@ -39,7 +39,7 @@ fn forward(
     examples: &Examples,
     blocks: usize,
 ) -> Result<Value, ModelError> {
-    let mut x = cx.layer("conv1", conv3(examples.shape[0], 16, 1), x)?;
+    let mut x = cx.layer("conv1", conv3(examples.shape.dims()[0], 16, 1), x)?;
     x = cx.layer("bn1", BatchNorm2d::new(16), x)?;
     x = cx.layer("relu", Relu, x)?;
     let mut channels = 16;
@@ -58,7 +58,7 @@ fn forward(
     }
     x = cx.layer("avgpool", AdaptiveAvgPool2d::new(1), x)?;
     x = cx.layer("flatten", Flatten, x)?;
-    cx.layer("fc", Linear::new(64, examples.classes), x)
+    cx.layer("fc", Linear::new(64, examples.outputs.width()), x)
 }
 
 /// Two 3×3 convolutions with batch norm, around which goes a shortcut.

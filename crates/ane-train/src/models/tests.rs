@@ -1,14 +1,16 @@
 //! Which models there are, and for what.
 
 use super::*;
+use std::sync::LazyLock;
 
-const DIGITS: Examples = Examples {
-    shape: [1, 28, 28],
-    classes: 10,
-};
+static DIGITS: LazyLock<Examples> = LazyLock::new(|| Examples::images([1, 28, 28], 10));
 
 fn build(spec: &str, examples: &Examples) -> Result<Model, ModelError> {
     spec.parse::<ModelSpec>().unwrap().build(2, examples)
+}
+
+fn model_task(spec: &str, examples: &Examples) -> Task {
+    spec.parse::<ModelSpec>().unwrap().task(examples)
 }
 
 fn paths(model: &Model) -> Vec<&str> {
@@ -21,24 +23,23 @@ fn numel(model: &Model) -> usize {
 
 #[test]
 fn every_name_is_a_model_for_gray_and_for_coloured_images() {
-    let coloured = Examples {
-        shape: [3, 32, 32],
-        classes: 10,
-    };
+    let coloured = Examples::images([3, 32, 32], 10);
     for entry in ALL {
-        for examples in [&DIGITS, &coloured] {
+        for examples in [&*DIGITS, &coloured] {
             let model = build(entry.name, examples).unwrap();
             assert_eq!(model.name, entry.name);
             let (name, y) = &model.infer.outputs[0];
             let shape = &model.infer.graph.ty(*y).shape;
-            match entry.task {
+            match model_task(entry.name, examples) {
                 Task::Classification => {
                     assert_eq!((name.as_str(), shape), ("logits", &Shape::new(&[2, 10])));
                 }
                 Task::Reconstruction => {
-                    let image: Shape = [2].into_iter().chain(examples.shape).collect();
+                    let axes = examples.shape.dims().iter().copied();
+                    let image: Shape = [2].into_iter().chain(axes).collect();
                     assert_eq!((name.as_str(), shape), ("reconstruction", &image));
                 }
+                Task::Regression => panic!("images have classes"),
             }
         }
     }
@@ -48,10 +49,7 @@ fn every_name_is_a_model_for_gray_and_for_coloured_images() {
 fn the_models_have_the_parameters_of_their_papers() {
     // LeCun 1998 counts 61,706 for 10 classes; He 2015 says 0.27 million for 20 layers.
     assert_eq!(numel(&build("lenet", &DIGITS).unwrap()), 61_706);
-    let coloured = Examples {
-        shape: [3, 32, 32],
-        classes: 10,
-    };
+    let coloured = Examples::images([3, 32, 32], 10);
     assert_eq!(numel(&build("resnet20", &coloured).unwrap()), 272_474);
     let resnet8 = build("resnet8", &DIGITS).unwrap();
     assert_eq!(
@@ -98,34 +96,38 @@ fn what_a_model_cannot_take_is_named() {
         "model `100-10` is made for 100 values per example, the data set has 784; write that width, or take `mlp`"
     );
     assert_eq!(
-        build(
-            "784-10",
-            &Examples {
-                classes: 9,
-                ..DIGITS
-            }
-        )
-        .unwrap_err()
-        .to_string(),
+        build("784-10", &Examples::images([1, 28, 28], 9))
+            .unwrap_err()
+            .to_string(),
         "model `784-10` is made for 10 classes, the data set has 9; write that width, or take `mlp`"
     );
-    let small = Examples {
-        shape: [1, 7, 7],
-        classes: 10,
-    };
+    let small = Examples::images([1, 7, 7], 10);
     assert_eq!(
         build("lenet", &small).unwrap_err().to_string(),
         "conv2: Conv2d: the kernel covers 5 elements, but an axis of x [2, 6, 3, 3] has 3 and 0 of padding at each end; take a smaller kernel or more padding"
     );
     assert!(matches!(
-        build(
-            "mlp",
-            &Examples {
-                shape: [1, 0, 28],
-                ..DIGITS
-            }
-        )
-        .unwrap_err(),
+        build("mlp", &Examples::images([1, 0, 28], 10)).unwrap_err(),
         ModelError::Empty { .. }
     ));
+}
+
+#[test]
+fn rows_of_numbers_are_for_an_mlp_which_says_numbers_where_there_are_no_classes() {
+    let table = Examples {
+        shape: [26].into(),
+        outputs: Outputs::Values(2),
+    };
+    let mlp = build("mlp", &table).unwrap();
+    let (name, y) = &mlp.infer.outputs[0];
+    let shape = &mlp.infer.graph.ty(*y).shape;
+    assert_eq!((name.as_str(), shape), ("values", &Shape::new(&[2, 2])));
+    assert_eq!(
+        build("lenet", &table).unwrap_err().to_string(),
+        "model `lenet` takes images [channels, rows, columns], an example of the data set is [26]; take `mlp`"
+    );
+    assert_eq!(
+        build("26-8-3", &table).unwrap_err().to_string(),
+        "model `26-8-3` is made for 3 values to be said, the data set has 2; write that width, or take `mlp`"
+    );
 }

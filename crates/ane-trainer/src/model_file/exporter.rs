@@ -94,8 +94,8 @@ pub(super) fn export(asked: &Asked<'_>) -> Result<(TempDir, Exported), Failure> 
         "output": directory.path(),
         "seed": asked.seed,
         "batch": asked.batch,
-        "examples": asked.examples.shape,
-        "classes": asked.examples.classes,
+        "examples": asked.examples.shape.dims(),
+        "outputs": asked.examples.outputs.width(),
         "loss": asked.loss.is_none(),
         "optimizer": asked.wants_optimizer,
     });

@@ -120,31 +120,37 @@ impl Run<'_> {
         }
     }
 
-    /// Images [B, C, H, W] as an input of the model takes them.
-    pub(in crate::keras) fn image(
+    /// Examples, such as images [B, C, H, W], as an input of the model takes them.
+    pub(in crate::keras) fn example(
         &mut self,
-        image: Value,
+        x: Value,
         takes: &Input,
     ) -> Result<Tensor, KerasError> {
-        let image = Tensor {
-            value: image,
-            channels_first: true,
-        };
-        let dims = self.dims(image);
-        let &[batch, rows, columns, channels] = &dims[..] else {
-            return Err(KerasError::input(
-                "images of three axes",
-                format!("{dims:?}"),
-            ));
-        };
-        let shape = takes.shape.dims();
-        let is_plane = channels == 1 && shape == [rows, columns];
         if !takes.dtype.is_float() {
             return Err(KerasError::input(
                 "numbers of an integer type",
-                "images of real numbers",
+                "examples of real numbers",
             ));
         }
+        let shape = takes.shape.dims();
+        let as_it_is = self.dims(Tensor::plain(x));
+        if as_it_is.len() != 4 {
+            if as_it_is[1..] == *shape {
+                return Ok(Tensor::plain(x));
+            }
+            return Err(KerasError::input(
+                format!("examples {shape:?}"),
+                format!("examples {:?}", &as_it_is[1..]),
+            ));
+        }
+        let image = Tensor {
+            value: x,
+            channels_first: true,
+        };
+        let &[batch, rows, columns, channels] = &self.dims(image)[..] else {
+            unreachable!("a tensor of four axes keeps them");
+        };
+        let is_plane = channels == 1 && shape == [rows, columns];
         if shape == [rows, columns, channels] {
             return Ok(image);
         }

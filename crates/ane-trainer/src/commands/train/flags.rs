@@ -243,7 +243,7 @@ impl ConfigArgs {
             None => base.plan,
         };
         // Pixels are no classes.
-        if base.model()?.task() == Task::Reconstruction
+        if base.model()?.task(&examples) == Task::Reconstruction
             && matches!(base.loss, Loss::CrossEntropy { .. })
         {
             base.loss = Loss::Mse;
@@ -482,6 +482,7 @@ mod tests {
     #[test]
     fn help_names_the_defaults_that_hold() {
         let config = RunConfig::default();
+        let mnist = catalog::find("mnist").unwrap().examples();
         assert_eq!(said("dataset"), config.dataset);
         assert_eq!(said("epochs"), config.epochs.to_string());
         assert_eq!(said("batch"), config.batch.to_string());
@@ -512,7 +513,7 @@ mod tests {
         assert_eq!(said("validation"), config.validation.to_string());
         let delta = said("huber-delta").parse().unwrap();
         assert!(Loss::ALL.contains(&Loss::Huber { delta }));
-        assert_eq!(said("metric"), config.metrics().unwrap()[0].name());
+        assert_eq!(said("metric"), config.metrics(&mnist).unwrap()[0].name());
         assert_eq!(said("device"), config.device);
         assert_eq!(said("numerics"), config.numerics.name());
         assert!(said("plan").starts_with(config.plan.name()));
