@@ -6,7 +6,7 @@ use crate::{
 };
 use ane_engine::simd::Isa;
 use ane_train::{
-    checkpoint::{Checkpoint, EpochSums, Record, write_weights},
+    checkpoint::{Best, Checkpoint, EpochSums, Record, write_weights},
     fit::describe,
     machine::Machine,
     model::{Kept, KeptValues},
@@ -79,7 +79,7 @@ impl Run {
         })
     }
 
-    /// Writes the checkpoint `name` of a trainer after so many epochs, and its weights beside it; `best` is the best result
+    /// Writes the checkpoint `name` of a trainer after so many epochs, and its weights beside it; `best` is the least loss
     /// so far and its epoch, `counters` what buffers have counted.
     #[pyo3(signature = (trainer, name, epoch, best=None, counters=HashMap::new()))]
     fn write_checkpoint(
@@ -99,8 +99,13 @@ impl Run {
                     progress: *trainer.progress(),
                     position: (epoch, 0),
                     epoch_sums: EpochSums::default(),
-                    best,
+                    best: best.map(|(loss, epoch)| Best {
+                        value: loss,
+                        loss,
+                        epoch,
+                    }),
                     machine: Some(Machine::this(Isa::detect())),
+                    data: None,
                 },
                 state: trainer.state().map_err(|e| of_trainer(&e))?,
             };

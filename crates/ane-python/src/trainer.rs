@@ -57,6 +57,7 @@ impl Trainer {
                 model: model.model.clone(),
                 objective: model.objective(),
                 metrics: model.kinds_of_metrics(),
+                units: Vec::new(),
                 plan: PlanKind::Split,
                 optimizer,
                 groups: Groups::default(),

@@ -114,6 +114,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         model: model.build(batch, &spec.examples())?,
         objective: Objective::of(loss, "logits", LABEL),
         metrics: vec![&Accuracy],
+        units: Vec::new(),
         groups: Groups::default(),
         lowerings: Vec::new(),
         accumulate: 1,
@@ -150,7 +151,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let since = Instant::now();
         let mut loss = f32::NAN;
         for _ in 0..steps {
-            let batches = loader.next_update().ok_or("the loader stopped")?;
+            let batches = loader.next_update().ok_or("the loader stopped")??;
             loss = trainer.train_step(&batches)?.loss;
             loader.recycle(batches);
         }

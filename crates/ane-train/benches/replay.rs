@@ -157,6 +157,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         model: MODEL.parse::<Mlp>()?.model(BATCH)?,
         objective: Objective::of(LOSS, "logits", LABEL),
         metrics: vec![&Accuracy],
+        units: Vec::new(),
         groups: Groups::default(),
         lowerings: Vec::new(),
         accumulate: 1,
@@ -179,7 +180,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         run.epochs,
     )?;
     let mut losses = Vec::new();
-    while let Some(batches) = loader.next_update() {
+    while let Some(batches) = loader.next_update().transpose()? {
         losses.push(f64::from(trainer.train_step(&batches)?.loss));
         loader.recycle(batches);
     }

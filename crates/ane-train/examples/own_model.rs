@@ -71,6 +71,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         model: stripes()?,
         objective: Objective::of(loss, "logits", LABEL),
         metrics: vec![&Accuracy],
+        units: Vec::new(),
         plan: PlanKind::Split,
         optimizer: OptimizerConfig::AdamW(AdamW::default()),
         groups: Groups::default(),

@@ -8,7 +8,7 @@
 mod record;
 mod weights;
 
-pub use record::{EpochSums, Record};
+pub use record::{Best, EpochSums, Record};
 pub use weights::write_weights;
 
 use crate::store::{State, StateTensor};
@@ -407,8 +407,13 @@ mod tests {
                 progress: Progress::default(),
                 position: (1, 2),
                 epoch_sums: EpochSums::default(),
-                best: Some((0.5, 1)),
+                best: Some(Best {
+                    value: 0.5,
+                    loss: 0.25,
+                    epoch: 1,
+                }),
                 machine: None,
+                data: None,
             },
             state: State::from([
                 (

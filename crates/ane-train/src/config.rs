@@ -1,15 +1,14 @@
 //! The configuration of a run: everything that decides its numbers.
 
 mod bounds;
-mod division;
 mod metadata;
 
 pub use bounds::{LARGEST_BATCH, MOST_BATCHES, MOST_EPOCHS};
-pub use division::Division;
+pub use metadata::input_scaling;
 
 use crate::{
     TrainerConfig,
-    data::{Holdout, IMAGE, Images, LABEL, SplitError, TARGET},
+    data::{DataSettings, Description, Holdout, IMAGE, LABEL, TARGET},
     loss::Loss,
     lowering::LoweringRule,
     metric::{self, Metric, UnknownMetric},
@@ -30,8 +29,11 @@ use std::{fmt, path::Path, str::FromStr, sync::Arc};
 /// Everything that decides a run's numbers. Stored in `config.json` and in every checkpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunConfig {
-    /// Name of the data set.
+    /// Name of the data set, or the path of one's own.
     pub dataset: String,
+    /// How one's own data is read.
+    #[serde(default, skip_serializing_if = "DataSettings::is_default")]
+    pub data: DataSettings,
     /// Whether the mean of the pixels is taken off. Configurations that do not say so are of runs that did.
     #[serde(default = "always")]
     pub centred: bool,
@@ -150,6 +152,7 @@ impl Default for RunConfig {
     fn default() -> Self {
         Self {
             dataset: "mnist".into(),
+            data: DataSettings::default(),
             centred: false,
             model: "mlp".into(),
             imported: None,
@@ -219,9 +222,6 @@ pub enum ConfigError {
         /// The model's parameters.
         paths: Vec<String>,
     },
-    /// The training examples cannot be split, or fill no batch.
-    #[error(transparent)]
-    Split(#[from] SplitError),
     /// A number that no run can have.
     #[error("`{name}` is expected to be {expected}, found {found}")]
     OutOfRange {
@@ -238,7 +238,6 @@ impl ConfigError {
     /// What the user can do.
     pub fn help(&self) -> String {
         let fixed = match self {
-            Self::Split(e) => return e.help(),
             Self::Target(_) => "see `ane-trainer devices`",
             Self::RouteWithoutChip { .. } => "add --target h16 or another chip, or --device apple",
             Self::Model(_) => "see --model in `ane-trainer train --help`",
@@ -296,15 +295,6 @@ impl RunConfig {
             return Ok(ModelSpec::Imported(imported.clone()));
         }
         Ok(self.model.parse()?)
-    }
-
-    /// The examples as the model is to see them.
-    pub fn examples(&self, found: Images) -> Arc<Images> {
-        Arc::new(if self.centred {
-            found
-        } else {
-            found.not_centred()
-        })
     }
 
     /// The numeric policy on the target.
@@ -374,6 +364,7 @@ impl RunConfig {
             objective: Objective::of(self.loss, output, target),
             model,
             metrics: self.metrics(examples)?,
+            units: Vec::new(),
             plan: self.plan,
             optimizer: self.optimizer.clone(),
             groups: self.groups.clone(),
@@ -384,6 +375,21 @@ impl RunConfig {
             max_norm: self.max_norm,
             accumulate: self.accumulate,
             seed: self.seed,
+        })
+    }
+
+    /// What the trainer is made of, with metrics in the units of the data; see [`RunConfig::trainer`].
+    ///
+    /// # Errors
+    /// As [`RunConfig::trainer`].
+    pub fn trainer_on(
+        &self,
+        data: &Description,
+        total_steps: u64,
+    ) -> Result<TrainerConfig, ConfigError> {
+        Ok(TrainerConfig {
+            units: data.units(),
+            ..self.trainer(&data.examples(), total_steps)?
         })
     }
 
@@ -461,27 +467,5 @@ mod tests {
         stored["target"] = "h99".into();
         let error = serde_json::from_value::<RunConfig>(stored).unwrap_err();
         assert!(error.to_string().contains("no target is called `h99`"));
-    }
-
-    #[test]
-    fn black_stays_zero_unless_pixels_are_centred() {
-        let spec = crate::data::catalog::find("mnist").unwrap();
-        let found = Images {
-            name: spec.name,
-            split: crate::data::Split::Train,
-            class_names: spec.class_names,
-            classes: spec.classes(),
-            example_shape: spec.example_shape,
-            example_len: spec.example_len(),
-            images: Vec::new(),
-            labels: Vec::new(),
-            mean: spec.normalisation.mean,
-            std: spec.normalisation.std,
-        };
-        let mut config = RunConfig::default();
-        let seen = config.examples(found.clone());
-        assert_eq!((seen.mean, seen.std), (0.0, found.std));
-        config.centred = true;
-        assert_eq!(*config.examples(found.clone()), found);
     }
 }

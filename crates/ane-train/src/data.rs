@@ -20,8 +20,11 @@ mod holdout;
 pub mod idx;
 mod images;
 mod loader;
+mod opened;
+pub mod own;
 pub mod sampler;
 mod source;
+mod stratify;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -33,7 +36,7 @@ pub use batch::{Batch, Values};
 pub use cache::{CACHE_VARIABLE, default_root};
 pub use catalog::{DatasetSpec, FileSpec, Files, Normalisation, SplitSpec};
 pub use cifar::CifarError;
-pub use dataset::{Dataset, Field};
+pub use dataset::{Dataset, Field, FillError};
 pub use description::Description;
 pub use event::FetchEvent;
 pub use fetch::{FetchOptions, RawFile, RawFiles, fetch};
@@ -43,6 +46,8 @@ pub use holdout::{Holdout, SplitError, fills_a_batch};
 pub use idx::IdxError;
 pub use images::{Datasets, IMAGE, Images, LABEL, Split, TARGET, load};
 pub use loader::{Loader, share_divisor};
+pub use opened::{Loaded, Opened};
+pub use own::{DataSettings, OwnDataError};
 pub use sampler::Sampler;
 pub use source::archive::Archive;
 pub use source::debian::DebianPackage;
@@ -136,6 +141,12 @@ pub enum DataError {
         /// What is wrong with it.
         source: GzipError,
     },
+    /// The caller's: a file of one's own is not what it should be.
+    #[error(transparent)]
+    Own(#[from] OwnDataError),
+    /// The caller's: there are too few examples.
+    #[error(transparent)]
+    Split(#[from] SplitError),
     /// A file is not the IDX file that it should be.
     #[error(transparent)]
     Idx(#[from] IdxError),
@@ -202,6 +213,8 @@ impl DataError {
                 "get `{}` again: this copy is damaged",
                 path.display()
             )),
+            Self::Own(error) => Some(error.help()),
+            Self::Split(error) => Some(error.help()),
             Self::Idx(error) => error.help(),
             Self::Cifar(error) => error.help(),
             Self::Shape { .. } | Self::Examples { .. } => None,

@@ -1,6 +1,7 @@
 //! Why a step cannot be compiled or run.
 
 use crate::{
+    data::FillError,
     memory::OutOfMemory,
     objective::ObjectiveError,
     stage::{NotOnEngine, StageError, list},
@@ -79,6 +80,9 @@ pub enum TrainerError {
     /// There is not enough memory.
     #[error(transparent)]
     Memory(#[from] OutOfMemory),
+    /// The data set cannot be read any more.
+    #[error(transparent)]
+    Data(#[from] FillError),
     /// Stored state does not fit the model.
     #[error(transparent)]
     State(#[from] StateDiffers),

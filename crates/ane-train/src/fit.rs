@@ -6,17 +6,20 @@ mod divergence;
 mod error;
 mod evaluation;
 mod event;
+mod prediction;
 
 pub use beginning::{Beginning, describe};
 pub use error::FitError;
 pub use evaluation::{Evaluation, Examples, evaluate};
 pub use event::{EpochMetrics, Event, Values, show};
+pub use prediction::predict;
 
 use crate::{
-    checkpoint::{Checkpoint, CheckpointError, EpochSums, Record, write_weights},
-    data::{Batch, Dataset, Loader, Sampler},
+    checkpoint::{Best, Checkpoint, CheckpointError, EpochSums, Record, write_weights},
+    data::{Batch, Dataset, Description, Loader, Sampler},
     error::TrainerError,
     machine::Machine,
+    metric::Better,
     recovery::{Faults, Recovery},
     run_dir::RunDir,
     store::first_not_finite,
@@ -60,6 +63,8 @@ pub struct Fit {
     pub run: RunDir,
     /// The resolved configuration, stored in checkpoints.
     pub config: serde_json::Value,
+    /// What the examples are, stored in checkpoints.
+    pub description: Option<Description>,
     /// What the files of weights say besides them.
     pub weights_metadata: BTreeMap<String, String>,
     /// What computes it, stored in checkpoints.
@@ -68,8 +73,8 @@ pub struct Fit {
     pub position: (u64, usize),
     /// Sums of the epoch so far.
     pub sums: EpochSums,
-    /// Best validation result so far, and its epoch.
-    pub best: Option<(f64, u64)>,
+    /// Best validation result so far.
+    pub best: Option<Best>,
     /// Steps between checkpoints within an epoch, if wanted.
     pub checkpoint_every: Option<u64>,
     /// How faults of the device are survived; `None` where it cannot start again.
@@ -153,12 +158,13 @@ impl Fit {
         let mut without_loss = WithoutLoss::default();
         while !self.is_over() {
             let stops = stop.load(Ordering::Relaxed);
-            let Some(batches) = loader.next_update() else {
+            let Some(update) = loader.next_update() else {
                 return Err(FitError::LoaderStopped {
                     batches: self.position.1,
                     expected: self.sampler.batches(),
                 });
             };
+            let batches = update.map_err(TrainerError::from)?;
             if stops {
                 self.must_have_finite_loss(&batches)?;
                 let snapshot = self.snapshot()?;
@@ -264,7 +270,11 @@ impl Fit {
         }
         let progress = *self.trainer.progress();
         let kinds = &self.trainer.config().metrics;
-        let score = validation.as_ref().map(|v| v.score(kinds));
+        let score = validation.as_ref().map(|v| {
+            let (value, better) = v.score(kinds);
+            let loss = v.loss;
+            (Best { value, loss, epoch }, better)
+        });
         let metrics = EpochMetrics {
             epoch,
             step: progress.step,
@@ -279,15 +289,14 @@ impl Fit {
         };
         self.sums = EpochSums::default();
         self.run.append_metrics(&metrics)?;
-        let is_better = score.is_some_and(|(value, better)| {
+        let beaten = |(later, better): &(Best, Better)| {
             self.best
-                .is_none_or(|(best, _)| better.is_improved_by(best, value))
-        });
-        if let (true, Some((value, _))) = (is_better, score) {
-            self.best = Some((value, epoch));
-        }
+                .is_none_or(|best| best.is_beaten_by(later, *better))
+        };
+        let new_best = score.filter(beaten).map(|(later, _)| later);
+        self.best = new_best.or(self.best);
         snapshot.record = self.record();
-        if is_better {
+        if new_best.is_some() {
             self.write("best", &snapshot)?;
         }
         self.write("last", &snapshot)?;
@@ -326,6 +335,7 @@ impl Fit {
             epoch_sums: self.sums.clone(),
             best: self.best,
             machine: Some(self.machine.clone()),
+            data: self.description.clone(),
         }
     }
 

@@ -215,26 +215,9 @@ impl Objective {
     /// # Errors
     /// The first tensor that is missing or of another kind, with both sides.
     pub fn check(&self, model: &Model, data: &dyn Dataset) -> Result<(), ObjectiveError> {
+        model.must_take(data)?;
         let fields = data.schema();
         let graph = &model.train.graph;
-        for &input in &model.train.inputs {
-            let (name, ty) = (graph.port(input), graph.ty(input));
-            let dims = &ty.shape.dims()[1..];
-            let field = fields.iter().find(|f| f.name == name);
-            // A flat input takes an example of any shape, row by row.
-            let fits = field.is_some_and(|f| {
-                f.dtype == ty.dtype
-                    && (f.shape.dims() == dims || (dims.len() == 1 && f.shape.numel() == dims[0]))
-            });
-            if !fits {
-                return Err(ObjectiveError::Input {
-                    model: model.name.clone(),
-                    input: name.to_owned(),
-                    expected: format!("{} {dims:?}", ty.dtype),
-                    found: field.map_or_else(|| "none".to_owned(), ToString::to_string),
-                });
-            }
-        }
         for term in &self.terms {
             let output = self.output_of(term, model, &model.train.outputs)?;
             let width = graph.ty(output).shape.numel() / model.batch;
@@ -250,6 +233,36 @@ impl Objective {
                     expected: term.loss.wants(width),
                     target: term.target.clone(),
                     found: field.to_string(),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Model {
+    /// Whether the examples of a data set have what the model takes.
+    ///
+    /// # Errors
+    /// The first input that is missing or of another kind, with both sides.
+    pub fn must_take(&self, data: &dyn Dataset) -> Result<(), ObjectiveError> {
+        let fields = data.schema();
+        let graph = &self.train.graph;
+        for &input in &self.train.inputs {
+            let (name, ty) = (graph.port(input), graph.ty(input));
+            let dims = &ty.shape.dims()[1..];
+            let field = fields.iter().find(|f| f.name == name);
+            // A flat input takes an example of any shape, row by row.
+            let fits = field.is_some_and(|f| {
+                f.dtype == ty.dtype
+                    && (f.shape.dims() == dims || (dims.len() == 1 && f.shape.numel() == dims[0]))
+            });
+            if !fits {
+                return Err(ObjectiveError::Input {
+                    model: self.name.clone(),
+                    input: name.to_owned(),
+                    expected: format!("{} {dims:?}", ty.dtype),
+                    found: field.map_or_else(|| "none".to_owned(), ToString::to_string),
                 });
             }
         }

@@ -69,6 +69,7 @@ fn trainer(device: &str, plan: PlanKind, programs: &Path) -> Trainer {
         model: "64-32-10".parse::<Mlp>().unwrap().model(BATCH).unwrap(),
         objective: Objective::of(LOSS, "logits", LABEL),
         metrics: vec![&Accuracy],
+        units: Vec::new(),
         groups: Groups::default(),
         lowerings: Vec::new(),
         accumulate: 1,
@@ -104,7 +105,9 @@ fn counts(compiles: u64, dispatches: u64) -> Counts {
 
 fn batch() -> [Batch; 1] {
     let mut batch = Batch::new(BATCH, 3);
-    dataset().fill(&[(3, 0), (1, 0), (4, 0)], &mut batch);
+    dataset()
+        .fill(&[(3, 0), (1, 0), (4, 0)], &mut batch)
+        .unwrap();
     [batch]
 }
 
@@ -162,6 +165,7 @@ fn a_run_dispatches_its_steps_and_its_evaluations_and_compiles_once_for_each() {
             max_steps: None,
             run: RunDir::create(dir.path()).unwrap(),
             config: serde_json::Value::Null,
+            description: None,
             weights_metadata: Default::default(),
             machine: Machine::this(Isa::detect()),
             position: (0, 0),

@@ -8,7 +8,7 @@ use ane_ir::{DType, Numerics, Shape, Target, Value};
 use ane_train::{
     Trainer, TrainerConfig, TrainerError,
     checkpoint::EpochSums,
-    data::{Batch, Dataset, Field, LABEL, Sampler, Values},
+    data::{Batch, Dataset, Field, FillError, LABEL, Sampler, Values},
     fit::{Ending, Examples, Fit},
     loss::Loss,
     machine::Machine,
@@ -68,6 +68,7 @@ fn config(model: Model, plan: PlanKind) -> TrainerConfig {
         model,
         objective: Objective::of(loss, "logits", LABEL),
         metrics: vec![&Accuracy],
+        units: Vec::new(),
         plan,
         optimizer: OptimizerConfig::AdamW(AdamW::default()),
         groups: Groups::default(),
@@ -335,7 +336,7 @@ impl Dataset for Sentences {
         vec![tokens, Field::class(LABEL, classes)]
     }
 
-    fn fill(&self, examples: &[(u32, u64)], batch: &mut Batch) {
+    fn fill(&self, examples: &[(u32, u64)], batch: &mut Batch) -> Result<(), FillError> {
         let rows = batch.int32("tokens", TOKENS).chunks_exact_mut(TOKENS);
         for (row, (index, _)) in rows.zip(examples) {
             row.copy_from_slice(&tokens(*index as usize, 0));
@@ -343,6 +344,7 @@ impl Dataset for Sentences {
         for (class, (index, _)) in batch.int32(LABEL, 1).iter_mut().zip(examples) {
             *class = (*index as usize % CLASSES) as i32;
         }
+        Ok(())
     }
 }
 
@@ -368,6 +370,7 @@ fn a_run_over_sentences_learns_and_counts_its_stages() {
             max_steps: None,
             run: RunDir::create(dir.path()).unwrap(),
             config: serde_json::Value::Null,
+            description: None,
             weights_metadata: Default::default(),
             machine: Machine::this(Isa::detect()),
             position: (0, 0),
@@ -381,7 +384,7 @@ fn a_run_over_sentences_learns_and_counts_its_stages() {
         // Seven batches and two of validation an epoch.
         let counts = fit.trainer.device().counts();
         assert_eq!((counts.compiles, counts.dispatches), (2, 6 * 9), "{target}");
-        let (best, _) = fit.best.unwrap();
+        let best = fit.best.unwrap().value;
         assert!(best >= 0.9, "{best} on {target}");
     }
 }

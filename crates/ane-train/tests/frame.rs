@@ -7,7 +7,7 @@ use ane_engine::{Pool, simd::Isa};
 use ane_ir::{DType, Numerics, Target, Value};
 use ane_train::{
     StepOutcome, Trainer, TrainerConfig, TrainerError,
-    data::{Batch, Dataset, Field, Values, share_divisor},
+    data::{Batch, Dataset, Field, FillError, Values, share_divisor},
     loss::Loss,
     model::{Builder, Init, Input, Model, ModelError, Tags},
     nn::Linear,
@@ -27,6 +27,7 @@ fn config(model: Model, objective: Objective, plan: PlanKind) -> TrainerConfig {
         model,
         objective,
         metrics: Vec::new(),
+        units: Vec::new(),
         plan,
         optimizer: OptimizerConfig::Sgd(Sgd::default()),
         groups: Groups::default(),
@@ -366,7 +367,9 @@ impl Dataset for With {
     fn schema(&self) -> Vec<Field> {
         self.0.clone()
     }
-    fn fill(&self, _: &[(u32, u64)], _: &mut Batch) {}
+    fn fill(&self, _: &[(u32, u64)], _: &mut Batch) -> Result<(), FillError> {
+        Ok(())
+    }
 }
 
 #[test]

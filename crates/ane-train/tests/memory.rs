@@ -80,6 +80,7 @@ fn config(model: &str, batch: usize, plan: PlanKind) -> TrainerConfig {
         objective: Objective::of(ane_train::loss::Loss::ALL[0], "logits", "label"),
         model,
         metrics: Vec::new(),
+        units: Vec::new(),
         groups: Groups::default(),
         lowerings: Vec::new(),
         accumulate: 1,

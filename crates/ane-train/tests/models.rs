@@ -125,7 +125,7 @@ impl Case {
     fn batch(&self, at: usize, rows: usize) -> Batch {
         let mut batch = Batch::new(BATCH, rows);
         let examples: Vec<(u32, u64)> = (0..rows).map(|i| ((at * BATCH + i) as u32, 0)).collect();
-        self.images.fill(&examples, &mut batch);
+        self.images.fill(&examples, &mut batch).unwrap();
         batch
     }
 

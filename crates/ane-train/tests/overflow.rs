@@ -39,6 +39,7 @@ fn trainer(target: Target, numerics: &Numerics, plan: PlanKind) -> Trainer {
         model: "20-32-24-10".parse::<Mlp>().unwrap().model(BATCH).unwrap(),
         objective: Objective::of(LOSS, "logits", "label"),
         metrics: Vec::new(),
+        units: Vec::new(),
         groups: Groups::default(),
         lowerings: Vec::new(),
         accumulate: 1,

@@ -61,6 +61,7 @@ fn trainer(
         model,
         objective,
         metrics: Vec::new(),
+        units: Vec::new(),
         plan: PlanKind::Split,
         optimizer,
         groups: Groups::default(),

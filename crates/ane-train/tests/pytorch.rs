@@ -90,6 +90,7 @@ fn trainer(
         model: "20-32-24-10".parse::<Mlp>().unwrap().model(16).unwrap(),
         objective: Objective::of(loss, "logits", "target"),
         metrics: Vec::new(),
+        units: Vec::new(),
         groups: Groups::default(),
         lowerings: Vec::new(),
         accumulate: 1,

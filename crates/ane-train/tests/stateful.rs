@@ -57,6 +57,7 @@ fn trainer(plan: PlanKind, accumulate: usize) -> Trainer {
         model: Model::build("stateful", BATCH, &[Input::fp16("x", [4])], forward).unwrap(),
         objective: Objective::of(Loss::Mse, "y", "t"),
         metrics: Vec::new(),
+        units: Vec::new(),
         plan,
         optimizer: OptimizerConfig::AdamW(AdamW::default()),
         groups: Groups::default(),

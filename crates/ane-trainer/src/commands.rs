@@ -6,6 +6,7 @@ pub(crate) mod doctor;
 pub(crate) mod eval;
 pub(crate) mod export;
 pub(crate) mod inspect;
+pub(crate) mod predict;
 pub(crate) mod selftest;
 pub(crate) mod train;
 pub(crate) mod worker;

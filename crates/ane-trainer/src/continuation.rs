@@ -3,8 +3,9 @@
 use crate::{failure::Failure, model_file};
 use ane_engine::simd::Isa;
 use ane_train::{
-    checkpoint::{Checkpoint, replace_file},
+    checkpoint::{Best, Checkpoint, replace_file},
     config::RunConfig,
+    data::{Description, catalog},
     models::is_model_file,
     run_dir::RunDir,
 };
@@ -56,7 +57,7 @@ impl Continuation {
     }
 
     /// The best epoch so far, if its checkpoint is in `run`, from where it would be evaluated.
-    pub(crate) fn best_in(&self, run: &RunDir) -> Option<(f64, u64)> {
+    pub(crate) fn best_in(&self, run: &RunDir) -> Option<Best> {
         let best = self.checkpoint.record.best;
         best.filter(|_| run.checkpoint("best").is_file())
     }
@@ -211,6 +212,17 @@ pub(crate) fn stored_config(file: &Path, checkpoint: &Checkpoint) -> Result<RunC
         config.imported = Some(model_file::of_run(&config, run_of(file).as_deref())?);
     }
     Ok(config)
+}
+
+/// What the examples of the run are that wrote a checkpoint.
+pub(crate) fn description(
+    config: &RunConfig,
+    checkpoint: &Checkpoint,
+) -> Result<Description, Failure> {
+    match &checkpoint.record.data {
+        Some(data) => Ok(data.clone()),
+        None => Ok(catalog::find(&config.dataset)?.description(config.centred)),
+    }
 }
 
 /// The directory of the run that a path means: itself, or the one in whose `checkpoints` a file lies.

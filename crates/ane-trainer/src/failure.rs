@@ -123,7 +123,7 @@ impl From<DataError> for Failure {
     fn from(e: DataError) -> Self {
         let help = e.help();
         Self {
-            usage: matches!(e, DataError::UnknownDataset { .. }),
+            usage: matches!(e, DataError::UnknownDataset { .. } | DataError::Split(_)),
             ..Self::of(e, help)
         }
     }

@@ -49,6 +49,8 @@ enum Command {
     Train(commands::train::Args),
     /// Evaluate a run's checkpoint on the test set
     Eval(commands::eval::Args),
+    /// Say what a run makes of new examples: pictures, tables, arrays
+    Predict(commands::predict::Args),
     /// Write what a run has learned as a file of PyTorch or Keras
     Export(commands::export::Args),
     /// Print the MIL of a training step or a file, with the rules it keeps or breaks
@@ -78,6 +80,7 @@ pub fn run(program: Program, arguments: impl IntoIterator<Item = OsString>) -> u
     let outcome = match cli.command {
         Command::Train(args) => commands::train::run(&args),
         Command::Eval(args) => commands::eval::run(&args),
+        Command::Predict(args) => commands::predict::run(&args),
         Command::Export(args) => commands::export::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Data(args) => commands::data::run(&args),

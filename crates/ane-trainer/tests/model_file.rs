@@ -124,7 +124,7 @@ fn files_that_are_no_models_are_said() {
     fails(
         &["train", &digits(), "--dataset", "cifar10", "--dry-run"],
         2,
-        &["3×32×32"],
+        &["[3, 32, 32]"],
     );
 }
 

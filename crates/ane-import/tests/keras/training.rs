@@ -60,6 +60,7 @@ fn trainer(target: &str, name: &str) -> Trainer {
         model: imported.model,
         objective: Objective::of(loss, "output", LABEL),
         metrics: Vec::new(),
+        units: Vec::new(),
         plan: PlanKind::Split,
         optimizer: OptimizerConfig::Adam(Adam::default()),
         groups: Groups::default(),

@@ -1,8 +1,9 @@
 //! What a checkpoint says besides its tensors, and whether a run can go on from it.
 
 use crate::{
+    data::Description,
     machine::Machine,
-    metric::{Metric, Tally},
+    metric::{Better, Metric, Tally},
     trainer::{Progress, StepOutcome},
 };
 use serde::{Deserialize, Serialize};
@@ -19,11 +20,63 @@ pub struct Record {
     pub position: (u64, usize),
     /// Sums of the epoch so far.
     pub epoch_sums: EpochSums,
-    /// Best validation result so far, and the epoch that reached it.
-    pub best: Option<(f64, u64)>,
+    /// Best validation result so far.
+    pub best: Option<Best>,
     /// What computed it; older checkpoints do not say.
     #[serde(default)]
     pub machine: Option<Machine>,
+    /// What the examples of the run are; older checkpoints do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Description>,
+}
+
+/// The validation result that is the best of a run so far.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(from = "StoredBest")]
+pub struct Best {
+    /// Value of the metric that chooses.
+    pub value: f64,
+    /// Loss, which chooses among equal values; NaN where an older checkpoint does not say.
+    pub loss: f64,
+    /// The epoch that reached it, from 1.
+    pub epoch: u64,
+}
+
+/// [`Best`] in checkpoints; older ones have value and epoch.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum StoredBest {
+    Pair(f64, u64),
+    Whole {
+        value: f64,
+        loss: Option<f64>,
+        epoch: u64,
+    },
+}
+
+impl From<StoredBest> for Best {
+    fn from(stored: StoredBest) -> Self {
+        match stored {
+            StoredBest::Pair(value, epoch) => Self {
+                value,
+                loss: f64::NAN,
+                epoch,
+            },
+            StoredBest::Whole { value, loss, epoch } => Self {
+                value,
+                loss: loss.unwrap_or(f64::NAN),
+                epoch,
+            },
+        }
+    }
+}
+
+impl Best {
+    /// Whether a later result takes its place: one that is better, or as good with less loss.
+    pub fn is_beaten_by(&self, later: &Self, better: Better) -> bool {
+        better.is_improved_by(self.value, later.value)
+            || (self.value == later.value && later.loss < self.loss)
+    }
 }
 
 /// Running sums of an epoch's training metrics.
@@ -110,7 +163,9 @@ impl Record {
             return says(format!("{sums:?} of its epoch"));
         }
         match *best {
-            Some((_, epoch)) if epoch > MOST => says(format!("that the best epoch was {epoch}")),
+            Some(Best { epoch, .. }) if epoch > MOST => {
+                says(format!("that the best epoch was {epoch}"))
+            }
             _ => None,
         }
     }
@@ -120,10 +175,10 @@ impl Record {
         let (epoch, batch) = self.position;
         let is_within = epoch < epochs && batch < batches;
         let is_end = epoch == epochs && batch == 0;
-        let best_is_past = self.best.is_none_or(|(_, best)| best <= epoch);
+        let best_is_past = self.best.is_none_or(|best| best.epoch <= epoch);
         (!(is_within || is_end) || !best_is_past).then(|| {
-            let best = self.best.map_or(String::new(), |(_, best)| {
-                format!(", with the best epoch {best} behind it")
+            let best = self.best.map_or(String::new(), |best| {
+                format!(", with the best epoch {} behind it", best.epoch)
             });
             format!(
                 "its record is at batch {batch} of epoch {epoch}{best}; the run has {epochs} epochs of {batches} batches, counted from 0"
@@ -136,6 +191,12 @@ impl Record {
 mod tests {
     use super::*;
     use serde_json::{Value, json};
+
+    const BEST: Best = Best {
+        value: 0.5,
+        loss: 1.0,
+        epoch: 1,
+    };
 
     /// A record as it is stored.
     fn stored() -> Value {
@@ -161,8 +222,9 @@ mod tests {
                 examples: 20,
                 without_loss: 0,
             },
-            best: Some((0.5, 1)),
+            best: Some(BEST),
             machine: None,
+            data: None,
         };
         assert_eq!(record.implausible(), None);
         serde_json::to_value(record).unwrap()
@@ -187,7 +249,7 @@ mod tests {
             ),
             ("/epoch_sums/without_loss", json!(21), "without_loss: 21"),
             ("/epoch_sums/examples", json!(1_u64 << 60), "examples"),
-            ("/best/1", json!(1_u64 << 60), "1152921504606846976"),
+            ("/best/epoch", json!(1_u64 << 60), "1152921504606846976"),
         ] {
             let mut record = stored();
             *record.pointer_mut(at).unwrap() = value;
@@ -195,6 +257,22 @@ mod tests {
             let said = record.implausible().unwrap();
             assert!(said.contains(part), "{at}: {said}");
         }
+    }
+
+    #[test]
+    fn the_best_is_beaten_by_more_or_by_as_much_with_less_loss() {
+        let later = |value, loss| Best {
+            value,
+            loss,
+            epoch: 2,
+        };
+        let beats = |later: Best| BEST.is_beaten_by(&later, Better::Larger);
+        assert!(beats(later(0.6, 9.0)) && beats(later(0.5, 0.9)));
+        assert!(!beats(later(0.5, 1.0)) && !beats(later(0.4, 0.1)));
+        let old: Best = serde_json::from_str("[0.5, 1]").unwrap();
+        assert!(old.value == 0.5 && old.epoch == 1 && old.loss.is_nan());
+        let text = serde_json::to_string(&BEST).unwrap();
+        assert_eq!(serde_json::from_str::<Best>(&text).unwrap(), BEST);
     }
 
     #[test]
@@ -210,8 +288,10 @@ mod tests {
         for position in [(0, 10), (2, 1), (3, 0)] {
             assert!(record(position, None).misplaced(2, 10).is_some());
         }
-        assert_eq!(record((1, 0), Some((0.5, 1))).misplaced(2, 10), None);
-        let said = record((1, 0), Some((0.5, 2))).misplaced(2, 10).unwrap();
+        assert_eq!(record((1, 0), Some(BEST)).misplaced(2, 10), None);
+        let said = record((1, 0), Some(Best { epoch: 2, ..BEST }))
+            .misplaced(2, 10)
+            .unwrap();
         assert!(said.contains("best epoch 2"), "{said}");
     }
 }

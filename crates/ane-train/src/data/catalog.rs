@@ -91,6 +91,7 @@ impl DatasetSpec {
             target: Target::Classes {
                 names: self.class_names.iter().map(|&n| n.to_owned()).collect(),
             },
+            fingerprint: None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::Batch;
 use ane_ir::{DType, Shape};
-use std::fmt;
+use std::{fmt, io, path::PathBuf};
 
 /// Examples that a model can be trained with.
 ///
@@ -14,7 +14,10 @@ pub trait Dataset: Send + Sync + fmt::Debug {
     /// The tensors of an example.
     fn schema(&self) -> Vec<Field>;
     /// Writes the examples, given by index and epoch, into the first rows of `batch`, which was restarted for so many.
-    fn fill(&self, examples: &[(u32, u64)], batch: &mut Batch);
+    ///
+    /// # Errors
+    /// When an example cannot be read.
+    fn fill(&self, examples: &[(u32, u64)], batch: &mut Batch) -> Result<(), FillError>;
 
     /// Whether there are no examples.
     fn is_empty(&self) -> bool {
@@ -25,6 +28,18 @@ pub trait Dataset: Send + Sync + fmt::Debug {
     fn field(&self, name: &str) -> Option<Field> {
         self.schema().into_iter().find(|f| f.name == name)
     }
+}
+
+/// An example cannot be read, though the data set was opened.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read example {example} of `{}`: {source}", path.display())]
+pub struct FillError {
+    /// Which, from 0.
+    pub example: u32,
+    /// The file.
+    pub path: PathBuf,
+    /// What the system said.
+    pub source: io::Error,
 }
 
 /// A tensor of an example.

@@ -19,6 +19,9 @@ pub struct Description {
     pub input: Input,
     /// What an output means.
     pub target: Target,
+    /// What tells the training set from another that has the same shape, where it is one's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
 }
 
 /// How an input is made of what a file holds.
@@ -194,6 +197,15 @@ impl Description {
         }
     }
 
+    /// What 1 is in each output, in the unit of what is learned: a metric of the outputs times this is one of the data, of
+    /// its logarithm where that is learned. None where outputs are scores.
+    pub fn units(&self) -> Vec<f32> {
+        match &self.target {
+            Target::Classes { .. } => Vec::new(),
+            Target::Values { values } => values.iter().map(|v| v.std).collect(),
+        }
+    }
+
     /// Names of the classes; none where outputs are numbers.
     pub fn class_names(&self) -> Option<&[String]> {
         match &self.target {
@@ -241,6 +253,7 @@ mod tests {
                     std: 2.0,
                 }],
             },
+            fingerprint: None,
         }
     }
 

@@ -27,6 +27,12 @@ impl Sha256Digest {
         Self(digest)
     }
 
+    /// Its 32 bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// Hashes `content`.
     #[must_use]
     pub fn of(content: &[u8]) -> Self {

@@ -8,7 +8,7 @@ use super::cifar::Records;
 use super::event::FetchEvent;
 use super::fetch::{FetchOptions, RawFile, RawFiles, fetch};
 use super::idx::{self, IdxError};
-use super::{Batch, Dataset, Field};
+use super::{Batch, Dataset, Field, FillError};
 use ane_engine::simd::{Isa, Kernel, Lanes, MOST_LANES, dispatch};
 use ane_ir::DType;
 
@@ -108,7 +108,7 @@ impl Dataset for Images {
         ]
     }
 
-    fn fill(&self, examples: &[(u32, u64)], batch: &mut Batch) {
+    fn fill(&self, examples: &[(u32, u64)], batch: &mut Batch) -> Result<(), FillError> {
         let isa = Isa::detect();
         let scale = 1.0 / (255.0 * self.std);
         let shift = self.mean / self.std;
@@ -127,6 +127,7 @@ impl Dataset for Images {
         for (&(e, _), out) in examples.iter().zip(batch.int32(LABEL, 1)) {
             *out = i32::from(self.labels[e as usize]);
         }
+        Ok(())
     }
 }
 
@@ -273,7 +274,7 @@ mod tests {
             std: 0.5,
         };
         let mut b = Batch::new(4, 3);
-        data.fill(&[(3, 0), (1, 0), (4, 0)], &mut b);
+        data.fill(&[(3, 0), (1, 0), (4, 0)], &mut b).unwrap();
         let Some(Values::Fp16(x)) = b.get(IMAGE) else {
             panic!("{b:?}")
         };

@@ -1,6 +1,6 @@
 //! Batches gathered on a thread of their own.
 
-use super::{Batch, Dataset, sampler::Sampler};
+use super::{Batch, Dataset, FillError, sampler::Sampler};
 use std::{
     sync::{
         Arc,
@@ -12,10 +12,13 @@ use std::{
 /// Updates whose batches are gathered ahead of the training thread.
 const AHEAD: usize = 4;
 
+/// The batches of an update, or why one of them cannot be gathered.
+type Update = Result<Vec<Batch>, FillError>;
+
 /// Delivers the batches of all epochs from a position on, gathered ahead of time on a thread of its own.
 #[derive(Debug)]
 pub struct Loader {
-    batches: Option<Receiver<Vec<Batch>>>,
+    batches: Option<Receiver<Update>>,
     used: Sender<Vec<Batch>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -58,8 +61,11 @@ impl Loader {
         })
     }
 
-    /// The batches of the next update, `None` after the last.
-    pub fn next_update(&self) -> Option<Vec<Batch>> {
+    /// The batches of the next update, `None` after the last or after an error.
+    ///
+    /// # Errors
+    /// When an example cannot be read.
+    pub fn next_update(&self) -> Option<Update> {
         self.batches.as_ref()?.recv().ok()
     }
 
@@ -76,7 +82,7 @@ fn gather(
     per_update: usize,
     (epoch, first): (u64, usize),
     epochs: u64,
-    send: &SyncSender<Vec<Batch>>,
+    send: &SyncSender<Update>,
     spare: &Receiver<Vec<Batch>>,
 ) {
     let size = sampler.batch_len();
@@ -94,10 +100,14 @@ fn gather(
                 batch.position = (epoch, from + i * per_update + j);
                 examples.clear();
                 examples.extend(chunk.iter().map(|&e| (e, epoch)));
-                data.fill(&examples, batch);
+                if let Err(e) = data.fill(&examples, batch) {
+                    // Nobody listens where the trainer has stopped.
+                    let _ = send.send(Err(e));
+                    return;
+                }
             }
             share_divisor(&mut batches);
-            if send.send(batches).is_err() {
+            if send.send(Ok(batches)).is_err() {
                 return; // The trainer has stopped.
             }
         }
@@ -132,28 +142,43 @@ mod tests {
 
     /// Examples that say which they are and in which epoch.
     #[derive(Debug)]
-    struct Numbered(usize);
+    struct Numbered {
+        examples: usize,
+        lost: usize,
+    }
 
     impl Dataset for Numbered {
         fn len(&self) -> usize {
-            self.0
+            self.examples
         }
         fn schema(&self) -> Vec<Field> {
             vec![Field::new("x", DType::Int32, [])]
         }
-        fn fill(&self, examples: &[(u32, u64)], batch: &mut Batch) {
+        fn fill(&self, examples: &[(u32, u64)], batch: &mut Batch) -> Result<(), FillError> {
+            if let Some(&(example, _)) = examples.iter().find(|(i, _)| *i as usize == self.lost) {
+                return Err(FillError {
+                    example,
+                    path: "numbers".into(),
+                    source: std::io::ErrorKind::NotFound.into(),
+                });
+            }
             for (out, (i, epoch)) in batch.int32("x", 1).iter_mut().zip(examples) {
                 *out = (100 * epoch + u64::from(*i)) as i32;
             }
+            Ok(())
         }
     }
 
     fn all(at: (u64, usize), per_update: usize) -> Vec<Vec<Batch>> {
-        let data = Arc::new(Numbered(10));
+        let data = Arc::new(Numbered {
+            examples: 10,
+            lost: 10,
+        });
         let s = Sampler::new((0..10).collect(), 4, 1);
         let loader = Loader::start(data, s, per_update, at, 2).unwrap();
         let mut found = Vec::new();
         while let Some(b) = loader.next_update() {
+            let b = b.unwrap();
             found.push(b.clone());
             loader.recycle(b);
         }
@@ -171,6 +196,25 @@ mod tests {
             panic!("{last:?}")
         };
         assert!(x[..2].iter().all(|&x| x >= 100) && x[2..] == [0, 0]);
+    }
+
+    #[test]
+    fn an_example_that_cannot_be_read_ends_the_batches_with_its_name() {
+        let data = Arc::new(Numbered {
+            examples: 10,
+            lost: 7,
+        });
+        let s = Sampler::new((0..10).collect(), 4, 1);
+        let loader = Loader::start(data, s, 1, (0, 0), 1).unwrap();
+        let mut last = None;
+        while let Some(update) = loader.next_update() {
+            last = Some(update);
+        }
+        let error = last.unwrap().unwrap_err().to_string();
+        assert!(
+            error.starts_with("cannot read example 7 of `numbers`"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -12,10 +12,15 @@ fn permutation(n: usize, seed: u64, stream: u64) -> Vec<u32> {
     rng.set_stream(stream);
     let mut order: Vec<u32> =
         (0..u32::try_from(n).expect("data sets are far smaller than 2^32")).collect();
-    for i in (1..n).rev() {
-        order.swap(i, below(&mut rng, i as u64 + 1) as usize);
-    }
+    shuffle(&mut order, &mut rng);
     order
+}
+
+/// Brings a list into a random order.
+pub(super) fn shuffle(order: &mut [u32], rng: &mut ChaCha8Rng) {
+    for i in (1..order.len()).rev() {
+        order.swap(i, below(rng, i as u64 + 1) as usize);
+    }
 }
 
 /// Uniform in `0..n`, without bias: draws beyond the largest multiple of n are repeated.

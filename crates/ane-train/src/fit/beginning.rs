@@ -2,9 +2,9 @@
 
 use super::{Examples, Fit, FitError};
 use crate::{
-    checkpoint::{CheckpointError, EpochSums, Record},
-    config::{Division, RunConfig},
-    data::{DatasetSpec, Images},
+    checkpoint::{Best, CheckpointError, EpochSums, Record},
+    config::RunConfig,
+    data::{Dataset, Description, Sampler},
     error::TrainerError,
     machine::Machine,
     recovery::Recovery,
@@ -19,20 +19,22 @@ use std::sync::Arc;
 pub struct Beginning<'a> {
     /// Its configuration.
     pub config: &'a RunConfig,
-    /// Where its examples come from.
-    pub spec: &'a DatasetSpec,
+    /// What its examples are.
+    pub description: &'a Description,
     /// The model, restored where the run goes on.
     pub trainer: Trainer,
-    /// The training set, as [`RunConfig::examples`] shows it.
-    pub train: Arc<Images>,
-    /// What is done with its examples.
-    pub division: Division,
+    /// The training set.
+    pub train: Arc<dyn Dataset>,
+    /// The order of the examples that are trained on.
+    pub sampler: Sampler,
+    /// Those that choose the best state.
+    pub validation: Option<Examples>,
     /// Where its files go.
     pub run: RunDir,
     /// The checkpoint that it goes on from, if it does.
     pub record: Option<&'a Record>,
-    /// Best validation result so far and its epoch, where its checkpoint is there.
-    pub best: Option<(f64, u64)>,
+    /// Best validation result so far, where its checkpoint is there.
+    pub best: Option<Best>,
     /// Steps between checkpoints within an epoch, if wanted.
     pub checkpoint_every: Option<u64>,
     /// How faults of the device are survived; `None` where it cannot start again.
@@ -72,10 +74,11 @@ impl Fit {
     pub fn begin(from: Beginning<'_>) -> Result<Self, FitError> {
         let Beginning {
             config,
-            spec,
+            description,
             trainer,
             train,
-            division,
+            sampler,
+            validation,
             run,
             record,
             ..
@@ -84,20 +87,17 @@ impl Fit {
         let trained = trainer.config();
         let fits = trained.objective.check(&trained.model, &*train);
         fits.map_err(TrainerError::from)?;
-        let validation = Examples {
-            data: train.clone(),
-            indices: division.validation,
-        };
         Ok(Self {
             trainer,
-            validation: (!validation.indices.is_empty()).then_some(validation),
+            validation,
             data: train,
-            sampler: division.sampler,
+            sampler,
             epochs: config.epochs,
             max_steps: config.max_steps,
             run,
             config: serde_json::to_value(config).unwrap_or_default(),
-            weights_metadata: config.weights_metadata(spec),
+            weights_metadata: config.weights_metadata(description),
+            description: Some(description.clone()),
             machine: Machine::this(from.isa),
             position: record.map_or((0, 0), |r| r.position),
             sums: record.map_or_else(EpochSums::default, |r| r.epoch_sums.clone()),

@@ -79,7 +79,7 @@ pub(super) fn values(metrics: &[&'static dyn Metric], tallies: &[Tally]) -> Valu
 /// Evaluates examples, changing nothing; after a fault that is survived it goes on with the same batch.
 ///
 /// # Errors
-/// When a batch does not fit the model, or the device fails for good.
+/// When an example cannot be read, a batch does not fit the model, or the device fails for good.
 pub fn evaluate(
     trainer: &mut Trainer,
     examples: &Examples,
@@ -98,7 +98,7 @@ pub fn evaluate(
     for chunk in examples.indices.chunks(size) {
         let of_chunk: Vec<(u32, u64)> = chunk.iter().map(|&i| (i, 0)).collect();
         batch.restart(size, chunk.len());
-        examples.data.fill(&of_chunk, &mut batch);
+        examples.data.fill(&of_chunk, &mut batch)?;
         let result = loop {
             match trainer.evaluate(&batch) {
                 Ok(result) => break result,

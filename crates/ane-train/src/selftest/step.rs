@@ -128,6 +128,7 @@ fn train(
         model: model.model(BATCH).expect("a batch is not empty"),
         objective: Objective::of(loss, "logits", LABEL),
         metrics: Vec::new(),
+        units: Vec::new(),
         groups: Groups::default(),
         lowerings: Vec::new(),
         accumulate: 1,

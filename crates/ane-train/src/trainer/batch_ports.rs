@@ -153,20 +153,30 @@ impl BatchPorts {
         let values = &self.outputs[*at];
         let width = values.len() / batch.rows().max(1);
         let present = batch.present();
-        let rows;
+        let in_units = |x: &mut [f32]| {
+            for row in x.chunks_exact_mut(config.units.len().max(1)) {
+                row.iter_mut().zip(&config.units).for_each(|(x, u)| *x *= u);
+            }
+        };
+        let (mut output, mut rows) = (Vec::new(), Vec::new());
+        let mut seen = &values[..present * width];
         let target = match batch.get(target) {
             Some(Values::Int32(classes)) => Wanted::Classes(&classes[..present.min(classes.len())]),
             Some(Values::Fp16(bits)) if !config.metrics.is_empty() => {
                 let used = bits.iter().take(present * width);
-                rows = used
-                    .map(|&b| f16::from_bits(b).to_f32())
-                    .collect::<Vec<f32>>();
+                rows.extend(used.map(|&b| f16::from_bits(b).to_f32()));
+                if config.units.len() == width {
+                    output.extend_from_slice(seen);
+                    in_units(&mut output);
+                    in_units(&mut rows);
+                    seen = &output;
+                }
                 Wanted::Rows(&rows)
             }
             _ => return,
         };
         let seen = Seen {
-            output: &values[..present * width],
+            output: seen,
             width,
             target,
         };

@@ -24,6 +24,8 @@ pub struct TrainerConfig {
     pub objective: Objective,
     /// What is measured besides, of the objective's first output and target.
     pub metrics: Vec<&'static dyn Metric>,
+    /// What 1 is in each value of the measured output, in the unit that metrics have; none where that is 1.
+    pub units: Vec<f32>,
     /// Where the update runs.
     pub plan: PlanKind,
     /// Who updates.

@@ -35,6 +35,7 @@ fn train(device: Box<dyn Device>) -> (Vec<f32>, State) {
         model: model.unwrap(),
         objective: Objective::of(loss, "logits", LABEL),
         metrics: Vec::new(),
+        units: Vec::new(),
         plan: PlanKind::Split,
         optimizer: OptimizerConfig::AdamW(AdamW::default()),
         groups: Groups::default(),

@@ -5,7 +5,7 @@ use super::{
     train::{tell, test_line},
 };
 use crate::{
-    continuation::{judged_by, stored_config},
+    continuation::{description, judged_by, stored_config},
     ended::Ended,
     failure::Failure,
     numbers,
@@ -14,16 +14,20 @@ use crate::{
     threads::machine,
 };
 use ane_train::{
-    Trainer, data,
-    data::catalog,
+    Trainer, TrainerError,
+    config::RunConfig,
+    data::{DataError, Description, Opened, own},
     fit::{Examples, evaluate},
 };
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Run directory, or one of its .ckpt files; of a directory, `best` where there is one
     run: PathBuf,
+    /// Other examples than the run's test set, of the same kind: a file or a folder
+    #[arg(long, value_name = "PATH")]
+    data: Option<PathBuf>,
     #[command(flatten)]
     source: Source,
     #[command(flatten)]
@@ -39,19 +43,19 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
     let (path, checkpoint) = judged_by(&args.run)?;
     let config = stored_config(&path, &checkpoint)?;
-    let spec = catalog::find(&config.dataset)?;
+    let data = description(&config, &checkpoint)?;
     let (pool, isa) = machine(args.threads)?;
     let opened = args.supervision.open_device(&config, &pool, isa)?;
     let mut faults = opened.faults();
-    let mut trainer = Trainer::new(
-        config.trainer(&spec.examples(), 1)?,
-        opened.device,
-        pool,
-        isa,
-    )?;
+    let mut trainer = Trainer::new(config.trainer_on(&data, 1)?, opened.device, pool, isa)?;
     faults.restore(&mut trainer, checkpoint.record.progress, &checkpoint.state)?;
-    let test = config.examples(data::load(spec, &args.source.options(), &report)?.test);
-    let result = evaluate(&mut trainer, &Examples::all(test), &mut faults)?;
+    let test = test_examples(args, &config, &data)?;
+    let fits = trainer
+        .config()
+        .objective
+        .check(&trainer.config().model, &*test.data);
+    fits.map_err(TrainerError::from)?;
+    let result = evaluate(&mut trainer, &test, &mut faults)?;
     tell(&mut faults);
     if args.json {
         say!("{}", serde_json::to_string(&result).unwrap_or_default());
@@ -66,4 +70,23 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
         );
     }
     Ok(Ended::Done)
+}
+
+/// What the run is judged by: its test set, or what the user names.
+fn test_examples(args: &Args, config: &RunConfig, data: &Description) -> Result<Examples, Failure> {
+    if let Some(path) = &args.data {
+        let (examples, indices) =
+            own::examples(path, &config.data, data).map_err(DataError::from)?;
+        return Ok(Examples {
+            data: Arc::new(examples),
+            indices,
+        });
+    }
+    let loaded = Opened::of(config, Some(data))?.load(&args.source.options(), &report)?;
+    loaded.test.ok_or_else(|| {
+        Failure::new(
+            "the run has no test examples: none were held out",
+            "name some by --data",
+        )
+    })
 }

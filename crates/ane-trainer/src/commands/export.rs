@@ -4,7 +4,7 @@ mod keras;
 mod safetensors;
 
 use crate::{
-    continuation::{judged_by, run_of, stored_config},
+    continuation::{description, judged_by, run_of, stored_config},
     ended::Ended,
     failure::Failure,
     model_file::PythonArgs,
@@ -12,8 +12,8 @@ use crate::{
 };
 use ane_train::{
     checkpoint::write_weights,
-    config::{ConfigError, RunConfig},
-    data::{DatasetSpec, catalog},
+    config::{ConfigError, RunConfig, input_scaling},
+    data::Description,
     model::Model,
     store::{NamedWeight, weights_of},
 };
@@ -52,7 +52,7 @@ struct Trained<'a> {
     config: &'a RunConfig,
     /// Its directory; none for a checkpoint that lies alone.
     run: Option<&'a Path>,
-    data: &'a DatasetSpec,
+    data: &'a Description,
     model: &'a Model,
     weights: Vec<NamedWeight>,
     python: &'a PythonArgs,
@@ -87,7 +87,7 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
             "pass --force to replace it, or another --output",
         ));
     }
-    let data = catalog::find(&config.dataset)?;
+    let data = description(&config, &content)?;
     let model = config.model()?.build(config.batch, &data.examples());
     let model = model.map_err(ConfigError::from)?;
     let weights = weights_of(&model, &content.state).map_err(|e| {
@@ -100,7 +100,7 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
     let trained = Trained {
         config: &config,
         run: run.as_deref(),
-        data,
+        data: &data,
         model: &model,
         weights,
         python: &args.python,
@@ -111,7 +111,7 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
         output.display(),
         trained.weights.len(),
         checkpoint.display(),
-        config.input_scaling(data)
+        input_scaling(&data)
     );
     Ok(Ended::Done)
 }

@@ -2,7 +2,7 @@
 
 use super::train::{ConfigArgs, settle_target};
 use crate::{
-    continuation::{read_checkpoint, stored_config},
+    continuation::{description, read_checkpoint, stored_config},
     ended::Ended,
     failure::Failure,
     output::{self, say},
@@ -16,7 +16,7 @@ use ane_ir::{
 };
 use ane_mil::{DirectoryBlobs, Program, Violation};
 use ane_train::{
-    TrainerConfig, config::RunConfig, data::catalog, memory::Forecast, placement::Work,
+    TrainerConfig, config::RunConfig, data::Description, memory::Forecast, placement::Work,
     step::PlanKind,
 };
 use std::path::{Path, PathBuf};
@@ -38,22 +38,24 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
         Some(path) if path.extension().is_some_and(|e| e == "mil") => file(path, args),
         Some(path) => {
             let (file, checkpoint) = read_checkpoint(path)?;
-            step(
-                &args.config.over(stored_config(&file, &checkpoint)?)?,
-                args.out.as_deref(),
-            )
+            let stored = stored_config(&file, &checkpoint)?;
+            let data = description(&stored, &checkpoint)?;
+            let config = args.config.over(stored, (&data, None))?;
+            step(&config, &data, args.out.as_deref())
         }
-        None => step(
-            &args.config.over(RunConfig::default())?,
-            args.out.as_deref(),
-        ),
+        None => {
+            let mut config = RunConfig::default();
+            let opened = args.config.open_data(&mut config, None)?;
+            let data = (&opened.description, Some(opened.train_len()));
+            let config = args.config.over(config, data)?;
+            step(&config, &opened.description, args.out.as_deref())
+        }
     }
 }
 
 /// The training step of a configuration.
-fn step(config: &RunConfig, out: Option<&Path>) -> Result<Ended, Failure> {
-    let examples = catalog::find(&config.dataset)?.examples();
-    let trainer = config.trainer(&examples, 1)?;
+fn step(config: &RunConfig, data: &Description, out: Option<&Path>) -> Result<Ended, Failure> {
+    let trainer = config.trainer_on(data, 1)?;
     let target = config.target;
     let model = &trainer.model;
     let (built, staged) = trainer.staged_step(&target)?;
@@ -276,7 +278,9 @@ fn file(path: &Path, args: &Args) -> Result<Ended, Failure> {
         Failure::new(format!("{place}\n{}", e.excerpt()), "mend the line above")
     })?;
     if args.config.device.is_some() {
-        return compile(module, &args.config.over(RunConfig::default())?);
+        let mut config = RunConfig::default();
+        let data = args.config.open_data(&mut config, None)?.description;
+        return compile(module, &args.config.over(config, (&data, None))?);
     }
     let targets = targets(&args.config)?;
     let mut head = Vec::new();

@@ -1,5 +1,6 @@
 //! `train`: the main job.
 
+mod data_flags;
 mod dry_run;
 mod finish;
 mod flags;
@@ -7,6 +8,7 @@ mod interrupts;
 mod report;
 mod settle;
 
+pub(crate) use data_flags::FitArg;
 pub(crate) use flags::{ConfigArgs, NumericsArg, route, settle_target};
 pub(crate) use report::{tell, test_line};
 
@@ -26,7 +28,6 @@ use ane_device::PowerMeter;
 use ane_train::{
     Trainer, TrainerError,
     config::APPLE,
-    data::{self, catalog},
     fit::{Beginning, Ending, Fit, describe},
     recovery::Faults,
 };
@@ -77,7 +78,7 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
     let mut resumed = args.resume.as_deref().map(open).transpose()?;
     let mut flags = args.config.clone();
     flags.model = flags.model.or_else(|| args.asked.clone());
-    let config = settled(&flags, resumed.as_ref())?;
+    let (config, opened) = settled(&flags, resumed.as_ref())?;
     if let (Some(out), false) = (&args.out, args.dry_run) {
         refuse_another_run(out, resumed.as_ref())?;
     }
@@ -85,14 +86,13 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
         say!("the run had ended: all of it is done, and its files stay as they are");
         return Ok(Ended::Done);
     }
-    let spec = catalog::find(&config.dataset)?;
-    let division = config.divide(spec.train.examples)?;
-    let total_steps = config.total_steps(division.sampler.batches());
+    let sampler = opened.sampler(config.batch)?;
+    let total_steps = config.total_steps(sampler.batches());
     let (pool, isa) = machine(args.threads)?;
     if let Some(c) = &resumed {
-        c.must_go_on(&config, division.sampler.batches(), isa)?;
+        c.must_go_on(&config, sampler.batches(), isa)?;
     }
-    let trainer_config = config.trainer(&spec.examples(), total_steps)?;
+    let trainer_config = config.trainer_on(&opened.description, total_steps)?;
     let Opened {
         device,
         recovery,
@@ -124,8 +124,9 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
             })?;
         tell(&mut faults);
     }
-    let datasets = data::load(spec, &args.source.options(), &super::data::report)?;
-    let run = run_dir(args.out.as_deref(), resumed.as_mut(), &config.dataset)?;
+    let description = opened.description.clone();
+    let loaded = opened.load(&args.source.options(), &super::data::report)?;
+    let run = run_dir(args.out.as_deref(), resumed.as_mut(), &description.name)?;
     let out = run.root().to_owned();
     if let Some(imported) = &config.imported {
         imported
@@ -140,10 +141,11 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
     let record = resumed.as_ref().map(|c| &c.checkpoint.record);
     let mut fit = Fit::begin(Beginning {
         config: &config,
-        spec,
+        description: &description,
         trainer,
-        train: config.examples(datasets.train),
-        division,
+        train: loaded.train,
+        sampler,
+        validation: loaded.validation,
         run,
         record,
         best,
@@ -154,7 +156,7 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
     say!(
         "{} on {}, {} plan on `{}` for {}, {} threads, seed {}; run directory {}",
         config.model,
-        spec.title,
+        description.title,
         config.plan.name(),
         config.device,
         config.target,
@@ -190,7 +192,7 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
             );
             Ok(Ended::Interrupted)
         }
-        Ok(Ending::Finished) => finish(fit, &config, config.examples(datasets.test), since, power),
+        Ok(Ending::Finished) => finish(fit, &config, loaded.test, since, power),
         Err(e) => {
             // What ended the run is what is to be said, whether or not this can be written.
             let _ = write_placement(&fit, &config, power);

@@ -2,7 +2,7 @@
 
 use crate::{failure::Failure, output::say};
 use ane_import::keras::compile::LearningRate;
-use ane_train::{config::RunConfig, data::catalog, loss::Loss, optim::OptimizerConfig};
+use ane_train::{config::RunConfig, loss::Loss, optim::OptimizerConfig};
 
 /// What a file says; nothing is what it leaves to the defaults.
 #[derive(Debug, Default)]
@@ -63,13 +63,19 @@ impl Training {
         base.accumulate = update.accumulate;
     }
 
-    /// Takes the place of the default schedule, once the configuration says how many updates the run has.
-    pub(crate) fn schedule_over(&self, base: &mut RunConfig) -> Result<(), Failure> {
+    /// Takes the place of the default schedule, once it is known how many examples are trained on and how often.
+    pub(crate) fn schedule_over(
+        &self,
+        base: &mut RunConfig,
+        trained: Option<usize>,
+    ) -> Result<(), Failure> {
         let Some(Rate::Schedule(rate)) = self.optimizer.as_ref().map(|u| &u.rate) else {
             return Ok(());
         };
-        let examples = catalog::find(&base.dataset)?.train.examples;
-        let total = base.total_steps(base.divide(examples)?.sampler.batches());
+        let Some(examples) = trained else {
+            return Ok(());
+        };
+        let total = base.total_steps(examples.div_ceil(base.batch));
         let (lr, schedule) = rate.schedule(total).ok_or_else(|| {
             Failure::usage(
                 format!(

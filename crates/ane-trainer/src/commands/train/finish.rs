@@ -4,19 +4,18 @@ use super::report::{say_placement, tell, test_line, write_placement};
 use crate::{ended::Ended, failure::Failure, output::say};
 use ane_device::Power;
 use ane_train::{
-    checkpoint::Checkpoint,
+    checkpoint::{Best, Checkpoint},
     config::RunConfig,
-    data::Images,
     fit::{Examples, Fit, evaluate},
     recovery::Faults,
 };
-use std::{sync::Arc, time::Instant};
+use std::time::Instant;
 
 /// Evaluates the best state, or the last one, on the test set, and reports.
 pub(super) fn finish(
     mut fit: Fit,
     config: &RunConfig,
-    test: Arc<Images>,
+    test: Option<Examples>,
     since: Instant,
     power: Option<Power>,
 ) -> Result<Ended, Failure> {
@@ -24,20 +23,26 @@ pub(super) fn finish(
     let mut faults = Faults::new(fit.recovery);
     let mut chosen = "last".to_owned();
     let metrics = fit.trainer.config().metrics.clone();
-    if let Some((best, epoch)) = fit.best {
+    if let Some(Best { value, epoch, .. }) = fit.best {
         let value = match metrics.first() {
-            Some(metric) => metric.show(best),
-            None => format!("loss {best:.4}"),
+            Some(metric) => metric.show(value),
+            None => format!("loss {value:.4}"),
         };
         let best = Checkpoint::read(&fit.run.checkpoint("best"))?;
         faults.restore(&mut fit.trainer, best.record.progress, &best.state)?;
         chosen = format!("best, epoch {epoch} with {value} on validation");
     }
-    let result = evaluate(&mut fit.trainer, &Examples::all(test), &mut faults)?;
+    let result = match &test {
+        Some(examples) => Some(evaluate(&mut fit.trainer, examples, &mut faults)?),
+        None => None,
+    };
     tell(&mut faults);
     let placement = write_placement(&fit, config, power)?;
     fit.run.write_json("result.json", &result)?;
-    say!("{}", test_line(&result, &metrics, &chosen));
+    match result {
+        Some(result) => say!("{}", test_line(&result, &metrics, &chosen)),
+        None => say!("test: none was held out ({chosen})"),
+    }
     say!("trained for {seconds:.1} s");
     say_placement(&placement);
     Ok(Ended::Done)

@@ -1,5 +1,6 @@
 //! The flags that decide a run's numbers, over defaults or a checkpoint's configuration.
 
+use super::data_flags::DataArgs;
 use crate::{
     failure::Failure,
     model_file::{self, PythonArgs, Training},
@@ -9,7 +10,7 @@ use crate::{
 use ane_ir::Route;
 use ane_train::{
     config::{APPLE, LARGEST_BATCH, MOST_BATCHES, MOST_EPOCHS, NumericsKind, RunConfig},
-    data::{Holdout, catalog},
+    data::{Description, Holdout, Opened, own},
     loss::Loss,
     lowering::LoweringRule,
     models::{Examples, Task, is_model_file},
@@ -23,22 +24,18 @@ use clap::ValueEnum;
 /// The flags that decide a run's numbers.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct ConfigArgs {
-    /// Data set: mnist, fashion-mnist or cifar10 [default: mnist]
-    #[arg(long)]
-    dataset: Option<String>,
+    #[command(flatten)]
+    data: DataArgs,
     /// Model: mlp, lenet, resnet8, resnet20, mobilenet-tiny, autoencoder, widths such as 784-128-10:gelu, or a file:
     /// my_model.py:Net, my_model.py:Net(hidden=256), model.pt2, model.keras [default: mlp]
     #[arg(long)]
     pub(crate) model: Option<String>,
     #[command(flatten)]
     python: PythonArgs,
-    /// Take the mean off the pixels; without this they are only scaled, and what is black costs the software engine nothing
-    #[arg(long)]
-    centred: bool,
-    /// Passes over the training examples [default: 6]
+    /// Passes over the training examples [default: 6; of data of your own as many as make 2000 updates, from 6 to 100]
     #[arg(long, value_parser = whole(1..=MOST_EPOCHS))]
     epochs: Option<u64>,
-    /// Examples per step [default: 128]
+    /// Examples per step [default: 128; of data of your own at most a quarter of the training examples]
     #[arg(long, value_parser = whole(1..=LARGEST_BATCH))]
     batch: Option<u64>,
     /// Peak learning rate [default: 1.5e-3 for adamw and adam; 1e-2 for sgd]
@@ -96,9 +93,6 @@ pub(crate) struct ConfigArgs {
     /// Metric that chooses the best state [default: accuracy]
     #[arg(long)]
     metric: Option<String>,
-    /// Training examples that choose the best state: a number, or a share such as 0.1 [default: 5000]
-    #[arg(long, value_name = "N|SHARE", conflicts_with = "whole")]
-    validation: Option<Holdout>,
     /// Seed of weights, order and validation split [default: 0]
     #[arg(long, value_parser = whole(0..=u64::MAX))]
     seed: Option<u64>,
@@ -121,9 +115,6 @@ pub(crate) struct ConfigArgs {
     /// Numeric policy [default: ieee]
     #[arg(long)]
     numerics: Option<NumericsArg>,
-    /// Train on all examples and keep the last checkpoint, without validation
-    #[arg(long = "final")]
-    whole: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -132,6 +123,18 @@ enum PlanArg {
     Split,
     /// The update runs on the engine too
     Fused,
+}
+
+/// Training examples of data of one's own that choose the best state.
+const OWN_VALIDATION: Holdout = Holdout::Share(0.1);
+/// Updates that data of one's own is trained with, unless somebody says.
+const UPDATES: u64 = 2_000;
+/// Most epochs that this makes.
+const MOST_DEFAULT_EPOCHS: u64 = 100;
+
+/// The largest power of two that is at most a quarter of the examples.
+fn default_batch(examples: usize) -> usize {
+    1 << (examples / 4).max(1).ilog2()
 }
 
 /// A numeric policy on the command line.
@@ -188,20 +191,48 @@ fn factor(text: &str) -> Result<Group, String> {
 }
 
 impl ConfigArgs {
-    /// These flags over `base`.
-    pub(crate) fn over(&self, mut base: RunConfig) -> Result<RunConfig, Failure> {
+    /// The flags over `base` that say which data there is, and that data; of a run that goes on it is `known` what its
+    /// examples are.
+    pub(crate) fn open_data(
+        &self,
+        base: &mut RunConfig,
+        known: Option<&Description>,
+    ) -> Result<Opened, Failure> {
+        self.data.over(base)?;
+        base.seed = self.seed.unwrap_or(base.seed);
+        let is_own = own::is_path(&base.dataset);
+        if known.is_none() && is_own && self.data.validation.is_none() {
+            base.validation = OWN_VALIDATION;
+        }
+        let opened = Opened::of(base, known)?;
+        if let (None, Some(label)) = (&base.data.label, opened.label()) {
+            base.data.label = Some(label.to_owned());
+        }
+        if known.is_none() && is_own {
+            let size = default_batch(opened.train_len()).min(base.batch);
+            base.batch = self.batch.map_or(size, |b| b as usize);
+            let batches = opened.train_len().div_ceil(base.batch).max(1) as u64;
+            base.epochs = (UPDATES / batches).clamp(base.epochs, MOST_DEFAULT_EPOCHS);
+        }
+        Ok(opened)
+    }
+
+    /// The other flags over `base`, for examples like these, of which so many are trained on where that is known.
+    pub(crate) fn over(
+        &self,
+        mut base: RunConfig,
+        (data, trained): (&Description, Option<usize>),
+    ) -> Result<RunConfig, Failure> {
         let text = |flag: &Option<String>, field: &mut String| {
             if let Some(value) = flag {
                 field.clone_from(value);
             }
         };
-        text(&self.dataset, &mut base.dataset);
         text(&self.model, &mut base.model);
         text(&self.device, &mut base.device);
         if base.device == "auto" {
             base.device = ane_device::best().to_owned();
         }
-        base.centred |= self.centred;
         base.require_ane |= self.require_ane;
         if base.require_ane && base.device != APPLE {
             return Err(Failure::usage(
@@ -213,9 +244,8 @@ impl ConfigArgs {
             ));
         }
         // One spelling of every model and target, so that configurations compare.
-        let examples = catalog::find(&base.dataset)?.examples();
+        let examples = data.examples();
         base.batch = self.batch.map_or(base.batch, |b| b as usize);
-        base.seed = self.seed.unwrap_or(base.seed);
         let training = self.model_file(&mut base, &examples)?;
         training.over(&mut base);
         base.model = base.model()?.of(&examples).to_string();
@@ -234,16 +264,14 @@ impl ConfigArgs {
             base.lowerings.clone_from(&self.lowering);
         }
         base.metric = self.metric.clone().or(base.metric);
-        base.validation = self.validation.unwrap_or(base.validation);
         base.numerics = self.numerics.map_or(base.numerics, Into::into);
-        base.whole |= self.whole;
         base.plan = match self.plan {
             Some(PlanArg::Split) => PlanKind::Split,
             Some(PlanArg::Fused) => PlanKind::Fused,
             None => base.plan,
         };
-        // Pixels are no classes.
-        if base.model()?.task(&examples) == Task::Reconstruction
+        // Neither pixels nor other numbers are classes.
+        if base.model()?.task(&examples) != Task::Classification
             && matches!(base.loss, Loss::CrossEntropy { .. })
         {
             base.loss = Loss::Mse;
@@ -262,7 +290,7 @@ impl ConfigArgs {
             *delta = distance;
         }
         if self.lr.is_none() || self.schedule.is_none() {
-            training.schedule_over(&mut base)?;
+            training.schedule_over(&mut base, trained)?;
         }
         base.schedule = self.schedule.unwrap_or(base.schedule);
         self.optimizer(&mut base)?;
@@ -332,8 +360,7 @@ impl ConfigArgs {
     pub(crate) fn of_training(&self) -> Vec<&'static str> {
         // Every field by name: a new flag has to be told apart too.
         let Self {
-            dataset,
-            centred,
+            data,
             model,
             python:
                 PythonArgs {
@@ -360,7 +387,6 @@ impl ConfigArgs {
             group_lr,
             lowering,
             metric,
-            validation,
             seed,
             device: _,
             target: _,
@@ -368,11 +394,8 @@ impl ConfigArgs {
             require_ane,
             plan,
             numerics,
-            whole,
         } = self;
         let all = [
-            ("--dataset", dataset.is_some()),
-            ("--centred", *centred),
             ("--model", model.is_some()),
             ("--python", python.is_some()),
             ("--model-deadline", model_deadline.is_some()),
@@ -396,15 +419,14 @@ impl ConfigArgs {
             ("--group-lr", !group_lr.is_empty()),
             ("--lowering", !lowering.is_empty()),
             ("--metric", metric.is_some()),
-            ("--validation", validation.is_some()),
             ("--seed", seed.is_some()),
             ("--require-ane", *require_ane),
             ("--plan", plan.is_some()),
             ("--numerics", numerics.is_some()),
-            ("--final", *whole),
         ];
         let given = all.into_iter().filter(|(_, is_given)| *is_given);
-        given.map(|(flag, _)| flag).collect()
+        let of_data = data.given();
+        given.map(|(flag, _)| flag).chain(of_data).collect()
     }
 
     fn optimizer(&self, base: &mut RunConfig) -> Result<(), Failure> {
@@ -465,7 +487,13 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a failure is the test's answer")]
 
     use super::*;
+    use ane_train::data::catalog;
     use clap::Args;
+
+    fn over(args: &ConfigArgs) -> RunConfig {
+        let mnist = catalog::find("mnist").unwrap().description(false);
+        args.over(RunConfig::default(), (&mnist, None)).unwrap()
+    }
 
     /// The default that the help of a flag names.
     fn said(flag: &str) -> String {
@@ -476,7 +504,12 @@ mod tests {
             .unwrap();
         let help = argument.get_help().unwrap().to_string();
         let (_, default) = help.split_once("[default: ").unwrap();
-        default.strip_suffix(']').unwrap().to_owned()
+        // What holds for data of one's own stands behind it.
+        let default = default.strip_suffix(']').unwrap();
+        let own = default
+            .split_once("; of data")
+            .or(default.split_once("; 0.1 of data"));
+        own.map_or(default, |(default, _)| default).to_owned()
     }
 
     #[test]
@@ -491,7 +524,7 @@ mod tests {
                 optimizer: Some(name.to_owned()),
                 ..ConfigArgs::default()
             };
-            args.over(RunConfig::default()).unwrap().lr
+            over(&args).lr
         });
         assert_eq!(rates, [1.5e-3, 1.5e-3, 1e-2]);
         assert_eq!(config.lr, 1.5e-3);
@@ -502,7 +535,7 @@ mod tests {
                 optimizer: Some(name.to_owned()),
                 ..ConfigArgs::default()
             };
-            let optimizer = args.over(RunConfig::default()).unwrap().optimizer;
+            let optimizer = over(&args).optimizer;
             serde_json::to_value(optimizer).unwrap()["weight_decay"].clone()
         });
         assert_eq!(decays, [0.01, 0.0, 0.0]);

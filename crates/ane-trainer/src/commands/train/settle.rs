@@ -5,24 +5,42 @@ use crate::{
     continuation::{Continuation, stored_config},
     failure::Failure,
 };
-use ane_train::{config::RunConfig, step::PlanKind};
+use ane_train::{config::RunConfig, data::Opened, step::PlanKind};
 
-/// The configuration that holds. A run that goes on has its own, which the flags may repeat.
+/// The configuration that holds, and its data. A run that goes on has its own, which the flags may repeat.
 pub(super) fn settled(
     flags: &ConfigArgs,
     resumed: Option<&Continuation>,
-) -> Result<RunConfig, Failure> {
+) -> Result<(RunConfig, Opened), Failure> {
     let Some(c) = resumed else {
         let mut base = RunConfig::default();
         if flags.require_ane {
             base.plan = PlanKind::Fused;
         }
-        return flags.over(base);
+        let opened = flags.open_data(&mut base, None)?;
+        let data = (&opened.description, Some(opened.train_len()));
+        return Ok((flags.over(base, data)?, opened));
     };
     let stored = stored_config(&c.file, &c.checkpoint)?;
-    let diff = stored.diff(&flags.over(stored.clone())?);
+    let known = c.checkpoint.record.data.as_ref();
+    let mut asked = stored.clone();
+    let opened = flags.open_data(&mut asked, known)?;
+    let data = (&opened.description, Some(opened.train_len()));
+    let diff = stored.diff(&flags.over(asked, data)?);
+    if let Some(known) = known
+        && known.fingerprint != opened.description.fingerprint
+    {
+        return Err(Failure::new(
+            format!(
+                "`{}` holds other examples than those that `{}` has learned from",
+                stored.dataset,
+                c.file.display()
+            ),
+            "bring the data back as it was, or start a new run",
+        ));
+    }
     if diff.is_empty() {
-        return Ok(stored);
+        return Ok((stored, opened));
     }
     Err(Failure::new(
         format!(

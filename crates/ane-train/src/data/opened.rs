@@ -1,0 +1,148 @@
+//! The data set of a run, of the catalog or one's own, as it is known before and after its examples are loaded.
+
+use super::{
+    DataError, Dataset, DatasetSpec, FetchEvent, FetchOptions, Sampler, catalog,
+    description::Description,
+    fills_a_batch, load,
+    own::{self, Divide, OwnData},
+    sampler,
+};
+use crate::{config::RunConfig, fit::Examples};
+use std::{path::Path, sync::Arc};
+
+/// The data set of a run: what its examples are and how they are divided. Files of the catalog are not needed for that; one's
+/// own are read.
+#[derive(Debug)]
+pub struct Opened {
+    /// What the examples are.
+    pub description: Description,
+    /// Those that are trained on, by their place in the training set.
+    train: Vec<u32>,
+    seed: u64,
+    from: From,
+}
+
+#[derive(Debug)]
+enum From {
+    Catalog {
+        spec: &'static DatasetSpec,
+        centred: bool,
+        validation: Vec<u32>,
+    },
+    Own(Box<OwnData>),
+}
+
+/// The examples of a run.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The training set.
+    pub train: Arc<dyn Dataset>,
+    /// Examples that choose the best state.
+    pub validation: Option<Examples>,
+    /// Examples that the network is judged by.
+    pub test: Option<Examples>,
+}
+
+impl Opened {
+    /// The data set that a configuration names; a `known` description holds for one's own examples as it is.
+    ///
+    /// # Errors
+    /// When there is none of that name, a file is not what is expected of it, or there are too few examples.
+    pub fn of(config: &RunConfig, known: Option<&Description>) -> Result<Self, DataError> {
+        let validation = (!config.whole).then_some(config.validation);
+        if own::is_path(&config.dataset) {
+            let how = Divide {
+                settings: &config.data,
+                centred: config.centred,
+                validation,
+                seed: config.seed,
+            };
+            let data = own::open(Path::new(&config.dataset), how, known)?;
+            return Ok(Self {
+                description: data.description.clone(),
+                train: data.indices.clone(),
+                seed: config.seed,
+                from: From::Own(Box::new(data)),
+            });
+        }
+        let spec = catalog::find(&config.dataset)?;
+        let examples = spec.train.examples;
+        let held_out = validation.map_or(Ok(0), |v| v.of(examples))?;
+        let (train, validation) = sampler::split(examples, held_out, config.seed);
+        Ok(Self {
+            description: spec.description(config.centred),
+            train,
+            seed: config.seed,
+            from: From::Catalog {
+                spec,
+                centred: config.centred,
+                validation,
+            },
+        })
+    }
+
+    /// Examples that are trained on.
+    pub fn train_len(&self) -> usize {
+        self.train.len()
+    }
+
+    /// What was found to be learned in a file of one's own, where nobody has said it.
+    pub fn label(&self) -> Option<&str> {
+        match &self.from {
+            From::Catalog { .. } => None,
+            From::Own(data) => data.label.as_deref(),
+        }
+    }
+
+    /// The order of the examples that are trained on.
+    ///
+    /// # Errors
+    /// When they fill no batch.
+    pub fn sampler(&self, batch: usize) -> Result<Sampler, DataError> {
+        fills_a_batch(self.train.len(), batch)?;
+        Ok(Sampler::new(self.train.clone(), batch, self.seed))
+    }
+
+    /// The examples; those of the catalog are fetched.
+    ///
+    /// # Errors
+    /// When no source has them, or they are not what the catalog says.
+    pub fn load(
+        self,
+        options: &FetchOptions,
+        report: &dyn Fn(FetchEvent),
+    ) -> Result<Loaded, DataError> {
+        let (spec, centred, validation) = match self.from {
+            From::Own(data) => {
+                let examples = |(data, indices)| Examples { data, indices };
+                return Ok(Loaded {
+                    train: Arc::new(data.train),
+                    validation: data.validation.map(examples),
+                    test: data.test.map(examples),
+                });
+            }
+            From::Catalog {
+                spec,
+                centred,
+                validation,
+            } => (spec, centred, validation),
+        };
+        let found = load(spec, options, report)?;
+        let [train, test] = [found.train, found.test].map(|images| {
+            let seen = if centred {
+                images
+            } else {
+                images.not_centred()
+            };
+            Arc::new(seen) as Arc<dyn Dataset>
+        });
+        Ok(Loaded {
+            validation: (!validation.is_empty()).then(|| Examples {
+                data: train.clone(),
+                indices: validation,
+            }),
+            test: Some(Examples::all(test)),
+            train,
+        })
+    }
+}

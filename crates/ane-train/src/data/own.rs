@@ -1,0 +1,387 @@
+//! One's own data: files and folders of examples, by format.
+//!
+//! A format reads what a path holds ([`raw::Raw`]); which examples are trained on is decided next, then what the training
+//! examples alone decide, such as the mean of a column ([`describe`]), and with that records become inputs
+//! ([`OwnExamples`]). Where a description is known already, of a run that is resumed or judged, it holds as it is.
+//!
+//! A new format is a file in `own/` and its entry in [`ALL`].
+
+mod arrays;
+mod cells;
+mod csv;
+mod describe;
+mod error;
+mod examples;
+mod image_folder;
+mod npy;
+mod picture;
+pub mod raw;
+pub mod rows;
+mod settings;
+mod table;
+mod table_cache;
+
+pub use error::{OwnDataError, Problem};
+pub use examples::OwnExamples;
+pub use settings::{Balanced, ClassWeights, DataSettings, Held, Missing, Normalise, TaskSetting};
+
+use super::{
+    Dataset, Holdout, SplitError,
+    description::{Description, Input, Target},
+    stratify,
+};
+use crate::data::fingerprint::Sha256Digest;
+use error::Sayer;
+use raw::Raw;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Every format.
+const ALL: [&dyn Format; 4] = [
+    &csv::Csv,
+    &npy::Npy,
+    &image_folder::ImageFolder,
+    &picture::Picture,
+];
+
+/// A way in which examples lie in files.
+trait Format: Sync {
+    /// What it is called, with the ends of its names.
+    fn name(&self) -> &'static str;
+    /// Whether a path is of this format, by its name and by whether it is a folder.
+    fn takes(&self, path: &Path) -> bool;
+    /// What the path holds; `known` says what its examples have to be.
+    fn read(
+        &self,
+        path: &Path,
+        settings: &DataSettings,
+        known: Option<&Description>,
+    ) -> Result<Raw, OwnDataError>;
+}
+
+/// Share of the examples that a network is judged by at the end, unless somebody says.
+const TEST: Holdout = Holdout::Share(0.2);
+/// Seed of the division into training and test examples, the same for all runs so that they can be compared.
+const TEST_SEED: u64 = 0;
+/// Names of folders of training, validation and test examples.
+const FOLDERS: [&[&str]; 3] = [
+    &["train", "training"],
+    &["val", "valid", "validation"],
+    &["test", "testing"],
+];
+
+/// How examples are divided.
+#[derive(Debug, Clone, Copy)]
+pub struct Divide<'a> {
+    /// How they are read.
+    pub settings: &'a DataSettings,
+    /// Whether the mean of pixels is taken off.
+    pub centred: bool,
+    /// Training examples that choose the best state; none to train on all.
+    pub validation: Option<Holdout>,
+    /// Seed of the choice.
+    pub seed: u64,
+}
+
+/// Examples by what is done with them.
+#[derive(Debug)]
+pub struct OwnData {
+    /// What they are.
+    pub description: Description,
+    /// The training set, whose examples weigh what they are said to.
+    pub train: OwnExamples,
+    /// Those of it that are trained on.
+    pub indices: Vec<u32>,
+    /// Those that choose the best state.
+    pub validation: Option<(Arc<dyn Dataset>, Vec<u32>)>,
+    /// Those that the network is judged by.
+    pub test: Option<(Arc<dyn Dataset>, Vec<u32>)>,
+    /// The column or array that is learned, where it had to be found out.
+    pub label: Option<String>,
+}
+
+/// Reads `path` and divides its examples.
+///
+/// # Errors
+/// [`OwnDataError`] when a file is not what is expected of it, [`SplitError`] when there are too few examples.
+pub fn open(
+    path: &Path,
+    how: Divide<'_>,
+    known: Option<&Description>,
+) -> Result<OwnData, super::DataError> {
+    let settings = how.settings;
+    let [train_path, validation_path, test_path] = parts(path);
+    let train_path = train_path.unwrap_or_else(|| path.to_owned());
+    let raw = read(&train_path, settings, known)?;
+    let say = Sayer(&train_path);
+    if raw.targets.is_none() {
+        return Err(say
+            .content("has no column or array of what is learned")
+            .advise("pass a file that has it, or `predict` for one that has not")
+            .into());
+    }
+    let kept: Vec<u32> = (0..raw.len() as u32)
+        .filter(|i| raw.dropped.binary_search(i).is_err())
+        .collect();
+    let classes = match &raw.targets {
+        Some(raw::RawTargets::Classes { classes, .. }) if settings.stratify != Some(false) => {
+            Some(&classes[..])
+        }
+        _ => None,
+    };
+    let test_file = match (&settings.test, test_path) {
+        (Some(Held::File(path)), _) => Some(path.clone()),
+        (Some(Held::Some(_)), _) => None,
+        (None, found) => found,
+    };
+    let held = match (&settings.test, &test_file) {
+        (_, Some(_)) | (Some(Held::Some(Holdout::Count(0))), None) => None,
+        (Some(Held::Some(held)), None) => Some(*held),
+        (Some(Held::File(_)) | None, None) => Some(TEST),
+    };
+    let (rest, test) = hold_out(kept, held, classes, (TEST_SEED, stratify::TEST))?;
+    let validation_file = settings.validation.clone().or(validation_path);
+    let held = how.validation.filter(|_| validation_file.is_none());
+    let (train, validation) = hold_out(rest, held, classes, (how.seed, stratify::VALIDATION))?;
+    let fingerprint = fingerprint(&raw, &say)?;
+    let label = raw.label.clone();
+    let mut description = match known {
+        Some(known) => known.clone(),
+        None => describe::describe(&train_path, &raw, &train, settings, how.centred)?,
+    };
+    if known.is_none() {
+        let name = path.file_stem().unwrap_or(path.as_os_str());
+        let name = name.to_string_lossy();
+        description.name = name.strip_suffix(".csv").unwrap_or(&name).to_owned();
+        description.title.clone_from(&description.name);
+    }
+    description.fingerprint = Some(fingerprint);
+    let all = OwnExamples::new(&train_path, raw, &description)?;
+    let of_file = |file: Option<PathBuf>| -> Result<_, OwnDataError> {
+        let Some(file) = file else { return Ok(None) };
+        let (examples, indices) = examples(&file, settings, &description)?;
+        let say = Sayer(&file);
+        if examples.schema().len() < 2 {
+            return Err(say
+                .content("has no column or array of what is learned")
+                .advise("pass a file that has it"));
+        }
+        Ok(Some((Arc::new(examples) as Arc<dyn Dataset>, indices)))
+    };
+    let judged = Arc::new(all.weighing(None)) as Arc<dyn Dataset>;
+    let of_all = |indices: Vec<u32>| (!indices.is_empty()).then(|| (judged.clone(), indices));
+    let validation = match how.validation {
+        Some(_) => of_file(validation_file)?.or_else(|| of_all(validation)),
+        None => None,
+    };
+    let test = of_file(test_file)?.or_else(|| of_all(test));
+    let weights = weights(&all, &train, &description, settings, &say)?;
+    Ok(OwnData {
+        train: all.weighing(weights),
+        indices: train,
+        validation,
+        test,
+        label,
+        description,
+    })
+}
+
+/// The examples of a file as a run knows them that was trained on others, and which of them are not left out. There may be
+/// nothing that says what should be learned of them.
+///
+/// # Errors
+/// When the file is not what is expected of it.
+pub fn examples(
+    path: &Path,
+    settings: &DataSettings,
+    known: &Description,
+) -> Result<(OwnExamples, Vec<u32>), OwnDataError> {
+    let raw = read(path, settings, Some(known))?;
+    let kept = (0..raw.len() as u32)
+        .filter(|i| raw.dropped.binary_search(i).is_err())
+        .collect();
+    let examples = OwnExamples::new(path, raw, known)?;
+    Ok((examples.weighing(None), kept))
+}
+
+/// What a path holds, by the format that it is of.
+///
+/// # Errors
+/// When there is no such file, no format takes it, or it is not what its format says.
+pub fn read(
+    path: &Path,
+    settings: &DataSettings,
+    known: Option<&Description>,
+) -> Result<Raw, OwnDataError> {
+    let say = Sayer(path);
+    std::fs::metadata(path).map_err(|e| say.whole(e))?;
+    let format = ALL.into_iter().find(|f| f.takes(path)).ok_or_else(|| {
+        let expected = ALL.map(Format::name).join(", ");
+        say.whole(Problem::Unknown { expected })
+    })?;
+    let task = known.map(|d| match &d.target {
+        Target::Classes { .. } => TaskSetting::Classes,
+        Target::Values { .. } => TaskSetting::Values,
+    });
+    let mut settings = settings.clone();
+    settings.task = task.or(settings.task);
+    if let Some(Input::Image {
+        shape: [channels, rows, columns],
+        fit,
+        ..
+    }) = known.map(|d| &d.input)
+    {
+        settings.channels = Some(*channels);
+        settings.size = Some([*rows, *columns]);
+        settings.fit = Some(*fit);
+    }
+    let raw = format.read(path, &settings, known)?;
+    if raw.is_empty() {
+        return Err(say
+            .content("holds no examples")
+            .advise("pass one that does"));
+    }
+    if u32::try_from(raw.len()).is_err() {
+        return Err(say.whole(Problem::TooMany {
+            what: "examples".into(),
+            most: u32::MAX.into(),
+            found: raw.len() as u64,
+        }));
+    }
+    Ok(raw)
+}
+
+/// Whether a data set is asked for by a path.
+pub fn is_path(dataset: &str) -> bool {
+    let path = Path::new(dataset);
+    dataset.contains(['/', '\\']) || dataset == "." || ALL.iter().any(|f| f.takes(path))
+}
+
+/// The folders of training, validation and test examples in a folder.
+fn parts(path: &Path) -> [Option<PathBuf>; 3] {
+    let found = FOLDERS.map(|names| {
+        let folders = names.iter().map(|name| path.join(name));
+        folders.into_iter().find(|folder| folder.is_dir())
+    });
+    // Without training examples such a folder is a class that is called so.
+    if found[0].is_some() {
+        found
+    } else {
+        [None, None, None]
+    }
+}
+
+fn hold_out(
+    examples: Vec<u32>,
+    held: Option<Holdout>,
+    classes: Option<&[u32]>,
+    (seed, stream): (u64, u64),
+) -> Result<(Vec<u32>, Vec<u32>), SplitError> {
+    match held {
+        None => Ok((examples, Vec::new())),
+        Some(held) => {
+            let count = held.of(examples.len())?;
+            Ok(stratify::split(examples, count, classes, seed, stream))
+        }
+    }
+}
+
+/// What training examples weigh.
+fn weights(
+    examples: &OwnExamples,
+    train: &[u32],
+    description: &Description,
+    settings: &DataSettings,
+    say: &Sayer<'_>,
+) -> Result<Option<Vec<f32>>, OwnDataError> {
+    let own = examples.weights();
+    if let Some((row, w)) = own.and_then(|w| w.iter().enumerate().find(|(_, w)| !is_weight(**w))) {
+        return Err(say
+            .at(
+                format!("row {} (from 1)", row + 1),
+                Problem::Differs {
+                    expected: "a weight of at least 0".into(),
+                    found: w.to_string(),
+                },
+            )
+            .advise("mend it, or leave the weights out"));
+    }
+    let Some(of_class) = &settings.class_weights else {
+        return Ok(own.map(<[f32]>::to_vec));
+    };
+    let (Some(classes), Some(names)) = (examples.classes(), description.class_names()) else {
+        return Err(say
+            .content("has no classes that could have weights")
+            .advise("leave the weights of classes out"));
+    };
+    let of_class: Vec<f32> = match of_class {
+        ClassWeights::Balanced(_) => {
+            let mut counts = vec![0.0_f64; names.len()];
+            train
+                .iter()
+                .for_each(|&i| counts[classes[i as usize] as usize] += 1.0);
+            let each = train.len() as f64 / names.len() as f64;
+            counts.iter().map(|&n| (each / n.max(1.0)) as f32).collect()
+        }
+        ClassWeights::Named(named) => {
+            if let Some(unknown) = named.keys().find(|n| !names.contains(n)) {
+                return Err(say.whole(Problem::Missing {
+                    what: "class",
+                    asked: unknown.clone(),
+                    known: names.to_vec(),
+                }));
+            }
+            if let Some((name, w)) = named.iter().find(|(_, w)| !is_weight(**w)) {
+                return Err(say.whole(Problem::Differs {
+                    expected: format!("a weight of at least 0 for class `{name}`"),
+                    found: w.to_string(),
+                }));
+            }
+            names
+                .iter()
+                .map(|n| named.get(n).copied().unwrap_or(1.0))
+                .collect()
+        }
+    };
+    let weight = |(i, &class): (usize, &i32)| {
+        let own = own.map_or(1.0, |w| w[i]);
+        own * of_class[class as usize]
+    };
+    Ok(Some(classes.iter().enumerate().map(weight).collect()))
+}
+
+/// Whether something can weigh this.
+fn is_weight(x: f32) -> bool {
+    x.is_finite() && x >= 0.0
+}
+
+/// What tells the content of examples from another's: the digest of their number and of some of them, since a data set may
+/// be far larger than what a run that goes on should wait for.
+fn fingerprint(raw: &Raw, say: &Sayer<'_>) -> Result<String, OwnDataError> {
+    const RECORDS: usize = 4_096;
+    let mut content = Vec::new();
+    content.extend_from_slice(&(raw.len() as u64).to_le_bytes());
+    let mut scratch = Vec::new();
+    for i in 0..raw.len().min(RECORDS) {
+        // Evenly over all of them, the first and the last among them.
+        let at = i * (raw.len() - 1) / (RECORDS.min(raw.len()) - 1).max(1);
+        let bytes = raw
+            .inputs
+            .bytes(at, &mut scratch)
+            .map_err(|e| say.whole(e))?;
+        content.extend_from_slice(Sha256Digest::of(bytes).as_bytes());
+    }
+    match &raw.targets {
+        Some(raw::RawTargets::Classes { names, classes }) => {
+            content.extend(names.iter().flat_map(|n| n.bytes()));
+            content.extend(classes.iter().flat_map(|c| c.to_le_bytes()));
+        }
+        Some(raw::RawTargets::Values { rows, .. }) => {
+            content.extend(rows.iter().flat_map(|x| x.to_le_bytes()));
+        }
+        None => {}
+    }
+    Ok(Sha256Digest::of(&content).to_string())
+}

@@ -1,0 +1,211 @@
+//! `predict`: what a run says of new examples.
+
+mod answer;
+mod csv;
+mod json;
+mod standard_input;
+mod table;
+
+use super::train::tell;
+use crate::{
+    continuation::{description, judged_by, stored_config},
+    ended::Ended,
+    failure::Failure,
+    numbers, output,
+    supervision::SupervisionArgs,
+    threads::machine,
+};
+use ane_train::{
+    Trainer, TrainerError,
+    checkpoint::replace_file,
+    config::RunConfig,
+    data::{DataError, Description, OwnDataError, description::Input, own},
+    fit::{Examples, predict},
+    recovery::Faults,
+};
+use answer::Answer;
+use clap::ValueEnum;
+use standard_input::StandardInput;
+use std::{
+    io::IsTerminal,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Classes of a line of the table, if nobody says how many.
+const TOP: u64 = 3;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Run directory, or one of its .ckpt files; of a directory, `best` where there is one
+    run: PathBuf,
+    /// Pictures, folders of pictures, tables or arrays, of the kind that the run has learned from; - for standard input
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// How the answers are written [default: table on a terminal, otherwise csv]
+    #[arg(long)]
+    format: Option<Format>,
+    /// A file for them
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Classes that are named, the likeliest first
+    #[arg(long, default_value_t = TOP, value_parser = numbers::whole(1..=u64::MAX))]
+    top: u64,
+    /// The model's own outputs besides: a logit per class
+    #[arg(long)]
+    logits: bool,
+    /// Scale pictures of another size: exact refuses them [default: as the run was trained; crop for data sets of the catalog]
+    #[arg(long)]
+    fit: Option<super::train::FitArg>,
+    /// Take black for white and white for black
+    #[arg(long)]
+    invert: bool,
+    #[command(flatten)]
+    supervision: SupervisionArgs,
+    /// Threads; every core when left out
+    #[arg(long, value_parser = numbers::threads)]
+    threads: Option<usize>,
+}
+
+/// How answers are written.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Format {
+    /// A line each for people
+    Table,
+    /// A line each with the columns example, answer, probability and what is asked for besides
+    Csv,
+    /// A JSON object per line
+    Json,
+}
+
+/// What writes answers, one after the other.
+trait Writer {
+    /// What stands before the first.
+    fn head(&self, out: &mut String);
+    /// An answer.
+    fn answer(&self, answer: &Answer, out: &mut String);
+}
+
+pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
+    let (path, checkpoint) = judged_by(&args.run)?;
+    let config = stored_config(&path, &checkpoint)?;
+    let data = asked(description(&config, &checkpoint)?, args);
+    // What is wrong with a file is said before anything is compiled.
+    let mut inputs = Vec::new();
+    for file in &args.files {
+        inputs.push(open(file, &config, &data, args.invert)?);
+    }
+    let (pool, isa) = machine(args.threads)?;
+    let opened = args.supervision.open_device(&config, &pool, isa)?;
+    let mut faults = opened.faults();
+    let mut trainer = Trainer::new(config.trainer_on(&data, 1)?, opened.device, pool, isa)?;
+    faults.restore(&mut trainer, checkpoint.record.progress, &checkpoint.state)?;
+    let writer = writer(args, &data);
+    let mut text = String::new();
+    writer.head(&mut text);
+    for input in &inputs {
+        answers(&mut trainer, input, &data, &mut faults, &*writer, &mut text)?;
+        if args.output.is_none() {
+            output::write(&std::mem::take(&mut text));
+        }
+    }
+    tell(&mut faults);
+    if let Some(file) = &args.output {
+        replace_file(file, text.as_bytes())?;
+    }
+    Ok(Ended::Done)
+}
+
+/// The description of the examples, with what the arguments say of pictures.
+fn asked(mut data: Description, args: &Args) -> Description {
+    if let Input::Image { fit, .. } = &mut data.input {
+        let of_catalog = data
+            .fingerprint
+            .is_none()
+            .then_some(super::train::FitArg::Crop);
+        if let Some(asked) = args.fit.or(of_catalog) {
+            *fit = asked.into();
+        }
+    }
+    data
+}
+
+/// Examples of one argument.
+struct Opened {
+    name: String,
+    examples: own::OwnExamples,
+    indices: Vec<u32>,
+}
+
+fn open(
+    file: &Path,
+    config: &RunConfig,
+    data: &Description,
+    invert: bool,
+) -> Result<Opened, Failure> {
+    let own = |path: &Path| {
+        let read = own::examples(path, &config.data, data);
+        read.map_err(|e: OwnDataError| Failure::from(DataError::from(e)))
+    };
+    let (examples, indices) = if file == Path::new("-") {
+        own(StandardInput::read()?.path())?
+    } else {
+        own(file)?
+    };
+    Ok(Opened {
+        name: file.display().to_string(),
+        examples: if invert {
+            examples.inverted()
+        } else {
+            examples
+        },
+        indices,
+    })
+}
+
+fn answers(
+    trainer: &mut Trainer,
+    input: &Opened,
+    data: &Description,
+    faults: &mut Faults,
+    writer: &dyn Writer,
+    text: &mut String,
+) -> Result<(), Failure> {
+    let all = Examples {
+        data: Arc::new(input.examples.clone()),
+        indices: input.indices.clone(),
+    };
+    let model = &trainer.config().model;
+    // What is learned may be there or not; the inputs have to fit.
+    model.must_take(&*all.data).map_err(TrainerError::from)?;
+    let named = input.examples.names();
+    let only_one = input.indices.len() == 1;
+    predict(trainer, &all, faults, &mut |example, row| {
+        let name = match named {
+            Some(names) => names[example as usize].display().to_string(),
+            None if only_one => input.name.clone(),
+            None => format!("{}:{}", input.name, example + 1),
+        };
+        writer.answer(&Answer::of(name, row, data), text);
+    })?;
+    Ok(())
+}
+
+fn writer(args: &Args, data: &Description) -> Box<dyn Writer> {
+    let format = args.format.unwrap_or({
+        if args.output.is_none() && std::io::stdout().is_terminal() {
+            Format::Table
+        } else {
+            Format::Csv
+        }
+    });
+    let top = usize::try_from(args.top).unwrap_or(usize::MAX);
+    match format {
+        Format::Table => Box::new(table::Table { top }),
+        Format::Csv => Box::new(csv::Csv::new(data, top, args.logits)),
+        Format::Json => Box::new(json::Json {
+            top,
+            logits: args.logits,
+        }),
+    }
+}

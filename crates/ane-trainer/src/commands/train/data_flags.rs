@@ -1,0 +1,321 @@
+//! The flags that say which data is trained on, and how one's own is read.
+
+use crate::failure::Failure;
+use ane_train::{
+    config::RunConfig,
+    data::{
+        Holdout,
+        description::Fit,
+        own::{self, Balanced, ClassWeights, Held, Missing, Normalise, TaskSetting},
+    },
+};
+use clap::ValueEnum;
+use std::path::{Path, PathBuf};
+
+/// Which data is trained on, and how it is read.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Data")]
+pub(crate) struct DataArgs {
+    /// Data set: mnist, fashion-mnist or cifar10, or a path as for --data [default: mnist]
+    #[arg(long)]
+    pub(super) dataset: Option<String>,
+    /// Data of your own: a .csv or .tsv table, a folder with a folder of pictures per class, .npz or .npy
+    #[arg(long, value_name = "PATH", conflicts_with = "dataset")]
+    data: Option<PathBuf>,
+    /// The column or array that is learned: its name, or its place from 0, from the end where it is negative; several with
+    /// commas [default: one called label, target, class, y or species, or else the last]
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
+    label: Option<String>,
+    /// The array of an archive that is learned from [default: x, images, data or the like]
+    #[arg(long, value_name = "NAME")]
+    input: Option<String>,
+    /// Whether classes or numbers are learned [default: classes for texts and for few whole numbers]
+    #[arg(long)]
+    task: Option<TaskArg>,
+    /// Learn the natural logarithm of the number
+    #[arg(long)]
+    log_target: bool,
+    /// Columns that are left out
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    ignore: Vec<String>,
+    /// Columns of numbers that are names of categories
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    categorical: Vec<String>,
+    /// What becomes of empty cells [default: refuse]
+    #[arg(long)]
+    missing: Option<MissingArg>,
+    /// The first line of the table is an example
+    #[arg(long)]
+    no_header: bool,
+    /// What stands between the cells of a table [default: what divides all lines alike]
+    #[arg(long, value_name = "CHARACTER")]
+    delimiter: Option<char>,
+    /// Rows and columns that pictures are scaled to, such as 64x64 [default: those of the first picture]
+    #[arg(long, value_name = "ROWSxCOLUMNS", value_parser = size)]
+    size: Option<[usize; 2]>,
+    /// Channels of pictures: 1 for grey, 3 for coloured ones [default: those of the first picture]
+    #[arg(long)]
+    channels: Option<usize>,
+    /// How a picture of another size is scaled [default: crop]
+    #[arg(long)]
+    fit: Option<FitArg>,
+    /// What becomes of inputs [default: standard]
+    #[arg(long)]
+    normalise: Option<NormaliseArg>,
+    /// Take the mean off the pixels; without this they are only scaled, and what is black costs the software engine nothing
+    #[arg(long)]
+    pub(super) centred: bool,
+    /// Examples that the network is judged by at the end: a number, a share, or a file; 0 for none [default: a folder called
+    /// test, or else 0.2]
+    #[arg(long, value_name = "N|SHARE|FILE")]
+    test: Option<Held>,
+    /// Training examples that choose the best state: a number, or a share such as 0.1 [default: 5000; 0.1 of data of your own]
+    #[arg(long, value_name = "N|SHARE", conflicts_with = "whole")]
+    pub(super) validation: Option<Holdout>,
+    /// A file of examples that choose the best state
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["validation", "whole"])]
+    validation_data: Option<PathBuf>,
+    /// Divide examples without regard to their classes
+    #[arg(long)]
+    no_stratify: bool,
+    /// What examples of a class weigh: `balanced`, or name=weight with commas
+    #[arg(long, value_name = "WEIGHTS", value_parser = class_weights)]
+    class_weights: Option<ClassWeights>,
+    /// The column or array that says what each example weighs
+    #[arg(long, value_name = "NAME")]
+    example_weights: Option<String>,
+    /// Train on all examples and keep the last checkpoint, without validation
+    #[arg(long = "final")]
+    pub(super) whole: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum TaskArg {
+    /// One class of several
+    Classes,
+    /// Numbers
+    Values,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum MissingArg {
+    /// They are an error
+    Refuse,
+    /// Their rows are left out
+    Drop,
+    /// The mean of the training examples stands for them
+    Mean,
+    /// 0 stands for them
+    Zero,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum FitArg {
+    /// Another size is an error
+    Exact,
+    /// Each side by itself
+    Stretch,
+    /// Until it covers the size; what lies over is cut off
+    Crop,
+    /// Until it fits in; what is left is black
+    Pad,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum NormaliseArg {
+    /// Mean 0 and standard deviation 1 over the training examples; pixels keep their black at 0
+    Standard,
+    /// Nothing; of pixels, division by 255
+    None,
+}
+
+/// Rows and columns, such as 64x48.
+fn size(text: &str) -> Result<[usize; 2], String> {
+    let (rows, columns) = text.split_once(['x', '×']).unwrap_or((text, text));
+    let side = |text: &str| text.trim().parse().ok().filter(|&n: &usize| n > 0);
+    match (side(rows), side(columns)) {
+        (Some(rows), Some(columns)) => Ok([rows, columns]),
+        _ => Err("expected rows and columns, such as 64x64".to_owned()),
+    }
+}
+
+fn class_weights(text: &str) -> Result<ClassWeights, String> {
+    if text == "balanced" {
+        return Ok(ClassWeights::Balanced(Balanced::Balanced));
+    }
+    let weight = |entry: &str| {
+        let (name, weight) = entry.rsplit_once('=')?;
+        Some((name.trim().to_owned(), weight.trim().parse().ok()?))
+    };
+    let all: Option<_> = text.split(',').map(weight).collect();
+    all.map(ClassWeights::Named)
+        .ok_or_else(|| "expected `balanced`, or weights such as cat=1,dog=2.5".to_owned())
+}
+
+impl DataArgs {
+    /// These flags over `base`.
+    pub(super) fn over(&self, base: &mut RunConfig) -> Result<(), Failure> {
+        if let Some(name) = &self.dataset {
+            base.dataset.clone_from(name);
+        }
+        if let Some(path) = &self.data {
+            base.dataset = found(path)?;
+        } else if self.dataset.is_some() && own::is_path(&base.dataset) {
+            base.dataset = found(Path::new(&base.dataset))?;
+        }
+        self.settings(base)?;
+        base.centred |= self.centred;
+        base.validation = self.validation.unwrap_or(base.validation);
+        base.whole |= self.whole;
+        Ok(())
+    }
+
+    fn settings(&self, base: &mut RunConfig) -> Result<(), Failure> {
+        let is_own = own::is_path(&base.dataset);
+        if let (false, Some(flag)) = (is_own, self.of_own_data().into_iter().next()) {
+            return Err(Failure::usage(
+                format!(
+                    "{flag} belongs to data of your own, the data set is `{}`",
+                    base.dataset
+                ),
+                "name a file or folder by --data, or leave it out",
+            ));
+        }
+        let settings = &mut base.data;
+        let text = |flag: &Option<String>, field: &mut Option<String>| {
+            if flag.is_some() {
+                field.clone_from(flag);
+            }
+        };
+        text(&self.label, &mut settings.label);
+        text(&self.input, &mut settings.input);
+        text(&self.example_weights, &mut settings.example_weights);
+        if !self.ignore.is_empty() {
+            settings.ignore.clone_from(&self.ignore);
+        }
+        if !self.categorical.is_empty() {
+            settings.categorical.clone_from(&self.categorical);
+        }
+        settings.log |= self.log_target;
+        settings.task = self.task.map(Into::into).or(settings.task);
+        settings.missing = self.missing.map(Into::into).or(settings.missing);
+        settings.normalise = self.normalise.map(Into::into).or(settings.normalise);
+        settings.fit = self.fit.map(Into::into).or(settings.fit);
+        settings.header = self.no_header.then_some(false).or(settings.header);
+        settings.stratify = self.no_stratify.then_some(false).or(settings.stratify);
+        settings.delimiter = self.delimiter.or(settings.delimiter);
+        settings.size = self.size.or(settings.size);
+        settings.channels = self.channels.or(settings.channels);
+        if let Some(weights) = &self.class_weights {
+            settings.class_weights = Some(weights.clone());
+        }
+        if let Some(test) = &self.test {
+            settings.test = Some(match test {
+                Held::File(path) => Held::File(found(path)?.into()),
+                Held::Some(_) => test.clone(),
+            });
+        }
+        if let Some(path) = &self.validation_data {
+            settings.validation = Some(found(path)?.into());
+        }
+        Ok(())
+    }
+
+    /// The flags that are given and belong to data of one's own.
+    fn of_own_data(&self) -> Vec<&'static str> {
+        let all = [
+            ("--label", self.label.is_some()),
+            ("--input", self.input.is_some()),
+            ("--task", self.task.is_some()),
+            ("--log-target", self.log_target),
+            ("--ignore", !self.ignore.is_empty()),
+            ("--categorical", !self.categorical.is_empty()),
+            ("--missing", self.missing.is_some()),
+            ("--no-header", self.no_header),
+            ("--delimiter", self.delimiter.is_some()),
+            ("--size", self.size.is_some()),
+            ("--channels", self.channels.is_some()),
+            ("--fit", self.fit.is_some()),
+            ("--normalise", self.normalise.is_some()),
+            ("--test", self.test.is_some()),
+            ("--validation-data", self.validation_data.is_some()),
+            ("--no-stratify", self.no_stratify),
+            ("--class-weights", self.class_weights.is_some()),
+            ("--example-weights", self.example_weights.is_some()),
+        ];
+        let given = all.into_iter().filter(|(_, is_given)| *is_given);
+        given.map(|(flag, _)| flag).collect()
+    }
+
+    /// The flags that are given.
+    pub(super) fn given(&self) -> Vec<&'static str> {
+        let common = [
+            ("--dataset", self.dataset.is_some()),
+            ("--data", self.data.is_some()),
+            ("--centred", self.centred),
+            ("--validation", self.validation.is_some()),
+            ("--final", self.whole),
+        ];
+        let given = common.into_iter().filter(|(_, is_given)| *is_given);
+        let own = self.of_own_data();
+        given.map(|(flag, _)| flag).chain(own).collect()
+    }
+}
+
+/// Where a path leads from anywhere, as a run may go on from another folder.
+fn found(path: &Path) -> Result<String, Failure> {
+    let whole = path.canonicalize().map_err(|e| {
+        Failure::because(
+            format!("cannot read `{}`", path.display()),
+            e,
+            "check that it is there and that you may read it",
+        )
+    })?;
+    let whole = whole.into_os_string().into_string();
+    whole.map_err(|path| {
+        Failure::new(
+            format!("`{}` is no text in UTF-8", path.display()),
+            "rename it",
+        )
+    })
+}
+
+impl From<TaskArg> for TaskSetting {
+    fn from(arg: TaskArg) -> Self {
+        match arg {
+            TaskArg::Classes => Self::Classes,
+            TaskArg::Values => Self::Values,
+        }
+    }
+}
+
+impl From<MissingArg> for Missing {
+    fn from(arg: MissingArg) -> Self {
+        match arg {
+            MissingArg::Refuse => Self::Refuse,
+            MissingArg::Drop => Self::Drop,
+            MissingArg::Mean => Self::Mean,
+            MissingArg::Zero => Self::Zero,
+        }
+    }
+}
+
+impl From<FitArg> for Fit {
+    fn from(arg: FitArg) -> Self {
+        match arg {
+            FitArg::Exact => Self::Exact,
+            FitArg::Stretch => Self::Stretch,
+            FitArg::Crop => Self::Crop,
+            FitArg::Pad => Self::Pad,
+        }
+    }
+}
+
+impl From<NormaliseArg> for Normalise {
+    fn from(arg: NormaliseArg) -> Self {
+        match arg {
+            NormaliseArg::Standard => Self::Standard,
+            NormaliseArg::None => Self::None,
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Data of one's own, from a file to answers about new examples.
+
+#![allow(clippy::unwrap_used, reason = "a failure is the test's answer")]
+
+#[path = "support/program.rs"]
+mod program;
+
+use image::GrayImage;
+use program::{fails, says};
+use serde_json::Value;
+use std::{fs, path::Path};
+use tempfile::TempDir;
+
+/// Points around three places, a category that mostly says which, and a column that says nothing.
+fn flowers(rows: usize) -> String {
+    let mut text = String::from("row,width,length,colour,kind\n");
+    for i in 0..rows {
+        let kind = i % 3;
+        // What stands for chance: the digits of multiples of irrational numbers.
+        let off = |k: f64| ((i + 1) as f64 * k).fract() - 0.5;
+        let width = kind as f64 + off(0.618_033_988_75);
+        let length = 2.0 - kind as f64 + off(0.414_213_562_37);
+        let colour = ["red", "green", "blue"][if i % 7 == 0 { 0 } else { kind }];
+        let kind = ["rose", "lily", "iris"][kind];
+        text.push_str(&format!("n{i},{width:.4},{length:.4},{colour},{kind}\n"));
+    }
+    text
+}
+
+fn write(dir: &TempDir, name: &str, content: impl AsRef<[u8]>) -> String {
+    let path = dir.path().join(name);
+    fs::write(&path, content).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+#[test]
+fn a_table_is_learned_from_and_its_run_answers_for_new_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = write(&dir, "flowers.csv", flowers(300));
+    let run = dir.path().join("run");
+    let run_text = run.to_str().unwrap();
+    let text = says(&[
+        "train", "--data", &table, "--ignore", "row", "--out", run_text, "--epochs", "20",
+    ]);
+    assert!(text.contains("5-512-512-3 on flowers"), "{text}");
+    // 60 of 300 are held out.
+    assert!(text.contains("on 60 examples"), "{text}");
+    let result = json(&run.join("result.json"));
+    assert!(result["accuracy"].as_f64().unwrap() > 0.9, "{result}");
+    let config = json(&run.join("config.json"));
+    assert_eq!(config["data"]["label"], "kind");
+    assert_eq!(config["batch"], 32);
+    // The columns may be in another order, and the label is not needed.
+    let new = "colour,length,width,row\nred,2.0,0.1,x\nblue,0.1,2.1,y\nviolet,0.9,1.0,z\n";
+    let new = write(&dir, "new.csv", new);
+    let said = says(&["predict", run_text, &new, "--top", "1"]);
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines[0], "example,answer,probability");
+    for (line, kind) in lines[1..].iter().zip(["rose", "iris", "lily"]) {
+        assert!(line.contains(kind), "{said}");
+    }
+    let judged: Value = serde_json::from_str(&says(&["eval", run_text, "--json"])).unwrap();
+    assert_eq!(judged["accuracy"], result["accuracy"]);
+    let on_all = says(&["eval", run_text, "--data", &table]);
+    assert!(on_all.contains("on 300 examples"), "{on_all}");
+    let strange = write(
+        &dir,
+        "strange.csv",
+        "width,length,colour,kind\n1,1,red,tulip\n",
+    );
+    fails(
+        &["eval", run_text, "--data", &strange],
+        1,
+        &["row 1 (from 1)", "`rose`", "`tulip`"],
+    );
+    let lacking = write(&dir, "lacking.csv", "width,colour\n1,red\n");
+    fails(
+        &["predict", run_text, &lacking],
+        1,
+        &["no column `length`", "`width`, `colour`"],
+    );
+}
+
+#[test]
+fn a_run_on_data_of_ones_own_goes_on_with_the_same_bits_and_with_no_other_data() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = write(&dir, "flowers.csv", flowers(200));
+    let [whole, again] = ["whole", "again"].map(|name| dir.path().join(name));
+    let [whole_text, again_text] = [&whole, &again].map(|path| path.to_str().unwrap());
+    let arguments = ["--data", &table, "--ignore", "row", "--epochs", "6"];
+    says(&[&["train", "--out", whole_text], &arguments[..]].concat());
+    let best = whole.join("checkpoints/best.ckpt");
+    says(&[
+        "train",
+        "--resume",
+        best.to_str().unwrap(),
+        "--out",
+        again_text,
+    ]);
+    let of = |run: &Path, file: &str| fs::read(run.join(file)).unwrap();
+    for file in ["metrics.jsonl", "checkpoints/last.safetensors"] {
+        assert_eq!(of(&whole, file), of(&again, file), "{file}");
+    }
+    fs::write(&table, flowers(199)).unwrap();
+    fails(
+        &["train", "--resume", whole_text],
+        1,
+        &["holds other examples than those"],
+    );
+}
+
+#[test]
+fn numbers_are_learned_and_said_in_their_own_unit() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut text = String::from("x,price\n");
+    for i in 0..400 {
+        let x = f64::from(i) / 100.0;
+        text.push_str(&format!("{x},{}\n", (1.0 + 2.0 * x).exp()));
+    }
+    let table = write(&dir, "prices.csv", text);
+    let run = dir.path().join("run");
+    let run = run.to_str().unwrap();
+    let said = says(&[
+        "train",
+        "--data",
+        &table,
+        "--log-target",
+        "--out",
+        run,
+        "--epochs",
+        "40",
+        "--model",
+        "1-64-1",
+    ]);
+    assert!(said.contains("rmse"), "{said}");
+    let new = write(&dir, "new.csv", "x\n1.5\n");
+    let said = says(&["predict", run, &new]);
+    let price: f64 = said
+        .lines()
+        .nth(1)
+        .unwrap()
+        .split(',')
+        .nth(1)
+        .unwrap()
+        .parse()
+        .unwrap();
+    let wanted = 4.0_f64.exp();
+    assert!((price / wanted - 1.0).abs() < 0.1, "{price} for {wanted}");
+}
+
+#[test]
+fn pictures_in_folders_are_learned_at_any_size() {
+    let dir = tempfile::tempdir().unwrap();
+    for i in 0..120_u32 {
+        let class = i % 2;
+        let side = 8 + i % 3;
+        let picture = GrayImage::from_fn(side, side, |x, y| {
+            let is_bright = if class == 0 {
+                x < side / 2
+            } else {
+                y < side / 2
+            };
+            image::Luma([if is_bright {
+                200 + (i % 50) as u8
+            } else {
+                (i % 40) as u8
+            }])
+        });
+        let folder = dir
+            .path()
+            .join("pictures")
+            .join(["left", "top"][class as usize]);
+        fs::create_dir_all(&folder).unwrap();
+        picture.save(folder.join(format!("{i}.png"))).unwrap();
+    }
+    let pictures = dir.path().join("pictures");
+    let pictures = pictures.to_str().unwrap();
+    fails(
+        &["train", "--data", pictures],
+        1,
+        &["expected 8 rows and 8 columns", "--size"],
+    );
+    let run = dir.path().join("run");
+    let run = run.to_str().unwrap();
+    let said = says(&[
+        "train", "--data", pictures, "--size", "8x8", "--epochs", "10", "--out", run,
+    ]);
+    assert!(
+        said.contains("test: accuracy 100.00 % on 24 examples"),
+        "{said}"
+    );
+    let one = format!("{pictures}/top/1.png");
+    let said = says(&["predict", run, &one, "--format", "json"]);
+    let said: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(
+        (&said["answer"], &said["schema"]),
+        (&Value::from("top"), &Value::from(1))
+    );
+    // Half of it is the other half then.
+    let inverted = says(&["predict", run, &one, "--invert", "--logits"]);
+    assert_ne!(inverted, says(&["predict", run, &one, "--logits"]));
+}
