@@ -5,6 +5,7 @@ pub(crate) mod devices;
 pub(crate) mod doctor;
 pub(crate) mod eval;
 pub(crate) mod export;
+pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod predict;
 pub(crate) mod selftest;

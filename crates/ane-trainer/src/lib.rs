@@ -20,19 +20,26 @@ mod continuation;
 mod divergence;
 mod ended;
 mod failure;
+mod given;
 mod isolated;
 mod model_file;
 mod numbers;
 mod output;
 mod program;
 mod progress;
+mod settings;
 mod supervision;
 mod threads;
 
 pub use program::Program;
 
-use crate::{failure::Failure, output::remark};
-use clap::{Parser, Subcommand};
+use crate::{
+    failure::Failure,
+    given::Given,
+    output::remark,
+    settings::{Settings, SettingsArgs},
+};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::ffi::OsString;
 
 /// Train neural networks on Apple's Neural Engine, or on a faithful software Neural Engine.
@@ -47,6 +54,8 @@ struct Cli {
 enum Command {
     /// Train a model; without arguments, an MLP on MNIST
     Train(commands::train::Args),
+    /// Write a file of settings, with every key explained
+    Init(commands::init::Args),
     /// Evaluate a run's checkpoint on the test set
     Eval(commands::eval::Args),
     /// Say what a run makes of new examples: pictures, tables, arrays
@@ -72,17 +81,24 @@ enum Command {
 pub fn run(program: Program, arguments: impl IntoIterator<Item = OsString>) -> u8 {
     program.remember();
     let name = OsString::from(env!("CARGO_PKG_NAME"));
-    let cli = match Cli::try_parse_from(std::iter::once(name).chain(arguments)) {
-        Ok(cli) => cli,
-        Err(said) => return answer(&said),
+    let arguments: Vec<OsString> = std::iter::once(name).chain(arguments).collect();
+    let Parsed {
+        cli,
+        given,
+        settings,
+    } = match parse(&arguments) {
+        Ok(parsed) => parsed,
+        Err(Refused::Parser(said)) => return answer(&said),
+        Err(Refused::Settings(failure)) => return end(Err(failure)),
     };
     let leaves_files = matches!(&cli.command, Command::Train(args) if args.leaves_files());
     let outcome = match cli.command {
-        Command::Train(args) => commands::train::run(&args),
+        Command::Train(args) => commands::train::run(&args, &settings, &train_keys()),
+        Command::Init(args) => commands::init::run(&args, &train_keys()),
         Command::Eval(args) => commands::eval::run(&args),
         Command::Predict(args) => commands::predict::run(&args),
         Command::Export(args) => commands::export::run(&args),
-        Command::Inspect(args) => commands::inspect::run(&args),
+        Command::Inspect(args) => commands::inspect::run(&args, &given),
         Command::Data(args) => commands::data::run(&args),
         Command::Devices => commands::devices::run(),
         Command::Doctor(args) => commands::doctor::run(&args),
@@ -90,6 +106,72 @@ pub fn run(program: Program, arguments: impl IntoIterator<Item = OsString>) -> u
         Command::Worker => commands::worker::run(),
     };
     end(outcome.and_then(|ended| printed(ended.code(), leaves_files)))
+}
+
+/// What was asked for.
+struct Parsed {
+    cli: Cli,
+    given: Given,
+    /// Of a training: what holds of flags and of what stands beside them.
+    settings: Settings,
+}
+
+/// Why nothing can be done.
+enum Refused {
+    Parser(Box<clap::Error>),
+    Settings(Failure),
+}
+
+impl From<clap::Error> for Refused {
+    fn from(said: clap::Error) -> Self {
+        Self::Parser(Box::new(said))
+    }
+}
+
+/// Reads the arguments and, for a training, the settings that stand beside them.
+fn parse(arguments: &[OsString]) -> Result<Parsed, Refused> {
+    let mut command = Cli::command();
+    command.build();
+    let mut matches = command.clone().try_get_matches_from(arguments)?;
+    let mut given = Given::default();
+    let mut settings = Settings::new();
+    if let Some((name, of_command)) = matches.subcommand()
+        && let Some(subcommand) = command.find_subcommand(name)
+    {
+        given = Given::to(subcommand, of_command);
+        if name == "train" {
+            let keys = settings::keys(subcommand);
+            let args = SettingsArgs::from_arg_matches(of_command)?;
+            let beside = settings::beside_flags(subcommand, of_command, &args);
+            settings = beside.map_err(Refused::Settings)?;
+            let all = settings::with_settings(arguments, &settings, &keys);
+            matches =
+                command.clone().try_get_matches_from(all).map_err(
+                    |said| match settings::explained(&said, &settings, &keys) {
+                        Some(failure) => Refused::Settings(failure),
+                        None => said.into(),
+                    },
+                )?;
+            if let Some((_, of_command)) = matches.subcommand() {
+                settings::add_flags(&mut settings, of_command, &keys);
+            }
+        }
+    }
+    Ok(Parsed {
+        cli: Cli::from_arg_matches(&matches)?,
+        given,
+        settings,
+    })
+}
+
+/// The keys of settings.
+fn train_keys() -> Vec<settings::Key> {
+    let mut command = Cli::command();
+    command.build();
+    command
+        .find_subcommand("train")
+        .map(settings::keys)
+        .unwrap_or_default()
 }
 
 /// Reports a failure, and gives the exit code.

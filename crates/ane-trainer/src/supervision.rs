@@ -16,16 +16,16 @@ const COMPILE_FACTOR: f64 = 10.0;
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct SupervisionArgs {
     /// Run the device in a process of its own, which may crash or hang [default: true for apple]
-    #[arg(long, value_name = "BOOL")]
+    #[arg(long, value_name = "BOOL", help_heading = "Device")]
     supervised: Option<bool>,
     /// Seconds that the device may take for a step; ten times as long to compile [default: 30]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Device")]
     deadline: Option<Duration>,
     /// Run every N-th step twice and compare the results; needs --supervised true
-    #[arg(long, value_name = "N", value_parser = numbers::whole(1..=u64::MAX))]
+    #[arg(long, value_name = "N", value_parser = numbers::whole(1..=u64::MAX), help_heading = "Device")]
     verify_every: Option<u64>,
     /// Use the engine though another training does
-    #[arg(long)]
+    #[arg(long, help_heading = "Device")]
     share_engine: bool,
 }
 

@@ -111,10 +111,13 @@ pub fn open(
     how: Divide<'_>,
     known: Option<&Description>,
 ) -> Result<OwnData, super::DataError> {
-    let settings = how.settings;
+    let mut settings = how.settings.clone();
     let [train_path, validation_path, test_path] = parts(path);
     let train_path = train_path.unwrap_or_else(|| path.to_owned());
-    let raw = read(&train_path, settings, known)?;
+    let raw = read(&train_path, &settings, known)?;
+    // Other files are asked for the same column.
+    settings.label = settings.label.or(raw.label.clone());
+    let settings = &settings;
     let say = Sayer(&train_path);
     if raw.targets.is_none() {
         return Err(say

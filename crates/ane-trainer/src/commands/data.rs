@@ -39,10 +39,10 @@ enum Command {
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Source {
     /// Directory with the raw or gzipped files; nothing else is tried then
-    #[arg(long)]
+    #[arg(long, help_heading = "Data")]
     pub(crate) data_dir: Option<PathBuf>,
     /// Use what is there, never the network
-    #[arg(long)]
+    #[arg(long, help_heading = "Data")]
     pub(crate) offline: bool,
 }
 

@@ -5,6 +5,7 @@ use crate::{
     continuation::{description, read_checkpoint, stored_config},
     ended::Ended,
     failure::Failure,
+    given::Given,
     output::{self, say},
     supervision::open_in_worker,
     threads::machine,
@@ -33,9 +34,9 @@ pub(crate) struct Args {
     out: Option<PathBuf>,
 }
 
-pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
+pub(crate) fn run(args: &Args, given: &Given) -> Result<Ended, Failure> {
     match &args.path {
-        Some(path) if path.extension().is_some_and(|e| e == "mil") => file(path, args),
+        Some(path) if path.extension().is_some_and(|e| e == "mil") => file(path, args, given),
         Some(path) => {
             let (file, checkpoint) = read_checkpoint(path)?;
             let stored = stored_config(&file, &checkpoint)?;
@@ -247,13 +248,22 @@ fn targets(flags: &ConfigArgs) -> Result<Vec<Target>, Failure> {
     }
 }
 
+/// Purposes of flags that describe a training; a program that is written already has no use for them.
+const TRAINING: [&str; 5] = ["Data", "Model", "Training", "Optimizer", "Device"];
+/// Flags that say who is asked about a program.
+const ASKED: [&str; 3] = ["--device", "--target", "--route"];
+
 /// Most bytes of a MIL text that is read: 1 GiB.
 const LARGEST_TEXT: u64 = 1 << 30;
 
 /// A MIL file with its weights beside it.
-fn file(path: &Path, args: &Args) -> Result<Ended, Failure> {
-    let mut useless = args.config.of_training();
-    useless.extend(args.out.is_some().then_some("--out"));
+fn file(path: &Path, args: &Args, given: &Given) -> Result<Ended, Failure> {
+    let mut useless: Vec<String> = TRAINING
+        .iter()
+        .flat_map(|purpose| given.of(purpose))
+        .filter(|flag| !ASKED.contains(&flag.as_str()))
+        .collect();
+    useless.extend(args.out.is_some().then(|| "--out".to_owned()));
     if !useless.is_empty() {
         return Err(Failure::usage(
             format!(

@@ -19,8 +19,9 @@ use crate::{
     ended::Ended,
     failure::Failure,
     model_file, numbers,
-    output::{remark, say},
+    output::{self, remark, say},
     progress::Progress,
+    settings::{Key, Settings, SettingsArgs, dumped},
     supervision::{Opened, SupervisionArgs},
     threads::machine,
 };
@@ -50,17 +51,19 @@ pub(crate) struct Args {
     #[command(flatten)]
     supervision: SupervisionArgs,
     /// Threads; every core when left out
-    #[arg(long, value_parser = numbers::threads)]
+    #[arg(long, value_parser = numbers::threads, help_heading = "Run")]
     threads: Option<usize>,
     /// Run directory [default: runs/DATASET-TIME]
-    #[arg(long)]
+    #[arg(long, help_heading = "Run")]
     out: Option<PathBuf>,
     /// Continue a run, from its directory or one of its .ckpt files
     #[arg(long, value_name = "RUN")]
     resume: Option<PathBuf>,
     /// Steps between checkpoints; only after epochs when left out
-    #[arg(long, value_parser = numbers::whole(1..=u64::MAX))]
+    #[arg(long, value_parser = numbers::whole(1..=u64::MAX), help_heading = "Run")]
     checkpoint_every: Option<u64>,
+    #[command(flatten)]
+    settings: SettingsArgs,
     /// Build and check the program, show what would run, and stop
     #[arg(long)]
     dry_run: bool,
@@ -73,7 +76,11 @@ impl Args {
     }
 }
 
-pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
+pub(crate) fn run(args: &Args, settings: &Settings, keys: &[Key]) -> Result<Ended, Failure> {
+    if args.settings.dump_config {
+        output::write(&dumped(keys, settings));
+        return Ok(Ended::Done);
+    }
     let open = |path| Continuation::open(path, args.out.as_deref(), args.dry_run);
     let mut resumed = args.resume.as_deref().map(open).transpose()?;
     let mut flags = args.config.clone();

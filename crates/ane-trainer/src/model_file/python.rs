@@ -17,10 +17,10 @@ const LOOK: Duration = Duration::from_millis(20);
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct PythonArgs {
     /// Python that has what a model file imports [default: that of VIRTUAL_ENV, or python3 of PATH]
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", help_heading = "Model")]
     pub(crate) python: Option<PathBuf>,
     /// Seconds that a model file may take to be imported and traced [default: 300]
-    #[arg(long, value_name = "SECONDS", value_parser = whole(1..=86_400))]
+    #[arg(long, value_name = "SECONDS", value_parser = whole(1..=86_400), help_heading = "Model")]
     pub(crate) model_deadline: Option<u64>,
 }
 

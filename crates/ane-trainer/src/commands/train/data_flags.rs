@@ -9,7 +9,7 @@ use ane_train::{
         own::{self, Balanced, ClassWeights, Held, Missing, Normalise, TaskSetting},
     },
 };
-use clap::ValueEnum;
+use clap::{ValueEnum, ValueHint};
 use std::path::{Path, PathBuf};
 
 /// Which data is trained on, and how it is read.
@@ -67,7 +67,7 @@ pub(crate) struct DataArgs {
     pub(super) centred: bool,
     /// Examples that the network is judged by at the end: a number, a share, or a file; 0 for none [default: a folder called
     /// test, or else 0.2]
-    #[arg(long, value_name = "N|SHARE|FILE")]
+    #[arg(long, value_name = "N|SHARE|FILE", value_hint = ValueHint::FilePath)]
     test: Option<Held>,
     /// Training examples that choose the best state: a number, or a share such as 0.1 [default: 5000; 0.1 of data of your own]
     #[arg(long, value_name = "N|SHARE", conflicts_with = "whole")]
@@ -245,20 +245,6 @@ impl DataArgs {
         ];
         let given = all.into_iter().filter(|(_, is_given)| *is_given);
         given.map(|(flag, _)| flag).collect()
-    }
-
-    /// The flags that are given.
-    pub(super) fn given(&self) -> Vec<&'static str> {
-        let common = [
-            ("--dataset", self.dataset.is_some()),
-            ("--data", self.data.is_some()),
-            ("--centred", self.centred),
-            ("--validation", self.validation.is_some()),
-            ("--final", self.whole),
-        ];
-        let given = common.into_iter().filter(|(_, is_given)| *is_given);
-        let own = self.of_own_data();
-        given.map(|(flag, _)| flag).chain(own).collect()
     }
 }
 

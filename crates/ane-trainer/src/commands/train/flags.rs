@@ -28,92 +28,102 @@ pub(crate) struct ConfigArgs {
     data: DataArgs,
     /// Model: mlp, lenet, resnet8, resnet20, mobilenet-tiny, autoencoder, widths such as 784-128-10:gelu, or a file:
     /// my_model.py:Net, my_model.py:Net(hidden=256), model.pt2, model.keras [default: mlp]
-    #[arg(long)]
+    #[arg(long, help_heading = "Model")]
     pub(crate) model: Option<String>,
     #[command(flatten)]
     python: PythonArgs,
     /// Passes over the training examples [default: 6; of data of your own as many as make 2000 updates, from 6 to 100]
-    #[arg(long, value_parser = whole(1..=MOST_EPOCHS))]
+    #[arg(long, value_parser = whole(1..=MOST_EPOCHS), help_heading = "Training")]
     epochs: Option<u64>,
     /// Examples per step [default: 128; of data of your own at most a quarter of the training examples]
-    #[arg(long, value_parser = whole(1..=LARGEST_BATCH))]
+    #[arg(long, value_parser = whole(1..=LARGEST_BATCH), help_heading = "Training")]
     batch: Option<u64>,
     /// Peak learning rate [default: 1.5e-3 for adamw and adam; 1e-2 for sgd]
-    #[arg(long, value_parser = positive)]
+    #[arg(long, value_parser = positive, help_heading = "Optimizer")]
     lr: Option<f64>,
     /// Optimizer: adam, adamw or sgd [default: adamw]
-    #[arg(long)]
+    #[arg(long, help_heading = "Optimizer")]
     optimizer: Option<String>,
     /// Momentum of sgd [default: 0]
-    #[arg(long, value_parser = share)]
+    #[arg(long, value_parser = share, help_heading = "Optimizer")]
     momentum: Option<f64>,
     /// Nesterov's variant of sgd with momentum
-    #[arg(long)]
+    #[arg(long, help_heading = "Optimizer")]
     nesterov: bool,
     /// Weight decay [default: 0.01 for adamw; 0 for adam and sgd]
-    #[arg(long, value_parser = not_negative)]
+    #[arg(long, value_parser = not_negative, help_heading = "Optimizer")]
     weight_decay: Option<f64>,
     /// Schedule of the learning rate: constant, cosine or step [default: cosine]
-    #[arg(long)]
+    #[arg(long, help_heading = "Optimizer")]
     schedule: Option<Schedule>,
     /// Share of the target that goes to all classes evenly [default: 0]
-    #[arg(long, value_parser = share)]
+    #[arg(long, value_parser = share, help_heading = "Training")]
     label_smoothing: Option<f64>,
     /// What is minimised: cross-entropy, mse, l1, huber or bce-with-logits [default: cross-entropy; mse for autoencoder]
-    #[arg(long, conflicts_with_all = ["label_smoothing", "mse"])]
+    #[arg(long, conflicts_with_all = ["label_smoothing", "mse"], help_heading = "Training")]
     loss: Option<Loss>,
     /// Distance from which on --loss huber grows straight [default: 1]
-    #[arg(long, value_name = "DISTANCE", value_parser = positive)]
+    #[arg(long, value_name = "DISTANCE", value_parser = positive, help_heading = "Training")]
     huber_delta: Option<f64>,
     /// The same as --loss mse
-    #[arg(long, conflicts_with = "label_smoothing")]
+    #[arg(long, conflicts_with = "label_smoothing", help_heading = "Training")]
     mse: bool,
     /// Largest global norm of the gradients
-    #[arg(long, value_parser = positive)]
+    #[arg(long, value_parser = positive, help_heading = "Optimizer")]
     max_norm: Option<f64>,
     /// Batches whose gradients make an update, as one batch as many times as large [default: 1]
-    #[arg(long, value_name = "N", value_parser = whole(1..=MOST_BATCHES))]
+    #[arg(long, value_name = "N", value_parser = whole(1..=MOST_BATCHES), help_heading = "Training")]
     grad_accumulation: Option<u64>,
     /// End after so many steps, wherever that is in an epoch
-    #[arg(long, value_name = "N", value_parser = whole(1..=u64::MAX))]
+    #[arg(long, value_name = "N", value_parser = whole(1..=u64::MAX), help_heading = "Training")]
     max_steps: Option<u64>,
     /// Parameters that stay as they are: paths in which * stands for any characters, or bias, norm or embedding
-    #[arg(long, value_name = "GLOB", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "GLOB",
+        value_delimiter = ',',
+        help_heading = "Model"
+    )]
     freeze: Vec<String>,
     /// Parameters without weight decay, named as those of --freeze
-    #[arg(long, value_name = "GLOB", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "GLOB",
+        value_delimiter = ',',
+        help_heading = "Optimizer"
+    )]
     no_decay: Vec<String>,
     /// Factor of the learning rate of some parameters, such as fc3.*=0.1, named as those of --freeze
-    #[arg(long, value_name = "GLOB=FACTOR", value_delimiter = ',', value_parser = factor)]
+    #[arg(long, value_name = "GLOB=FACTOR", value_delimiter = ',', value_parser = factor, help_heading = "Optimizer")]
     group_lr: Vec<Group>,
     /// What convolutions become on a chip: native, matmul, im2col or shift, for all layers or those of a pattern; may be
     /// repeated, the first that names a layer holds [default: what inspect says]
-    #[arg(long, value_name = "[GLOB=]NAME")]
+    #[arg(long, value_name = "[GLOB=]NAME", help_heading = "Model")]
     lowering: Vec<LoweringRule>,
     /// Metric that chooses the best state [default: accuracy]
-    #[arg(long)]
+    #[arg(long, help_heading = "Training")]
     metric: Option<String>,
     /// Seed of weights, order and validation split [default: 0]
-    #[arg(long, value_parser = whole(0..=u64::MAX))]
+    #[arg(long, value_parser = whole(0..=u64::MAX), help_heading = "Training")]
     seed: Option<u64>,
     /// Device: apple, null, software or auto [default: auto]
-    #[arg(long)]
+    #[arg(long, help_heading = "Device")]
     pub(crate) device: Option<String>,
     /// Whose limits and quirks hold: software, or h13 (M1) to h17 (M5) [default: software; on apple this machine's chip]
-    #[arg(long)]
+    #[arg(long, help_heading = "Device")]
     pub(crate) target: Option<String>,
     /// How the chip is reached: e5rt, client or memory [default: what --target says, e5rt where it says nothing]
-    #[arg(long, value_parser = route)]
+    #[arg(long, value_parser = route, help_heading = "Device")]
     pub(crate) route: Option<Route>,
     /// Refuse every device but `apple`, and every op on the host but gather, scatter, one_hot, argmax, indices and masks;
     /// the update runs on the engine too unless --plan says otherwise
-    #[arg(long)]
+    #[arg(long, help_heading = "Device")]
     pub(crate) require_ane: bool,
     /// Where the update runs [default: split; fused with --require-ane]
-    #[arg(long)]
+    #[arg(long, help_heading = "Device")]
     plan: Option<PlanArg>,
     /// Numeric policy [default: ieee]
-    #[arg(long)]
+    #[arg(long, help_heading = "Device")]
     numerics: Option<NumericsArg>,
 }
 
@@ -354,79 +364,6 @@ impl ConfigArgs {
             groups.retain(|g| g.lr.is_none());
             groups.extend(self.group_lr.iter().cloned());
         }
-    }
-
-    /// The flags that are given and describe a training; a program that is written already has no use for them.
-    pub(crate) fn of_training(&self) -> Vec<&'static str> {
-        // Every field by name: a new flag has to be told apart too.
-        let Self {
-            data,
-            model,
-            python:
-                PythonArgs {
-                    python,
-                    model_deadline,
-                },
-            epochs,
-            batch,
-            lr,
-            optimizer,
-            momentum,
-            nesterov,
-            weight_decay,
-            schedule,
-            label_smoothing,
-            loss,
-            huber_delta,
-            mse,
-            max_norm,
-            grad_accumulation,
-            max_steps,
-            freeze,
-            no_decay,
-            group_lr,
-            lowering,
-            metric,
-            seed,
-            device: _,
-            target: _,
-            route: _,
-            require_ane,
-            plan,
-            numerics,
-        } = self;
-        let all = [
-            ("--model", model.is_some()),
-            ("--python", python.is_some()),
-            ("--model-deadline", model_deadline.is_some()),
-            ("--epochs", epochs.is_some()),
-            ("--batch", batch.is_some()),
-            ("--lr", lr.is_some()),
-            ("--optimizer", optimizer.is_some()),
-            ("--momentum", momentum.is_some()),
-            ("--nesterov", *nesterov),
-            ("--weight-decay", weight_decay.is_some()),
-            ("--schedule", schedule.is_some()),
-            ("--label-smoothing", label_smoothing.is_some()),
-            ("--loss", loss.is_some()),
-            ("--huber-delta", huber_delta.is_some()),
-            ("--mse", *mse),
-            ("--max-norm", max_norm.is_some()),
-            ("--grad-accumulation", grad_accumulation.is_some()),
-            ("--max-steps", max_steps.is_some()),
-            ("--freeze", !freeze.is_empty()),
-            ("--no-decay", !no_decay.is_empty()),
-            ("--group-lr", !group_lr.is_empty()),
-            ("--lowering", !lowering.is_empty()),
-            ("--metric", metric.is_some()),
-            ("--seed", seed.is_some()),
-            ("--require-ane", *require_ane),
-            ("--plan", plan.is_some()),
-            ("--numerics", numerics.is_some()),
-        ];
-        let given = all.into_iter().filter(|(_, is_given)| *is_given);
-        let of_data = data.given();
-        given.map(|(flag, _)| flag).chain(of_data).collect()
     }
 
     fn optimizer(&self, base: &mut RunConfig) -> Result<(), Failure> {
