@@ -58,6 +58,7 @@ impl Trainer {
                 objective: model.objective(),
                 metrics: model.kinds_of_metrics(),
                 units: Vec::new(),
+                ema: None,
                 plan: PlanKind::Split,
                 optimizer,
                 groups: Groups::default(),

@@ -115,6 +115,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         objective: Objective::of(loss, "logits", LABEL),
         metrics: vec![&Accuracy],
         units: Vec::new(),
+        ema: None,
         groups: Groups::default(),
         lowerings: Vec::new(),
         accumulate: 1,

@@ -158,6 +158,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         objective: Objective::of(LOSS, "logits", LABEL),
         metrics: vec![&Accuracy],
         units: Vec::new(),
+        ema: None,
         groups: Groups::default(),
         lowerings: Vec::new(),
         accumulate: 1,

@@ -72,6 +72,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         objective: Objective::of(loss, "logits", LABEL),
         metrics: vec![&Accuracy],
         units: Vec::new(),
+        ema: None,
         plan: PlanKind::Split,
         optimizer: OptimizerConfig::AdamW(AdamW::default()),
         groups: Groups::default(),

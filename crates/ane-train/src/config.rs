@@ -62,6 +62,15 @@ pub struct RunConfig {
     /// Steps after which the run ends, if that is before its last epoch does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_steps: Option<u64>,
+    /// Epochs without a better validation result after which the run ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patience: Option<u64>,
+    /// Decay of the moving average of the weights, by which the run is judged, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ema: Option<f64>,
+    /// The first batches of the training examples, which are all that is trained on, chosen by and judged by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overfit_batches: Option<usize>,
     /// Parameters that are not trained: patterns of their paths, or tags.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub freeze: Vec<String>,
@@ -167,6 +176,9 @@ impl Default for RunConfig {
             max_norm: None,
             accumulate: 1,
             max_steps: None,
+            patience: None,
+            ema: None,
+            overfit_batches: None,
             freeze: Vec::new(),
             groups: Groups::default(),
             lowerings: Vec::new(),
@@ -374,6 +386,7 @@ impl RunConfig {
             total_steps,
             max_norm: self.max_norm,
             accumulate: self.accumulate,
+            ema: self.ema,
             seed: self.seed,
         })
     }

@@ -33,6 +33,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Instant,
 };
 
 /// How a run ended.
@@ -40,6 +41,10 @@ use std::{
 pub enum Ending {
     /// All epochs are done.
     Finished,
+    /// Validation has not become better for as long as the run was to wait.
+    NoBetter,
+    /// Its time is over; the checkpoint says where.
+    OutOfTime,
     /// It was asked to stop; the checkpoint says where.
     Interrupted,
 }
@@ -59,6 +64,10 @@ pub struct Fit {
     pub epochs: u64,
     /// Steps after which the run ends, wherever it is in an epoch.
     pub max_steps: Option<u64>,
+    /// Epochs without a better validation result after which the run ends.
+    pub patience: Option<u64>,
+    /// When the run ends, wherever it is then.
+    pub deadline: Option<Instant>,
     /// Where checkpoints and metrics go.
     pub run: RunDir,
     /// The resolved configuration, stored in checkpoints.
@@ -157,7 +166,8 @@ impl Fit {
         let mut clock = Clock::start(self.sums.examples);
         let mut without_loss = WithoutLoss::default();
         while !self.is_over() {
-            let stops = stop.load(Ordering::Relaxed);
+            let is_late = self.deadline.is_some_and(|end| Instant::now() >= end);
+            let stops = is_late || stop.load(Ordering::Relaxed);
             let Some(update) = loader.next_update() else {
                 return Err(FitError::LoaderStopped {
                     batches: self.position.1,
@@ -169,7 +179,10 @@ impl Fit {
                 self.must_have_finite_loss(&batches)?;
                 let snapshot = self.snapshot()?;
                 self.write("last", &snapshot)?;
-                return Ok(Ending::Interrupted);
+                return Ok(match is_late {
+                    true => Ending::OutOfTime,
+                    false => Ending::Interrupted,
+                });
             }
             let next = self.trainer.progress().step + 1;
             let due = |every: Option<u64>| every.is_some_and(|n| next.is_multiple_of(n));
@@ -198,6 +211,9 @@ impl Fit {
                 loader.recycle(batches);
                 let speed = clock.speed(self.sums.examples);
                 self.end_epoch(epoch + 1, &outcome, speed, safety, report)?;
+                if !self.is_over() && has_waited(self.patience, self.best.as_ref(), epoch + 1) {
+                    return Ok(Ending::NoBetter);
+                }
                 clock = Clock::start(0);
                 continue;
             }
@@ -257,7 +273,10 @@ impl Fit {
         let validation = match &self.validation {
             None => None,
             Some(examples) => {
-                let result = evaluate(&mut self.trainer, examples, &mut safety.faults)?;
+                let faults = &mut safety.faults;
+                let result = self
+                    .trainer
+                    .with_average(|t| evaluate(t, examples, faults))?;
                 for message in safety.faults.take_messages() {
                     let step = self.trainer.progress().step;
                     report(&Event::Fault { step, message });
@@ -390,6 +409,14 @@ impl Fit {
             &self.weights_metadata,
         )?;
         checkpoint.write(&self.run.checkpoint(name))
+    }
+}
+
+/// Whether a run that has had so many epochs has waited long enough for a better validation result.
+pub fn has_waited(patience: Option<u64>, best: Option<&Best>, epochs: u64) -> bool {
+    match (patience, best) {
+        (Some(patience), Some(best)) => epochs.saturating_sub(best.epoch) >= patience,
+        _ => false,
     }
 }
 

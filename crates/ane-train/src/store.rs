@@ -47,6 +47,8 @@ pub type Moment = (String, String, Vec<f32>);
 pub const WEIGHT: &str = "weight";
 /// Role of running statistics.
 pub const BUFFER: &str = "buffer";
+/// Role of moving averages of what gradients belong to.
+pub const AVERAGE: &str = "average";
 
 /// An entry's position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

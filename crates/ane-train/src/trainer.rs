@@ -1,5 +1,6 @@
 //! A model in training on a device: its store, its programs, and one step.
 
+mod average;
 mod batch_ports;
 mod config;
 mod entries;
@@ -86,7 +87,7 @@ impl Trainer {
         device.health()?;
         let program = compiled.bind(&*device, &host, &stored)?;
         let update = entries::make_update(&config, &step, &program, &store, &weights, isa);
-        Ok(Self {
+        let mut trainer = Self {
             io: BatchPorts::new(&config.objective, &step),
             config,
             device,
@@ -103,7 +104,9 @@ impl Trainer {
             done: Done::default(),
             furthest_step: 0,
             requires_ane: false,
-        })
+        };
+        trainer.average(1)?;
+        Ok(trainer)
     }
 
     /// The configuration.
@@ -249,6 +252,7 @@ impl Trainer {
         if !overflow {
             grad_norm = self.update.apply(self.host.pool(), at, &mut self.store);
             self.add_statistics(&statistics)?;
+            self.average(at.t)?;
         }
         // What was read above, gradients included, may have come from a device that is lost.
         self.device.health()?;

@@ -28,6 +28,7 @@ fn config(model: Model, objective: Objective, plan: PlanKind) -> TrainerConfig {
         objective,
         metrics: Vec::new(),
         units: Vec::new(),
+        ema: None,
         plan,
         optimizer: OptimizerConfig::Sgd(Sgd::default()),
         groups: Groups::default(),

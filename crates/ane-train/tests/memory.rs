@@ -81,6 +81,7 @@ fn config(model: &str, batch: usize, plan: PlanKind) -> TrainerConfig {
         model,
         metrics: Vec::new(),
         units: Vec::new(),
+        ema: None,
         groups: Groups::default(),
         lowerings: Vec::new(),
         accumulate: 1,

@@ -40,6 +40,7 @@ fn trainer(target: Target, numerics: &Numerics, plan: PlanKind) -> Trainer {
         objective: Objective::of(LOSS, "logits", "label"),
         metrics: Vec::new(),
         units: Vec::new(),
+        ema: None,
         groups: Groups::default(),
         lowerings: Vec::new(),
         accumulate: 1,

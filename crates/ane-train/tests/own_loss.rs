@@ -62,6 +62,7 @@ fn trainer(
         objective,
         metrics: Vec::new(),
         units: Vec::new(),
+        ema: None,
         plan: PlanKind::Split,
         optimizer,
         groups: Groups::default(),

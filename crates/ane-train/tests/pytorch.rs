@@ -91,6 +91,7 @@ fn trainer(
         objective: Objective::of(loss, "logits", "target"),
         metrics: Vec::new(),
         units: Vec::new(),
+        ema: None,
         groups: Groups::default(),
         lowerings: Vec::new(),
         accumulate: 1,

@@ -48,6 +48,15 @@ fn forward(cx: &mut Builder, x: &[Value]) -> Result<[(&'static str, Value); 1], 
 }
 
 fn trainer(plan: PlanKind, accumulate: usize) -> Trainer {
+    averaging(plan, accumulate, None).unwrap()
+}
+
+/// A trainer that keeps a moving average with this decay.
+fn averaging(
+    plan: PlanKind,
+    accumulate: usize,
+    ema: Option<f64>,
+) -> Result<Trainer, ane_train::TrainerError> {
     let pool = Arc::new(Pool::new(1).unwrap());
     let settings = Settings {
         pool: Some(pool.clone()),
@@ -58,6 +67,7 @@ fn trainer(plan: PlanKind, accumulate: usize) -> Trainer {
         objective: Objective::of(Loss::Mse, "y", "t"),
         metrics: Vec::new(),
         units: Vec::new(),
+        ema,
         plan,
         optimizer: OptimizerConfig::AdamW(AdamW::default()),
         groups: Groups::default(),
@@ -75,7 +85,6 @@ fn trainer(plan: PlanKind, accumulate: usize) -> Trainer {
         pool,
         Isa::detect(),
     )
-    .unwrap()
 }
 
 fn batch(from: usize) -> Batch {
@@ -200,4 +209,63 @@ fn what_is_dropped_depends_on_the_step_and_a_resumed_run_has_the_same_bits() {
         assert_eq!(straight, again, "{plan:?}");
         assert_eq!(t.state().unwrap(), resumed.state().unwrap(), "{plan:?}");
     }
+}
+
+/// Values of `fc.weight` in what is written as weights, or among the trained ones.
+fn fc(t: &Trainer, trained: bool) -> Vec<f32> {
+    if trained {
+        let id = t
+            .store()
+            .find(ane_train::store::WEIGHT, "fc.weight")
+            .unwrap();
+        return t.store().read(id);
+    }
+    let all = t.weights().unwrap();
+    all.into_iter().find(|w| w.0 == "fc.weight").unwrap().2
+}
+
+#[test]
+fn a_moving_average_follows_the_weights_judges_and_goes_on_where_it_was() {
+    const DECAY: f32 = 0.75;
+    let mut t = averaging(PlanKind::Split, 1, Some(DECAY.into())).unwrap();
+    let mut plain = trainer(PlanKind::Split, 1);
+    assert_eq!(fc(&t, false), fc(&t, true));
+    let mut wanted: Vec<f32> = Vec::new();
+    for step in 0..6 {
+        t.train_step(&[batch(step)]).unwrap();
+        plain.train_step(&[batch(step)]).unwrap();
+        let trained = fc(&t, true);
+        // torch.optim.swa_utils: the first update is copied.
+        wanted = match wanted.is_empty() {
+            true => trained.clone(),
+            false => {
+                let pairs = wanted.iter().zip(&trained);
+                pairs.map(|(a, w)| a + (1.0 - DECAY) * (w - a)).collect()
+            }
+        };
+    }
+    // It changes nothing of the training.
+    assert_eq!(fc(&t, true), fc(&plain, true));
+    assert_eq!(fc(&t, false), wanted);
+    assert_ne!(fc(&t, false), fc(&t, true));
+    let judged = batch(40);
+    let of_trained = t.evaluate(&judged).unwrap().loss;
+    let of_average = t.with_average(|t| t.evaluate(&judged)).unwrap().loss;
+    assert_ne!(of_trained, of_average);
+    assert_eq!(t.evaluate(&judged).unwrap().loss, of_trained);
+    let mut resumed = averaging(PlanKind::Split, 1, Some(DECAY.into())).unwrap();
+    resumed.restore(*t.progress(), &t.state().unwrap()).unwrap();
+    for trainer in [&mut t, &mut resumed] {
+        trainer.train_step(&[batch(9)]).unwrap();
+    }
+    assert_eq!(t.state().unwrap(), resumed.state().unwrap());
+    resumed.take_average().unwrap();
+    assert_eq!(resumed.evaluate(&judged).unwrap().loss, {
+        t.with_average(|t| t.evaluate(&judged)).unwrap().loss
+    });
+    let refused = averaging(PlanKind::Fused, 1, Some(0.9)).unwrap_err();
+    assert!(
+        refused.to_string().contains("cannot average its weights"),
+        "{refused}"
+    );
 }

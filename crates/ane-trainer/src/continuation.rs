@@ -6,6 +6,7 @@ use ane_train::{
     checkpoint::{Best, Checkpoint, replace_file},
     config::RunConfig,
     data::{Description, catalog},
+    fit::has_waited,
     models::is_model_file,
     run_dir::RunDir,
 };
@@ -52,7 +53,10 @@ impl Continuation {
     pub(crate) fn has_ended(&self, config: &RunConfig) -> bool {
         let record = &self.checkpoint.record;
         let is_last = |most| record.progress.step >= most;
-        let is_done = record.position.0 >= config.epochs || config.max_steps.is_some_and(is_last);
+        let waited = has_waited(config.patience, record.best.as_ref(), record.position.0);
+        let is_done = record.position.0 >= config.epochs
+            || config.max_steps.is_some_and(is_last)
+            || (waited && record.position.1 == 0);
         is_done && self.taken.as_ref().is_some_and(|t| t.result().is_file())
     }
 

@@ -1,6 +1,6 @@
 //! Numbers on the command line. A value that is none is answered by what was expected of it.
 
-use std::ops::RangeInclusive;
+use std::{ops::RangeInclusive, time::Duration};
 
 /// Most threads that are started; beyond them a typing error is likelier than intent.
 const MOST_THREADS: u64 = 1_024;
@@ -15,6 +15,27 @@ pub(crate) fn whole(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<u64, 
             (least, most) => format!("expected a whole number from {least} to {most}"),
         })
     }
+}
+
+/// A time, such as 90s, 10m or 2h; a number alone is seconds.
+pub(crate) fn time(text: &str) -> Result<Duration, String> {
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[number.len()..] {
+        "" | "s" => Some(1.0),
+        "m" | "min" => Some(60.0),
+        "h" => Some(3_600.0),
+        "d" => Some(86_400.0),
+        _ => None,
+    };
+    let seconds = number
+        .parse()
+        .ok()
+        .zip(unit)
+        .map(|(n, unit): (f64, f64)| n * unit);
+    let seconds = seconds.filter(|&s| s > 0.0 && s < 1e9);
+    seconds
+        .map(Duration::from_secs_f64)
+        .ok_or_else(|| "expected a time such as 90s, 10m or 2h".to_owned())
 }
 
 /// A number of threads.

@@ -61,6 +61,7 @@ fn trainer(target: &str, name: &str) -> Trainer {
         objective: Objective::of(loss, "output", LABEL),
         metrics: Vec::new(),
         units: Vec::new(),
+        ema: None,
         plan: PlanKind::Split,
         optimizer: OptimizerConfig::Adam(Adam::default()),
         groups: Groups::default(),

@@ -62,8 +62,15 @@ impl RunConfig {
         whole("epochs", self.epochs, MOST_EPOCHS)?;
         whole("accumulate", self.accumulate as u64, MOST_BATCHES)?;
         whole("max_steps", self.max_steps.unwrap_or(1), u64::MAX)?;
+        whole("patience", self.patience.unwrap_or(1), MOST_EPOCHS)?;
+        whole(
+            "overfit_batches",
+            self.overfit_batches.unwrap_or(1) as u64,
+            MOST_BATCHES,
+        )?;
         let mut settings = vec![Setting::positive("lr", self.lr)];
         settings.extend(self.max_norm.map(|x| Setting::positive("max_norm", x)));
+        settings.extend(self.ema.map(|x| Setting::part("ema", x)));
         match self.loss {
             Loss::CrossEntropy { label_smoothing } => {
                 settings.push(Setting::part("label_smoothing", label_smoothing));
@@ -73,10 +80,16 @@ impl RunConfig {
         }
         match self.schedule {
             Schedule::Constant => {}
-            Schedule::Cosine { warmup, floor } => {
+            Schedule::Cosine { warmup, floor } | Schedule::Linear { warmup, floor } => {
                 settings.push(Setting::share("warmup", warmup));
                 settings.push(Setting::share("floor", floor));
             }
+            Schedule::Exponential { warmup, floor } => {
+                settings.push(Setting::share("warmup", warmup));
+                settings.push(Setting::share("floor", floor));
+                settings.push(Setting::positive("floor", floor));
+            }
+            Schedule::OneCycle { warmup } => settings.push(Setting::share("warmup", warmup)),
             Schedule::Step { every, gamma } => {
                 settings.push(Setting::positive("every", every));
                 settings.push(Setting::positive("gamma", gamma));

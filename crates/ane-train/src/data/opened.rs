@@ -19,6 +19,8 @@ pub struct Opened {
     /// Those that are trained on, by their place in the training set.
     train: Vec<u32>,
     seed: u64,
+    /// Batches that are all there is, if that is asked for.
+    overfit: Option<usize>,
     from: From,
 }
 
@@ -43,12 +45,27 @@ pub struct Loaded {
     pub test: Option<Examples>,
 }
 
+impl Loaded {
+    /// Leaves a batch of so many examples to choose by, and one to judge by.
+    pub fn keep_a_batch(&mut self, batch: usize) {
+        for part in self.validation.iter_mut().chain(&mut self.test) {
+            part.indices.truncate(batch);
+        }
+    }
+}
+
 impl Opened {
     /// The data set that a configuration names; a `known` description holds for one's own examples as it is.
     ///
     /// # Errors
     /// When there is none of that name, a file is not what is expected of it, or there are too few examples.
     pub fn of(config: &RunConfig, known: Option<&Description>) -> Result<Self, DataError> {
+        let mut opened = Self::whole(config, known)?;
+        opened.overfit = config.overfit_batches;
+        Ok(opened)
+    }
+
+    fn whole(config: &RunConfig, known: Option<&Description>) -> Result<Self, DataError> {
         let validation = (!config.whole).then_some(config.validation);
         if own::is_path(&config.dataset) {
             let how = Divide {
@@ -62,6 +79,7 @@ impl Opened {
                 description: data.description.clone(),
                 train: data.indices.clone(),
                 seed: config.seed,
+                overfit: None,
                 from: From::Own(Box::new(data)),
             });
         }
@@ -73,6 +91,7 @@ impl Opened {
             description: spec.description(config.centred),
             train,
             seed: config.seed,
+            overfit: None,
             from: From::Catalog {
                 spec,
                 centred: config.centred,
@@ -100,14 +119,37 @@ impl Opened {
     /// When they fill no batch.
     pub fn sampler(&self, batch: usize) -> Result<Sampler, DataError> {
         fills_a_batch(self.train.len(), batch)?;
-        Ok(Sampler::new(self.train.clone(), batch, self.seed))
+        let most = self.overfit.map_or(usize::MAX, |n| n.saturating_mul(batch));
+        let trained = &self.train[..most.min(self.train.len())];
+        Ok(Sampler::new(trained.to_vec(), batch, self.seed))
     }
 
-    /// The examples; those of the catalog are fetched.
+    /// The examples, for batches of so many; those of the catalog are fetched.
     ///
     /// # Errors
     /// When no source has them, or they are not what the catalog says.
     pub fn load(
+        self,
+        batch: usize,
+        options: &FetchOptions,
+        report: &dyn Fn(FetchEvent),
+    ) -> Result<Loaded, DataError> {
+        let overfit = match self.overfit {
+            Some(_) => Some(self.sampler(batch)?.into_examples()),
+            None => None,
+        };
+        let mut loaded = self.load_whole(options, report)?;
+        if let Some(indices) = overfit {
+            let all = Examples {
+                data: loaded.train.clone(),
+                indices,
+            };
+            (loaded.validation, loaded.test) = (Some(all.clone()), Some(all));
+        }
+        Ok(loaded)
+    }
+
+    fn load_whole(
         self,
         options: &FetchOptions,
         report: &dyn Fn(FetchEvent),

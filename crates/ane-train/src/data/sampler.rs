@@ -64,6 +64,11 @@ impl Sampler {
         }
     }
 
+    /// The examples, in order.
+    pub fn into_examples(self) -> Vec<u32> {
+        self.examples
+    }
+
     /// Examples of a whole batch.
     pub fn batch_len(&self) -> usize {
         self.batch

@@ -94,6 +94,8 @@ impl Fit {
             sampler,
             epochs: config.epochs,
             max_steps: config.max_steps,
+            patience: config.patience,
+            deadline: None,
             run,
             config: serde_json::to_value(config).unwrap_or_default(),
             weights_metadata: config.weights_metadata(description),

@@ -94,7 +94,7 @@ pub(crate) fn of_training(
     let model = &config.model;
     let mut ports: u64 = staged.ports.values().map(|p| port(device, p)).sum();
     let values = |i: usize| model.parameters[i].shape.numel();
-    let roles = config.optimizer.as_dyn().state().len();
+    let roles = config.optimizer.as_dyn().state().len() + usize::from(config.ema.is_some());
     let sums = usize::from(config.accumulate > 1);
     let host = |numel: usize| SharedBuffer::footprint(4 * numel) as u64;
     let mut on_host = 0;

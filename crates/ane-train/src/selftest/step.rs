@@ -129,6 +129,7 @@ fn train(
         objective: Objective::of(loss, "logits", LABEL),
         metrics: Vec::new(),
         units: Vec::new(),
+        ema: None,
         groups: Groups::default(),
         lowerings: Vec::new(),
         accumulate: 1,

@@ -1,6 +1,6 @@
 //! What a stored state is made of, and how another one differs from it.
 
-use super::{BUFFER, State, StateTensor, WEIGHT};
+use super::{AVERAGE, BUFFER, State, StateTensor, WEIGHT};
 use crate::{
     step::{PlanKind, Step},
     trainer::TrainerConfig,
@@ -61,6 +61,9 @@ impl StateLayout {
             let is_trained = step.trained.contains(&i);
             let roles = config.optimizer.as_dyn().state().iter();
             let roles = roles.filter(|_| is_trained).copied();
+            if is_trained && config.ema.is_some() {
+                all.insert(format!("{AVERAGE}.{}", p.path), StateKind::Fp32(len));
+            }
             for role in std::iter::once(WEIGHT).chain(roles) {
                 let name = format!("{role}.{}", p.path);
                 if config.plan == PlanKind::Fused && is_trained {

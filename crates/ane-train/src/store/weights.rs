@@ -1,10 +1,11 @@
 //! The fp32 values of a model's weights and running statistics in a stored state.
 
-use super::{BUFFER, NamedWeight, State, StateDiffers, StateKind, StateTensor, WEIGHT};
+use super::{AVERAGE, BUFFER, NamedWeight, State, StateDiffers, StateKind, StateTensor, WEIGHT};
 use crate::{model::Model, optim::pair};
 use half::f16;
 
-/// The values of the parameters and buffers of a model by path, in its order, whichever plan has written the state.
+/// The values of the parameters and buffers of a model by path, in its order, whichever plan has written the state; of
+/// parameters the average, where one is kept.
 ///
 /// # Errors
 /// Every tensor that is missing or of another size.
@@ -16,7 +17,8 @@ pub fn weights_of(model: &Model, state: &State) -> Result<Vec<NamedWeight>, Stat
     let mut all = Vec::new();
     for (role, path, shape) in parameters.chain(buffers) {
         let name = format!("{role}.{path}");
-        match values(state, &name) {
+        let average = values(state, &format!("{AVERAGE}.{path}"));
+        match average.or_else(|| values(state, &name)) {
             Some(values) if values.len() == shape.numel() => {
                 all.push((path.clone(), shape.dims().to_vec(), values));
             }

@@ -42,6 +42,8 @@ pub struct TrainerConfig {
     pub max_norm: Option<f64>,
     /// Batches whose gradients make an update, at least 1.
     pub accumulate: usize,
+    /// Decay of the moving average of the weights, if one is kept.
+    pub ema: Option<f64>,
     /// How convolutions are lowered where that is asked for.
     pub lowerings: Vec<LoweringRule>,
     /// Seed of the initial weights, and of what layers draw.
@@ -105,6 +107,11 @@ impl TrainerConfig {
                 self.accumulate > 1,
                 "accumulate gradients",
                 "its program updates the weights of every batch",
+            ),
+            (
+                self.ema.is_some(),
+                "average its weights",
+                "they are on the engine, and the average is the host's",
             ),
             (
                 !self.groups.is_empty(),

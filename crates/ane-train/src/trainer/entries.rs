@@ -9,7 +9,7 @@ use crate::{
     model::Parameter,
     program::{Program, Stored},
     step::{PlanKind, Step},
-    store::{BUFFER, EntryId, Store, WEIGHT},
+    store::{AVERAGE, BUFFER, EntryId, Store, WEIGHT},
     update::{Fused, Split, Update, Updated},
 };
 use ane_device::{Buffer, Device};
@@ -58,6 +58,10 @@ pub(super) fn make_store(
                 PlanKind::Split => store.add_host(role, &p.path, &p.shape, None),
             };
         }
+    }
+    for &i in step.trained.iter().filter(|_| config.ema.is_some()) {
+        let p = &config.model.parameters[i];
+        store.add_host(AVERAGE, &p.path, &p.shape, None);
     }
     for b in &config.model.buffers {
         store.add_host(BUFFER, &b.path, &b.shape, None);

@@ -4,8 +4,12 @@ use super::{Progress, Trainer};
 use crate::{
     error::TrainerError,
     model::Statistic,
-    store::{BUFFER, Moment, NamedWeight, State, WEIGHT, weights_of},
+    store::{AVERAGE, BUFFER, Moment, NamedWeight, State, WEIGHT, weights_of},
 };
+
+fn is_of_optimizer(role: &str) -> bool {
+    ![WEIGHT, BUFFER, AVERAGE].contains(&role)
+}
 
 impl Trainer {
     /// Sets the weights, in PyTorch's layout and the model's order; optimizer state stays as it is.
@@ -54,7 +58,7 @@ impl Trainer {
     /// When the device fails.
     pub fn optimizer_state(&self) -> Result<Vec<Moment>, TrainerError> {
         let kept = self.store.entries();
-        let kept = kept.filter(|(_, e)| e.role != WEIGHT && e.role != BUFFER);
+        let kept = kept.filter(|(_, e)| is_of_optimizer(e.role));
         let state = kept.map(|(id, e)| (e.role.to_owned(), e.path.clone(), self.store.read(id)));
         let state = state.collect();
         self.device.health()?;
@@ -67,7 +71,7 @@ impl Trainer {
     /// When a tensor has another number of values; when the device fails.
     pub fn set_optimizer_state(&mut self, given: &[Moment]) -> Result<(), TrainerError> {
         let kept = self.store.entries();
-        let kept = kept.filter(|(_, e)| e.role != WEIGHT && e.role != BUFFER);
+        let kept = kept.filter(|(_, e)| is_of_optimizer(e.role));
         let ids: Vec<_> = kept.map(|(id, _)| id).collect();
         for id in ids {
             let entry = self.store.entry(id);

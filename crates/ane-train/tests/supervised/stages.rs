@@ -36,6 +36,7 @@ fn train(device: Box<dyn Device>) -> (Vec<f32>, State) {
         objective: Objective::of(loss, "logits", LABEL),
         metrics: Vec::new(),
         units: Vec::new(),
+        ema: None,
         plan: PlanKind::Split,
         optimizer: OptimizerConfig::AdamW(AdamW::default()),
         groups: Groups::default(),

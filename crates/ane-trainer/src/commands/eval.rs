@@ -49,6 +49,7 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
     let mut faults = opened.faults();
     let mut trainer = Trainer::new(config.trainer_on(&data, 1)?, opened.device, pool, isa)?;
     faults.restore(&mut trainer, checkpoint.record.progress, &checkpoint.state)?;
+    trainer.take_average()?;
     let test = test_examples(args, &config, &data)?;
     let fits = trainer
         .config()
@@ -82,7 +83,8 @@ fn test_examples(args: &Args, config: &RunConfig, data: &Description) -> Result<
             indices,
         });
     }
-    let loaded = Opened::of(config, Some(data))?.load(&args.source.options(), &report)?;
+    let loaded =
+        Opened::of(config, Some(data))?.load(config.batch, &args.source.options(), &report)?;
     loaded.test.ok_or_else(|| {
         Failure::new(
             "the run has no test examples: none were held out",

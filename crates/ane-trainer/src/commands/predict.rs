@@ -100,6 +100,7 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
     let mut faults = opened.faults();
     let mut trainer = Trainer::new(config.trainer_on(&data, 1)?, opened.device, pool, isa)?;
     faults.restore(&mut trainer, checkpoint.record.progress, &checkpoint.state)?;
+    trainer.take_average()?;
     let writer = writer(args, &data);
     let mut text = String::new();
     writer.head(&mut text);

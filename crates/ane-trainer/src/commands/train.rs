@@ -5,6 +5,7 @@ mod dry_run;
 mod finish;
 mod flags;
 mod interrupts;
+mod optimizer_flags;
 mod report;
 mod settle;
 
@@ -36,7 +37,10 @@ use finish::finish;
 use interrupts::catch_interrupts;
 use report::{say_placement, write_placement};
 use settle::settled;
-use std::{path::PathBuf, time::Instant};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 /// Flags of a run. What is left out is the default, or what the resumed checkpoint has.
 #[derive(Debug, clap::Args)]
@@ -59,6 +63,12 @@ pub(crate) struct Args {
     /// Continue a run, from its directory or one of its .ckpt files
     #[arg(long, value_name = "RUN")]
     resume: Option<PathBuf>,
+    /// End in good order after so long, such as 90s, 10m or 2h; --resume goes on
+    #[arg(long, value_name = "TIME", value_parser = numbers::time, help_heading = "Run")]
+    max_time: Option<Duration>,
+    /// Take one step, evaluate one batch and keep nothing: whether everything fits together
+    #[arg(long, conflicts_with_all = ["resume", "out", "max_steps"])]
+    fast_dev_run: bool,
     /// Steps between checkpoints; only after epochs when left out
     #[arg(long, value_parser = numbers::whole(1..=u64::MAX), help_heading = "Run")]
     checkpoint_every: Option<u64>,
@@ -85,7 +95,23 @@ pub(crate) fn run(args: &Args, settings: &Settings, keys: &[Key]) -> Result<Ende
     let mut resumed = args.resume.as_deref().map(open).transpose()?;
     let mut flags = args.config.clone();
     flags.model = flags.model.or_else(|| args.asked.clone());
-    let (config, opened) = settled(&flags, resumed.as_ref())?;
+    let (mut config, opened) = settled(&flags, resumed.as_ref())?;
+    // What is tried goes as it came.
+    let tried = args.fast_dev_run.then(tempfile::tempdir).transpose();
+    let tried = tried.map_err(|e| {
+        Failure::because(
+            "cannot make a folder for what is tried",
+            e,
+            "make space for temporary files",
+        )
+    })?;
+    if tried.is_some() {
+        config.max_steps = Some(1);
+    }
+    let out = tried
+        .as_ref()
+        .map(tempfile::TempDir::path)
+        .or(args.out.as_deref());
     if let (Some(out), false) = (&args.out, args.dry_run) {
         refuse_another_run(out, resumed.as_ref())?;
     }
@@ -132,8 +158,11 @@ pub(crate) fn run(args: &Args, settings: &Settings, keys: &[Key]) -> Result<Ende
         tell(&mut faults);
     }
     let description = opened.description.clone();
-    let loaded = opened.load(&args.source.options(), &super::data::report)?;
-    let run = run_dir(args.out.as_deref(), resumed.as_mut(), &description.name)?;
+    let mut loaded = opened.load(config.batch, &args.source.options(), &super::data::report)?;
+    if tried.is_some() {
+        loaded.keep_a_batch(config.batch);
+    }
+    let run = run_dir(out, resumed.as_mut(), &description.name)?;
     let out = run.root().to_owned();
     if let Some(imported) = &config.imported {
         imported
@@ -174,6 +203,7 @@ pub(crate) fn run(args: &Args, settings: &Settings, keys: &[Key]) -> Result<Ende
     // What stands in for Apple's engine draws nothing there; others may.
     let is_apples = config.device == APPLE && config.replaced().is_empty();
     let meter = is_apples.then(PowerMeter::start);
+    fit.deadline = args.max_time.map(|time| Instant::now() + time);
     let stop = catch_interrupts();
     let mut progress = Progress::new(
         total_steps,
@@ -199,7 +229,20 @@ pub(crate) fn run(args: &Args, settings: &Settings, keys: &[Key]) -> Result<Ende
             );
             Ok(Ended::Interrupted)
         }
-        Ok(Ending::Finished) => finish(fit, &config, loaded.test, since, power),
+        Ok(ending @ (Ending::Finished | Ending::NoBetter | Ending::OutOfTime)) => {
+            match ending {
+                Ending::NoBetter => say!(
+                    "no better validation result in {} epochs: ended",
+                    config.patience.unwrap_or_default()
+                ),
+                Ending::OutOfTime => say!(
+                    "its time is over; continue with: ane-trainer train --resume {}",
+                    out.display()
+                ),
+                Ending::Finished | Ending::Interrupted => {}
+            }
+            finish(fit, &config, loaded.test, since, power)
+        }
         Err(e) => {
             // What ended the run is what is to be said, whether or not this can be written.
             let _ = write_placement(&fit, &config, power);

@@ -4,6 +4,7 @@ use super::report::{say_placement, tell, test_line, write_placement};
 use crate::{ended::Ended, failure::Failure, output::say};
 use ane_device::Power;
 use ane_train::{
+    Trainer,
     checkpoint::{Best, Checkpoint},
     config::RunConfig,
     fit::{Examples, Fit, evaluate},
@@ -33,7 +34,10 @@ pub(super) fn finish(
         chosen = format!("best, epoch {epoch} with {value} on validation");
     }
     let result = match &test {
-        Some(examples) => Some(evaluate(&mut fit.trainer, examples, &mut faults)?),
+        Some(examples) => {
+            let judge = |t: &mut Trainer| evaluate(t, examples, &mut faults);
+            Some(fit.trainer.with_average(judge)?)
+        }
         None => None,
     };
     tell(&mut faults);

@@ -1,10 +1,10 @@
 //! The flags that decide a run's numbers, over defaults or a checkpoint's configuration.
 
-use super::data_flags::DataArgs;
+use super::{data_flags::DataArgs, optimizer_flags::OptimizerArgs};
 use crate::{
     failure::Failure,
     model_file::{self, PythonArgs, Training},
-    numbers::{not_negative, positive, share, whole},
+    numbers::{positive, share, whole},
     output::remark,
 };
 use ane_ir::Route;
@@ -14,10 +14,7 @@ use ane_train::{
     loss::Loss,
     lowering::LoweringRule,
     models::{Examples, Task, is_model_file},
-    optim::OptimizerConfig,
-    schedule::Schedule,
     step::PlanKind,
-    update::Group,
 };
 use clap::ValueEnum;
 
@@ -32,30 +29,14 @@ pub(crate) struct ConfigArgs {
     pub(crate) model: Option<String>,
     #[command(flatten)]
     python: PythonArgs,
+    #[command(flatten)]
+    optimizer: OptimizerArgs,
     /// Passes over the training examples [default: 6; of data of your own as many as make 2000 updates, from 6 to 100]
     #[arg(long, value_parser = whole(1..=MOST_EPOCHS), help_heading = "Training")]
     epochs: Option<u64>,
     /// Examples per step [default: 128; of data of your own at most a quarter of the training examples]
     #[arg(long, value_parser = whole(1..=LARGEST_BATCH), help_heading = "Training")]
     batch: Option<u64>,
-    /// Peak learning rate [default: 1.5e-3 for adamw and adam; 1e-2 for sgd]
-    #[arg(long, value_parser = positive, help_heading = "Optimizer")]
-    lr: Option<f64>,
-    /// Optimizer: adam, adamw or sgd [default: adamw]
-    #[arg(long, help_heading = "Optimizer")]
-    optimizer: Option<String>,
-    /// Momentum of sgd [default: 0]
-    #[arg(long, value_parser = share, help_heading = "Optimizer")]
-    momentum: Option<f64>,
-    /// Nesterov's variant of sgd with momentum
-    #[arg(long, help_heading = "Optimizer")]
-    nesterov: bool,
-    /// Weight decay [default: 0.01 for adamw; 0 for adam and sgd]
-    #[arg(long, value_parser = not_negative, help_heading = "Optimizer")]
-    weight_decay: Option<f64>,
-    /// Schedule of the learning rate: constant, cosine or step [default: cosine]
-    #[arg(long, help_heading = "Optimizer")]
-    schedule: Option<Schedule>,
     /// Share of the target that goes to all classes evenly [default: 0]
     #[arg(long, value_parser = share, help_heading = "Training")]
     label_smoothing: Option<f64>,
@@ -68,15 +49,18 @@ pub(crate) struct ConfigArgs {
     /// The same as --loss mse
     #[arg(long, conflicts_with = "label_smoothing", help_heading = "Training")]
     mse: bool,
-    /// Largest global norm of the gradients
-    #[arg(long, value_parser = positive, help_heading = "Optimizer")]
-    max_norm: Option<f64>,
     /// Batches whose gradients make an update, as one batch as many times as large [default: 1]
     #[arg(long, value_name = "N", value_parser = whole(1..=MOST_BATCHES), help_heading = "Training")]
     grad_accumulation: Option<u64>,
     /// End after so many steps, wherever that is in an epoch
     #[arg(long, value_name = "N", value_parser = whole(1..=u64::MAX), help_heading = "Training")]
     max_steps: Option<u64>,
+    /// End after so many epochs without a better validation result
+    #[arg(long, value_name = "EPOCHS", value_parser = whole(1..=MOST_EPOCHS), help_heading = "Training")]
+    patience: Option<u64>,
+    /// Train on the first N batches alone, and validate and judge by them: whether the model can learn at all
+    #[arg(long, value_name = "N", value_parser = whole(1..=MOST_BATCHES), help_heading = "Training", conflicts_with_all = ["validation", "validation_data", "test", "whole"])]
+    overfit_batches: Option<u64>,
     /// Parameters that stay as they are: paths in which * stands for any characters, or bias, norm or embedding
     #[arg(
         long,
@@ -85,23 +69,12 @@ pub(crate) struct ConfigArgs {
         help_heading = "Model"
     )]
     freeze: Vec<String>,
-    /// Parameters without weight decay, named as those of --freeze
-    #[arg(
-        long,
-        value_name = "GLOB",
-        value_delimiter = ',',
-        help_heading = "Optimizer"
-    )]
-    no_decay: Vec<String>,
-    /// Factor of the learning rate of some parameters, such as fc3.*=0.1, named as those of --freeze
-    #[arg(long, value_name = "GLOB=FACTOR", value_delimiter = ',', value_parser = factor, help_heading = "Optimizer")]
-    group_lr: Vec<Group>,
     /// What convolutions become on a chip: native, matmul, im2col or shift, for all layers or those of a pattern; may be
     /// repeated, the first that names a layer holds [default: what inspect says]
     #[arg(long, value_name = "[GLOB=]NAME", help_heading = "Model")]
     lowering: Vec<LoweringRule>,
     /// Metric that chooses the best state [default: accuracy]
-    #[arg(long, help_heading = "Training")]
+    #[arg(long, visible_alias = "monitor", help_heading = "Training")]
     metric: Option<String>,
     /// Seed of weights, order and validation split [default: 0]
     #[arg(long, value_parser = whole(0..=u64::MAX), help_heading = "Training")]
@@ -187,19 +160,6 @@ pub(crate) fn route(text: &str) -> Result<Route, String> {
         .ok_or_else(|| format!("no route is called `{text}`; there are e5rt, client and memory"))
 }
 
-/// Parameters and the factor of their learning rate.
-fn factor(text: &str) -> Result<Group, String> {
-    let (parameters, factor) = text
-        .rsplit_once('=')
-        .filter(|(parameters, _)| !parameters.is_empty())
-        .ok_or("expected parameters and a factor, such as fc3.*=0.1")?;
-    Ok(Group {
-        parameters: parameters.to_owned(),
-        lr: Some(positive(factor)?),
-        weight_decay: None,
-    })
-}
-
 impl ConfigArgs {
     /// The flags over `base` that say which data there is, and that data; of a run that goes on it is `known` what its
     /// examples are.
@@ -214,6 +174,10 @@ impl ConfigArgs {
         if known.is_none() && is_own && self.data.validation.is_none() {
             base.validation = OWN_VALIDATION;
         }
+        base.overfit_batches = self
+            .overfit_batches
+            .map(|n| n as usize)
+            .or(base.overfit_batches);
         let opened = Opened::of(base, known)?;
         if let (None, Some(label)) = (&base.data.label, opened.label()) {
             base.data.label = Some(label.to_owned());
@@ -261,15 +225,14 @@ impl ConfigArgs {
         base.model = base.model()?.of(&examples).to_string();
         settle_target(&mut base, self.target.as_deref(), self.route)?;
         base.epochs = self.epochs.unwrap_or(base.epochs);
-        base.max_norm = self.max_norm.or(base.max_norm);
         base.accumulate = self
             .grad_accumulation
             .map_or(base.accumulate, |n| n as usize);
         base.max_steps = self.max_steps.or(base.max_steps);
+        base.patience = self.patience.or(base.patience);
         if !self.freeze.is_empty() {
             base.freeze.clone_from(&self.freeze);
         }
-        self.groups(&mut base);
         if !self.lowering.is_empty() {
             base.lowerings.clone_from(&self.lowering);
         }
@@ -299,11 +262,11 @@ impl ConfigArgs {
             };
             *delta = distance;
         }
-        if self.lr.is_none() || self.schedule.is_none() {
+        if self.optimizer.lr.is_none() || self.optimizer.schedule.is_none() {
             training.schedule_over(&mut base, trained)?;
         }
-        base.schedule = self.schedule.unwrap_or(base.schedule);
-        self.optimizer(&mut base)?;
+        let updates = trained.map(|n| base.total_steps(n.div_ceil(base.batch)));
+        self.optimizer.over(&mut base, updates)?;
         Ok(base)
     }
 
@@ -334,7 +297,7 @@ impl ConfigArgs {
             examples,
             loss: self.loss(),
             default_loss: base.loss,
-            wants_optimizer: self.optimizer.is_none(),
+            wants_optimizer: self.optimizer.optimizer.is_none(),
         };
         let (imported, training) = model_file::read(&asked)?;
         base.imported = Some(imported);
@@ -347,76 +310,6 @@ impl ConfigArgs {
         let smooth = self.label_smoothing.map(smooth);
         smooth.or(self.loss).or(self.mse.then_some(Loss::Mse))
     }
-
-    /// Groups of the kinds that are given take the place of those of their kind.
-    fn groups(&self, base: &mut RunConfig) {
-        let without_decay = |parameters: &String| Group {
-            parameters: parameters.clone(),
-            lr: None,
-            weight_decay: Some(0.0),
-        };
-        let groups = &mut base.groups.0;
-        if !self.no_decay.is_empty() {
-            groups.retain(|g| g.weight_decay.is_none());
-            groups.extend(self.no_decay.iter().map(without_decay));
-        }
-        if !self.group_lr.is_empty() {
-            groups.retain(|g| g.lr.is_none());
-            groups.extend(self.group_lr.iter().cloned());
-        }
-    }
-
-    fn optimizer(&self, base: &mut RunConfig) -> Result<(), Failure> {
-        if let Some(name) = &self.optimizer
-            && base.optimizer.as_dyn().name() != name
-        {
-            base.optimizer = OptimizerConfig::named(name).ok_or_else(|| {
-                let known: Vec<&str> = OptimizerConfig::all()
-                    .iter()
-                    .map(|o| o.as_dyn().name())
-                    .collect();
-                Failure::usage(
-                    format!(
-                        "no optimizer is called `{name}`; there are {}",
-                        known.join(", ")
-                    ),
-                    "see --optimizer in `ane-trainer train --help`",
-                )
-            })?;
-            base.lr = base.optimizer.default_lr();
-        }
-        base.lr = self.lr.unwrap_or(base.lr);
-        match &mut base.optimizer {
-            OptimizerConfig::Sgd(o) => {
-                o.momentum = self.momentum.unwrap_or(o.momentum);
-                o.nesterov |= self.nesterov;
-                o.weight_decay = self.weight_decay.unwrap_or(o.weight_decay);
-                if o.nesterov && o.momentum == 0.0 {
-                    return Err(Failure::usage(
-                        "--nesterov needs --momentum above 0",
-                        "try --momentum 0.9",
-                    ));
-                }
-            }
-            OptimizerConfig::Adam(o) => {
-                o.weight_decay = self.weight_decay.unwrap_or(o.weight_decay)
-            }
-            OptimizerConfig::AdamW(o) => {
-                o.weight_decay = self.weight_decay.unwrap_or(o.weight_decay)
-            }
-        }
-        let sgd = matches!(base.optimizer, OptimizerConfig::Sgd(_));
-        if !sgd && (self.momentum.is_some() || self.nesterov) {
-            return Err(Failure::usage(
-                format!(
-                    "--momentum and --nesterov belong to sgd, the optimizer is {}",
-                    base.optimizer.as_dyn().name()
-                ),
-                "add --optimizer sgd",
-            ));
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]
@@ -424,7 +317,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a failure is the test's answer")]
 
     use super::*;
-    use ane_train::data::catalog;
+    use ane_train::{data::catalog, schedule::Schedule};
     use clap::Args;
 
     fn over(args: &ConfigArgs) -> RunConfig {
@@ -458,7 +351,7 @@ mod tests {
         assert_eq!(said("batch"), config.batch.to_string());
         let rates = ["adamw", "adam", "sgd"].map(|name| {
             let args = ConfigArgs {
-                optimizer: Some(name.to_owned()),
+                optimizer: OptimizerArgs::named(name),
                 ..ConfigArgs::default()
             };
             over(&args).lr
@@ -469,7 +362,7 @@ mod tests {
         assert_eq!(said("optimizer"), config.optimizer.as_dyn().name());
         let decays = ["adamw", "adam", "sgd"].map(|name| {
             let args = ConfigArgs {
-                optimizer: Some(name.to_owned()),
+                optimizer: OptimizerArgs::named(name),
                 ..ConfigArgs::default()
             };
             let optimizer = over(&args).optimizer;
@@ -478,6 +371,11 @@ mod tests {
         assert_eq!(decays, [0.01, 0.0, 0.0]);
         assert_eq!(said("weight-decay"), "0.01 for adamw; 0 for adam and sgd");
         assert_eq!(said("schedule").parse(), Ok(config.schedule));
+        let Schedule::Cosine { warmup, floor } = config.schedule else {
+            panic!("{:?}", config.schedule)
+        };
+        assert_eq!(said("warmup"), format!("{warmup}; 0.3 of one-cycle"));
+        assert_eq!(said("lr-floor"), floor.to_string());
         assert_eq!(said("seed"), config.seed.to_string());
         assert_eq!(said("grad-accumulation"), config.accumulate.to_string());
         assert_eq!(said("validation"), config.validation.to_string());

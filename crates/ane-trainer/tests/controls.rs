@@ -1,0 +1,171 @@
+//! What ends a run, and what is tried before one.
+
+#![allow(clippy::unwrap_used, reason = "a failure is the test's answer")]
+
+#[path = "support/program.rs"]
+mod program;
+
+use program::{fails, says};
+use serde_json::Value;
+use std::{fs, path::Path};
+use tempfile::TempDir;
+
+/// A table whose label is a number's sign, but for one row in ten.
+fn table(dir: &TempDir) -> String {
+    let mut text = String::from("x,y,label\n");
+    for i in 0..240 {
+        let x = ((i * 37) % 101) as f64 / 50.0 - 1.0;
+        let is_above = (x > 0.0) != (i % 10 == 0);
+        text.push_str(&format!(
+            "{x},{},{}\n",
+            i % 7,
+            if is_above { "above" } else { "below" }
+        ));
+    }
+    let path = dir.path().join("t.csv");
+    fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+fn epochs(run: &Path) -> usize {
+    fs::read_to_string(run.join("metrics.jsonl"))
+        .unwrap()
+        .lines()
+        .count()
+}
+
+#[test]
+fn patience_ends_a_run_that_gets_no_better_and_it_stays_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = table(&dir);
+    let run = dir.path().join("run");
+    let out = run.to_str().unwrap();
+    let said = says(&[
+        "train",
+        "--data",
+        &table,
+        "--epochs",
+        "80",
+        "--patience",
+        "4",
+        "--out",
+        out,
+    ]);
+    assert!(
+        said.contains("no better validation result in 4 epochs"),
+        "{said}"
+    );
+    let done = epochs(&run);
+    assert!(done < 80);
+    let said = says(&["train", "--resume", out]);
+    assert!(said.contains("the run had ended"), "{said}");
+    assert_eq!(epochs(&run), done);
+}
+
+#[test]
+fn a_run_whose_time_is_over_is_judged_and_goes_on_with_the_same_bits() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = table(&dir);
+    let [whole, cut] = ["whole", "cut"].map(|name| dir.path().join(name));
+    let train = |run: &Path, more: &[&str]| {
+        let out = run.to_str().unwrap();
+        let own = [
+            "train", "--data", &table, "--epochs", "4", "--model", "2-8-2", "--out", out,
+        ];
+        says(&[&own[..], more].concat())
+    };
+    train(&whole, &[]);
+    let said = train(&cut, &["--max-time", "0.000001s"]);
+    assert!(said.contains("its time is over"), "{said}");
+    assert!(cut.join("result.json").is_file());
+    says(&["train", "--resume", cut.to_str().unwrap()]);
+    let of = |run: &Path| fs::read(run.join("checkpoints/last.safetensors")).unwrap();
+    assert_eq!(of(&whole), of(&cut));
+    fails(
+        &["train", "--max-time", "soon"],
+        2,
+        &["such as 90s, 10m or 2h"],
+    );
+}
+
+#[test]
+fn a_fast_development_run_takes_a_step_and_keeps_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = table(&dir);
+    let said = says(&["train", "--data", &table, "--fast-dev-run"]);
+    assert!(
+        said.contains("for 1 training step and 2 evaluations"),
+        "{said}"
+    );
+    let run = said.lines().next().unwrap().rsplit(' ').next().unwrap();
+    assert!(!Path::new(run).exists(), "{run}");
+    fails(
+        &["train", "--data", &table, "--fast-dev-run", "--out", "x"],
+        2,
+        &["--fast-dev-run", "--out"],
+    );
+}
+
+#[test]
+fn a_batch_is_learned_by_heart_where_a_model_can_learn_at_all() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = table(&dir);
+    let run = dir.path().join("run");
+    let out = run.to_str().unwrap();
+    says(&[
+        "train",
+        "--data",
+        &table,
+        "--overfit-batches",
+        "1",
+        "--batch",
+        "16",
+        "--epochs",
+        "150",
+        "--out",
+        out,
+    ]);
+    let result: Value =
+        serde_json::from_slice(&fs::read(run.join("result.json")).unwrap()).unwrap();
+    assert_eq!(result["examples"], 16);
+    assert_eq!(result["accuracy"], 1.0);
+    let config: Value =
+        serde_json::from_slice(&fs::read(run.join("config.json")).unwrap()).unwrap();
+    assert_eq!(config["overfit_batches"], 1);
+}
+
+#[test]
+fn a_setting_of_another_optimizer_or_schedule_is_refused_with_what_it_belongs_to() {
+    for (flags, parts) in [
+        (
+            ["--optimizer", "sgd", "--betas", "0.9,0.99"],
+            ["adam and adamw", "--optimizer adamw"],
+        ),
+        (
+            ["--optimizer", "adam", "--momentum", "0.9"],
+            ["belong to sgd", "--optimizer sgd"],
+        ),
+        (
+            ["--schedule", "step", "--warmup", "0.1"],
+            ["--warmup", "not to step"],
+        ),
+        (
+            ["--schedule", "constant", "--lr-floor", "0.1"],
+            ["cosine, linear and exponential", "not to constant"],
+        ),
+        (
+            ["--schedule", "cosine", "--gamma", "0.1"],
+            ["the schedule step", "--schedule step"],
+        ),
+        (
+            ["--optimizer", "adam", "--betas", "0.9"],
+            ["two numbers", "0.9,0.999"],
+        ),
+        (
+            ["--ema", "0.9", "--plan", "fused"],
+            ["cannot average its weights", "--plan split"],
+        ),
+    ] {
+        fails(&[&["train", "--dry-run"], &flags[..]].concat(), 2, &parts);
+    }
+}
