@@ -9,7 +9,7 @@ mod record;
 mod weights;
 
 pub use record::{Best, EpochSums, Record};
-pub use weights::write_weights;
+pub use weights::{read_weights, write_weights};
 
 use crate::store::{State, StateTensor};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};

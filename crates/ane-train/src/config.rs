@@ -59,6 +59,12 @@ pub struct RunConfig {
     /// Batches whose gradients make an update.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub accumulate: usize,
+    /// How the run was given more epochs than it began with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extended: Vec<Extension>,
+    /// The weights that it began with, where they were those of another run or file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
     /// Steps after which the run ends, if that is before its last epoch does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_steps: Option<u64>,
@@ -106,6 +112,15 @@ pub struct RunConfig {
     /// Whether all training examples are trained on and only `last` is kept.
     #[serde(rename = "final")]
     pub whole: bool,
+}
+
+/// More epochs for a run that had less.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extension {
+    /// Steps that had been taken.
+    pub step: u64,
+    /// Epochs that it had until then.
+    pub epochs: u64,
 }
 
 fn always() -> bool {
@@ -175,6 +190,8 @@ impl Default for RunConfig {
             schedule: Schedule::COSINE,
             max_norm: None,
             accumulate: 1,
+            extended: Vec::new(),
+            from: None,
             max_steps: None,
             patience: None,
             ema: None,
@@ -443,8 +460,8 @@ impl RunConfig {
             return Vec::new();
         };
         all.iter()
-            // The checkpoint's word holds; naming its own target again is no other run.
-            .filter(|(name, _)| *name != "chip_is_named")
+            // The checkpoint's word holds; naming its own target again is no other run, nor is what it began with.
+            .filter(|(name, _)| !["chip_is_named", "extended", "from"].contains(&name.as_str()))
             .filter(|(name, value)| theirs.get(name.as_str()) != Some(value))
             .map(|(name, value)| {
                 let asked = theirs.get(name.as_str()).cloned().unwrap_or_default();

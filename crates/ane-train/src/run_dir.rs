@@ -1,6 +1,7 @@
 //! The directory of a run: configuration, environment, metrics, reports and checkpoints.
 
 mod lock;
+mod summary;
 
 use crate::checkpoint::{CheckpointError, remove_unfinished, replace_file};
 use lock::RunLock;
@@ -11,6 +12,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
+pub use summary::{RunState, Summary};
 
 /// A run's files.
 ///
@@ -111,6 +113,16 @@ impl RunDir {
         }
     }
 
+    /// Whether a process trains here now, and which, where it says so.
+    pub fn holder(&self) -> Option<Option<u32>> {
+        // Asking makes the file, so it is asked only where there is one.
+        let is_held = RunLock::is_there(&self.root);
+        match is_held.then(|| RunLock::acquire(&self.root)) {
+            Some(Err(CheckpointError::Busy { holder, .. })) => Some(holder),
+            _ => None,
+        }
+    }
+
     /// The directory.
     pub fn root(&self) -> &Path {
         &self.root
@@ -148,6 +160,24 @@ impl RunDir {
     /// What the run came to on the test set, written when it has ended.
     pub fn result(&self) -> PathBuf {
         self.root.join("result.json")
+    }
+
+    /// Removes what the run came to, which goes on.
+    ///
+    /// # Errors
+    /// When the file cannot be removed.
+    pub fn remove_result(&self) -> Result<(), CheckpointError> {
+        let path = self.result();
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                Err(CheckpointError::Io {
+                    action: "remove",
+                    path,
+                    source,
+                })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Writes `value` as the JSON file `name`.

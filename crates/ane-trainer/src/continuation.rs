@@ -1,6 +1,6 @@
 //! Where a run goes on: the checkpoint that is meant, the directory it belongs to, and one that holds no other run.
 
-use crate::{failure::Failure, model_file};
+use crate::{failure::Failure, model_file, output::remark, run_name::default_out};
 use ane_engine::simd::Isa;
 use ane_train::{
     checkpoint::{Best, Checkpoint, replace_file},
@@ -14,7 +14,6 @@ use std::{
     error::Error,
     io,
     path::{Path, PathBuf},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 /// A checkpoint from which a run goes on.
@@ -72,6 +71,7 @@ impl Continuation {
         config: &RunConfig,
         batches: usize,
         isa: Isa,
+        on_any_machine: bool,
     ) -> Result<(), Failure> {
         let record = &self.checkpoint.record;
         let cannot = |why: &dyn std::fmt::Display| {
@@ -83,10 +83,14 @@ impl Continuation {
                 "resume from another checkpoint of the run",
             ));
         }
-        if let Some(computed) = &record.machine {
-            computed
-                .goes_on_with(isa)
-                .map_err(|e| Failure::new(cannot(&e), e.help()))?;
+        if let Some(computed) = &record.machine
+            && let Err(e) = computed.goes_on_with(isa)
+        {
+            if !on_any_machine {
+                let help = format!("{}, or pass --allow-other-machine", e.help());
+                return Err(Failure::new(cannot(&e), help));
+            }
+            remark!("note: {e}");
         }
         Ok(())
     }
@@ -303,12 +307,4 @@ fn same_place(a: &Path, b: &Path) -> bool {
         false => p.canonicalize(),
     };
     matches!((resolved(a), resolved(b)), (Ok(a), Ok(b)) if a == b)
-}
-
-/// The directory of a run that was given none.
-fn default_out(dataset: &str) -> PathBuf {
-    let seconds = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |d| d.as_secs());
-    PathBuf::from("runs").join(format!("{dataset}-{seconds}"))
 }

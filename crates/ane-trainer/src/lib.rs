@@ -27,6 +27,7 @@ mod numbers;
 mod output;
 mod program;
 mod progress;
+mod run_name;
 mod settings;
 mod supervision;
 mod threads;
@@ -53,17 +54,19 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Train a model; without arguments, an MLP on MNIST
-    Train(commands::train::Args),
+    Train(Box<commands::train::Args>),
     /// Write a file of settings, with every key explained
     Init(commands::init::Args),
     /// Evaluate a run's checkpoint on the test set
     Eval(commands::eval::Args),
     /// Say what a run makes of new examples: pictures, tables, arrays
     Predict(commands::predict::Args),
+    /// List, show, compare and remove runs
+    Runs(commands::runs::Args),
     /// Write what a run has learned as a file of PyTorch or Keras
     Export(commands::export::Args),
     /// Print the MIL of a training step or a file, with the rules it keeps or breaks
-    Inspect(commands::inspect::Args),
+    Inspect(Box<commands::inspect::Args>),
     /// Fetch, verify and list data sets
     Data(commands::data::Args),
     /// List devices and targets
@@ -97,6 +100,7 @@ pub fn run(program: Program, arguments: impl IntoIterator<Item = OsString>) -> u
         Command::Init(args) => commands::init::run(&args, &train_keys()),
         Command::Eval(args) => commands::eval::run(&args),
         Command::Predict(args) => commands::predict::run(&args),
+        Command::Runs(args) => commands::runs::run(&args),
         Command::Export(args) => commands::export::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args, &given),
         Command::Data(args) => commands::data::run(&args),

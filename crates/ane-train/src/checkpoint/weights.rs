@@ -5,7 +5,7 @@ use crate::{
     model::{Kept, KeptValues},
     store::NamedWeight,
 };
-use safetensors::{Dtype, tensor::TensorView};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde_json::{Map, Value};
 use std::{collections::BTreeMap, path::Path};
 
@@ -28,6 +28,44 @@ pub fn write_weights(
         reason,
     })?;
     replace_file(path, &file)
+}
+
+/// Most bytes of a file of weights.
+const LARGEST: u64 = 64 << 30;
+
+/// Reads the tensors of real numbers in a safetensors file: names, dimensions and fp32 values.
+///
+/// # Errors
+/// When it cannot be read, or is no safetensors file.
+pub fn read_weights(path: &Path) -> Result<Vec<NamedWeight>, CheckpointError> {
+    let bytes = ane_files::read(path, LARGEST).map_err(|e| CheckpointError::Io {
+        action: "read",
+        path: path.to_owned(),
+        source: e.into(),
+    })?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| CheckpointError::Body {
+        path: path.to_owned(),
+        reason: format!("it is no safetensors file: {e}"),
+    })?;
+    let mut all = Vec::new();
+    for (name, tensor) in file.tensors() {
+        let data = tensor.data();
+        let half = |of: fn([u8; 2]) -> f32| data.as_chunks().0.iter().map(|&b| of(b)).collect();
+        let values: Vec<f32> = match tensor.dtype() {
+            Dtype::F32 => data
+                .as_chunks()
+                .0
+                .iter()
+                .map(|&b| f32::from_le_bytes(b))
+                .collect(),
+            Dtype::F16 => half(|b| half::f16::from_le_bytes(b).to_f32()),
+            Dtype::BF16 => half(|b| half::bf16::from_le_bytes(b).to_f32()),
+            // Counters and the like.
+            _ => continue,
+        };
+        all.push((name.clone(), tensor.shape().to_vec(), values));
+    }
+    Ok(all)
 }
 
 fn encode(
@@ -81,7 +119,6 @@ fn with_metadata(file: &[u8], metadata: &BTreeMap<String, String>) -> Option<Vec
 #[cfg(test)]
 mod tests {
     use super::*;
-    use safetensors::SafeTensors;
 
     #[test]
     fn weights_and_what_they_mean_are_read_by_the_library() {

@@ -4,6 +4,7 @@ mod data_flags;
 mod dry_run;
 mod finish;
 mod flags;
+mod from;
 mod interrupts;
 mod optimizer_flags;
 mod report;
@@ -34,6 +35,7 @@ use ane_train::{
     recovery::Faults,
 };
 use finish::finish;
+use from::begin_with;
 use interrupts::catch_interrupts;
 use report::{say_placement, write_placement};
 use settle::settled;
@@ -57,12 +59,18 @@ pub(crate) struct Args {
     /// Threads; every core when left out
     #[arg(long, value_parser = numbers::threads, help_heading = "Run")]
     threads: Option<usize>,
-    /// Run directory [default: runs/DATASET-TIME]
+    /// Run directory [default: a new one in `runs`, called after the day, the data set and two words]
     #[arg(long, help_heading = "Run")]
     out: Option<PathBuf>,
-    /// Continue a run, from its directory or one of its .ckpt files
+    /// Continue a run, from its directory or one of its .ckpt files; with more --epochs, for longer
     #[arg(long, value_name = "RUN")]
     resume: Option<PathBuf>,
+    /// Continue a run that another instruction set has computed: its numbers are then not those of a run that was never moved
+    #[arg(long, requires = "resume")]
+    allow_other_machine: bool,
+    /// Begin with the weights of a run or of a .safetensors file, those that fit; --freeze keeps some as they are
+    #[arg(long, value_name = "RUN|FILE", conflicts_with = "resume")]
+    from: Option<PathBuf>,
     /// End in good order after so long, such as 90s, 10m or 2h; --resume goes on
     #[arg(long, value_name = "TIME", value_parser = numbers::time, help_heading = "Run")]
     max_time: Option<Duration>,
@@ -123,7 +131,7 @@ pub(crate) fn run(args: &Args, settings: &Settings, keys: &[Key]) -> Result<Ende
     let total_steps = config.total_steps(sampler.batches());
     let (pool, isa) = machine(args.threads)?;
     if let Some(c) = &resumed {
-        c.must_go_on(&config, sampler.batches(), isa)?;
+        c.must_go_on(&config, sampler.batches(), isa, args.allow_other_machine)?;
     }
     let trainer_config = config.trainer_on(&opened.description, total_steps)?;
     let Opened {
@@ -145,6 +153,10 @@ pub(crate) fn run(args: &Args, settings: &Settings, keys: &[Key]) -> Result<Ende
     let mut trainer = Trainer::new(trainer_config, device, pool.clone(), isa)?;
     if config.require_ane {
         trainer.require_ane().map_err(TrainerError::from)?;
+    }
+    if let Some(path) = &args.from {
+        config.from = Some(path.display().to_string());
+        begin_with(&mut trainer, path)?;
     }
     if let Some(c) = &resumed {
         let mut faults = Faults::new(recovery);
@@ -170,6 +182,8 @@ pub(crate) fn run(args: &Args, settings: &Settings, keys: &[Key]) -> Result<Ende
             .map_err(|e| model_file::not_saved(&run.model(), e))?;
     }
     describe(&run, &config, pool.threads(), isa)?;
+    // What a run that goes on had come to is not what it comes to.
+    run.remove_result()?;
     if let Some(c) = &resumed {
         c.carry_over(&run)?;
     }

@@ -5,7 +5,11 @@ use crate::{
     continuation::{Continuation, stored_config},
     failure::Failure,
 };
-use ane_train::{config::RunConfig, data::Opened, step::PlanKind};
+use ane_train::{
+    config::{Extension, RunConfig},
+    data::Opened,
+    step::PlanKind,
+};
 
 /// The configuration that holds, and its data. A run that goes on has its own, which the flags may repeat.
 pub(super) fn settled(
@@ -24,9 +28,20 @@ pub(super) fn settled(
     let stored = stored_config(&c.file, &c.checkpoint)?;
     let known = c.checkpoint.record.data.as_ref();
     let mut asked = stored.clone();
+    let done = c.checkpoint.record.progress.step;
     let opened = flags.open_data(&mut asked, known)?;
     let data = (&opened.description, Some(opened.train_len()));
-    let diff = stored.diff(&flags.over(asked, data)?);
+    let asked = flags.over(asked, data)?;
+    let mut stored = stored;
+    // More epochs are the same run for longer.
+    if asked.epochs > stored.epochs {
+        stored.extended.push(Extension {
+            step: done,
+            epochs: stored.epochs,
+        });
+        stored.epochs = asked.epochs;
+    }
+    let diff = stored.diff(&asked);
     if let Some(known) = known
         && known.fingerprint != opened.description.fingerprint
     {

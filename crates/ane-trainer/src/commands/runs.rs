@@ -1,0 +1,99 @@
+//! `runs`: what runs there are, what each came to, and which of them go.
+
+mod compare;
+mod list;
+mod prune;
+mod resampled;
+mod rm;
+mod show;
+
+use crate::{ended::Ended, failure::Failure};
+use ane_train::run_dir::Summary;
+use clap::Subcommand;
+use std::path::{Path, PathBuf};
+
+/// Where runs are, unless somebody says.
+const FOLDER: &str = "runs";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List the runs of a folder with what they came to
+    List(list::Args),
+    /// Say what a run is and what it came to
+    Show(show::Args),
+    /// Say in what runs differ, and whether their results do
+    Compare(compare::Args),
+    /// Remove all but the best runs of each data set
+    Prune(prune::Args),
+    /// Remove runs
+    Rm(rm::Args),
+}
+
+pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
+    match &args.command {
+        Command::List(args) => list::run(args),
+        Command::Show(args) => show::run(args),
+        Command::Compare(args) => compare::run(args),
+        Command::Prune(args) => prune::run(args),
+        Command::Rm(args) => rm::run(args),
+    }
+}
+
+/// The run in a directory, or of this name in the usual folder.
+fn find(path: &Path) -> Result<Summary, Failure> {
+    let in_folder = PathBuf::from(FOLDER).join(path);
+    let found = Summary::read(path).or_else(|| Summary::read(&in_folder));
+    found.ok_or_else(|| {
+        Failure::new(
+            format!(
+                "`{}` is no run: there is no config.json in it",
+                path.display()
+            ),
+            "`ane-trainer runs list` shows those there are",
+        )
+    })
+}
+
+/// The runs of a folder.
+fn all(folder: &Path) -> Result<Vec<Summary>, Failure> {
+    Summary::all(folder).map_err(|e| {
+        Failure::because(
+            format!("cannot read the folder `{}`", folder.display()),
+            e,
+            "name the folder that the runs are in",
+        )
+    })
+}
+
+/// A number as a table has it.
+fn shown(name: &str, value: f64) -> String {
+    match ane_train::metric::named(name) {
+        Ok(metric) => metric.show(value),
+        Err(_) => format!("{value:.4}"),
+    }
+}
+
+/// Removes the directory of a run that nobody trains.
+fn remove(run: &Summary) -> Result<(), Failure> {
+    let root = run.run.root();
+    if let Some(holder) = run.run.holder() {
+        let who = holder.map_or("another process".to_owned(), |id| format!("process {id}"));
+        return Err(Failure::new(
+            format!("`{}` is being trained by {who}", root.display()),
+            "stop it first",
+        ));
+    }
+    std::fs::remove_dir_all(root).map_err(|e| {
+        Failure::because(
+            format!("cannot remove `{}`", root.display()),
+            e,
+            "check that you may write there",
+        )
+    })
+}

@@ -1,0 +1,202 @@
+//! `runs compare`: in what runs differ, and whether their results do.
+//!
+//! A run has a seed, and two runs of one setting differ by it. So one run a side says something of two checkpoints and nothing of
+//! two settings; several runs that differ in nothing but their seed are the runs of a setting.
+
+use super::{
+    find,
+    resampled::{least, mean, probability},
+    shown,
+};
+use crate::{ended::Ended, failure::Failure, output::say};
+use ane_train::run_dir::Summary;
+use serde_json::{Map, Value, json};
+use std::path::PathBuf;
+
+/// Probability up to which results are called different.
+const LIMIT: f64 = 0.05;
+/// Runs of a side from which it says something of its setting.
+const SEEDS: usize = 3;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Their directories, or their names in `runs`; those that differ in their seed alone are a group
+    #[arg(required = true, num_args = 2..)]
+    runs: Vec<PathBuf>,
+    /// Print it as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs of one setting.
+struct Group {
+    runs: Vec<Summary>,
+    setting: Map<String, Value>,
+    scores: Vec<f64>,
+}
+
+pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
+    let mut groups: Vec<Group> = Vec::new();
+    let mut metric: Option<String> = None;
+    for path in &args.runs {
+        let run = find(path)?;
+        let (name, value) = run.score().ok_or_else(|| {
+            Failure::new(
+                format!(
+                    "`{}` has no test result: it is {}",
+                    path.display(),
+                    run.state.name()
+                ),
+                "let it end, with `ane-trainer train --resume`",
+            )
+        })?;
+        let expected = metric.get_or_insert_with(|| name.clone());
+        if *expected != name {
+            return Err(Failure::usage(
+                format!(
+                    "`{}` is judged by {name}, the runs before it by {expected}",
+                    path.display()
+                ),
+                "compare runs of one kind",
+            ));
+        }
+        let mut setting = run.config.clone();
+        setting.remove("seed");
+        match groups.iter_mut().find(|g| g.setting == setting) {
+            Some(group) => {
+                group.scores.push(value);
+                group.runs.push(run);
+            }
+            None => groups.push(Group {
+                runs: vec![run],
+                setting,
+                scores: vec![value],
+            }),
+        }
+    }
+    let metric = metric.unwrap_or_default();
+    let verdicts = verdicts(&groups);
+    if args.json {
+        say!("{}", as_json(&groups, &metric, &verdicts));
+        return Ok(Ended::Done);
+    }
+    for (i, group) in groups.iter().enumerate() {
+        say!("{}", group.line(i, &metric));
+    }
+    for line in differences(&groups) {
+        say!("{line}");
+    }
+    for v in &verdicts {
+        say!("{}", v.line(&groups, &metric));
+    }
+    Ok(Ended::Done)
+}
+
+impl Group {
+    fn name(&self, at: usize) -> String {
+        match &self.runs[..] {
+            [one] => one.name(),
+            several => format!("group {} ({} runs)", at + 1, several.len()),
+        }
+    }
+
+    fn line(&self, at: usize, metric: &str) -> String {
+        let all: Vec<String> = self.scores.iter().map(|&x| shown(metric, x)).collect();
+        match &self.runs[..] {
+            [_] => format!("{}: {metric} {}", self.name(at), all[0]),
+            _ => format!(
+                "{}: {metric} {} on average of {}",
+                self.name(at),
+                shown(metric, mean(&self.scores)),
+                all.join(", ")
+            ),
+        }
+    }
+}
+
+/// What can be said of two groups.
+struct Verdict {
+    a: usize,
+    b: usize,
+    /// The probability of such a difference of the same; none where there are too few runs to ask.
+    probability: Option<f64>,
+}
+
+fn verdicts(groups: &[Group]) -> Vec<Verdict> {
+    let first = groups.first().map_or(&[][..], |g| &g.scores);
+    let others = groups.iter().enumerate().skip(1);
+    others
+        .map(|(b, group)| {
+            let enough = first.len() >= SEEDS && group.scores.len() >= SEEDS;
+            Verdict {
+                a: 0,
+                b,
+                probability: enough.then(|| probability(first, &group.scores)),
+            }
+        })
+        .collect()
+}
+
+impl Verdict {
+    fn line(&self, groups: &[Group], metric: &str) -> String {
+        let (a, b) = (&groups[self.a], &groups[self.b]);
+        let names = format!("{} and {}", a.name(self.a), b.name(self.b));
+        let Some(p) = self.probability else {
+            return format!(
+                "{names}: these checkpoints, not these settings: a setting takes at least {SEEDS} runs a side that differ in their seed"
+            );
+        };
+        if p <= LIMIT {
+            let by = shown(metric, (mean(&b.scores) - mean(&a.scores)).abs());
+            return format!("{names}: different, by {by} (p = {p:.3})");
+        }
+        let least = least(a.scores.len(), b.scores.len());
+        if least > LIMIT {
+            return format!(
+                "{names}: so few runs cannot show a difference (p is at least {least:.2}); 4 a side can"
+            );
+        }
+        format!("{names}: no difference that seeds could not make (p = {p:.3})")
+    }
+}
+
+/// Settings in which the groups differ, a line each.
+fn differences(groups: &[Group]) -> Vec<String> {
+    let mut names: Vec<&String> = groups.iter().flat_map(|g| g.setting.keys()).collect();
+    names.sort();
+    names.dedup();
+    let text = |group: &Group, name: &str| {
+        group
+            .setting
+            .get(name)
+            .map_or("-".to_owned(), Value::to_string)
+    };
+    names
+        .into_iter()
+        .filter_map(|name| {
+            let all: Vec<String> = groups.iter().map(|g| text(g, name)).collect();
+            let differ = all.iter().any(|value| *value != all[0]);
+            differ.then(|| format!("  {name}: {}", all.join(" | ")))
+        })
+        .collect()
+}
+
+fn as_json(groups: &[Group], metric: &str, verdicts: &[Verdict]) -> Value {
+    let group = |(i, g): (usize, &Group)| {
+        let names: Vec<String> = g.runs.iter().map(Summary::name).collect();
+        json!({"name": g.name(i), "runs": names, "scores": g.scores, "mean": mean(&g.scores)})
+    };
+    let verdict = |v: &Verdict| {
+        json!({
+            "groups": [v.a, v.b],
+            "probability": v.probability,
+            "different": v.probability.map(|p| p <= LIMIT),
+        })
+    };
+    json!({
+        "schema": 1,
+        "metric": metric,
+        "groups": groups.iter().enumerate().map(group).collect::<Vec<_>>(),
+        "verdicts": verdicts.iter().map(verdict).collect::<Vec<_>>(),
+    })
+}

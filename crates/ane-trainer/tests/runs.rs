@@ -1,0 +1,239 @@
+//! Runs as things that are listed, compared, extended, begun from each other and removed.
+
+#![allow(clippy::unwrap_used, reason = "a failure is the test's answer")]
+
+#[path = "support/program.rs"]
+mod program;
+
+use program::{fails, says};
+use serde_json::Value;
+use std::{fs, path::Path};
+use tempfile::TempDir;
+
+/// A table whose label is mostly which number is larger.
+fn table(dir: &TempDir) -> String {
+    let mut text = String::from("x,y,label\n");
+    for i in 0..160 {
+        let x = f64::from((i * 37) % 101) / 50.0 - 1.0;
+        let y = f64::from((i * 53) % 97) / 48.0 - 1.0;
+        let is_first = (x > y) != (i % 9 == 0);
+        text.push_str(&format!("{x},{y},{}\n", if is_first { "a" } else { "b" }));
+    }
+    let path = dir.path().join("t.csv");
+    fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// A run of two epochs in the folder `runs`, which gives its path.
+fn run(dir: &TempDir, name: &str, more: &[&str]) -> String {
+    let out = dir.path().join("runs").join(name);
+    let out = out.to_str().unwrap().to_owned();
+    let table = table(dir);
+    let own = ["train", "--data", &table, "--epochs", "2", "--out", &out];
+    says(&[&own[..], more].concat());
+    out
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+#[test]
+fn runs_are_listed_shown_and_removed_and_what_is_no_run_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = run(&dir, "first", &["--model", "2-8-2"]);
+    let second = run(&dir, "second", &["--model", "2-4-2", "--seed", "1"]);
+    let folder = dir.path().join("runs");
+    fs::create_dir(folder.join("notes")).unwrap();
+    let folder = folder.to_str().unwrap();
+    let listed = says(&["runs", "list", folder]);
+    assert_eq!(listed.lines().count(), 3, "{listed}");
+    assert!(listed.lines().all(|l| l.chars().count() <= 80), "{listed}");
+    let all = json(&says(&["runs", "list", folder, "--json"]));
+    assert_eq!(all["schema"], 1);
+    assert_eq!(all["runs"][1]["config"]["model"], "2-4-2");
+    assert_eq!(all["runs"][0]["state"], "ended");
+    assert_eq!(all["runs"][0]["epochs"]["done"], 2);
+    let shown = says(&["runs", "show", &first]);
+    assert!(
+        shown.contains("ended, 2 of 2 epochs") && shown.contains("model: 2-8-2"),
+        "{shown}"
+    );
+    let would = says(&["runs", "prune", folder, "--keep", "1"]);
+    assert!(
+        would.contains("would go") && Path::new(&second).exists(),
+        "{would}"
+    );
+    says(&["runs", "prune", folder, "--keep", "1", "--yes"]);
+    assert_ne!(Path::new(&first).exists(), Path::new(&second).exists());
+    let notes = format!("{folder}/notes");
+    fails(&["runs", "rm", &notes], 1, &["is no run", "runs list"]);
+    assert!(Path::new(&notes).exists());
+}
+
+#[test]
+fn one_run_a_side_is_a_matter_of_checkpoints_and_several_of_settings() {
+    let dir = tempfile::tempdir().unwrap();
+    let seeds = ["0", "1", "2", "3"];
+    let group = |model: &str, more: &[&str]| -> Vec<String> {
+        seeds
+            .iter()
+            .map(|seed| {
+                let flags = [&["--model", model, "--seed", seed], more].concat();
+                run(&dir, &format!("{model}-{seed}"), &flags)
+            })
+            .collect()
+    };
+    let able = group("2-16-2", &["--lr", "0.05"]);
+    // It cannot learn: its rate is next to nothing.
+    let unable = group("2-12-2", &["--lr", "1e-9"]);
+    let said = says(&["runs", "compare", &able[0], &unable[0]]);
+    assert!(
+        said.contains("these checkpoints, not these settings"),
+        "{said}"
+    );
+    assert!(said.contains("  lr: 0.05 | "), "{said}");
+    let all: Vec<&str> = able.iter().chain(&unable).map(String::as_str).collect();
+    let compared = json(&says(&[&["runs", "compare", "--json"], &all[..]].concat()));
+    assert_eq!(compared["groups"].as_array().unwrap().len(), 2);
+    assert_eq!(compared["verdicts"][0]["different"], true, "{compared}");
+    let three: Vec<&str> = able[..3]
+        .iter()
+        .chain(&unable[..3])
+        .map(String::as_str)
+        .collect();
+    let said = says(&[&["runs", "compare"], &three[..]].concat());
+    assert!(
+        said.contains("so few runs cannot show a difference"),
+        "{said}"
+    );
+    fails(
+        &["runs", "compare", &able[0], "nowhere"],
+        1,
+        &["`nowhere` is no run"],
+    );
+    fails(&["runs", "compare", &able[0]], 2, &["2 values required"]);
+}
+
+#[test]
+fn a_run_goes_on_for_longer_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = run(&dir, "run", &["--schedule", "constant"]);
+    let file = |name: &str| fs::read_to_string(Path::new(&path).join(name)).unwrap();
+    let before = file("metrics.jsonl");
+    fails(
+        &["train", "--resume", &path, "--epochs", "1"],
+        1,
+        &["epochs: the checkpoint has 2, the arguments say 1"],
+    );
+    let said = says(&["train", "--resume", &path, "--epochs", "4"]);
+    assert!(said.contains("epoch  4/4"), "{said}");
+    let after = file("metrics.jsonl");
+    assert!(after.starts_with(&before) && after.lines().count() == 4);
+    let config = json(&file("config.json"));
+    assert_eq!(config["epochs"], 4);
+    assert_eq!(config["extended"][0]["epochs"], 2);
+    assert!(says(&["train", "--resume", &path]).contains("the run had ended"));
+    // A constant rate knows nothing of the end, so that the longer run has the same bits.
+    let (whole, table) = (dir.path().join("whole"), table(&dir));
+    let whole = whole.to_str().unwrap();
+    says(&[
+        "train",
+        "--data",
+        &table,
+        "--schedule",
+        "constant",
+        "--epochs",
+        "4",
+        "--out",
+        whole,
+    ]);
+    let of = |run: &str| fs::read(Path::new(run).join("checkpoints/last.safetensors")).unwrap();
+    assert_eq!(of(whole), of(&path));
+}
+
+#[test]
+fn a_run_begins_with_the_weights_of_another_that_fit() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = run(&dir, "first", &["--model", "2-8-2", "--lr", "0.01"]);
+    let weights = format!("{first}/checkpoints/best.safetensors");
+    let frozen = ["--model", "2-8-2", "--from", &weights, "--freeze", "*"];
+    let table = table(&dir);
+    fails(
+        &[&["train", "--data", &table], &frozen[..]].concat(),
+        2,
+        &["nothing", "--freeze"],
+    );
+    let said = {
+        let out = dir.path().join("second");
+        let out = out.to_str().unwrap();
+        says(&[
+            "train", "--data", &table, "--model", "2-8-2", "--from", &first, "--freeze", "0.*",
+            "--epochs", "1", "--out", out,
+        ])
+    };
+    assert!(said.contains("4 of 4 tensors are those of"), "{said}");
+    let tensors = |path: &str| {
+        let bytes = fs::read(path).unwrap();
+        let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        file.tensor("0.weight").unwrap().data().to_vec()
+    };
+    let second = dir.path().join("second/checkpoints/last.safetensors");
+    assert_eq!(tensors(&weights), tensors(second.to_str().unwrap()));
+    let config = json(&fs::read_to_string(dir.path().join("second/config.json")).unwrap());
+    assert_eq!(config["from"], first.as_str());
+    let said = says(&[
+        "train",
+        "--data",
+        &table,
+        "--model",
+        "2-8-4-2",
+        "--from",
+        &first,
+        "--fast-dev-run",
+    ]);
+    assert!(
+        said.contains("2 of 6 tensors") && said.contains("2.weight [4, 8]: the file has [2, 8]"),
+        "{said}"
+    );
+    fails(
+        &[
+            "train",
+            "--data",
+            &table,
+            "--model",
+            "2-9-2",
+            "--from",
+            &table,
+            "--fast-dev-run",
+        ],
+        1,
+        &["no safetensors file"],
+    );
+}
+
+#[test]
+fn a_run_of_another_instruction_set_goes_on_where_that_is_allowed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = run(&dir, "run", &[]);
+    let on_portable = |more: &[&str]| {
+        let arguments = [&["train", "--resume", &path, "--epochs", "3"], more].concat();
+        std::process::Command::new(env!("CARGO_BIN_EXE_ane-trainer"))
+            .args(arguments)
+            .env("ANE_TRAINER_ISA", "portable")
+            .output()
+            .unwrap()
+    };
+    let refused = on_portable(&[]);
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        !refused.status.success() && told.contains("--allow-other-machine"),
+        "{told}"
+    );
+    let done = on_portable(&["--allow-other-machine"]);
+    let told = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(
+        done.status.success() && told.contains("note: the run was computed with"),
+        "{told}"
+    );
+}
