@@ -55,6 +55,16 @@ def agree(logits: Reals, labels: npt.NDArray[np.int64], loss: float, accuracy: f
     assert abs((logits.argmax(1) == labels).mean() - accuracy) <= 1e-3
 
 
+def logits_of(run: Path, folder: Path) -> Reals:
+    """What the program predicts for the first thousand images: a logit per class."""
+    cache = cache_directory()
+    assert cache is not None
+    np.save(folder / "images.npy", read_idx(cache / TEST_IMAGES, rank=3)[:1000])
+    lines = program("predict", str(run), str(folder / "images.npy"), "--logits", "--format", "csv").splitlines()
+    of_classes = [i for i, name in enumerate(lines[0].split(",")) if name.startswith("logit_")]
+    return np.array([[float(line.split(",")[i]) for i in of_classes] for line in lines[1:]], dtype=np.float32)
+
+
 @pytest.mark.full
 def test_a_model_of_pytorch_comes_back_strictly(tmp_path: Path) -> None:
     import runpy
@@ -71,6 +81,8 @@ def test_a_model_of_pytorch_comes_back_strictly(tmp_path: Path) -> None:
     with torch.no_grad():
         logits = net.eval()(torch.from_numpy(images)[:, None]).numpy()
     agree(logits, labels, loss, accuracy)
+    predicted = logits_of(tmp_path / "run", tmp_path)
+    assert np.abs(predicted - logits[:1000]).max() < 1e-3 * np.abs(logits[:1000]).max()
 
 
 @pytest.mark.full
