@@ -12,21 +12,25 @@ mod csv;
 mod describe;
 mod error;
 mod examples;
+mod idx;
 mod image_folder;
+mod inspection;
 mod npy;
 mod picture;
 pub mod raw;
 pub mod rows;
+mod safetensors;
 mod settings;
 mod table;
 mod table_cache;
 
 pub use error::{OwnDataError, Problem};
 pub use examples::OwnExamples;
+pub use inspection::{Inspection, Numbers, Shared, inspect, shared};
 pub use settings::{Balanced, ClassWeights, DataSettings, Held, Missing, Normalise, TaskSetting};
 
 use super::{
-    Dataset, Holdout, SplitError,
+    Dataset, Holdout, SplitError, catalog,
     description::{Description, Input, Target},
     stratify,
 };
@@ -39,9 +43,11 @@ use std::{
 };
 
 /// Every format.
-const ALL: [&dyn Format; 4] = [
+const ALL: [&dyn Format; 6] = [
     &csv::Csv,
     &npy::Npy,
+    &safetensors::Tensors,
+    &idx::Idx,
     &image_folder::ImageFolder,
     &picture::Picture,
 ];
@@ -259,7 +265,9 @@ pub fn read(
 /// Whether a data set is asked for by a path.
 pub fn is_path(dataset: &str) -> bool {
     let path = Path::new(dataset);
-    dataset.contains(['/', '\\']) || dataset == "." || ALL.iter().any(|f| f.takes(path))
+    // A folder may be called as a data set of the catalog is.
+    catalog::find(dataset).is_err()
+        && (dataset.contains(['/', '\\']) || dataset == "." || ALL.iter().any(|f| f.takes(path)))
 }
 
 /// The folders of training, validation and test examples in a folder.
