@@ -30,6 +30,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "ane-train",
         ],
     ),
+    ("ane-export", &["ane-ir", "ane-mil", "ane-train"]),
     (
         "ane-python",
         &[
@@ -51,6 +52,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "ane-device",
             "ane-train",
             "ane-import",
+            "ane-export",
         ],
     ),
     (

@@ -1,0 +1,251 @@
+//! A trained model as exporters see it: its forward pass in fp32, with the weights beside it, and which of its lengths
+//! are the batch.
+
+mod baked;
+
+pub use baked::Baked;
+
+use crate::ExportError;
+use ane_ir::{
+    DType, Graph, Node, Target, Value,
+    ops::{Attr, Op},
+    passes::{self, PassError},
+};
+use ane_train::{
+    data::Description,
+    model::{BufferForm, Model},
+    models::ModelSpec,
+    store::NamedWeight,
+};
+
+/// What a run has learned, and of what.
+#[derive(Debug, Clone, Copy)]
+pub struct Trained<'a> {
+    /// The model.
+    pub spec: &'a ModelSpec,
+    /// The batch that it was trained with, for models that take no other.
+    pub batch: usize,
+    /// What its examples are.
+    pub description: &'a Description,
+    /// Its parameters and buffers by path: shape and elements.
+    pub weights: &'a [NamedWeight],
+}
+
+/// A forward pass with its weights.
+#[derive(Debug)]
+pub struct Network {
+    /// What it is called.
+    pub name: String,
+    /// The forward pass in fp32 at [`Network::batch`]; its inputs are those of the model, parameters and buffers, its
+    /// outputs those of the model.
+    pub graph: Graph,
+    /// The same for one example more, node by node, where the two differ in nothing but lengths.
+    twin: Option<Graph>,
+    /// Examples that [`Network::graph`] takes.
+    pub batch: usize,
+    /// The inputs of the model, [batch, …] each.
+    pub inputs: Vec<Value>,
+    /// The inputs that are weights, and what they hold.
+    pub weights: Vec<Weight>,
+}
+
+/// An input of the graph that is a weight.
+#[derive(Debug, Clone)]
+pub struct Weight {
+    /// The input.
+    pub value: Value,
+    /// PyTorch's name in the `state_dict`.
+    pub path: String,
+    /// What the input is of these elements.
+    pub form: BufferForm,
+    /// The elements, row-major, as many as the input has.
+    pub elements: Vec<f32>,
+}
+
+/// The smallest batch at which every layer can be built for training too: batch normalisation of rows wants two.
+const SMALLEST: usize = 2;
+
+impl Network {
+    /// Builds the forward pass.
+    ///
+    /// # Errors
+    /// When the model cannot be built, has no result, or the weights are not those of the model.
+    pub fn new(trained: &Trained<'_>) -> Result<Self, ExportError> {
+        let examples = trained.description.examples();
+        let build = |batch| trained.spec.build_in(DType::Fp32, batch, &examples);
+        // Models that were exported for one batch take no other.
+        let (model, other) = match (build(SMALLEST), build(SMALLEST + 1)) {
+            (Ok(model), Ok(other)) => (model, Some(other)),
+            _ => (build(trained.batch)?, None),
+        };
+        let other = other.map(|other| forward(&other)).transpose()?;
+        let graph = forward(&model)?;
+        let twin = other.filter(|other| differ_in_lengths_only(&graph, other));
+        let inputs = (model.infer.inputs.iter())
+            .filter_map(|&v| graph.input_named(model.infer.graph.port(v)))
+            .collect();
+        Ok(Self {
+            name: model.name.clone(),
+            weights: weights(&model, &graph, trained.weights)?,
+            batch: model.batch,
+            graph,
+            twin,
+            inputs,
+        })
+    }
+
+    /// A network of any graph whose inputs are all given at run time.
+    pub fn of_graph(name: &str, graph: Graph) -> Self {
+        Self {
+            name: name.to_owned(),
+            twin: None,
+            batch: 1,
+            inputs: graph.inputs().to_vec(),
+            weights: Vec::new(),
+            graph,
+        }
+    }
+
+    /// Whether it can be written for any number of examples.
+    pub fn is_for_any_batch(&self) -> bool {
+        self.twin.is_some()
+    }
+
+    /// The same node for one example more.
+    pub fn twin_of(&self, node: usize) -> Option<&Node> {
+        self.twin.as_ref().map(|twin| &twin.nodes()[node])
+    }
+
+    /// Lengths of the axes of a value; `None` for those that grow with the batch.
+    pub fn lengths(&self, value: Value) -> Vec<Option<usize>> {
+        let here = self.graph.ty(value).shape.dims();
+        let Some(twin) = &self.twin else {
+            return here.iter().map(|&d| Some(d)).collect();
+        };
+        let there = twin.ty(value).shape.dims();
+        let pairs = here.iter().zip(there);
+        pairs.map(|(a, b)| (a == b).then_some(*a)).collect()
+    }
+}
+
+/// The forward pass with its results as outputs, without what they do not need.
+fn forward(model: &Model) -> Result<Graph, ExportError> {
+    let mut graph = model.infer.graph.clone();
+    if model.infer.outputs.is_empty() {
+        return Err(ExportError::NoOutput);
+    }
+    for (name, value) in &model.infer.outputs {
+        let value = if graph.is_port(*value) {
+            graph.identity(*value)?
+        } else {
+            *value
+        };
+        graph.output(name, value)?;
+    }
+    Ok(simpler(&graph)?)
+}
+
+/// Without nodes that change nothing, are there twice, or that nobody reads.
+fn simpler(graph: &Graph) -> Result<Graph, PassError> {
+    let wanted = |pass: &&passes::Pass| ["simplify", "cse", "dce"].contains(&pass.name);
+    let chosen: Vec<_> = passes::LEGALIZE.iter().filter(wanted).copied().collect();
+    passes::run(graph, &Target::SOFTWARE, &chosen)
+}
+
+/// Whether two graphs are the same but for lengths, and no length is data: where the batch is in a constant, or decides
+/// how often something is repeated, a file has to be for one batch.
+fn differ_in_lengths_only(a: &Graph, b: &Graph) -> bool {
+    let same_node = |(x, y): (&Node, &Node)| {
+        x.op.name() == y.op.name()
+            && x.operands == y.operands
+            && x.segments == y.segments
+            && (x.op.attrs() == y.op.attrs() || grows_with_the_batch(&x.op, &y.op))
+    };
+    a.nodes().len() == b.nodes().len()
+        && a.inputs() == b.inputs()
+        && a.outputs() == b.outputs()
+        && a.nodes().iter().zip(b.nodes()).all(same_node)
+        && a.values().all(|v| {
+            let (x, y) = (a.ty(v), b.ty(v));
+            x.dtype == y.dtype && x.shape.rank() == y.shape.rank()
+        })
+}
+
+/// Whether two ops differ in one length that can be said without naming it.
+fn grows_with_the_batch(x: &Op, y: &Op) -> bool {
+    let differing =
+        |a: &[i32], b: &[i32]| -> Vec<usize> { (0..a.len()).filter(|&i| a[i] != b[i]).collect() };
+    match (x, y) {
+        (Op::Reshape(x), Op::Reshape(y)) => {
+            let all = x.shape.iter().chain(&y.shape);
+            x.shape.len() == y.shape.len()
+                && differing(&x.shape, &y.shape).len() == 1
+                && all.copied().all(|d| d >= 0)
+        }
+        (Op::SliceBySize(x), Op::SliceBySize(y)) => {
+            x.begin == y.begin
+                && (differing(&x.size, &y.size).into_iter()).all(|axis| x.begin[axis] == 0)
+        }
+        (Op::SliceByIndex(x), Op::SliceByIndex(y)) => {
+            let rest = |s: &ane_ir::ops::slice_by_index::SliceByIndex| {
+                let mut s = s.clone();
+                s.end.clear();
+                s
+            };
+            let stride = |axis: usize| x.stride.as_ref().map_or(1, |s| s[axis]);
+            rest(x) == rest(y)
+                && (differing(&x.end, &y.end).into_iter())
+                    .all(|axis| x.begin[axis] == 0 && stride(axis) == 1)
+        }
+        _ => false,
+    }
+}
+
+/// An attribute for another batch: numbers go on as they begin.
+fn continued(here: &Attr, there: &Attr, steps: i32) -> Attr {
+    let go_on = |a: i32, b: i32| a + steps * (b - a);
+    match (here, there) {
+        (Attr::Ints(a), Attr::Ints(b)) => {
+            Attr::Ints(a.iter().zip(b).map(|(&a, &b)| go_on(a, b)).collect())
+        }
+        _ => here.clone(),
+    }
+}
+
+/// The inputs that are weights.
+fn weights(
+    model: &Model,
+    graph: &Graph,
+    given: &[NamedWeight],
+) -> Result<Vec<Weight>, ExportError> {
+    let ports = &model.infer;
+    let parameters = model.parameters.iter().zip(&ports.parameters);
+    let parameters = parameters.map(|(p, &value)| (&p.path, value, BufferForm::Plain));
+    let buffers = ports.buffers.iter();
+    let buffers = buffers.map(|b| (&model.buffers[b.buffer].path, b.value, b.form));
+    parameters
+        .chain(buffers)
+        .filter_map(|(path, value, form)| {
+            let port = ports.graph.port(value);
+            graph.input_named(port).map(|value| (path, value, form))
+        })
+        .map(|(path, value, form)| {
+            let expected = graph.ty(value).shape.numel();
+            let elements = given.iter().find(|(name, ..)| name == path);
+            let elements = elements.map_or(Vec::new(), |(_, _, elements)| elements.clone());
+            if elements.len() != expected {
+                return Err(ExportError::Weight {
+                    path: path.clone(),
+                    expected,
+                    found: elements.len(),
+                });
+            }
+            Ok(Weight {
+                value,
+                path: path.clone(),
+                form,
+                elements,
+            })
+        })
+        .collect()
+}
