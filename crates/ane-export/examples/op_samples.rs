@@ -3,9 +3,9 @@
 //!
 //! `cargo run -p ane-export --example op_samples -- DIRECTORY`
 
-use ane_export::{Network, numpy, onnx};
+use ane_export::{Network, coreml, numpy, onnx};
 use ane_ir::{
-    Graph, Numerics, Tensor, eval,
+    DType, Graph, Literal, Numerics, Tensor, eval,
     ops::{Op, Sample, all_samples},
     testing::operands,
 };
@@ -39,6 +39,13 @@ fn main() -> Result<(), Box<dyn Error>> {
             arrays.push((graph.port(v).to_owned(), shape, tensor.data.clone()));
         }
         let to = |end: &str| directory.join(format!("{name}_{i}.{end}"));
+        let packaged = with_constants(sample, &tensors)?;
+        match coreml::package_of_graph(&packaged) {
+            // A function of Core ML has inputs, and none of them are single values.
+            _ if packaged.inputs().is_empty() => {}
+            Ok(package) => package.write(&to("mlpackage"))?,
+            Err(error) => println!("{name}_{i}: {error}"),
+        }
         let network = Network::of_graph(name, graph);
         match onnx::model(&network, None) {
             Ok(model) => fs::write(to("onnx"), model.encode_to_vec())?,
@@ -63,4 +70,26 @@ fn in_range(sample: &Sample<Op>, tensors: &mut [Tensor<f32>]) {
     for index in &mut indices[0].data {
         *index = index.rem_euclid(length);
     }
+}
+
+/// The sample with everything as a constant that Core ML wants to know before it runs, single values too.
+fn with_constants(sample: &Sample<Op>, tensors: &[Tensor<f32>]) -> Result<Graph, Box<dyn Error>> {
+    let mut graph = Graph::new();
+    let mut xs = Vec::new();
+    for (i, x) in tensors.iter().enumerate() {
+        let runs = i == 0 || sample.op.broadcasts() || matches!(sample.op, Op::Matmul(_));
+        let elements: Vec<f64> = x.data.iter().map(|&x| f64::from(x)).collect();
+        xs.push(
+            if runs && x.ty.shape.rank() > 0 && x.ty.dtype != DType::Bool {
+                graph.input(&format!("x{i}"), x.ty.clone())?
+            } else {
+                graph.constant(Literal::from_f64(x.ty.clone(), &elements))?
+            },
+        );
+    }
+    let ys = graph.push_segments(sample.op.clone(), &xs, &sample.segments)?;
+    for (i, y) in ys.into_iter().enumerate() {
+        graph.output(&format!("y{i}"), y)?;
+    }
+    Ok(graph)
 }

@@ -8,7 +8,7 @@ pub use baked::Baked;
 use crate::ExportError;
 use ane_ir::{
     DType, Graph, Node, Target, Value,
-    ops::{Attr, Op},
+    ops::{Attr, Op, conv_transpose::ConvTranspose, slice_by_index::SliceByIndex},
     passes::{self, PassError},
 };
 use ane_train::{
@@ -182,12 +182,21 @@ fn grows_with_the_batch(x: &Op, y: &Op) -> bool {
                 && differing(&x.shape, &y.shape).len() == 1
                 && all.copied().all(|d| d >= 0)
         }
+        (Op::ConvTranspose(x), Op::ConvTranspose(y)) => {
+            // All that counts of the shape are the lengths of the image.
+            let lengths = |op: &ConvTranspose| op.output_shape.clone().map(|s| s[1..].to_vec());
+            let rest = |op: &ConvTranspose| ConvTranspose {
+                output_shape: None,
+                ..op.clone()
+            };
+            lengths(x) == lengths(y) && rest(x) == rest(y)
+        }
         (Op::SliceBySize(x), Op::SliceBySize(y)) => {
             x.begin == y.begin
                 && (differing(&x.size, &y.size).into_iter()).all(|axis| x.begin[axis] == 0)
         }
         (Op::SliceByIndex(x), Op::SliceByIndex(y)) => {
-            let rest = |s: &ane_ir::ops::slice_by_index::SliceByIndex| {
+            let rest = |s: &SliceByIndex| {
                 let mut s = s.clone();
                 s.end.clear();
                 s

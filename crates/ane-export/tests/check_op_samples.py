@@ -1,4 +1,5 @@
-"""Has ONNX Runtime compute what `examples/op_samples.rs` has written, and says where it finds something else.
+"""Has ONNX Runtime compute what `examples/op_samples.rs` has written, has coremltools read and type it, and says where
+they find something else.
 
 python crates/ane-export/tests/check_op_samples.py DIRECTORY
 """
@@ -6,9 +7,11 @@ python crates/ane-export/tests/check_op_samples.py DIRECTORY
 import sys
 from pathlib import Path
 
+import coremltools
 import numpy as np
 import onnx
 import onnxruntime
+from coremltools.converters.mil.frontend.milproto.load import load
 
 TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(int32)": np.int32, "tensor(bool)": np.bool_,
          "tensor(int8)": np.int8, "tensor(uint8)": np.uint8, "tensor(int16)": np.int16, "tensor(uint16)": np.uint16}
@@ -32,17 +35,26 @@ def differs(file: Path) -> str:
     return ""
 
 
+def unread(package: Path) -> str:
+    """What is wrong with a package; nothing if coremltools makes a program of it."""
+    data = package / "Data/com.apple.CoreML"
+    spec = coremltools.proto.Model_pb2.Model()
+    spec.ParseFromString((data / "model.mlmodel").read_bytes())
+    load(spec, spec.specificationVersion, str(data / "weights"))
+    return ""
+
+
 def main(directory: Path) -> int:
     """The number of files that are wrong."""
     wrong, right = 0, 0
-    for file in sorted(directory.glob("*.onnx")):
+    for file in sorted([*directory.glob("*.onnx"), *directory.glob("*.mlpackage")]):
         try:
-            reason = differs(file)
+            reason = differs(file) if file.suffix == ".onnx" else unread(file)
         except Exception as error:  # noqa: BLE001
             reason = str(error).splitlines()[0][:300]
         wrong, right = wrong + bool(reason), right + (not reason)
         if reason:
-            print(f"{file.stem}: {reason}")
+            print(f"{file.name}: {reason}")
     print(f"{right} right, {wrong} wrong")
     return wrong
 
