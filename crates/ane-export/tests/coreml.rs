@@ -253,6 +253,13 @@ fn damage_is_noticed_and_nothing_is_believed() {
     let missing = folder.path().join("none").join("m.mlpackage");
     let error = other.write(&missing).unwrap_err();
     assert!(error.to_string().contains("none"), "{error}");
+    let directory = folder.path().join("mine");
+    fs::create_dir(&directory).unwrap();
+    fs::write(directory.join("file"), "mine").unwrap();
+    let error = other.write(&directory).unwrap_err();
+    assert!(error.to_string().contains("cannot replace"), "{error}");
+    assert_eq!(fs::read(directory.join("file")).unwrap(), b"mine");
+    fs::remove_dir_all(&directory).unwrap();
     let mut broken = package;
     broken.weights.clear();
     assert!(matches!(

@@ -1,6 +1,7 @@
 //! Errors at the edge: what went wrong, why, and what to do.
 
 use ane_device::{DeviceError, SupervisedError};
+use ane_export::ExportError;
 use ane_train::{
     TrainerError, checkpoint::CheckpointError, config::ConfigError, data::DataError, fit::FitError,
     step::StepError,
@@ -108,6 +109,17 @@ impl From<ConfigError> for Failure {
         Self {
             usage: true,
             ..Self::of(e, Some(help))
+        }
+    }
+}
+
+impl From<ExportError> for Failure {
+    fn from(e: ExportError) -> Self {
+        let help = e.help();
+        let usage = matches!(e, ExportError::Examples { .. });
+        Self {
+            usage,
+            ..Self::with_help(e, help)
         }
     }
 }

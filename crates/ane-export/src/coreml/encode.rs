@@ -39,7 +39,7 @@ pub(super) fn program(
                 place: graph.place(position).suffix(),
                 reason,
             },
-            Fault::Other(error) => error,
+            Fault::Other(error) => *error,
         })?;
     }
     let named = |v: &ane_ir::Value| {
@@ -81,7 +81,13 @@ struct Encoder {
 /// What is wrong with a node.
 enum Fault {
     Refused(&'static str),
-    Other(ExportError),
+    Other(Box<ExportError>),
+}
+
+impl From<ExportError> for Fault {
+    fn from(error: ExportError) -> Self {
+        Self::Other(Box::new(error))
+    }
 }
 
 impl Encoder {
@@ -94,7 +100,7 @@ impl Encoder {
         let results: Vec<NamedValueType> = results.collect();
         let own = (results.first()).map_or_else(String::new, |result| result.name.clone());
         if let Some(literal) = node.results.first().and_then(|&v| graph.literal(v)) {
-            let value = self.literal(literal).map_err(Fault::Other)?;
+            let value = self.literal(literal)?;
             self.operations.push(constant(&own, value));
             return Ok(());
         }
@@ -110,7 +116,7 @@ impl Encoder {
             .find(|dtype| dtype.is_float())
             .unwrap_or(DType::Fp32);
         for (name, attr) in opset::attributes(graph, node).map_err(Fault::Refused)? {
-            let value = self.attribute(&attr, dtype).map_err(Fault::Other)?;
+            let value = attribute(&attr, dtype);
             let constant_name = self.names.fresh(format!("{own}_{name}"));
             self.operations.push(constant(&constant_name, value));
             inputs.insert(name.to_owned(), by_names(std::iter::once(&constant_name)));
@@ -122,31 +128,6 @@ impl Encoder {
             attributes: BTreeMap::from([("name".to_owned(), text(&own))]),
         });
         Ok(())
-    }
-
-    /// An attribute as a constant; floats are of `dtype`, factors of a size excepted, which are fp32.
-    fn attribute(&mut self, attr: &Attr, dtype: DType) -> Result<Value, ExportError> {
-        let numbers = |dtype: DType, shape: &[usize], values: &[f64]| {
-            Literal::from_f64(ane_ir::TensorType::new(dtype, shape), values)
-        };
-        let ints = |all: &[i32]| all.iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
-        let truths = |all: &[bool]| {
-            all.iter()
-                .map(|&x| f64::from(u8::from(x)))
-                .collect::<Vec<_>>()
-        };
-        let literal = match attr {
-            Attr::Str(s) => return Ok(text(s)),
-            Attr::Strs(all) => return Ok(texts(all)),
-            Attr::Literal(literal) => literal.clone(),
-            Attr::Bool(x) => numbers(DType::Bool, &[], &truths(&[*x])),
-            Attr::Bools(all) => numbers(DType::Bool, &[all.len()], &truths(all)),
-            Attr::Int(x) => numbers(DType::Int32, &[], &[f64::from(*x)]),
-            Attr::Ints(all) => numbers(DType::Int32, &[all.len()], &ints(all)),
-            Attr::Float(x) => numbers(dtype, &[], &[*x]),
-            Attr::Floats(all) => numbers(dtype, &[all.len()], all),
-        };
-        Ok(immediate(&literal))
     }
 
     /// A constant, in the weight file where it is long.
@@ -210,6 +191,31 @@ impl Names {
         self.taken.insert(name.clone());
         name
     }
+}
+
+/// An attribute as a constant; floats are of `dtype`.
+fn attribute(attr: &Attr, dtype: DType) -> Value {
+    let numbers = |dtype: DType, shape: &[usize], values: &[f64]| {
+        Literal::from_f64(ane_ir::TensorType::new(dtype, shape), values)
+    };
+    let ints = |all: &[i32]| all.iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
+    let truths = |all: &[bool]| {
+        all.iter()
+            .map(|&x| f64::from(u8::from(x)))
+            .collect::<Vec<_>>()
+    };
+    let literal = match attr {
+        Attr::Str(s) => return text(s),
+        Attr::Strs(all) => return texts(all),
+        Attr::Literal(literal) => literal.clone(),
+        Attr::Bool(x) => numbers(DType::Bool, &[], &truths(&[*x])),
+        Attr::Bools(all) => numbers(DType::Bool, &[all.len()], &truths(all)),
+        Attr::Int(x) => numbers(DType::Int32, &[], &[f64::from(*x)]),
+        Attr::Ints(all) => numbers(DType::Int32, &[all.len()], &ints(all)),
+        Attr::Float(x) => numbers(dtype, &[], &[*x]),
+        Attr::Floats(all) => numbers(dtype, &[all.len()], all),
+    };
+    immediate(&literal)
 }
 
 /// The op that makes a class of probabilities; its classes are bound to it, not made before.

@@ -87,6 +87,11 @@ impl Package {
         self.decode().map_err(wrong)?;
         // A directory that has content cannot be renamed over, so the old one steps aside first.
         let there = path.symlink_metadata().is_ok();
+        if there && path.is_dir() && !path.join("Manifest.json").is_file() {
+            let other = "it is a directory that is no package";
+            let other = io::Error::new(io::ErrorKind::AlreadyExists, other);
+            return Err(io_error("replace", path)(other));
+        }
         if there {
             fs::rename(path, &old).map_err(io_error("replace", path))?;
         }

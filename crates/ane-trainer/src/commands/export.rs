@@ -1,6 +1,9 @@
-//! `export`: what a run has learned, as a file of the framework that its model is of.
+//! `export`: what a run has learned, as a file of the framework that its model is of, or of a runtime that executes it.
 
 mod keras;
+mod mlpackage;
+mod numpy;
+mod onnx;
 mod safetensors;
 
 use crate::{
@@ -15,6 +18,7 @@ use ane_train::{
     config::{ConfigError, RunConfig, input_scaling},
     data::Description,
     model::Model,
+    models::ModelSpec,
     store::{NamedWeight, weights_of},
 };
 use std::path::{Path, PathBuf};
@@ -23,29 +27,82 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Args {
     /// Run directory, or one of its .ckpt files; of a directory, `best` where there is one
     run: PathBuf,
-    /// Kind of file: safetensors, for PyTorch's load_state_dict, or keras, for keras.models.load_model
+    /// Kind of file: safetensors, for PyTorch's load_state_dict; keras, for keras.models.load_model; onnx, for ONNX
+    /// Runtime and others; mlpackage, for Core ML; numpy, an .npz of the weights
     #[arg(long, value_parser = format)]
     format: &'static dyn Format,
-    /// Where it is written [default: model.safetensors or model.keras in the run directory]
+    /// Where it is written [default: model.safetensors, .keras, .onnx, .mlpackage or .npz in the run directory]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Replace a file that is there
     #[arg(long)]
     force: bool,
     #[command(flatten)]
+    choices: Choices,
+    #[command(flatten)]
     python: PythonArgs,
+}
+
+/// What some formats leave open.
+#[derive(Debug, clap::Args)]
+struct Choices {
+    /// onnx: take what a file holds, such as pixels from 0 to 255, and scale it inside
+    #[arg(long)]
+    with_preprocessing: bool,
+    /// mlpackage: say the name of a class and the probability of each instead of logits
+    #[arg(long)]
+    classifier: bool,
+    /// mlpackage: take a picture, and scale its pixels inside
+    #[arg(long)]
+    image_input: bool,
+    /// mlpackage: write a sample in Swift beside the package, which nobody has compiled
+    #[arg(long)]
+    swift: bool,
+}
+
+impl Choices {
+    /// Those that were made, by their flags.
+    fn made(&self) -> impl Iterator<Item = &'static str> {
+        let all = [
+            ("--with-preprocessing", self.with_preprocessing),
+            ("--classifier", self.classifier),
+            ("--image-input", self.image_input),
+            ("--swift", self.swift),
+        ];
+        all.into_iter()
+            .filter(|(_, made)| *made)
+            .map(|(flag, _)| flag)
+    }
 }
 
 /// A kind of file.
 trait Format: std::fmt::Debug + Send + Sync {
-    /// Its name, which ends the names of such files.
+    /// Its name.
     fn name(&self) -> &'static str;
+    /// What ends the names of such files.
+    fn ending(&self) -> &'static str {
+        self.name()
+    }
+    /// The flags of [`Choices`] that it has a meaning for.
+    fn choices(&self) -> &'static [&'static str] {
+        &[]
+    }
+    /// Other files that are written beside that one.
+    fn beside(&self, _: &Choices, _: &Path) -> Vec<PathBuf> {
+        Vec::new()
+    }
     /// Writes what a run has learned, or leaves what is there as it is.
     fn write(&self, trained: &Trained<'_>, output: &Path) -> Result<(), Failure>;
 }
 
 /// Every kind of file.
-const ALL: [&dyn Format; 2] = [&keras::Keras, &safetensors::Safetensors];
+const ALL: [&dyn Format; 5] = [
+    &keras::Keras,
+    &mlpackage::MlPackage,
+    &numpy::Numpy,
+    &onnx::Onnx,
+    &safetensors::Safetensors,
+];
 
 /// What a run has learned.
 struct Trained<'a> {
@@ -53,12 +110,24 @@ struct Trained<'a> {
     /// Its directory; none for a checkpoint that lies alone.
     run: Option<&'a Path>,
     data: &'a Description,
+    spec: &'a ModelSpec,
     model: &'a Model,
     weights: Vec<NamedWeight>,
+    choices: &'a Choices,
     python: &'a PythonArgs,
 }
 
 impl Trained<'_> {
+    /// As exporters take it.
+    fn network(&self) -> ane_export::Trained<'_> {
+        ane_export::Trained {
+            spec: self.spec,
+            batch: self.config.batch,
+            description: self.data,
+            weights: &self.weights,
+        }
+    }
+
     /// Writes the weights and what else belongs to the `state_dict` as a safetensors file.
     fn write_safetensors(&self, path: &Path) -> Result<(), Failure> {
         let metadata = self.config.weights_metadata(self.data);
@@ -76,19 +145,32 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
     let config = stored_config(&checkpoint, &content)?;
     let run = run_of(&checkpoint);
     let folder = run.as_deref().or(checkpoint.parent());
-    let name = format!("model.{}", args.format.name());
+    let name = format!("model.{}", args.format.ending());
     let output = match &args.output {
         Some(output) => output.clone(),
         None => folder.unwrap_or(Path::new("")).join(name),
     };
-    if output.exists() && !args.force {
+    let (format, known) = (args.format.name(), args.format.choices());
+    if let Some(flag) = args.choices.made().find(|flag| !known.contains(flag)) {
         return Err(Failure::usage(
-            format!("`{}` is there already", output.display()),
+            format!("{flag} means nothing to --format {format}"),
+            format!(
+                "leave {flag} out, or see `ane-trainer export --help` for the format that it is of"
+            ),
+        ));
+    }
+    let mut files = args.format.beside(&args.choices, &output);
+    files.insert(0, output.clone());
+    let there = files.iter().find(|file| file.symlink_metadata().is_ok());
+    if let Some(there) = there.filter(|_| !args.force) {
+        return Err(Failure::usage(
+            format!("`{}` is there already", there.display()),
             "pass --force to replace it, or another --output",
         ));
     }
     let data = description(&config, &content)?;
-    let model = config.model()?.build(config.batch, &data.examples());
+    let spec = config.model()?;
+    let model = spec.build(config.batch, &data.examples());
     let model = model.map_err(ConfigError::from)?;
     let weights = weights_of(&model, &content.state).map_err(|e| {
         Failure::because(
@@ -101,18 +183,27 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
         config: &config,
         run: run.as_deref(),
         data: &data,
+        spec: &spec,
         model: &model,
         weights,
+        choices: &args.choices,
         python: &args.python,
     };
     args.format.write(&trained, &output)?;
+    let inputs = if args.choices.with_preprocessing || args.choices.image_input {
+        "as files hold them".to_owned()
+    } else {
+        input_scaling(&data)
+    };
     say!(
-        "{}: {} tensors of {}, for inputs {}",
+        "{}: {} tensors of {}, for inputs {inputs}",
         output.display(),
         trained.weights.len(),
         checkpoint.display(),
-        input_scaling(&data)
     );
+    for file in &files[1..] {
+        say!("{}", file.display());
+    }
     Ok(Ended::Done)
 }
 
