@@ -1,5 +1,5 @@
 //! Writes every sample of every op as a file of each format, with inputs and what the definition of the op makes of
-//! them, for `tests/check_op_samples.py`, which has other people's runtimes compute the same.
+//! them, for `tests/test_op_samples.py`, which has other people's runtimes compute the same.
 //!
 //! `cargo run -p ane-export --example op_samples -- DIRECTORY`
 

@@ -244,7 +244,7 @@ fn classify(scores: &str, classes: &[String]) -> Operation {
     let probabilities = ValueType {
         kind: Some(TypeKind::Dictionary(Box::new(DictionaryType {
             key_type: Some(element.clone()),
-            value_type: Some(scalar_type(DataType::Float32)),
+            value_type: Some(scalar_type(DataType::Float64)),
         }))),
     };
     let scores = by_names(std::iter::once(&scores.to_owned()));

@@ -296,6 +296,8 @@ pub enum DataType {
     Float16 = 10,
     /// fp32.
     Float32 = 11,
+    /// fp64, which no tensor of ours has: probabilities in the dictionary of a classifier.
+    Float64 = 12,
     /// int8.
     Int8 = 21,
     /// int16.
