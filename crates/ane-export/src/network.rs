@@ -2,12 +2,13 @@
 //! are the batch.
 
 mod baked;
+mod grown;
 
 pub use baked::Baked;
 
 use crate::ExportError;
 use ane_ir::{
-    DType, Graph, Node, Target, Value,
+    DType, Graph, Literal, Node, Shape, Target, TensorType, Value,
     ops::{Attr, Op, conv_transpose::ConvTranspose, slice_by_index::SliceByIndex},
     passes::{self, PassError},
 };
@@ -41,6 +42,8 @@ pub struct Network {
     pub graph: Graph,
     /// The same for one example more, node by node, where the two differ in nothing but lengths.
     twin: Option<Graph>,
+    /// Whether no length that grows with the batch has to be named.
+    is_for_any_batch: bool,
     /// Examples that [`Network::graph`] takes.
     pub batch: usize,
     /// The inputs of the model, [batch, …] each.
@@ -73,24 +76,31 @@ impl Network {
     pub fn new(trained: &Trained<'_>) -> Result<Self, ExportError> {
         let examples = trained.description.examples();
         let build = |batch| trained.spec.build_in(DType::Fp32, batch, &examples);
-        // Models that were exported for one batch take no other.
-        let (model, other) = match (build(SMALLEST), build(SMALLEST + 1)) {
-            (Ok(model), Ok(other)) => (model, Some(other)),
-            _ => (build(trained.batch)?, None),
+        let inputs_of = |model: &Model, graph: &Graph| -> Vec<Value> {
+            let named = |&v: &Value| graph.input_named(model.infer.graph.port(v));
+            model.infer.inputs.iter().filter_map(named).collect()
         };
-        let other = other.map(|other| forward(&other)).transpose()?;
-        let graph = forward(&model)?;
-        let twin = other.filter(|other| differ_in_lengths_only(&graph, other));
-        let inputs = (model.infer.inputs.iter())
-            .filter_map(|&v| graph.input_named(model.infer.graph.port(v)))
-            .collect();
+        let (model, graph, twin) = match (build(SMALLEST), build(SMALLEST + 1)) {
+            (Ok(model), Ok(other)) => (model.clone(), forward(&model)?, Some(forward(&other)?)),
+            // Models that were traced for one batch are built for no other.
+            _ => {
+                let model = build(trained.batch)?;
+                let graph = forward(&model)?;
+                let twin = grown::grown(&graph, &inputs_of(&model, &graph), model.batch);
+                (model, graph, twin)
+            }
+        };
+        let twin = twin.filter(|twin| differ_in_lengths_only(&graph, twin));
         Ok(Self {
             name: model.name.clone(),
             weights: weights(&model, &graph, trained.weights)?,
             batch: model.batch,
+            inputs: inputs_of(&model, &graph),
+            is_for_any_batch: twin
+                .as_ref()
+                .is_some_and(|twin| no_length_is_named(&graph, twin)),
             graph,
             twin,
-            inputs,
         })
     }
 
@@ -99,6 +109,7 @@ impl Network {
         Self {
             name: name.to_owned(),
             twin: None,
+            is_for_any_batch: false,
             batch: 1,
             inputs: graph.inputs().to_vec(),
             weights: Vec::new(),
@@ -106,20 +117,21 @@ impl Network {
         }
     }
 
-    /// Whether it can be written for any number of examples.
+    /// Whether it can be written once for any number of examples.
     pub fn is_for_any_batch(&self) -> bool {
-        self.twin.is_some()
+        self.is_for_any_batch
     }
 
-    /// The same node for one example more.
+    /// The same node for one example more, where a file can leave the number of examples open.
     pub fn twin_of(&self, node: usize) -> Option<&Node> {
-        self.twin.as_ref().map(|twin| &twin.nodes()[node])
+        let twin = self.twin.as_ref().filter(|_| self.is_for_any_batch);
+        twin.map(|twin| &twin.nodes()[node])
     }
 
-    /// Lengths of the axes of a value; `None` for those that grow with the batch.
+    /// Lengths of the axes of a value; `None` for those that a file leaves open.
     pub fn lengths(&self, value: Value) -> Vec<Option<usize>> {
         let here = self.graph.ty(value).shape.dims();
-        let Some(twin) = &self.twin else {
+        let Some(twin) = self.twin.as_ref().filter(|_| self.is_for_any_batch) else {
             return here.iter().map(|&d| Some(d)).collect();
         };
         let there = twin.ty(value).shape.dims();
@@ -152,23 +164,43 @@ fn simpler(graph: &Graph) -> Result<Graph, PassError> {
     passes::run(graph, &Target::SOFTWARE, &chosen)
 }
 
-/// Whether two graphs are the same but for lengths, and no length is data: where the batch is in a constant, or decides
-/// how often something is repeated, a file has to be for one batch.
+/// Whether two graphs are the same but for lengths, which go on as they begin.
 fn differ_in_lengths_only(a: &Graph, b: &Graph) -> bool {
+    let same_type =
+        |x: &TensorType, y: &TensorType| x.dtype == y.dtype && x.shape.rank() == y.shape.rank();
+    let goes_on = |(x, y): (&(&str, Attr), &(&str, Attr))| match (&x.1, &y.1) {
+        _ if x == y => true,
+        (Attr::Ints(a), Attr::Ints(b)) => x.0 == y.0 && a.len() == b.len(),
+        (Attr::Literal(a), Attr::Literal(b)) => {
+            let value = a.splat_value().map(f64::to_bits);
+            value.is_some()
+                && value == b.splat_value().map(f64::to_bits)
+                && same_type(a.ty(), b.ty())
+        }
+        _ => false,
+    };
     let same_node = |(x, y): (&Node, &Node)| {
+        let (of_x, of_y) = (x.op.attrs(), y.op.attrs());
         x.op.name() == y.op.name()
             && x.operands == y.operands
             && x.segments == y.segments
-            && (x.op.attrs() == y.op.attrs() || grows_with_the_batch(&x.op, &y.op))
+            && of_x.len() == of_y.len()
+            && of_x.iter().zip(&of_y).all(goes_on)
     };
     a.nodes().len() == b.nodes().len()
         && a.inputs() == b.inputs()
         && a.outputs() == b.outputs()
         && a.nodes().iter().zip(b.nodes()).all(same_node)
-        && a.values().all(|v| {
-            let (x, y) = (a.ty(v), b.ty(v));
-            x.dtype == y.dtype && x.shape.rank() == y.shape.rank()
-        })
+        && a.values().all(|v| same_type(a.ty(v), b.ty(v)))
+}
+
+/// Whether the lengths in which two graphs differ can be left open: no constant has them, and nothing is repeated as
+/// often.
+fn no_length_is_named(a: &Graph, b: &Graph) -> bool {
+    let nodes = a.nodes().iter().zip(b.nodes());
+    nodes
+        .into_iter()
+        .all(|(x, y)| x.op.attrs() == y.op.attrs() || grows_with_the_batch(&x.op, &y.op))
 }
 
 /// Whether two ops differ in one length that can be said without naming it.
@@ -210,15 +242,29 @@ fn grows_with_the_batch(x: &Op, y: &Op) -> bool {
     }
 }
 
-/// An attribute for another batch: numbers go on as they begin.
+/// An attribute for another batch: lengths go on as they begin.
 fn continued(here: &Attr, there: &Attr, steps: i32) -> Attr {
     let go_on = |a: i32, b: i32| a + steps * (b - a);
     match (here, there) {
         (Attr::Ints(a), Attr::Ints(b)) => {
             Attr::Ints(a.iter().zip(b).map(|(&a, &b)| go_on(a, b)).collect())
         }
+        (Attr::Literal(a), Attr::Literal(b)) if a != b => {
+            let ty = TensorType::new(a.ty().dtype, continued_shape(a.ty(), b.ty(), steps));
+            Attr::Literal(Literal::splat(ty, a.splat_value().unwrap_or_default()))
+        }
         _ => here.clone(),
     }
+}
+
+/// A shape for another batch.
+fn continued_shape(here: &TensorType, there: &TensorType, steps: i32) -> Shape {
+    let pairs = here.shape.dims().iter().zip(there.shape.dims());
+    let go_on = |(&a, &b): (&usize, &usize)| {
+        let grown = a as i64 + i64::from(steps) * (b as i64 - a as i64);
+        usize::try_from(grown).unwrap_or(0)
+    };
+    pairs.map(go_on).collect()
 }
 
 /// The inputs that are weights.

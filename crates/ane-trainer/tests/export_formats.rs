@@ -5,7 +5,10 @@
 #[path = "support/program.rs"]
 mod program;
 
-use ane_export::{coreml::Package, onnx::proto::ModelProto};
+use ane_export::{
+    coreml::Package,
+    onnx::proto::{DimensionValue, ModelProto, ValueInfoProto},
+};
 use program::{fails, says};
 use prost::Message;
 use std::{
@@ -16,7 +19,16 @@ use std::{
 /// The directory of a run of three steps.
 fn run(dir: &Path, model: &str) -> String {
     let out = dir.join("run").to_str().unwrap().to_owned();
-    let steps = ["--epochs", "1", "--max-steps", "3", "--device", "software"];
+    let steps = [
+        "--epochs",
+        "1",
+        "--max-steps",
+        "3",
+        "--batch",
+        "500",
+        "--device",
+        "software",
+    ];
     says(&[&["train", model, "--out", &out], &steps[..]].concat());
     out
 }
@@ -95,6 +107,30 @@ fn raw_pixels_go_into_a_model_that_is_told_so() {
     let held = |key: &str| model.metadata_props.iter().find(|p| p.key == key).unwrap();
     assert_eq!(held("preprocessing_inside").value, "true");
     assert!(held("class_names").value.starts_with(r#"["0","1""#));
+}
+
+#[test]
+fn a_model_that_was_traced_for_one_batch_takes_any() {
+    let dir = tempfile::tempdir().unwrap();
+    let traced =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../ane-import/tests/pytorch/digits.pt2");
+    let out = run(dir.path(), traced.to_str().unwrap());
+    says(&["export", &out, "--format", "onnx"]);
+    says(&["export", &out, "--format", "mlpackage", "--classifier"]);
+    let bytes = fs::read(Path::new(&out).join("model.onnx")).unwrap();
+    let graph = ModelProto::decode(&bytes[..]).unwrap().graph.unwrap();
+    let lengths = |info: &ValueInfoProto| {
+        let ty = info.ty.clone().unwrap().tensor_type.unwrap();
+        ty.shape.unwrap().dim[0].value.clone().unwrap()
+    };
+    let any = DimensionValue::DimParam("batch".to_owned());
+    assert_eq!(
+        [lengths(&graph.input[0]), lengths(&graph.output[0])],
+        [any.clone(), any]
+    );
+    let package = Package::read(&Path::new(&out).join("model.mlpackage")).unwrap();
+    let program = package.decode().unwrap().graph;
+    assert_eq!(program.ty(program.outputs()[0]).shape.dims(), [1, 10]);
 }
 
 #[test]

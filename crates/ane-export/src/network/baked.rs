@@ -1,7 +1,7 @@
 //! A network with its weights as constants, for a given batch and element type: what needs no input is computed in f64
 //! and rounded once.
 
-use super::{Network, continued};
+use super::{Network, continued, continued_shape};
 use crate::ExportError;
 use ane_ir::{
     DType, Graph, Literal, Node, Numerics, Results, Tensor, TensorType, Value,
@@ -27,11 +27,8 @@ pub struct Baked<'a> {
 impl<'a> Baked<'a> {
     /// A network in `real` for `batch` examples, or for as many as it takes where it is for no other number.
     pub fn new(network: &'a Network, real: DType, batch: usize) -> Self {
-        let steps = if network.is_for_any_batch() {
-            batch as i32 - network.batch as i32
-        } else {
-            0
-        };
+        let more = batch as i32 - network.batch as i32;
+        let steps = if network.twin.is_some() { more } else { 0 };
         let values = network.graph.values().len();
         let mut known = vec![None; values];
         for weight in &network.weights {
@@ -54,14 +51,9 @@ impl<'a> Baked<'a> {
     pub fn ty(&self, value: Value) -> TensorType {
         let here = self.network.graph.ty(value);
         let twin = self.network.twin.as_ref().map_or(here, |g| g.ty(value));
-        let pairs = here.shape.dims().iter().zip(twin.shape.dims());
-        let go_on = |(&a, &b): (&usize, &usize)| {
-            let grown = a as i64 + i64::from(self.steps) * (b as i64 - a as i64);
-            usize::try_from(grown).unwrap_or(0)
-        };
         TensorType {
             dtype: self.dtype(here.dtype),
-            shape: pairs.map(go_on).collect(),
+            shape: continued_shape(here, twin, self.steps),
         }
     }
 
@@ -109,7 +101,8 @@ impl<'a> Baked<'a> {
     fn op(&self, position: usize) -> Op {
         let op = &self.network.graph.nodes()[position].op;
         let attributes = op.attrs();
-        let twin = self.network.twin_of(position).map(|node| node.op.attrs());
+        let twin = self.network.twin.as_ref();
+        let twin = twin.map(|graph| graph.nodes()[position].op.attrs());
         let mut get = |name: &str| {
             let at = attributes.iter().position(|(n, _)| *n == name)?;
             let here = &attributes[at].1;
