@@ -36,3 +36,29 @@ pub(crate) fn replace(
     check(&back).map_err(differs)?;
     fs::rename(&unfinished, path).map_err(io("rename to"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_comes_back_otherwise_does_not_take_the_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.onnx");
+        fs::write(&path, "old").unwrap();
+        let error = replace(&path, b"new", |_| Err("it is empty".to_owned())).unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.contains("model.onnx") && text.contains("it is empty"),
+            "{text}"
+        );
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        replace(&path, b"new", |back| {
+            assert_eq!(back, b"new");
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+}

@@ -6,7 +6,7 @@
 mod models;
 
 use ane_export::{
-    ExportError, Network,
+    ExportError,
     coreml::{self, Options, Package, proto},
 };
 use ane_ir::{
@@ -16,18 +16,27 @@ use models::Made;
 use proto::{FeatureKind, ValueKind};
 use std::{fs, path::Path};
 
-/// Scores of the model in fp32 for one example.
+/// Scores of the model in fp32 for one example, by its own graph.
 fn scores(made: &Made, x: &Tensor<f32>) -> Vec<f32> {
-    let network = Network::new(&made.trained()).unwrap();
-    let mut baked = ane_export::Baked::new(&network, DType::Fp32, 1);
-    let mut graph = Graph::new();
-    let port = graph.input("x", x.ty.clone()).unwrap();
-    let inside = baked.ty(network.inputs[0]).shape;
-    let value = graph.reshape(port, &inside).unwrap();
-    baked.give(network.inputs[0], value);
-    let outputs = baked.put(&mut graph).unwrap();
-    graph.output("y", outputs[0]).unwrap();
-    eval(&graph, std::slice::from_ref(x), &Numerics::ieee())
+    let examples = made.description.examples();
+    let model = made.spec.build_in(DType::Fp32, 1, &examples).unwrap();
+    let mut graph = model.infer.graph.clone();
+    graph.output("y", model.infer.outputs[0].1).unwrap();
+    let held = |path: &str| &made.weights.iter().find(|w| w.0 == path).unwrap().2;
+    let mut inputs = vec![None; graph.inputs().len()];
+    let at = |v| graph.inputs().iter().position(|&input| input == v).unwrap();
+    inputs[at(model.infer.inputs[0])] = Some(x.data.clone());
+    for (parameter, &v) in model.parameters.iter().zip(&model.infer.parameters) {
+        inputs[at(v)] = Some(held(&parameter.path).clone());
+    }
+    for port in &model.infer.buffers {
+        let stored = held(&model.buffers[port.buffer].path).iter();
+        inputs[at(port.value)] = Some(stored.map(|&x| port.form.of(x)).collect());
+    }
+    let tensors: Vec<Tensor<f32>> = (graph.inputs().iter().zip(inputs))
+        .map(|(&v, data)| Tensor::new(graph.ty(v).clone(), data.unwrap()))
+        .collect();
+    eval(&graph, &tensors, &Numerics::ieee())
         .unwrap()
         .remove(0)
         .data
@@ -246,6 +255,29 @@ fn damage_is_noticed_and_nothing_is_believed() {
         .operations
         .reverse();
     assert!(cyclic.decode().is_err());
+    let mut mistyped = package.clone();
+    let main = mistyped.model.ml_program.as_mut().unwrap();
+    let main = main.functions.get_mut("main").unwrap();
+    let other_type = main.inputs[0].ty.clone();
+    let block = main.block_specializations.values_mut().next().unwrap();
+    block.operations.last_mut().unwrap().outputs[0].ty = other_type;
+    assert!(mistyped.decode().is_err());
+    // Where Core ML looks for weights.
+    let file = |value: &proto::Value| match &value.value {
+        Some(ValueKind::BlobFile(blob)) => Some(blob.file_name.clone()),
+        _ => None,
+    };
+    let main = &package.model.ml_program.as_ref().unwrap().functions["main"];
+    let operations = main
+        .block_specializations
+        .values()
+        .flat_map(|b| &b.operations);
+    let mut files = operations.filter_map(|o| o.attributes.get("val").and_then(file));
+    assert!(files.all(|name| name == "@model_path/weights/weight.bin"));
+    assert!(
+        path.join("Data/com.apple.CoreML/weights/weight.bin")
+            .is_file()
+    );
     // A package in place of another; then one that cannot be written.
     let other = coreml::package(&Made::new("mlp", "mnist").trained(), Options::default()).unwrap();
     other.write(&path).unwrap();

@@ -6,10 +6,11 @@
 mod models;
 
 use ane_export::{
-    ExportError, Network, Preprocessing, numpy,
+    ExportError, Network, Preprocessing, Weight, numpy,
     onnx::{self, Options, proto::DimensionValue},
 };
 use ane_ir::{Graph, TensorType, ops::all_samples};
+use ane_train::model::BufferForm;
 use models::Made;
 use onnx::proto::{ModelProto, ValueInfoProto};
 use prost::Message;
@@ -76,12 +77,30 @@ fn running_statistics_are_written_as_pytorch_has_them() {
         .unwrap();
     let bytes: Vec<u8> = expected.iter().flat_map(|x| x.to_le_bytes()).collect();
     assert_eq!(held("bn1.running_var").raw_data, bytes);
-    assert!(
-        graph
-            .node
-            .iter()
-            .any(|n| n.op_type == "Reciprocal" && n.output[0].starts_with("bn1/"))
-    );
+    let of_layer = graph
+        .node
+        .iter()
+        .filter(|n| n.output[0].starts_with("bn1/"));
+    let ops: Vec<&str> = of_layer.map(|n| n.op_type.as_str()).collect();
+    assert_eq!(ops[..3], ["Add", "Sqrt", "Reciprocal"]);
+}
+
+#[test]
+fn two_tensors_of_one_name_are_refused() {
+    let mut graph = Graph::new();
+    let [x, w] = ["x", "w"].map(|name| graph.input(name, TensorType::fp32([2])).unwrap());
+    let y = graph.add(x, w).unwrap();
+    graph.output("y", y).unwrap();
+    let mut network = Network::of_graph("n", graph);
+    network.inputs.pop();
+    network.weights.push(Weight {
+        value: w,
+        path: "x".to_owned(),
+        form: BufferForm::Plain,
+        elements: vec![1.0, 2.0],
+    });
+    let error = onnx::model(&network, None).unwrap_err();
+    assert_eq!(error.to_string(), "two tensors of the model are called `x`");
 }
 
 #[test]

@@ -296,6 +296,11 @@ mod tests {
     fn what_mixes_examples_or_hides_them_is_for_one_batch() {
         let mean = graph(|g, x| g.reduce_mean(x, &[0], true).unwrap());
         assert!(five(&mean).is_none());
+        let centred = graph(|g, x| {
+            let mean = g.reduce_mean(x, &[0], true).unwrap();
+            g.sub(x, mean).unwrap()
+        });
+        assert!(five(&centred).is_none());
         // [6, 4] in the order of its 24 elements is no [4, 6] of the same examples.
         let mixed = graph(|g, x| {
             let x = g.transpose(x, &[1, 0]).unwrap();
@@ -303,6 +308,15 @@ mod tests {
             g.reshape(x, &shape(&[4, 6])).unwrap()
         });
         assert!(five(&mixed).is_none());
+        // The 8 elements after which the next example of the 6 begins are no row of [4, 4, 3].
+        let shifted = graph(|g, x| {
+            let x = g.concat(&[x, x], 1).unwrap();
+            let x = g.reshape(x, &shape(&[4, 6, 2])).unwrap();
+            let x = g.transpose(x, &[1, 0, 2]).unwrap();
+            let x = g.reshape(x, &shape(&[4, 4, 3])).unwrap();
+            g.transpose(x, &[1, 0, 2]).unwrap()
+        });
+        assert!(five(&shifted).is_none());
         let data = graph(|g, x| {
             let all: Vec<f64> = (0..24).map(f64::from).collect();
             let all = g.constant(Literal::from_f64(TensorType::fp32([4, 6]), &all));
