@@ -204,3 +204,169 @@ fn pictures_in_folders_are_learned_at_any_size() {
     let inverted = says(&["predict", run, &one, "--invert", "--logits"]);
     assert_ne!(inverted, says(&["predict", run, &one, "--logits"]));
 }
+
+/// Images [n, 6, 6] of bytes, and their classes: a bright half, left or top.
+fn halves(n: usize) -> (Vec<u8>, Vec<u8>) {
+    let mut pixels = Vec::new();
+    let classes: Vec<u8> = (0..n).map(|i| (i % 2) as u8).collect();
+    for i in 0..n {
+        for at in 0..36 {
+            let is_bright = if i % 2 == 0 { at % 6 < 3 } else { at < 18 };
+            let off = (i * 7 + at * 5) % 40;
+            pixels.push(if is_bright {
+                255 - off as u8
+            } else {
+                off as u8
+            });
+        }
+    }
+    (pixels, classes)
+}
+
+/// A file of NumPy's, as `numpy.lib.format` describes it.
+fn npy(shape: &str, bytes: &[u8]) -> Vec<u8> {
+    let mut head = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({shape}), }}");
+    while (10 + head.len() + 1) % 64 != 0 {
+        head.push(' ');
+    }
+    head.push('\n');
+    let length = (head.len() as u16).to_le_bytes();
+    [&b"\x93NUMPY\x01\x00"[..], &length, head.as_bytes(), bytes].concat()
+}
+
+/// An IDX file of bytes.
+fn idx(axes: &[u32], bytes: &[u8]) -> Vec<u8> {
+    let mut file = vec![0, 0, 8, axes.len() as u8];
+    axes.iter().for_each(|n| file.extend(n.to_be_bytes()));
+    [&file, bytes].concat()
+}
+
+#[test]
+fn the_same_examples_in_every_format_of_arrays_make_the_same_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let (pixels, classes) = halves(80);
+    write(&dir, "y.npy", npy("80,", &classes));
+    write(&dir, "labels-idx1-ubyte", idx(&[80], &classes));
+    let tensor = |shape: &[usize], bytes| {
+        safetensors::tensor::TensorView::new(safetensors::Dtype::U8, shape.to_vec(), bytes).unwrap()
+    };
+    let tensors = [
+        ("x", tensor(&[80, 6, 6], &pixels)),
+        ("y", tensor(&[80], &classes)),
+    ];
+    let tensors = safetensors::serialize(tensors, None).unwrap();
+    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, content) in [
+        ("x.npy", npy("80, 6, 6", &pixels)),
+        ("y.npy", npy("80,", &classes)),
+    ] {
+        archive
+            .start_file(name, zip::write::SimpleFileOptions::default())
+            .unwrap();
+        std::io::Write::write_all(&mut archive, &content).unwrap();
+    }
+    let archive = archive.finish().unwrap().into_inner();
+    let files = [
+        (
+            write(&dir, "x.npy", npy("80, 6, 6", &pixels)),
+            &["--label", "y.npy"][..],
+        ),
+        (write(&dir, "all.npz", archive), &[]),
+        (write(&dir, "all.safetensors", tensors), &[]),
+        (
+            write(&dir, "images-idx3-ubyte", idx(&[80, 6, 6], &pixels)),
+            &[],
+        ),
+    ];
+    for (i, (file, more)) in files.iter().enumerate() {
+        let run = dir.path().join(format!("run-{i}"));
+        let own = [
+            "train", "--data", file, "--epochs", "2", "--model", "36-8-2", "--out",
+        ];
+        says(&[&own[..], &[run.to_str().unwrap()], more].concat());
+        let bytes = fs::read(run.join("checkpoints/last.safetensors")).unwrap();
+        let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let first = tensors.tensor("0.weight").unwrap().data().to_vec();
+        let wanted = dir.path().join("wanted");
+        match i {
+            0 => fs::write(&wanted, first).unwrap(),
+            _ => assert_eq!(fs::read(&wanted).unwrap(), first, "{file}"),
+        }
+        // What is cut short is said, and nothing is left of the run.
+        let whole = fs::read(file).unwrap();
+        let cut = dir
+            .path()
+            .join("cut")
+            .join(Path::new(file).file_name().unwrap());
+        fs::create_dir_all(cut.parent().unwrap()).unwrap();
+        fs::write(&cut, &whole[..whole.len() - 100]).unwrap();
+        for beside in ["y.npy", "labels-idx1-ubyte"] {
+            fs::copy(dir.path().join(beside), cut.with_file_name(beside)).unwrap();
+        }
+        let nowhere = dir.path().join("nowhere");
+        let own = [
+            "train",
+            "--data",
+            cut.to_str().unwrap(),
+            "--out",
+            nowhere.to_str().unwrap(),
+        ];
+        fails(
+            &[&own[..], more].concat(),
+            1,
+            &[if file.ends_with("npz") {
+                "no archive of NumPy"
+            } else {
+                "was cut short"
+            }],
+        );
+        assert!(!nowhere.exists());
+    }
+}
+
+#[test]
+fn what_data_is_read_as_is_said_before_anything_is_trained() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = write(&dir, "flowers.csv", flowers(90));
+    let said = says(&["data", "inspect", &table, "--ignore", "row"]);
+    for part in [
+        "90 examples, each a row of a table [3]",
+        "3 texts",
+        "learned: kind",
+        "class iris: 30",
+        "judge by 18",
+    ] {
+        assert!(said.contains(part), "`{part}` is not in: {said}");
+    }
+    assert!(said.lines().all(|l| l.chars().count() <= 80), "{said}");
+    let found: Value = serde_json::from_str(&says(&["data", "inspect", &table, "--json"])).unwrap();
+    assert_eq!(
+        found["found"]["classes"][0],
+        serde_json::json!(["iris", 30])
+    );
+    let (pixels, classes) = halves(40);
+    write(&dir, "y.npy", npy("40,", &classes));
+    let images = write(&dir, "x.npy", npy("40, 6, 6", &pixels));
+    let sheet = dir.path().join("sheet.png");
+    says(&[
+        "data",
+        "inspect",
+        &images,
+        "--label",
+        "y.npy",
+        "--sheet",
+        sheet.to_str().unwrap(),
+    ]);
+    let sheet = image::open(&sheet).unwrap().to_luma8();
+    assert_eq!(sheet.dimensions(), (70, 14));
+    // The first picture of the first class is the first of all.
+    assert_eq!(
+        (sheet.get_pixel(0, 0).0[0], sheet.get_pixel(5, 0).0[0]),
+        (pixels[0], pixels[5])
+    );
+    fails(
+        &["data", "inspect", &table, "--sheet", "s.png"],
+        2,
+        &["holds no pictures"],
+    );
+}

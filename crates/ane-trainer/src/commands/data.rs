@@ -1,5 +1,7 @@
 //! `data`: fetch, verify and list data sets.
 
+mod inspect;
+
 use crate::{
     ended::Ended,
     failure::Failure,
@@ -33,6 +35,8 @@ enum Command {
     },
     /// List data sets and their licences
     List,
+    /// Say what data of your own is read as: shapes, numbers, classes, what is missing or there twice
+    Inspect(Box<inspect::Args>),
 }
 
 /// Where data sets come from.
@@ -120,6 +124,7 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
                 ));
             }
         }
+        Command::Inspect(args) => return inspect::run(args),
         Command::List => {
             for spec in catalog::all() {
                 say!("{:<14} {}", spec.name, spec.title);

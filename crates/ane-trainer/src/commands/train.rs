@@ -10,7 +10,7 @@ mod optimizer_flags;
 mod report;
 mod settle;
 
-pub(crate) use data_flags::FitArg;
+pub(crate) use data_flags::{DataArgs, FitArg};
 pub(crate) use flags::{ConfigArgs, NumericsArg, route, settle_target};
 pub(crate) use report::{tell, test_line};
 

@@ -9,16 +9,31 @@ use super::{
     settings::DataSettings,
 };
 use crate::data::description::Description;
-use ::safetensors::{Dtype, SafeTensors, tensor::Metadata};
+use ::safetensors::Dtype;
+use serde::Deserialize;
 use std::{
+    collections::BTreeMap,
     io::{self, Read},
     path::Path,
 };
 
 /// Most bytes of a header.
 const LONGEST_HEADER: u64 = 64 << 20;
+/// Where a header keeps what is no tensor.
+const METADATA: &str = "__metadata__";
 /// Bytes before the header: its length.
 const LENGTH: u64 = 8;
+
+/// What the header says of a tensor. The library's own reader wants the whole file in memory.
+#[derive(Debug, Deserialize)]
+struct Info {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    data_offsets: (u64, u64),
+}
+
+/// The tensors of a file by name.
+type Head = BTreeMap<String, Info>;
 
 /// See the module.
 #[derive(Debug)]
@@ -42,8 +57,7 @@ impl Format for Tensors {
     ) -> Result<Raw, OwnDataError> {
         let say = Sayer(path);
         let (offset, head) = head(path, &say)?;
-        let mut names = head.offset_keys();
-        names.sort();
+        let names: Vec<String> = head.keys().cloned().collect();
         let (input, label) = arrays::chosen(&names, settings, known.is_some(), &say)?;
         let tensor = |name: &str| tensor(path, name, &head, offset, &say);
         let weights = settings.example_weights.as_ref();
@@ -59,7 +73,7 @@ impl Format for Tensors {
 }
 
 /// The header, and where the tensors begin.
-fn head(path: &Path, say: &Sayer<'_>) -> Result<(u64, Metadata), OwnDataError> {
+fn head(path: &Path, say: &Sayer<'_>) -> Result<(u64, Head), OwnDataError> {
     let (mut file, found) = ane_files::open(path).map_err(|e| say.whole(io::Error::from(e)))?;
     let broken = |why: &str| {
         say.content(format!("is no safetensors file: {why}"))
@@ -72,26 +86,31 @@ fn head(path: &Path, say: &Sayer<'_>) -> Result<(u64, Metadata), OwnDataError> {
     if of_header > LONGEST_HEADER.min(found) {
         return Err(broken("its header is longer than it can be"));
     }
-    let mut bytes = length.to_vec();
+    let mut bytes = Vec::new();
     let read = file.take(of_header).read_to_end(&mut bytes);
     read.map_err(|e| say.whole(e))?;
-    let (_, head) = SafeTensors::read_metadata(&bytes).map_err(|e| broken(&e.to_string()))?;
-    Ok((LENGTH + of_header, head))
+    let head: BTreeMap<String, serde_json::Value> =
+        serde_json::from_slice(&bytes).map_err(|e| broken(&e.to_string()))?;
+    let tensors = head.into_iter().filter(|(name, _)| name != METADATA);
+    let info = |(name, value)| Ok((name, serde_json::from_value(value)?));
+    let tensors: Result<Head, serde_json::Error> = tensors.map(info).collect();
+    let tensors = tensors.map_err(|e| broken(&e.to_string()))?;
+    Ok((LENGTH + of_header, tensors))
 }
 
 fn tensor(
     path: &Path,
     name: &str,
-    head: &Metadata,
+    head: &Head,
     offset: u64,
     say: &Sayer<'_>,
 ) -> Result<Array, OwnDataError> {
     let at = || format!("tensor `{name}`");
-    let info = head.info(name).ok_or_else(|| {
+    let info = head.get(name).ok_or_else(|| {
         say.whole(Problem::Missing {
             what: "tensor",
             asked: name.to_owned(),
-            known: head.offset_keys(),
+            known: head.keys().cloned().collect(),
         })
     })?;
     let element = match info.dtype {
@@ -124,8 +143,26 @@ fn tensor(
             .at(at(), Problem::Content("is a single number".into()))
             .advise("save a tensor whose first axis counts the examples"));
     };
-    let width = of_example.iter().product();
-    let from = offset + info.data_offsets.0 as u64;
+    let width = of_example
+        .iter()
+        .try_fold(1_usize, |all, &n| all.checked_mul(n))
+        .unwrap_or(usize::MAX);
+    let (begin, end) = info.data_offsets;
+    let bytes = (width as u64)
+        .checked_mul(*count as u64)
+        .and_then(|n| n.checked_mul(element.size() as u64));
+    if bytes != end.checked_sub(begin) {
+        return Err(say
+            .at(
+                at(),
+                Problem::Differs {
+                    expected: format!("elements for {:?}", info.shape),
+                    found: format!("bytes {begin} to {end}"),
+                },
+            )
+            .advise("save it again by safetensors.numpy.save_file"));
+    }
+    let from = offset.saturating_add(begin);
     let rows = Rows::of_file(path, from, (element, width, *count));
     Ok(Array {
         name: name.to_owned(),

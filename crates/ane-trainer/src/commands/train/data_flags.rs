@@ -170,7 +170,8 @@ impl DataArgs {
         Ok(())
     }
 
-    fn settings(&self, base: &mut RunConfig) -> Result<(), Failure> {
+    /// Those of them that say how data of one's own is read.
+    pub(crate) fn settings(&self, base: &mut RunConfig) -> Result<(), Failure> {
         let is_own = own::is_path(&base.dataset);
         if let (false, Some(flag)) = (is_own, self.of_own_data().into_iter().next()) {
             return Err(Failure::usage(

@@ -1,0 +1,224 @@
+//! `data inspect`: what a file or folder of one's own is read as, before anything is trained on it.
+
+use super::super::train::DataArgs;
+use crate::{
+    ended::Ended,
+    failure::Failure,
+    output::{remark, say},
+};
+use ane_train::{
+    checkpoint::replace_file,
+    config::RunConfig,
+    data::{
+        DataError, Holdout,
+        own::{
+            self, Divide, Inspection, Numbers, Shared,
+            raw::{Layout, Raw, RawTargets},
+        },
+    },
+};
+use comfy_table::{Table, presets};
+use image::{ExtendedColorType, ImageEncoder, RgbImage, codecs::png::PngEncoder};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+
+/// Columns of a table, or classes, that are shown.
+const SHOWN: usize = 40;
+/// Pictures of a class, and classes, of a contact sheet.
+const SHEET: [usize; 2] = [10, 20];
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The file or folder
+    path: PathBuf,
+    #[command(flatten)]
+    data: DataArgs,
+    /// Write some pictures of every class as one PNG
+    #[arg(long, value_name = "FILE")]
+    sheet: Option<PathBuf>,
+    /// Print it as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> Result<Ended, Failure> {
+    let mut config = RunConfig {
+        dataset: args.path.display().to_string(),
+        validation: Holdout::Share(0.1),
+        ..RunConfig::default()
+    };
+    args.data.settings(&mut config)?;
+    let raw = own::read(&args.path, &config.data, None).map_err(DataError::from)?;
+    let found = own::inspect(&args.path, &raw).map_err(DataError::from)?;
+    let how = Divide {
+        settings: &config.data,
+        centred: false,
+        validation: Some(config.validation),
+        seed: config.seed,
+    };
+    let shared = own::shared(&args.path, how);
+    if args.json {
+        let shared = shared.as_ref().ok();
+        say!(
+            "{}",
+            json!({"schema": 1, "found": found, "division": shared})
+        );
+    } else {
+        tell(&args.path, &found);
+        match shared {
+            Ok(shared) => tell_division(&shared),
+            Err(e) => remark!("note: it cannot be trained on as it is: {e}"),
+        }
+    }
+    if let Some(file) = &args.sheet {
+        replace_file(file, &sheet(&args.path, &raw)?)?;
+    }
+    Ok(Ended::Done)
+}
+
+fn tell(path: &Path, found: &Inspection) {
+    let shape: Vec<String> = found.shape.iter().map(usize::to_string).collect();
+    say!(
+        "{}: {} examples, each {} {} [{}]",
+        path.display(),
+        found.examples,
+        if found.kind.starts_with(['a', 'i']) {
+            "an"
+        } else {
+            "a"
+        },
+        found.kind,
+        shape.join(", ")
+    );
+    if found.dropped > 0 {
+        say!(
+            "{} are left out, as a cell of theirs is empty",
+            found.dropped
+        );
+    }
+    if found.repeated > 0 {
+        say!("{} are equal to another", found.repeated);
+    }
+    say!("{}", numbers(&found.columns));
+    if let Some(label) = &found.label {
+        say!("learned: {label}");
+    }
+    if let Some(values) = &found.values {
+        say!("{}", numbers(values));
+    }
+    if let Some(classes) = &found.classes {
+        for (name, count) in classes.iter().take(SHOWN) {
+            say!("  class {name}: {count}");
+        }
+        if classes.len() > SHOWN {
+            say!("  and {} more", classes.len() - SHOWN);
+        }
+    }
+}
+
+fn tell_division(shared: &Shared) {
+    say!("a run would train on {}", shared.train);
+    for (what, part) in [("choose by", shared.validation), ("judge by", shared.test)] {
+        if let Some((examples, both)) = part {
+            let also = match both {
+                0 => String::new(),
+                n => format!(", {n} of which are equal to one that is trained on"),
+            };
+            say!("  {what} {examples}{also}");
+        }
+    }
+}
+
+/// A table of columns.
+fn numbers(columns: &[Numbers]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["column", "least", "mean", "most", "std", "missing"]);
+    for column in columns.iter().take(SHOWN) {
+        let number = |x: f64| match column.texts {
+            Some(_) => String::new(),
+            None if x.is_finite() => format!("{x:.4}"),
+            None => "-".to_owned(),
+        };
+        let least = match column.texts {
+            Some(texts) => format!("{texts} texts"),
+            None => number(column.least.into()),
+        };
+        table.add_row([
+            column.name.clone(),
+            least,
+            number(column.mean),
+            number(column.most.into()),
+            number(column.std),
+            column.missing.to_string(),
+        ]);
+    }
+    let mut text = table.trim_fmt();
+    if columns.len() > SHOWN {
+        text.push_str(&format!("\nand {} more columns", columns.len() - SHOWN));
+    }
+    text
+}
+
+/// Some pictures of every class, a row each, as a PNG.
+fn sheet(path: &Path, raw: &Raw) -> Result<Vec<u8>, Failure> {
+    let no_pictures = || {
+        Failure::usage(
+            format!(
+                "`{}` holds no pictures, of which --sheet shows some",
+                path.display()
+            ),
+            "leave it out",
+        )
+    };
+    let Layout::Image {
+        shape: [channels, rows, columns],
+        channels_last,
+    } = raw.layout
+    else {
+        return Err(no_pictures());
+    };
+    let one = [0];
+    let (classes, of): (usize, &[u32]) = match &raw.targets {
+        Some(RawTargets::Classes { names, classes }) => (names.len(), classes),
+        _ => (1, &one),
+    };
+    let [across, down] = SHEET;
+    let down = classes.min(down);
+    let mut all = RgbImage::new((across * (columns + 1)) as u32, (down * (rows + 1)) as u32);
+    let mut placed = vec![0; down];
+    let mut scratch = Vec::new();
+    for i in 0..raw.len() {
+        let class = of.get(i).copied().unwrap_or(0) as usize;
+        let Some(count) = placed.get_mut(class).filter(|n| **n < across) else {
+            continue;
+        };
+        let pixels = raw.inputs.bytes(i, &mut scratch).map_err(|e| {
+            Failure::because(
+                format!("cannot read picture {i} of `{}`", path.display()),
+                e,
+                "check that it is there and that you may read it",
+            )
+        })?;
+        for y in 0..rows {
+            for x in 0..columns {
+                let value = |channel: usize| match channels_last {
+                    true => pixels[(y * columns + x) * channels + channel],
+                    false => pixels[(channel * rows + y) * columns + x],
+                };
+                let colour = [0, 1, 2].map(|c| value(c.min(channels - 1)));
+                let at = [*count * (columns + 1) + x, class * (rows + 1) + y];
+                all.put_pixel(at[0] as u32, at[1] as u32, image::Rgb(colour));
+            }
+        }
+        *count += 1;
+    }
+    let mut file = Vec::new();
+    let (width, height) = all.dimensions();
+    let written =
+        PngEncoder::new(&mut file).write_image(&all, width, height, ExtendedColorType::Rgb8);
+    written.map_err(|e| {
+        Failure::because("cannot make a PNG of the pictures", e, "leave --sheet out")
+    })?;
+    Ok(file)
+}
