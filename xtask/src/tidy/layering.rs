@@ -31,6 +31,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("ane-export", &["ane-ir", "ane-mil", "ane-train"]),
+    ("ane-report", &["ane-files", "ane-train"]),
     (
         "ane-python",
         &[
@@ -53,6 +54,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "ane-train",
             "ane-import",
             "ane-export",
+            "ane-report",
         ],
     ),
     (

@@ -1,0 +1,3 @@
+//! What a run came to, for people: curves as pictures, and a page.
+
+#![forbid(unsafe_code)]
