@@ -6,6 +6,7 @@ mod divergence;
 mod error;
 mod evaluation;
 mod event;
+mod journal;
 mod prediction;
 
 pub use beginning::{Beginning, describe};
@@ -25,8 +26,9 @@ use crate::{
     store::first_not_finite,
     trainer::{StepOutcome, Trainer},
 };
-use clock::Clock;
+use clock::{Clock, Timing};
 use divergence::{PATIENCE, WithoutLoss};
+use journal::Journal;
 use std::{
     collections::BTreeMap,
     sync::{
@@ -116,8 +118,13 @@ impl Fit {
         if self.recovery.is_some() {
             safety.snapshot = Some(self.snapshot()?);
         }
+        let (step, total) = (
+            self.trainer.progress().step,
+            self.trainer.config().total_steps,
+        );
+        let mut journal = Journal::new(self.run.clone(), step, total);
         loop {
-            let error = match self.steps(stop, &mut safety, report) {
+            let error = match self.steps(stop, &mut safety, &mut journal, report) {
                 Err(FitError::Trainer(e)) => e,
                 other => return other,
             };
@@ -129,6 +136,7 @@ impl Fit {
             if let Err(e) = survived.and_then(|()| self.go_back(good, &mut safety.faults)) {
                 return Err(self.give_up(e, good, failed_at));
             }
+            journal.go_back(good.record.progress.step)?;
             for message in safety.faults.take_messages() {
                 let step = good.record.progress.step;
                 report(&Event::Fault { step, message });
@@ -147,6 +155,7 @@ impl Fit {
         &mut self,
         stop: &AtomicBool,
         safety: &mut Safety,
+        journal: &mut Journal,
         report: &mut dyn FnMut(&Event),
     ) -> Result<Ending, FitError> {
         if self.is_over() {
@@ -168,12 +177,14 @@ impl Fit {
         while !self.is_over() {
             let is_late = self.deadline.is_some_and(|end| Instant::now() >= end);
             let stops = is_late || stop.load(Ordering::Relaxed);
+            let since = Instant::now();
             let Some(update) = loader.next_update() else {
                 return Err(FitError::LoaderStopped {
                     batches: self.position.1,
                     expected: self.sampler.batches(),
                 });
             };
+            clock.waited(since.elapsed());
             let batches = update.map_err(TrainerError::from)?;
             if stops {
                 self.must_have_finite_loss(&batches)?;
@@ -193,12 +204,15 @@ impl Fit {
             if ends_epoch || writes || snaps {
                 self.trainer.device().verify_next();
             }
+            let (since, engine) = (Instant::now(), self.trainer.engine_time());
             let outcome = self.trainer.train_step(&batches)?;
+            clock.stepped(since.elapsed(), self.trainer.engine_time() - engine);
             safety.faults.took_step(self.trainer.progress().step);
             self.sums.add(&outcome, &self.trainer.config().metrics);
             self.must_not_diverge(&outcome, &mut without_loss)?;
             let (epoch, batch) = self.position;
             self.position = position;
+            journal.step(epoch + 1, next, &outcome)?;
             report(&Event::Step {
                 epoch,
                 batch,
@@ -209,8 +223,8 @@ impl Fit {
                     self.must_have_finite_loss(&batches)?;
                 }
                 loader.recycle(batches);
-                let speed = clock.speed(self.sums.examples);
-                self.end_epoch(epoch + 1, &outcome, speed, safety, report)?;
+                let timing = clock.timing(epoch + 1, next, self.sums.examples);
+                self.end_epoch(&outcome, timing, safety, journal, report)?;
                 if !self.is_over() && has_waited(self.patience, self.best.as_ref(), epoch + 1) {
                     return Ok(Ending::NoBetter);
                 }
@@ -262,10 +276,10 @@ impl Fit {
 
     fn end_epoch(
         &mut self,
-        epoch: u64,
         outcome: &StepOutcome,
-        examples_per_second: f64,
+        mut timing: Timing,
         safety: &mut Safety,
+        journal: &mut Journal,
         report: &mut dyn FnMut(&Event),
     ) -> Result<(), FitError> {
         // All that is needed of the device comes before the first file is written, so that no line is written twice.
@@ -273,10 +287,12 @@ impl Fit {
         let validation = match &self.validation {
             None => None,
             Some(examples) => {
+                let since = Instant::now();
                 let faults = &mut safety.faults;
                 let result = self
                     .trainer
                     .with_average(|t| evaluate(t, examples, faults))?;
+                timing.validation_seconds = Some(since.elapsed().as_secs_f64());
                 for message in safety.faults.take_messages() {
                     let step = self.trainer.progress().step;
                     report(&Event::Fault { step, message });
@@ -289,6 +305,7 @@ impl Fit {
         }
         let progress = *self.trainer.progress();
         let kinds = &self.trainer.config().metrics;
+        let epoch = timing.epoch;
         let score = validation.as_ref().map(|v| {
             let (value, better) = v.score(kinds);
             let loss = v.loss;
@@ -304,10 +321,10 @@ impl Fit {
             lr: outcome.lr,
             loss_scale: progress.loss_scale.get(),
             skipped: progress.skipped,
-            examples_per_second,
+            examples_per_second: timing.examples_per_second,
         };
         self.sums = EpochSums::default();
-        self.run.append_metrics(&metrics)?;
+        journal.epoch(&metrics, &timing)?;
         let beaten = |(later, better): &(Best, Better)| {
             self.best
                 .is_none_or(|best| best.is_beaten_by(later, *better))

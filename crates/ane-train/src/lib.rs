@@ -55,6 +55,7 @@ pub mod selftest;
 pub mod stage;
 pub mod step;
 pub mod store;
+pub mod tensorboard;
 mod trainer;
 pub mod update;
 mod work;

@@ -9,7 +9,11 @@ use ane_device::{Bound, Buffer, Device, DeviceError, Executable, Layout};
 use ane_engine::{Options, Plan, Pool, SharedBuffer, Workspace, simd::Isa};
 use ane_ir::{DType, Graph, Numerics, Target, TensorType, passes};
 use ane_mil::LegalGraph;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// What host stages run on: the software engine, in fp32.
 #[derive(Debug)]
@@ -158,6 +162,7 @@ impl Compiled {
             staged: self.staged,
             ports,
             bound,
+            engine_time: Duration::ZERO,
         })
     }
 
@@ -209,6 +214,8 @@ pub(crate) struct Program {
     ports: BTreeMap<String, Buffer>,
     /// Its stages in order, one list per set.
     bound: Vec<Vec<Running>>,
+    /// How long its stages have run on the engine.
+    engine_time: Duration,
 }
 
 /// A stage with its buffers.
@@ -257,9 +264,18 @@ impl Program {
     pub(crate) fn execute(&mut self, set: usize) -> Result<(), TrainerError> {
         let set = set % self.bound.len();
         for stage in &mut self.bound[set] {
+            let since = Instant::now();
             stage.execute()?;
+            if matches!(stage, Running::Engine(_)) {
+                self.engine_time += since.elapsed();
+            }
         }
         Ok(())
+    }
+
+    /// How long its stages have run on the engine, all executions together.
+    pub(crate) fn engine_time(&self) -> Duration {
+        self.engine_time
     }
 }
 

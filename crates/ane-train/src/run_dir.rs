@@ -1,14 +1,18 @@
 //! The directory of a run: configuration, environment, metrics, reports and checkpoints.
 
+mod lines;
 mod lock;
+mod row;
 mod summary;
+mod table;
+
+pub use row::Row;
 
 use crate::checkpoint::{CheckpointError, remove_unfinished, replace_file};
 use lock::RunLock;
 use serde::Serialize;
 use std::{
-    fs::{self, OpenOptions},
-    io::Write,
+    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -18,7 +22,9 @@ pub use summary::{RunState, Summary};
 ///
 /// ```text
 /// config.json      the resolved configuration        env.json      versions and machine
-/// metrics.jsonl    one line per epoch                placement.json   what ran where
+/// metrics.jsonl    one line per epoch                metrics.csv      the same as a table
+/// steps.jsonl      losses of single steps            timing.jsonl     what each epoch took
+/// tensorboard/     event files of TensorBoard        placement.json   what ran where
 /// checkpoints/     last.ckpt last.safetensors best.ckpt best.safetensors
 /// model/           what builds a model that was written elsewhere
 /// ```
@@ -28,9 +34,6 @@ pub struct RunDir {
     /// Held by who writes.
     _lock: Option<Arc<RunLock>>,
 }
-
-/// Most bytes that the metrics of a run may have: several times those of the longest.
-const LARGEST_METRICS: u64 = 1 << 28;
 
 impl RunDir {
     /// Makes the directory, or takes one that exists, without what killed writes have left in it.
@@ -147,6 +150,26 @@ impl RunDir {
         self.root.join("metrics.jsonl")
     }
 
+    /// The metrics as a table of comma-separated values.
+    pub fn table(&self) -> PathBuf {
+        self.root.join("metrics.csv")
+    }
+
+    /// Losses of single steps, evenly spread over the run, one JSON object per line.
+    pub fn steps(&self) -> PathBuf {
+        self.root.join("steps.jsonl")
+    }
+
+    /// What each epoch took, one JSON object per line: what differs when a run is repeated.
+    pub fn timing(&self) -> PathBuf {
+        self.root.join("timing.jsonl")
+    }
+
+    /// Event files of TensorBoard.
+    pub fn tensorboard(&self) -> PathBuf {
+        self.root.join("tensorboard")
+    }
+
     /// The resolved configuration, written when a run begins.
     pub fn config(&self) -> PathBuf {
         self.root.join("config.json")
@@ -194,62 +217,97 @@ impl RunDir {
         replace_file(&path, text.as_bytes())
     }
 
-    /// Appends an epoch's metrics as a line.
+    /// Appends an epoch's metrics as a line, and as a row of the table beside it.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn append_metrics(&self, metrics: &impl Serialize) -> Result<(), CheckpointError> {
+        let line = lines::line_of(&self.metrics(), metrics)?;
+        lines::append_for_good(&self.metrics(), &line)?;
+        let Some(row) = Row::parse(&line) else {
+            return Ok(());
+        };
+        let table = self.table();
+        let has_head = fs::metadata(&table).is_ok_and(|m| m.len() > 0);
+        let text = if has_head {
+            table::body(&row)
+        } else {
+            table::beginning(&row)
+        };
+        lines::append_for_good(&table, &text)
+    }
+
+    /// Appends a line to the losses of single steps.
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn append_metrics(&self, metrics: &impl Serialize) -> Result<(), CheckpointError> {
-        let path = self.metrics();
-        let io = |source| CheckpointError::Io {
-            action: "append to",
-            path: path.clone(),
-            source,
-        };
-        let mut line = serde_json::to_string(metrics).map_err(|e| CheckpointError::Body {
-            path: path.clone(),
-            reason: e.to_string(),
-        })?;
-        line.push('\n');
-        let mut file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .map_err(io)?;
-        file.write_all(line.as_bytes())
-            .and_then(|()| file.sync_data())
-            .map_err(io)
+    pub fn append_step(&self, step: &impl Serialize) -> Result<(), CheckpointError> {
+        let path = self.steps();
+        lines::append(&path, &lines::line_of(&path, step)?).map(drop)
     }
 
-    /// Drops metrics of steps after `step`: a resumed run writes them again.
+    /// Appends what an epoch took as a line.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn append_timing(&self, timing: &impl Serialize) -> Result<(), CheckpointError> {
+        let path = self.timing();
+        lines::append(&path, &lines::line_of(&path, timing)?).map(drop)
+    }
+
+    /// Drops lines of steps after `step`: a resumed run writes them again.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written.
+    pub fn truncate_metrics(&self, step: u64) -> Result<(), CheckpointError> {
+        let metrics = lines::keep_up_to(&self.metrics(), step)?;
+        self.truncate_steps(step)?;
+        lines::keep_up_to(&self.timing(), step)?;
+        match metrics {
+            Some(text) => {
+                let table = table::of(&Row::all(&text));
+                replace_file(&self.table(), table.as_bytes())
+            }
+            None if self.table().exists() => replace_file(&self.table(), b""),
+            None => Ok(()),
+        }
+    }
+
+    /// Drops the losses of steps after `step`, which are taken again.
     ///
     /// # Errors
     /// When the file cannot be read or written.
-    pub fn truncate_metrics(&self, step: u64) -> Result<(), CheckpointError> {
-        let path = self.metrics();
-        let text = match ane_files::read(&path, LARGEST_METRICS).map_err(std::io::Error::from) {
-            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(source) => {
-                return Err(CheckpointError::Io {
-                    action: "read",
-                    path,
-                    source,
-                });
-            }
-        };
-        let kept: String = text
-            .lines()
-            .filter(|line| {
-                // A line cut off by a crash is no JSON and goes too.
-                serde_json::from_str::<serde_json::Value>(line)
-                    .ok()
-                    .and_then(|v| v.get("step")?.as_u64())
-                    .is_some_and(|s| s <= step)
-            })
-            .flat_map(|line| [line, "\n"])
-            .collect();
-        replace_file(&path, kept.as_bytes())
+    pub fn truncate_steps(&self, step: u64) -> Result<(), CheckpointError> {
+        lines::keep_up_to(&self.steps(), step).map(drop)
     }
+
+    /// The metrics so far, a row per epoch; a line that is being written is left out.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn read_metrics(&self) -> Result<Vec<Row>, CheckpointError> {
+        rows(&self.metrics())
+    }
+
+    /// The losses of single steps so far.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn read_steps(&self) -> Result<Vec<Row>, CheckpointError> {
+        rows(&self.steps())
+    }
+
+    /// What the epochs so far took.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn read_timing(&self) -> Result<Vec<Row>, CheckpointError> {
+        rows(&self.timing())
+    }
+}
+
+fn rows(path: &Path) -> Result<Vec<Row>, CheckpointError> {
+    Ok(Row::all(&lines::read(path)?.unwrap_or_default()))
 }
 
 /// Makes a directory and those above it.

@@ -34,7 +34,7 @@ use ane_device::Device;
 use ane_engine::{Pool, simd::Isa};
 use batch_ports::{BatchPorts, Divisor};
 use inference::Inference;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// A model in training.
 #[derive(Debug)]
@@ -156,6 +156,11 @@ impl Trainer {
     /// Counters.
     pub fn progress(&self) -> &Progress {
         &self.progress
+    }
+
+    /// How long the programs of the training step have run on the engine.
+    pub fn engine_time(&self) -> Duration {
+        self.program.engine_time()
     }
 
     /// What the device has done for this trainer.

@@ -114,6 +114,8 @@ impl Continuation {
         let earlier = |file: &dyn Fn(&RunDir) -> PathBuf| (own.as_ref().map(file), file(to));
         let files = [
             earlier(&RunDir::metrics),
+            earlier(&RunDir::steps),
+            earlier(&RunDir::timing),
             earlier(&|run| run.checkpoint("best")),
             earlier(&|run| run.weights("best")),
             (Some(self.file.clone()), to.checkpoint("last")),

@@ -70,6 +70,8 @@ fn results(run: &Path) -> Vec<Vec<u8>> {
         "checkpoints/last.safetensors",
         "checkpoints/best.safetensors",
         "metrics.jsonl",
+        "metrics.csv",
+        "steps.jsonl",
         "result.json",
     ]
     .iter()

@@ -1,27 +1,120 @@
-//! How fast examples go by.
+//! What an epoch takes, and on what.
 
-use std::time::{Duration, Instant};
+use serde::Serialize;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Speed of the examples since a moment.
+/// The time of the steps since a moment.
 pub(super) struct Clock {
     since: Instant,
+    /// Of the epoch, before that moment.
     examples: u64,
+    steps: u32,
+    engine: Duration,
+    host: Duration,
+    data: Duration,
+}
+
+/// A line of `timing.jsonl`: what the part of an epoch took that this process has trained.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct Timing {
+    /// Epoch, from 1.
+    pub(super) epoch: u64,
+    /// Steps taken so far.
+    pub(super) step: u64,
+    /// When its last step was done, in seconds since 1970.
+    pub(super) unix_time: f64,
+    /// Seconds of training.
+    pub(super) seconds: f64,
+    /// Examples trained on in that time.
+    pub(super) examples: u64,
+    /// Examples per second of training.
+    pub(super) examples_per_second: f64,
+    /// Milliseconds a step in which the programs of the engine ran.
+    pub(super) engine_ms: f64,
+    /// Milliseconds a step of the host: its stages, copies, metrics and the update.
+    pub(super) host_ms: f64,
+    /// Milliseconds a step of waiting for examples.
+    pub(super) data_ms: f64,
+    /// Seconds of validation, where there was one.
+    pub(super) validation_seconds: Option<f64>,
+}
+
+impl Timing {
+    /// What TensorBoard is told of it.
+    pub(super) fn scalars(&self) -> [(&'static str, f64); 4] {
+        [
+            ("time/examples_per_second", self.examples_per_second),
+            ("time/engine_ms", self.engine_ms),
+            ("time/host_ms", self.host_ms),
+            ("time/data_ms", self.data_ms),
+        ]
+    }
 }
 
 impl Clock {
+    /// Starts in an epoch of which so many examples are done.
     pub(super) fn start(examples: u64) -> Self {
         Self {
             since: Instant::now(),
             examples,
+            steps: 0,
+            engine: Duration::ZERO,
+            host: Duration::ZERO,
+            data: Duration::ZERO,
         }
     }
 
-    pub(super) fn speed(&self, examples: u64) -> f64 {
-        let seconds = self
-            .since
-            .elapsed()
-            .max(Duration::from_micros(1))
-            .as_secs_f64();
-        examples.saturating_sub(self.examples) as f64 / seconds
+    /// Takes note of a wait for examples.
+    pub(super) fn waited(&mut self, time: Duration) {
+        self.data += time;
+    }
+
+    /// Takes note of a step, during a part of which the engine ran.
+    pub(super) fn stepped(&mut self, time: Duration, engine: Duration) {
+        self.steps += 1;
+        self.engine += engine;
+        self.host += time.saturating_sub(engine);
+    }
+
+    /// What the epoch took, of which so many examples are done, without a validation.
+    pub(super) fn timing(&self, epoch: u64, step: u64, examples: u64) -> Timing {
+        let elapsed = self.since.elapsed().max(Duration::from_micros(1));
+        let seconds = elapsed.as_secs_f64();
+        let examples = examples.saturating_sub(self.examples);
+        let per_step = |time: Duration| 1e3 * time.as_secs_f64() / f64::from(self.steps.max(1));
+        Timing {
+            epoch,
+            step,
+            unix_time: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0.0, |d| d.as_secs_f64()),
+            seconds,
+            examples,
+            examples_per_second: examples as f64 / seconds,
+            engine_ms: per_step(self.engine),
+            host_ms: per_step(self.host),
+            data_ms: per_step(self.data),
+            validation_seconds: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_phases_are_means_over_the_steps() {
+        let ms = Duration::from_millis;
+        let mut clock = Clock::start(64);
+        for _ in 0..2 {
+            clock.waited(ms(1));
+            clock.stepped(ms(10), ms(7));
+        }
+        let timing = clock.timing(1, 4, 128);
+        assert_eq!((timing.epoch, timing.step, timing.examples), (1, 4, 64));
+        let phases = [timing.engine_ms, timing.host_ms, timing.data_ms];
+        assert_eq!(phases, [7.0, 3.0, 1.0]);
+        assert!(timing.unix_time > 1.7e9 && timing.examples_per_second > 0.0);
     }
 }

@@ -138,6 +138,8 @@ pub(crate) fn finish(mut fit: Fit, report: &mut dyn FnMut(&fit::Event)) -> Resul
         fit.run.weights("last"),
         fit.run.weights("best"),
         fit.run.metrics(),
+        fit.run.table(),
+        fit.run.steps(),
     ];
     (files.map(|f| std::fs::read(f).unwrap()).to_vec(), test)
 }
