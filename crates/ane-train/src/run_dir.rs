@@ -25,6 +25,7 @@ pub use summary::{RunState, Summary};
 /// metrics.jsonl    one line per epoch                metrics.csv      the same as a table
 /// steps.jsonl      losses of single steps            timing.jsonl     what each epoch took
 /// tensorboard/     event files of TensorBoard        placement.json   what ran where
+/// curves.svg       losses and metrics as a picture   curves.png       the same in pixels
 /// checkpoints/     last.ckpt last.safetensors best.ckpt best.safetensors
 /// model/           what builds a model that was written elsewhere
 /// ```

@@ -1,5 +1,6 @@
 //! One module per command.
 
+pub(crate) mod curves;
 pub(crate) mod data;
 pub(crate) mod devices;
 pub(crate) mod doctor;

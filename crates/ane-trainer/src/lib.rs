@@ -63,6 +63,8 @@ enum Command {
     Predict(commands::predict::Args),
     /// List, show, compare and remove runs
     Runs(commands::runs::Args),
+    /// Draw losses and metrics of runs as a picture
+    Curves(commands::curves::Args),
     /// Write what a run has learned as a file of PyTorch or Keras
     Export(commands::export::Args),
     /// Print the MIL of a training step or a file, with the rules it keeps or breaks
@@ -101,6 +103,7 @@ pub fn run(program: Program, arguments: impl IntoIterator<Item = OsString>) -> u
         Command::Eval(args) => commands::eval::run(&args),
         Command::Predict(args) => commands::predict::run(&args),
         Command::Runs(args) => commands::runs::run(&args),
+        Command::Curves(args) => commands::curves::run(&args),
         Command::Export(args) => commands::export::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args, &given),
         Command::Data(args) => commands::data::run(&args),

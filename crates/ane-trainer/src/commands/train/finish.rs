@@ -1,7 +1,7 @@
 //! The end of a run whose epochs are done: the state that is kept, and its one look at the test set.
 
 use super::report::{say_placement, tell, test_line, write_placement};
-use crate::{ended::Ended, failure::Failure, output::say};
+use crate::{commands::curves, ended::Ended, failure::Failure, output::say};
 use ane_device::Power;
 use ane_train::{
     Trainer,
@@ -47,6 +47,7 @@ pub(super) fn finish(
         Some(result) => say!("{}", test_line(&result, &metrics, &chosen)),
         None => say!("test: none was held out ({chosen})"),
     }
+    curves::leave(&fit.run);
     say!("trained for {seconds:.1} s");
     say_placement(&placement);
     Ok(Ended::Done)
