@@ -11,7 +11,7 @@ mod prediction;
 
 pub use beginning::{Beginning, describe};
 pub use error::FitError;
-pub use evaluation::{Evaluation, Examples, evaluate};
+pub use evaluation::{Evaluation, Examples, evaluate, evaluate_each};
 pub use event::{EpochMetrics, Event, Values, show};
 pub use prediction::predict;
 

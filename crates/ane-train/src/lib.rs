@@ -35,6 +35,7 @@ pub mod config;
 pub mod data;
 mod error;
 pub mod fit;
+pub mod judgement;
 pub mod loss;
 pub mod loss_scale;
 pub mod lowering;

@@ -7,6 +7,7 @@ mod summary;
 mod table;
 
 pub use row::Row;
+pub use table::csv_row;
 
 use crate::checkpoint::{CheckpointError, remove_unfinished, replace_file};
 use lock::RunLock;

@@ -32,6 +32,13 @@ fn read(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
+/// What was evaluated is a result, and more.
+fn must_include(evaluated: &Value, result: &Value) {
+    for (name, value) in result.as_object().unwrap() {
+        assert_eq!(&evaluated[name], value, "{name} of {evaluated}");
+    }
+}
+
 #[test]
 fn a_pt2_file_trains_goes_on_and_is_evaluated_without_the_file() {
     let dir = tempfile::tempdir().unwrap();
@@ -58,7 +65,7 @@ fn a_pt2_file_trains_goes_on_and_is_evaluated_without_the_file() {
     fs::remove_file(&copy).unwrap();
     let printed = says(&["eval", out, "--json", "--threads", "1"]);
     let evaluated: Value = serde_json::from_str(&printed).unwrap();
-    assert_eq!(evaluated, result);
+    must_include(&evaluated, &result);
     let listed = says(&["inspect", out]);
     assert!(listed.contains("conv("), "{listed}");
     says(&["train", "--resume", out]);
@@ -244,7 +251,7 @@ fn a_keras_model_trains_goes_on_and_is_evaluated_without_its_file_and_its_python
     fs::remove_file(keras.dir.path().join("python")).unwrap();
     let printed = says(&["eval", out, "--json", "--threads", "1"]);
     let evaluated: Value = serde_json::from_str(&printed).unwrap();
-    assert_eq!(evaluated, result);
+    must_include(&evaluated, &result);
     assert!(says(&["inspect", out]).contains("matmul("));
     says(&["train", "--resume", out]);
     let bytes = fs::read(run.join("checkpoints/last.safetensors")).unwrap();

@@ -7,7 +7,7 @@ use crate::{
     metric::{Better, Metric, Tally},
     recovery::Faults,
     store::State,
-    trainer::Trainer,
+    trainer::{Evaluated, Trainer},
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use std::sync::Arc;
@@ -85,6 +85,19 @@ pub fn evaluate(
     examples: &Examples,
     faults: &mut Faults,
 ) -> Result<Evaluation, TrainerError> {
+    evaluate_each(trainer, examples, faults, &mut |_, _| {})
+}
+
+/// [`evaluate`], showing every batch with what came of it.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn evaluate_each(
+    trainer: &mut Trainer,
+    examples: &Examples,
+    faults: &mut Faults,
+    seen: &mut dyn FnMut(&Batch, &Evaluated),
+) -> Result<Evaluation, TrainerError> {
     let size = trainer.config().model.batch;
     let metrics = trainer.config().metrics.clone();
     let progress = *trainer.progress();
@@ -109,6 +122,7 @@ pub fn evaluate(
             }
         };
         faults.got_further();
+        seen(&batch, &result);
         loss += f64::from(result.loss) * chunk.len() as f64;
         for (tally, more) in tallies.iter_mut().zip(&result.tallies) {
             tally.sum += more.sum;

@@ -4,12 +4,12 @@ use super::row::Row;
 
 /// The names of a row's values.
 fn head(row: &Row) -> String {
-    joined(row.texts().map(|(name, _)| name))
+    csv_row(row.texts().map(|(name, _)| name))
 }
 
 /// A row's values.
 pub(super) fn body(row: &Row) -> String {
-    joined(row.texts().map(|(_, text)| text))
+    csv_row(row.texts().map(|(_, text)| text))
 }
 
 /// Head and body of a row: how a table begins.
@@ -24,7 +24,8 @@ pub(super) fn of(rows: &[Row]) -> String {
     table
 }
 
-fn joined<'a>(cells: impl Iterator<Item = &'a str>) -> String {
+/// Cells as a row of comma-separated values, with its line end.
+pub fn csv_row<'a>(cells: impl Iterator<Item = &'a str>) -> String {
     let cells: Vec<String> = cells.map(cell).collect();
     cells.join(",") + "\n"
 }

@@ -1,4 +1,7 @@
-//! `eval`: a checkpoint on the test set.
+//! `eval`: a checkpoint on the test set, and what its answers are worth.
+
+mod predictions;
+mod tables;
 
 use super::{
     data::{Source, report},
@@ -17,14 +20,33 @@ use ane_train::{
     Trainer, TrainerError,
     config::RunConfig,
     data::{DataError, Description, Opened, own},
-    fit::{Examples, evaluate},
+    fit::{Evaluation, Examples, evaluate_each},
+    judgement::{Answers, Judgement},
+    metric::Metric,
 };
-use std::{path::PathBuf, sync::Arc};
+use serde::Serialize;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    #[command(flatten)]
+    of: Asked,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+    /// Write the answer to every example as comma-separated values
+    #[arg(long, short, value_name = "FILE.csv")]
+    output: Option<PathBuf>,
+}
+
+/// What is evaluated, and by what.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Asked {
     /// Run directory, or one of its .ckpt files; of a directory, `best` where there is one
-    run: PathBuf,
+    pub(crate) run: PathBuf,
     /// Other examples than the run's test set, of the same kind: a file or a folder
     #[arg(long, value_name = "PATH")]
     data: Option<PathBuf>,
@@ -35,12 +57,31 @@ pub(crate) struct Args {
     /// Threads; every core when left out
     #[arg(long, value_parser = numbers::threads)]
     threads: Option<usize>,
-    /// Print the result as JSON
-    #[arg(long)]
-    json: bool,
 }
 
-pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
+/// What an evaluation came to.
+pub(crate) struct Judged {
+    /// The checkpoint.
+    pub(crate) checkpoint: PathBuf,
+    pub(crate) result: Evaluation,
+    pub(crate) metrics: Vec<&'static dyn Metric>,
+    /// None where answers are compared with nothing but the input.
+    pub(crate) judgement: Option<Judgement>,
+    /// What was answered.
+    pub(crate) examples: Examples,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Report<'a> {
+    /// Changes whenever a field changes its meaning.
+    schema: u32,
+    #[serde(flatten)]
+    result: &'a Evaluation,
+    judgement: &'a Option<Judgement>,
+}
+
+pub(crate) fn judged(args: &Asked) -> Result<Judged, Failure> {
     let (path, checkpoint) = judged_by(&args.run)?;
     let config = stored_config(&path, &checkpoint)?;
     let data = description(&config, &checkpoint)?;
@@ -56,25 +97,53 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
         .objective
         .check(&trainer.config().model, &*test.data);
     fits.map_err(TrainerError::from)?;
-    let result = evaluate(&mut trainer, &test, &mut faults)?;
+    let mut answers = Answers::to(&trainer.config().objective);
+    let result = evaluate_each(&mut trainer, &test, &mut faults, &mut |batch, of_batch| {
+        answers.take(batch, of_batch);
+    })?;
     tell(&mut faults);
+    let loss = trainer.config().objective.terms.first().map(|t| t.loss);
+    let loss = loss.unwrap_or(config.loss);
+    Ok(Judged {
+        checkpoint: path,
+        result,
+        metrics: trainer.config().metrics.clone(),
+        judgement: Judgement::of(&answers, &data.target, &loss),
+        examples: test,
+    })
+}
+
+pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
+    if let Some(output) = &args.output {
+        must_be_csv(output)?;
+    }
+    let judged = judged(&args.of)?;
+    if let Some(output) = &args.output {
+        predictions::write(output, judged.judgement.as_ref(), &judged.examples.indices)?;
+    }
     if args.json {
-        say!("{}", serde_json::to_string(&result).unwrap_or_default());
-    } else {
-        say!(
-            "{}",
-            test_line(
-                &result,
-                &trainer.config().metrics,
-                &path.display().to_string()
-            )
-        );
+        let report = Report {
+            schema: 1,
+            result: &judged.result,
+            judgement: &judged.judgement,
+        };
+        say!("{}", serde_json::to_string(&report).unwrap_or_default());
+        return Ok(Ended::Done);
+    }
+    let of = judged.checkpoint.display().to_string();
+    say!("{}", test_line(&judged.result, &judged.metrics, &of));
+    if let Some(judgement) = &judged.judgement {
+        crate::output::write(&tables::of(judgement));
     }
     Ok(Ended::Done)
 }
 
 /// What the run is judged by: its test set, or what the user names.
-fn test_examples(args: &Args, config: &RunConfig, data: &Description) -> Result<Examples, Failure> {
+fn test_examples(
+    args: &Asked,
+    config: &RunConfig,
+    data: &Description,
+) -> Result<Examples, Failure> {
     if let Some(path) = &args.data {
         let (examples, indices) =
             own::examples(path, &config.data, data).map_err(DataError::from)?;
@@ -91,4 +160,19 @@ fn test_examples(args: &Args, config: &RunConfig, data: &Description) -> Result<
             "name some by --data",
         )
     })
+}
+
+/// Refuses another kind of file before anything is computed.
+fn must_be_csv(output: &Path) -> Result<(), Failure> {
+    let ending = output.extension().and_then(|e| e.to_str());
+    if ending.is_some_and(|e| e.eq_ignore_ascii_case("csv")) {
+        return Ok(());
+    }
+    Err(Failure::usage(
+        format!(
+            "`{}` is no name of comma-separated values: expected one that ends in .csv",
+            output.display()
+        ),
+        "pass --output FILE.csv",
+    ))
 }
