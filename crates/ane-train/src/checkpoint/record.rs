@@ -175,7 +175,9 @@ impl Record {
         let (epoch, batch) = self.position;
         let is_within = epoch < epochs && batch < batches;
         let is_end = epoch == epochs && batch == 0;
-        let best_is_past = self.best.is_none_or(|best| best.epoch <= epoch);
+        // An epoch that the last step of a run ends is judged as well, and counted from 1 there.
+        let judged = epoch.saturating_add(u64::from(batch > 0));
+        let best_is_past = self.best.is_none_or(|best| best.epoch <= judged);
         (!(is_within || is_end) || !best_is_past).then(|| {
             let best = self.best.map_or(String::new(), |best| {
                 format!(", with the best epoch {} behind it", best.epoch)
@@ -289,9 +291,9 @@ mod tests {
             assert!(record(position, None).misplaced(2, 10).is_some());
         }
         assert_eq!(record((1, 0), Some(BEST)).misplaced(2, 10), None);
-        let said = record((1, 0), Some(Best { epoch: 2, ..BEST }))
-            .misplaced(2, 10)
-            .unwrap();
+        let second = Some(Best { epoch: 2, ..BEST });
+        assert_eq!(record((1, 3), second).misplaced(2, 10), None);
+        let said = record((1, 0), second).misplaced(2, 10).unwrap();
         assert!(said.contains("best epoch 2"), "{said}");
     }
 }
