@@ -1,8 +1,8 @@
 //! The task runner of the workspace, started as `cargo xtask`.
 //!
 //! `test` is the whole gate, `tidy` checks the rules that compilers do not know, `mac-check` compiles for macOS elsewhere,
-//! `python` tests the Python package, `gnustep` makes Objective-C for Linux, `soak` runs the long forms of the tests, and
-//! `bench` compares the trainer with its peers on this machine.
+//! `python` tests the Python package, `gnustep` makes Objective-C for Linux, `pictures` renders what people see of a run,
+//! `soak` runs the long forms of the tests, and `bench` compares the trainer with its peers on this machine.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
@@ -14,6 +14,7 @@ mod bench;
 mod debian;
 mod gnustep;
 mod mac_check;
+mod pictures;
 mod process;
 mod python;
 mod python_tests;
@@ -46,6 +47,8 @@ enum Task {
     Soak(soak::Options),
     /// Measure against peers on this machine.
     Bench(bench::Options),
+    /// Train a small run and render what people see of it.
+    Pictures(pictures::Options),
     /// Prepare Objective-C for Linux out of Debian's packages and print where it is.
     Gnustep,
 }
@@ -69,6 +72,7 @@ fn run(arguments: Arguments) -> Result<()> {
         Task::Python(options) => python_tests::run(&root, &options).map(drop),
         Task::Soak(options) => soak::run(&root, &options),
         Task::Bench(options) => bench::run(&root, &options),
+        Task::Pictures(options) => pictures::run(&root, &options),
         Task::Gnustep => gnustep::run(&root),
     }
 }

@@ -28,9 +28,9 @@ impl Axis {
         }
     }
 
-    /// The axis that begins and ends with these values, wherever its ticks are.
+    /// The axis that begins and ends with these values, with about so many ticks, at whole numbers.
     pub(crate) fn between(from: f64, to: f64, count: usize) -> Self {
-        let step = round_step((to - from) / count.max(1) as f64);
+        let step = round_step((to - from) / count.max(1) as f64).max(1.0);
         let first = (from / step).ceil();
         let last = (to / step + 1e-9).floor();
         Self {
@@ -206,6 +206,7 @@ mod tests {
         let axis = Axis::between(0.0, 6.0, 6);
         assert_eq!(axis.ticks, [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
         assert_eq!(axis.share(3.0), Some(0.5));
+        assert_eq!(Axis::between(0.0, 2.5, 10).ticks, [0.0, 1.0, 2.0]);
         let log = Axis::around(0.1, 10.0, 5, Scale::Log);
         assert!((log.share(1.0).unwrap() - 0.5).abs() < 1e-9);
         assert_eq!(log.share(0.0), None);

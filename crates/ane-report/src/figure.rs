@@ -7,7 +7,6 @@ use crate::{
     svg::{FONTS, at, escape},
 };
 use ane_train::metric::{self, Better};
-use std::fmt::Write;
 
 /// Width of a figure, in pixels.
 const WIDTH: f64 = 720.0;
@@ -22,27 +21,40 @@ pub const MOST_RUNS: usize = 20;
 
 /// The curves of runs as SVG; `log` shows losses by their logarithm.
 pub fn svg(runs: &[Curves], log: bool) -> String {
-    let charts = charts(runs, log);
     let title = match runs {
         [one] => one.name.clone(),
         several => format!("{} runs", several.len()),
     };
+    let heading = format!(
+        r##"<text x="62" y="30" font-family="{FONTS}" font-size="17" font-weight="600" fill="#1f2328">{}</text>"##,
+        escape(&title)
+    );
+    let namespace = r#" xmlns="http://www.w3.org/2000/svg""#;
+    element(&charts(runs, log), namespace, &title, &heading, 40.0)
+}
+
+/// The curves of a run as SVG within HTML, which knows its namespace and has a heading of its own.
+pub(crate) fn inline(run: &Curves) -> String {
+    let charts = charts(std::slice::from_ref(run), false);
+    element(&charts, "", "Curves", "", 4.0)
+}
+
+/// Charts below each other, from `top` on.
+fn element(charts: &[Chart], namespace: &str, title: &str, heading: &str, top: f64) -> String {
     let mut body = String::new();
-    let mut top = 40.0;
+    let mut top = top;
     for (i, chart) in charts.iter().enumerate() {
         chart.draw(&mut body, &format!("plot{i}"), top, WIDTH);
         top += chart.height(WIDTH) + 8.0;
     }
-    let (width, height) = (at(WIDTH), at(top));
-    let mut out = String::new();
-    let _ = writeln!(
-        out,
-        r##"<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img"><title>{title}</title>
+    let (width, height, title) = (at(WIDTH), at(top), escape(title));
+    format!(
+        r##"<svg{namespace} width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img"><title>{title}</title>
 <rect width="{width}" height="{height}" fill="#ffffff"/>
-<text x="62" y="30" font-family="{FONTS}" font-size="17" font-weight="600" fill="#1f2328">{title}</text>"##,
-        title = escape(&title)
-    );
-    out + &body + "</svg>\n"
+{heading}
+{body}</svg>
+"##
+    )
 }
 
 fn charts(runs: &[Curves], log: bool) -> Vec<Chart> {

@@ -28,6 +28,7 @@ pub use summary::{RunState, Summary};
 /// tensorboard/     event files of TensorBoard        placement.json   what ran where
 /// curves.svg       losses and metrics as a picture   curves.png       the same in pixels
 /// checkpoints/     last.ckpt last.safetensors best.ckpt best.safetensors
+/// commands.txt     the commands that have trained it
 /// model/           what builds a model that was written elsewhere
 /// ```
 #[derive(Debug, Clone)]
@@ -172,6 +173,11 @@ impl RunDir {
         self.root.join("tensorboard")
     }
 
+    /// The commands that have trained the run, one a line.
+    pub fn commands(&self) -> PathBuf {
+        self.root.join("commands.txt")
+    }
+
     /// The resolved configuration, written when a run begins.
     pub fn config(&self) -> PathBuf {
         self.root.join("config.json")
@@ -255,6 +261,14 @@ impl RunDir {
     pub fn append_timing(&self, timing: &impl Serialize) -> Result<(), CheckpointError> {
         let path = self.timing();
         lines::append(&path, &lines::line_of(&path, timing)?).map(drop)
+    }
+
+    /// Notes a command that trains the run.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn append_command(&self, line: &str) -> Result<(), CheckpointError> {
+        lines::append(&self.commands(), &format!("{line}\n")).map(drop)
     }
 
     /// Drops lines of steps after `step`: a resumed run writes them again.

@@ -9,6 +9,7 @@ pub(crate) mod export;
 pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod predict;
+pub(crate) mod report;
 pub(crate) mod runs;
 pub(crate) mod selftest;
 pub(crate) mod train;

@@ -15,6 +15,7 @@
 // What is printed goes through `output`.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod command_line;
 mod commands;
 mod continuation;
 mod divergence;
@@ -65,6 +66,8 @@ enum Command {
     Runs(commands::runs::Args),
     /// Draw losses and metrics of runs as a picture
     Curves(commands::curves::Args),
+    /// Write what a run came to as a page of HTML that needs nothing beside it
+    Report(commands::report::Args),
     /// Write what a run has learned as a file of PyTorch or Keras
     Export(commands::export::Args),
     /// Print the MIL of a training step or a file, with the rules it keeps or breaks
@@ -85,6 +88,8 @@ enum Command {
 /// Does what the arguments after the program's name say, and gives the exit code. `program` is what this process runs.
 pub fn run(program: Program, arguments: impl IntoIterator<Item = OsString>) -> u8 {
     program.remember();
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    command_line::remember(&arguments);
     let name = OsString::from(env!("CARGO_PKG_NAME"));
     let arguments: Vec<OsString> = std::iter::once(name).chain(arguments).collect();
     let Parsed {
@@ -104,6 +109,7 @@ pub fn run(program: Program, arguments: impl IntoIterator<Item = OsString>) -> u
         Command::Predict(args) => commands::predict::run(&args),
         Command::Runs(args) => commands::runs::run(&args),
         Command::Curves(args) => commands::curves::run(&args),
+        Command::Report(args) => commands::report::run(&args),
         Command::Export(args) => commands::export::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args, &given),
         Command::Data(args) => commands::data::run(&args),

@@ -16,6 +16,7 @@ pub(crate) use report::{tell, test_line};
 
 use super::data::Source;
 use crate::{
+    command_line,
     continuation::{Continuation, refuse_another_run, run_dir},
     divergence::explained,
     ended::Ended,
@@ -187,6 +188,7 @@ pub(crate) fn run(args: &Args, settings: &Settings, keys: &[Key]) -> Result<Ende
     if let Some(c) = &resumed {
         c.carry_over(&run)?;
     }
+    command_line::note_in(&run)?;
     let best = resumed.as_ref().and_then(|c| c.best_in(&run));
     let record = resumed.as_ref().map(|c| &c.checkpoint.record);
     let mut fit = Fit::begin(Beginning {
