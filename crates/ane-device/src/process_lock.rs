@@ -1,5 +1,9 @@
 //! A file that one process has at a time, and that says which.
 
+use rustix::{
+    io::Errno,
+    process::{Pid, test_kill_process},
+};
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read, Seek, Write},
@@ -60,6 +64,24 @@ impl ProcessLock {
         }
     }
 
+    /// The process whose number is in the file at `path`, if it lives. Nothing is locked to find out, which could keep
+    /// another process from locking the file just then.
+    pub fn holder(path: &Path) -> Option<u32> {
+        let mut number = String::new();
+        File::open(path)
+            .ok()?
+            .take(64)
+            .read_to_string(&mut number)
+            .ok()?;
+        let number: u32 = number.trim().parse().ok()?;
+        let process = Pid::from_raw(i32::try_from(number).ok()?)?;
+        match test_kill_process(process) {
+            // It may be another user's.
+            Ok(()) | Err(Errno::PERM) => Some(number),
+            Err(_) => None,
+        }
+    }
+
     /// The file.
     pub fn file(&self) -> &File {
         &self.file
@@ -90,6 +112,26 @@ fn open(path: &Path) -> io::Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_holder_of_a_file_is_who_lives() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        assert_eq!(ProcessLock::holder(&path), None);
+        let _lock = ProcessLock::acquire(&path).unwrap();
+        assert_eq!(ProcessLock::holder(&path), Some(std::process::id()));
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        for nobody in [
+            child.id().to_string(),
+            "0".into(),
+            "-1".into(),
+            String::new(),
+        ] {
+            fs::write(&path, &nobody).unwrap();
+            assert_eq!(ProcessLock::holder(&path), None, "{nobody}");
+        }
+    }
 
     #[test]
     fn a_file_that_is_removed_by_its_holder_is_made_anew() {

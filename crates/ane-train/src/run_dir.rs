@@ -129,6 +129,12 @@ impl RunDir {
         }
     }
 
+    /// The process that trains here, if one does, by its number alone: nothing is locked, so that this may be asked
+    /// often without being in anybody's way.
+    pub fn trained_by(&self) -> Option<u32> {
+        lock::holder(&self.root)
+    }
+
     /// The directory.
     pub fn root(&self) -> &Path {
         &self.root

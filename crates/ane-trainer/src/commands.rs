@@ -13,4 +13,5 @@ pub(crate) mod report;
 pub(crate) mod runs;
 pub(crate) mod selftest;
 pub(crate) mod train;
+pub(crate) mod watch;
 pub(crate) mod worker;

@@ -58,6 +58,8 @@ enum Command {
     Train(Box<commands::train::Args>),
     /// Write a file of settings, with every key explained
     Init(commands::init::Args),
+    /// Follow a run that trains elsewhere, until it ends
+    Watch(commands::watch::Args),
     /// Evaluate a run's checkpoint on the test set
     Eval(commands::eval::Args),
     /// Say what a run makes of new examples: pictures, tables, arrays
@@ -105,6 +107,7 @@ pub fn run(program: Program, arguments: impl IntoIterator<Item = OsString>) -> u
     let outcome = match cli.command {
         Command::Train(args) => commands::train::run(&args, &settings, &train_keys()),
         Command::Init(args) => commands::init::run(&args, &train_keys()),
+        Command::Watch(args) => commands::watch::run(&args),
         Command::Eval(args) => commands::eval::run(&args),
         Command::Predict(args) => commands::predict::run(&args),
         Command::Runs(args) => commands::runs::run(&args),

@@ -126,7 +126,8 @@ fn moves_its_cursor() -> bool {
     std::io::stderr().is_terminal() && !says.is_empty() && says != "dumb"
 }
 
-fn epoch_line(m: &EpochMetrics, epochs: u64, metrics: &[&'static dyn Metric]) -> String {
+/// The line of an epoch.
+pub(crate) fn epoch_line(m: &EpochMetrics, epochs: u64, metrics: &[&'static dyn Metric]) -> String {
     let validation = m.validation_loss.map_or_else(String::new, |loss| {
         format!(
             "  validation loss {loss:.4}{}",
@@ -141,12 +142,16 @@ fn epoch_line(m: &EpochMetrics, epochs: u64, metrics: &[&'static dyn Metric]) ->
     } else {
         String::new()
     };
+    let speed = if m.examples_per_second.is_finite() {
+        format!("  {:.0} examples/s", m.examples_per_second)
+    } else {
+        String::new()
+    };
     format!(
-        "epoch {:>2}/{epochs}  loss {loss}{}{validation}  lr {:.2e}  loss scale {}{skipped}  {:.0} examples/s",
+        "epoch {:>2}/{epochs}  loss {loss}{}{validation}  lr {:.2e}  loss scale {}{skipped}{speed}",
         m.epoch,
         show(&m.train, metrics),
         m.lr,
-        m.loss_scale,
-        m.examples_per_second
+        m.loss_scale
     )
 }

@@ -1,6 +1,10 @@
 //! What the loop reports: steps, epochs, faults.
 
-use crate::{metric::Metric, trainer::StepOutcome};
+use crate::{
+    metric::{self, Metric},
+    run_dir::Row,
+    trainer::StepOutcome,
+};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
 /// What the loop reports while it runs.
@@ -56,6 +60,33 @@ pub struct EpochMetrics {
     pub examples_per_second: f64,
 }
 
+impl EpochMetrics {
+    /// What a line of `metrics.jsonl` says, of an epoch of so many examples per second; none of another line. Metrics that
+    /// this program does not know are left out.
+    pub fn of(row: &Row, examples_per_second: f64) -> Option<Self> {
+        let whole = |name| row.number(name).map(|x| x as u64);
+        let values = |prefix: &str| -> Values {
+            let of_prefix = |(name, x): (&str, f64)| {
+                let known = metric::named(name.strip_prefix(prefix)?).ok()?;
+                Some((known.name(), x))
+            };
+            row.numbers().filter_map(of_prefix).collect()
+        };
+        Some(Self {
+            epoch: whole("epoch")?,
+            step: row.step()?,
+            train_loss: row.number("train_loss"),
+            train: values("train_"),
+            validation_loss: row.number("validation_loss"),
+            validation: values("validation_"),
+            lr: row.number("lr")?,
+            loss_scale: row.number("loss_scale")? as f32,
+            skipped: whole("skipped")?,
+            examples_per_second,
+        })
+    }
+}
+
 impl Serialize for EpochMetrics {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let mut map = to.serialize_map(None)?;
@@ -85,4 +116,29 @@ pub fn show(values: &Values, metrics: &[&'static dyn Metric]) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_metrics_is_read_back() {
+        let metrics = EpochMetrics {
+            epoch: 3,
+            step: 120,
+            train_loss: None,
+            train: vec![("accuracy", 0.1 + 0.2), ("top5", 1.0)],
+            validation_loss: Some(0.25),
+            validation: vec![("accuracy", 0.5)],
+            lr: 1e-3,
+            loss_scale: 2048.0,
+            skipped: 2,
+            examples_per_second: 100.0,
+        };
+        let line = serde_json::to_string(&metrics).unwrap();
+        let row = Row::parse(&line).unwrap();
+        assert_eq!(EpochMetrics::of(&row, 100.0), Some(metrics));
+        assert_eq!(EpochMetrics::of(&Row::default(), 1.0), None);
+    }
 }

@@ -85,8 +85,9 @@ impl Journal {
     ) -> Result<(), CheckpointError> {
         // Made before the line is written, so that it is not among those that are told of again.
         self.events(|_| Ok(()))?;
-        self.run.append_metrics(metrics)?;
+        // Who sees the metrics of an epoch finds its timing.
         self.run.append_timing(timing)?;
+        self.run.append_metrics(metrics)?;
         let text = serde_json::to_string(metrics).unwrap_or_default();
         self.events(|events| {
             if let Some(row) = Row::parse(&text) {

@@ -52,6 +52,11 @@ impl RunLock {
     }
 }
 
+/// The process that trains in the directory `root`, as far as can be told without being in its way.
+pub(super) fn holder(root: &Path) -> Option<u32> {
+    ProcessLock::holder(&root.join(NAME))
+}
+
 impl Drop for RunLock {
     fn drop(&mut self) {
         // Before the lock itself goes, so that it is never another's file. Who waits for nothing does not mind one left.

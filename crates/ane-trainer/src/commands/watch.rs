@@ -1,0 +1,171 @@
+//! `watch`: follows a run by its files, which says what `train` does.
+
+use crate::{
+    ended::Ended,
+    failure::Failure,
+    output::{remark, say},
+    progress::epoch_line,
+};
+use ane_train::{
+    fit::EpochMetrics,
+    metric::{self, Metric},
+    run_dir::{Row, RunDir},
+};
+use serde_json::Value;
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Run directory
+    run: PathBuf,
+}
+
+/// Time between two looks at the files.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Most bytes of a JSON file of a run.
+const LARGEST_JSON: u64 = 1 << 26;
+
+pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
+    let run = RunDir::open(&args.run);
+    if !args.run.is_dir() {
+        return Err(Failure::new(
+            format!("there is no run directory `{}`", args.run.display()),
+            "start its training first; `ane-trainer train` says where its run directory is",
+        ));
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = stop.clone();
+    // Where no handler can be set, Ctrl-C ends the process as it does by itself.
+    let _ = ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed));
+    let mut seen = Seen {
+        run,
+        config: None,
+        step: 0,
+    };
+    loop {
+        // Asked first: what is written until the end is then read after it.
+        let trained_by = seen.run.trained_by();
+        seen.tell(trained_by)?;
+        if trained_by.is_none() {
+            return seen.end();
+        }
+        if stop.load(Ordering::Relaxed) {
+            return Ok(Ended::Interrupted);
+        }
+        thread::sleep(PAUSE);
+    }
+}
+
+/// What has been told of a run.
+struct Seen {
+    run: RunDir,
+    /// Its configuration, once it is there.
+    config: Option<Value>,
+    /// The step of the last line.
+    step: u64,
+}
+
+impl Seen {
+    /// Tells what is new.
+    fn tell(&mut self, trained_by: Option<u32>) -> Result<(), Failure> {
+        if self.config.is_none() {
+            self.config = json(&self.run.config());
+            match &self.config {
+                Some(config) => begin(config, &self.run, trained_by),
+                None if trained_by.is_some() => return Ok(()),
+                None => {
+                    return Err(Failure::new(
+                        format!(
+                            "`{}` holds no run: there is no `{}`",
+                            self.run.root().display(),
+                            self.run.config().display()
+                        ),
+                        "pass the directory of a run, as `ane-trainer train` has said it",
+                    ));
+                }
+            }
+        }
+        let metrics = self.run.read_metrics()?;
+        let last = metrics.iter().filter_map(Row::step).max().unwrap_or(0);
+        if last < self.step {
+            remark!("the run goes on from an earlier checkpoint, after step {last}");
+            self.step = last;
+        }
+        if last == self.step {
+            return Ok(());
+        }
+        let timing = self.run.read_timing()?;
+        for row in &metrics {
+            let Some(step) = row.step().filter(|step| *step > self.step) else {
+                continue;
+            };
+            self.step = step;
+            let of_step = timing.iter().find(|t| t.step() == Some(step));
+            let speed = of_step.and_then(|t| t.number("examples_per_second"));
+            if let Some(metrics) = EpochMetrics::of(row, speed.unwrap_or(f64::NAN)) {
+                let epochs = self.config.as_ref().and_then(|c| c["epochs"].as_u64());
+                say!("{}", epoch_line(&metrics, epochs.unwrap_or(0), metric::ALL));
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells what the run came to.
+    fn end(&self) -> Result<Ended, Failure> {
+        match json(&self.run.result()) {
+            Some(result) => say!("{}", result_line(&result)),
+            None => say!(
+                "the run has stopped before its end; continue with: ane-trainer train --resume {}",
+                self.run.root().display()
+            ),
+        }
+        Ok(Ended::Done)
+    }
+}
+
+fn json(file: &std::path::Path) -> Option<Value> {
+    serde_json::from_slice(&ane_files::read(file, LARGEST_JSON).ok()?).ok()
+}
+
+fn begin(config: &Value, run: &RunDir, trained_by: Option<u32>) {
+    let field = |name: &str| match &config[name] {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let by = trained_by.map_or("not in training".to_owned(), |id| {
+        format!("trained by process {id}")
+    });
+    say!(
+        "{} on {}, {} plan on `{}` for {}, seed {}; run directory {}, {by}",
+        field("model"),
+        field("dataset"),
+        field("plan"),
+        field("device"),
+        field("target"),
+        field("seed"),
+        run.root().display()
+    );
+}
+
+/// What a run came to on the test set, as `train` says it.
+fn result_line(result: &Value) -> String {
+    let values = metric::ALL.iter().filter_map(|m: &&dyn Metric| {
+        let value = result[m.name()].as_f64()?;
+        Some(format!(" {} {}", m.name(), m.show(value)))
+    });
+    let values: String = values.collect();
+    let number = |name: &str| result[name].as_f64().unwrap_or(f64::NAN);
+    format!(
+        "test:{values} on {} examples, loss {:.4}",
+        result["examples"],
+        number("loss")
+    )
+}
