@@ -116,4 +116,6 @@ fn what_is_no_run_is_not_waited_for() {
     fs::write(dir.path().join("config.json"), "[1]").unwrap();
     fs::write(dir.path().join("metrics.jsonl"), "{\"step\":3}\n\u{0}").unwrap();
     assert!(says(&["watch", empty]).contains("stopped before its end"));
+    fs::write(dir.path().join("result.json"), "null").unwrap();
+    assert!(says(&["watch", empty]).contains("none was held out"));
 }

@@ -121,6 +121,7 @@ impl Seen {
     /// Tells what the run came to.
     fn end(&self) -> Result<Ended, Failure> {
         match json(&self.run.result()) {
+            Some(Value::Null) => say!("test: none was held out"),
             Some(result) => say!("{}", result_line(&result)),
             None => say!(
                 "the run has stopped before its end; continue with: ane-trainer train --resume {}",
