@@ -119,16 +119,6 @@ impl RunDir {
         }
     }
 
-    /// Whether a process trains here now, and which, where it says so.
-    pub fn holder(&self) -> Option<Option<u32>> {
-        // Asking makes the file, so it is asked only where there is one.
-        let is_held = RunLock::is_there(&self.root);
-        match is_held.then(|| RunLock::acquire(&self.root)) {
-            Some(Err(CheckpointError::Busy { holder, .. })) => Some(holder),
-            _ => None,
-        }
-    }
-
     /// The process that trains here, if one does, by its number alone: nothing is locked, so that this may be asked
     /// often without being in anybody's way.
     pub fn trained_by(&self) -> Option<u32> {

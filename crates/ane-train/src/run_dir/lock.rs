@@ -20,11 +20,6 @@ pub(super) struct RunLock {
 }
 
 impl RunLock {
-    /// Whether a directory has the file, held or left.
-    pub(super) fn is_there(root: &Path) -> bool {
-        root.join(NAME).is_file()
-    }
-
     /// Takes the directory `root`, which exists.
     ///
     /// # Errors

@@ -61,7 +61,7 @@ impl Summary {
             Ok(Value::Object(last)) => Some(last),
             _ => None,
         });
-        let state = match (&run.holder(), &result) {
+        let state = match (run.trained_by(), &result) {
             (Some(_), _) => RunState::Running,
             (None, Some(_)) => RunState::Ended,
             (None, None) if run.checkpoint("last").is_file() => RunState::Interrupted,

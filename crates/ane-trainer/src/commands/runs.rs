@@ -8,7 +8,7 @@ mod rm;
 mod show;
 
 use crate::{ended::Ended, failure::Failure};
-use ane_train::run_dir::Summary;
+use ane_train::run_dir::{RunDir, Summary};
 use clap::Subcommand;
 use std::path::{Path, PathBuf};
 
@@ -82,13 +82,8 @@ fn shown(name: &str, value: f64) -> String {
 /// Removes the directory of a run that nobody trains.
 fn remove(run: &Summary) -> Result<(), Failure> {
     let root = run.run.root();
-    if let Some(holder) = run.run.holder() {
-        let who = holder.map_or("another process".to_owned(), |id| format!("process {id}"));
-        return Err(Failure::new(
-            format!("`{}` is being trained by {who}", root.display()),
-            "stop it first",
-        ));
-    }
+    // Held until it is gone, so that nobody begins to train there.
+    let _taken = RunDir::take(root)?;
     std::fs::remove_dir_all(root).map_err(|e| {
         Failure::because(
             format!("cannot remove `{}`", root.display()),
