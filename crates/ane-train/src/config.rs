@@ -8,7 +8,7 @@ pub use metadata::input_scaling;
 
 use crate::{
     TrainerConfig,
-    data::{DataSettings, Description, Holdout, IMAGE, LABEL, TARGET},
+    data::{Augmentation, DataSettings, Description, Holdout, IMAGE, LABEL, TARGET},
     loss::Loss,
     lowering::LoweringRule,
     metric::{self, Metric, UnknownMetric},
@@ -34,6 +34,9 @@ pub struct RunConfig {
     /// How one's own data is read.
     #[serde(default, skip_serializing_if = "DataSettings::is_default")]
     pub data: DataSettings,
+    /// What is done to the images that are trained on.
+    #[serde(default, skip_serializing_if = "Augmentation::is_empty")]
+    pub augment: Augmentation,
     /// Whether the mean of the pixels is taken off. Configurations that do not say so are of runs that did.
     #[serde(default = "always")]
     pub centred: bool,
@@ -177,6 +180,7 @@ impl Default for RunConfig {
         Self {
             dataset: "mnist".into(),
             data: DataSettings::default(),
+            augment: Augmentation::default(),
             centred: false,
             model: "mlp".into(),
             imported: None,

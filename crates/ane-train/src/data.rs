@@ -6,6 +6,7 @@
 //! into [`Images`] per split, which are a [`Dataset`]. Nothing here ever makes up data: when no source answers, the
 //! error lists what was tried and why each one failed.
 
+mod augment;
 mod batch;
 mod cache;
 pub mod catalog;
@@ -32,6 +33,7 @@ mod verify;
 use std::io;
 use std::path::PathBuf;
 
+pub use augment::{Augmentation, Augmented};
 pub use batch::{Batch, Values};
 pub use cache::{CACHE_VARIABLE, default_root};
 pub use catalog::{DatasetSpec, FileSpec, Files, Normalisation, SplitSpec};

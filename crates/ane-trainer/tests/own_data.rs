@@ -370,3 +370,48 @@ fn what_data_is_read_as_is_said_before_anything_is_trained() {
         &["holds no pictures"],
     );
 }
+
+#[test]
+fn augmented_images_are_the_same_again_when_a_run_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (pixels, classes) = halves(60);
+    write(&dir, "y.npy", npy("60,", &classes));
+    let images = write(&dir, "x.npy", npy("60, 6, 6", &pixels));
+    let [whole, again] = ["whole", "again"].map(|name| dir.path().join(name));
+    let own = [
+        "train", "--data", &images, "--label", "y.npy", "--model", "36-8-2", "--epochs", "5",
+    ];
+    let more = [
+        "--augment",
+        "flip,shift=1,noise=0.05",
+        "--ema",
+        "0.9",
+        "--grad-accumulation",
+        "2",
+    ];
+    let out = ["--out", whole.to_str().unwrap()];
+    says(&[&own[..], &more, &out].concat());
+    let best = whole.join("checkpoints/best.ckpt");
+    says(&[
+        "train",
+        "--resume",
+        best.to_str().unwrap(),
+        "--out",
+        again.to_str().unwrap(),
+    ]);
+    let of = |run: &Path, file: &str| fs::read(run.join(file)).unwrap();
+    for file in ["metrics.jsonl", "checkpoints/last.safetensors"] {
+        assert_eq!(of(&whole, file), of(&again, file), "{file}");
+    }
+    let table = write(&dir, "t.csv", flowers(60));
+    fails(
+        &["train", "--data", &table, "--augment", "flip"],
+        2,
+        &["changes images", "leave it out"],
+    );
+    fails(
+        &["train", "--augment", "zoom"],
+        2,
+        &["no transform is called `zoom`"],
+    );
+}

@@ -96,7 +96,7 @@ fn read(run: &Path) -> Result<Curves, Failure> {
     if !run.is_dir() {
         return Err(Failure::new(
             format!("there is no run directory `{}`", run.display()),
-            "pass a directory that `ane-trainer train` has made, such as runs/mnist-1795913462",
+            "pass a directory that `ane-trainer train` has made, such as runs/mine",
         ));
     }
     Curves::read(&RunDir::open(run)).map_err(|e| match e {

@@ -32,6 +32,7 @@ use ane_device::PowerMeter;
 use ane_train::{
     Trainer, TrainerError,
     config::APPLE,
+    data::Augmented,
     fit::{Beginning, Ending, Fit, describe},
     recovery::Faults,
 };
@@ -42,6 +43,7 @@ use report::{say_placement, write_placement};
 use settle::settled;
 use std::{
     path::PathBuf,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -174,6 +176,19 @@ pub(crate) fn run(args: &Args, settings: &Settings, keys: &[Key]) -> Result<Ende
     let mut loaded = opened.load(config.batch, &args.source.options(), &super::data::report)?;
     if tried.is_some() {
         loaded.keep_a_batch(config.batch);
+    }
+    if !config.augment.is_empty() {
+        let train = loaded.train.clone();
+        let changed = Augmented::new(train, &config.augment, &description.input, config.seed);
+        loaded.train = Arc::new(changed.ok_or_else(|| {
+            Failure::usage(
+                format!(
+                    "--augment changes images, and those of {} are none",
+                    description.title
+                ),
+                "leave it out",
+            )
+        })?);
     }
     let run = run_dir(out, resumed.as_mut(), &description.name)?;
     let out = run.root().to_owned();

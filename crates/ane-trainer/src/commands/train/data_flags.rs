@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use ane_train::{
     config::RunConfig,
     data::{
-        Holdout,
+        Augmentation, Holdout,
         description::Fit,
         own::{self, Balanced, ClassWeights, Held, Missing, Normalise, TaskSetting},
     },
@@ -65,6 +65,10 @@ pub(crate) struct DataArgs {
     /// Take the mean off the pixels; without this they are only scaled, and what is black costs the software engine nothing
     #[arg(long)]
     pub(super) centred: bool,
+    /// Change the images that are trained on, anew in every epoch: rotate=DEGREES, shift=PIXELS, flip, noise=DEVIATION,
+    /// cutout=PIXELS, several with commas
+    #[arg(long, value_name = "LIST")]
+    augment: Option<Augmentation>,
     /// Examples that the network is judged by at the end: a number, a share, or a file; 0 for none [default: a folder called
     /// test, or else 0.2]
     #[arg(long, value_name = "N|SHARE|FILE", value_hint = ValueHint::FilePath)]
@@ -165,6 +169,9 @@ impl DataArgs {
         }
         self.settings(base)?;
         base.centred |= self.centred;
+        if let Some(augmentation) = &self.augment {
+            base.augment.clone_from(augmentation);
+        }
         base.validation = self.validation.unwrap_or(base.validation);
         base.whole |= self.whole;
         Ok(())
