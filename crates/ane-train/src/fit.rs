@@ -1,5 +1,6 @@
 //! The loop: epochs, validation, checkpoints, stopping in good order, and going on after faults.
 
+mod batches;
 mod beginning;
 mod clock;
 mod divergence;

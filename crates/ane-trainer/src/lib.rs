@@ -30,6 +30,7 @@ mod program;
 mod progress;
 mod run_name;
 mod settings;
+mod stored;
 mod supervision;
 mod threads;
 

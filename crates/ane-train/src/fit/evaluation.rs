@@ -1,12 +1,11 @@
 //! Loss and metrics over many examples, changing nothing.
 
-use super::event::Values;
+use super::{batches::each_batch, event::Values};
 use crate::{
     data::{Batch, Dataset},
     error::TrainerError,
     metric::{Better, Metric, Tally},
     recovery::Faults,
-    store::State,
     trainer::{Evaluated, Trainer},
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
@@ -98,37 +97,18 @@ pub fn evaluate_each(
     faults: &mut Faults,
     seen: &mut dyn FnMut(&Batch, &Evaluated),
 ) -> Result<Evaluation, TrainerError> {
-    let size = trainer.config().model.batch;
     let metrics = trainer.config().metrics.clone();
-    let progress = *trainer.progress();
-    let state = match faults.recovery() {
-        Some(_) => trainer.state()?,
-        None => State::new(),
-    };
-    let mut batch = Batch::default();
     let mut loss = 0.0;
     let mut tallies = vec![Tally::default(); metrics.len()];
-    for chunk in examples.indices.chunks(size) {
-        let of_chunk: Vec<(u32, u64)> = chunk.iter().map(|&i| (i, 0)).collect();
-        batch.restart(size, chunk.len());
-        examples.data.fill(&of_chunk, &mut batch)?;
-        let result = loop {
-            match trainer.evaluate(&batch) {
-                Ok(result) => break result,
-                Err(e) => {
-                    faults.survive(e, trainer)?;
-                    faults.restore(trainer, progress, &state)?;
-                }
-            }
-        };
-        faults.got_further();
-        seen(&batch, &result);
+    let take = |chunk: &[u32], batch: &Batch, result: Evaluated| {
+        seen(batch, &result);
         loss += f64::from(result.loss) * chunk.len() as f64;
         for (tally, more) in tallies.iter_mut().zip(&result.tallies) {
             tally.sum += more.sum;
             tally.count += more.count;
         }
-    }
+    };
+    each_batch(trainer, examples, faults, Trainer::evaluate, take)?;
     let n = examples.indices.len().max(1) as f64;
     Ok(Evaluation {
         loss: loss / n,

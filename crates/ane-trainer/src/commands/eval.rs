@@ -8,16 +8,15 @@ use super::{
     train::{tell, test_line},
 };
 use crate::{
-    continuation::{description, judged_by, stored_config},
     ended::Ended,
     failure::Failure,
     numbers,
     output::say,
+    stored::{Restored, Stored},
     supervision::SupervisionArgs,
-    threads::machine,
 };
 use ane_train::{
-    Trainer, TrainerError,
+    TrainerError,
     config::RunConfig,
     data::{DataError, Description, Opened, own},
     fit::{Evaluation, Examples, evaluate_each},
@@ -82,30 +81,27 @@ struct Report<'a> {
 }
 
 pub(crate) fn judged(args: &Asked) -> Result<Judged, Failure> {
-    let (path, checkpoint) = judged_by(&args.run)?;
-    let config = stored_config(&path, &checkpoint)?;
-    let data = description(&config, &checkpoint)?;
-    let (pool, isa) = machine(args.threads)?;
-    let opened = args.supervision.open_device(&config, &pool, isa)?;
-    let mut faults = opened.faults();
-    let mut trainer = Trainer::new(config.trainer_on(&data, 1)?, opened.device, pool, isa)?;
-    faults.restore(&mut trainer, checkpoint.record.progress, &checkpoint.state)?;
-    trainer.take_average()?;
-    let test = test_examples(args, &config, &data)?;
+    let stored = Stored::read(&args.run)?;
+    let Stored { config, data, .. } = &stored;
+    let mut restored = stored.restore(&args.supervision, args.threads)?;
+    let Restored {
+        trainer, faults, ..
+    } = &mut restored;
+    let test = test_examples(args, config, data)?;
     let fits = trainer
         .config()
         .objective
         .check(&trainer.config().model, &*test.data);
     fits.map_err(TrainerError::from)?;
     let mut answers = Answers::to(&trainer.config().objective);
-    let result = evaluate_each(&mut trainer, &test, &mut faults, &mut |batch, of_batch| {
+    let result = evaluate_each(trainer, &test, faults, &mut |batch, of_batch| {
         answers.take(batch, of_batch);
     })?;
-    tell(&mut faults);
+    tell(faults);
     let loss = trainer.config().objective.terms.first().map(|t| t.loss);
     let loss = loss.unwrap_or(config.loss);
     Ok(Judged {
-        checkpoint: path,
+        checkpoint: stored.path.clone(),
         result,
         metrics: trainer.config().metrics.clone(),
         judgement: Judgement::of(&answers, &data.target, &loss),

@@ -7,11 +7,8 @@ mod onnx;
 mod safetensors;
 
 use crate::{
-    continuation::{description, judged_by, run_of, stored_config},
-    ended::Ended,
-    failure::Failure,
-    model_file::PythonArgs,
-    output::say,
+    continuation::run_of, ended::Ended, failure::Failure, model_file::PythonArgs, output::say,
+    stored::Stored,
 };
 use ane_train::{
     checkpoint::write_weights,
@@ -141,8 +138,12 @@ impl Trained<'_> {
 }
 
 pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
-    let (checkpoint, content) = judged_by(&args.run)?;
-    let config = stored_config(&checkpoint, &content)?;
+    let Stored {
+        path: checkpoint,
+        checkpoint: content,
+        config,
+        data,
+    } = Stored::read(&args.run)?;
     let run = run_of(&checkpoint);
     let folder = run.as_deref().or(checkpoint.parent());
     let name = format!("model.{}", args.format.ending());
@@ -168,7 +169,6 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
             "pass --force to replace it, or another --output",
         ));
     }
-    let data = description(&config, &content)?;
     let spec = config.model()?;
     let model = spec.build(config.batch, &data.examples());
     let model = model.map_err(ConfigError::from)?;

@@ -8,20 +8,18 @@ mod table;
 
 use super::train::tell;
 use crate::{
-    continuation::{description, judged_by, stored_config},
     ended::Ended,
     failure::Failure,
     numbers, output,
+    stored::{Restored, Stored},
     supervision::SupervisionArgs,
-    threads::machine,
 };
 use ane_train::{
-    Trainer, TrainerError,
+    TrainerError,
     checkpoint::replace_file,
     config::RunConfig,
     data::{DataError, Description, OwnDataError, description::Input, own},
     fit::{Examples, predict},
-    recovery::Faults,
 };
 use answer::Answer;
 use clap::ValueEnum;
@@ -87,30 +85,25 @@ trait Writer {
 }
 
 pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
-    let (path, checkpoint) = judged_by(&args.run)?;
-    let config = stored_config(&path, &checkpoint)?;
-    let data = asked(description(&config, &checkpoint)?, args);
+    let mut stored = Stored::read(&args.run)?;
+    stored.data = asked(stored.data, args);
+    let Stored { config, data, .. } = &stored;
     // What is wrong with a file is said before anything is compiled.
     let mut inputs = Vec::new();
     for file in &args.files {
-        inputs.push(open(file, &config, &data, args.invert)?);
+        inputs.push(open(file, config, data, args.invert)?);
     }
-    let (pool, isa) = machine(args.threads)?;
-    let opened = args.supervision.open_device(&config, &pool, isa)?;
-    let mut faults = opened.faults();
-    let mut trainer = Trainer::new(config.trainer_on(&data, 1)?, opened.device, pool, isa)?;
-    faults.restore(&mut trainer, checkpoint.record.progress, &checkpoint.state)?;
-    trainer.take_average()?;
-    let writer = writer(args, &data);
+    let mut restored = stored.restore(&args.supervision, args.threads)?;
+    let writer = writer(args, data);
     let mut text = String::new();
     writer.head(&mut text);
     for input in &inputs {
-        answers(&mut trainer, input, &data, &mut faults, &*writer, &mut text)?;
+        answers(&mut restored, input, data, &*writer, &mut text)?;
         if args.output.is_none() {
             output::write(&std::mem::take(&mut text));
         }
     }
-    tell(&mut faults);
+    tell(&mut restored.faults);
     if let Some(file) = &args.output {
         replace_file(file, text.as_bytes())?;
     }
@@ -165,10 +158,9 @@ fn open(
 }
 
 fn answers(
-    trainer: &mut Trainer,
+    restored: &mut Restored,
     input: &Opened,
     data: &Description,
-    faults: &mut Faults,
     writer: &dyn Writer,
     text: &mut String,
 ) -> Result<(), Failure> {
@@ -176,6 +168,9 @@ fn answers(
         data: Arc::new(input.examples.clone()),
         indices: input.indices.clone(),
     };
+    let Restored {
+        trainer, faults, ..
+    } = restored;
     let model = &trainer.config().model;
     // What is learned may be there or not; the inputs have to fit.
     model.must_take(&*all.data).map_err(TrainerError::from)?;

@@ -108,31 +108,39 @@ pub(super) fn conv_transpose(c: &mut Call<'_>, op: &ConvTranspose) -> Done {
     c.last("ConvTranspose", c.operands, settings)
 }
 
+/// What pools of all kinds say of their windows.
+fn pool(
+    axes: usize,
+    window: (&[i32], Option<&Vec<i32>>),
+    pads: (PadType, Option<&Vec<i32>>),
+    ceil: bool,
+) -> Settings {
+    let (sizes, strides) = window;
+    let mut settings = windows(axes, strides, None, pads.0, pads.1);
+    settings.push(("kernel_shape", Setting::Ints(longs(sizes))));
+    settings.push(number("ceil_mode", usize::from(ceil)));
+    settings
+}
+
 pub(super) fn max_pool(c: &mut Call<'_>, op: &MaxPool) -> Done {
-    let axes = c.rank(0) - 2;
-    let mut settings = windows(
-        axes,
-        op.strides.as_ref(),
-        None,
-        op.pad_type,
-        op.pad.as_ref(),
+    let window = (&op.kernel_sizes[..], op.strides.as_ref());
+    let settings = pool(
+        c.rank(0) - 2,
+        window,
+        (op.pad_type, op.pad.as_ref()),
+        op.ceil_mode,
     );
-    settings.push(("kernel_shape", Setting::Ints(longs(&op.kernel_sizes))));
-    settings.push(number("ceil_mode", usize::from(op.ceil_mode)));
     c.last("MaxPool", c.operands, settings)
 }
 
 pub(super) fn avg_pool(c: &mut Call<'_>, op: &AvgPool) -> Done {
-    let axes = c.rank(0) - 2;
-    let mut settings = windows(
-        axes,
-        op.strides.as_ref(),
-        None,
-        op.pad_type,
-        op.pad.as_ref(),
+    let window = (&op.kernel_sizes[..], op.strides.as_ref());
+    let mut settings = pool(
+        c.rank(0) - 2,
+        window,
+        (op.pad_type, op.pad.as_ref()),
+        op.ceil_mode,
     );
-    settings.push(("kernel_shape", Setting::Ints(longs(&op.kernel_sizes))));
-    settings.push(number("ceil_mode", usize::from(op.ceil_mode)));
     let counts = !op.exclude_padding_from_average;
     settings.push(number("count_include_pad", usize::from(counts)));
     c.last("AveragePool", c.operands, settings)
