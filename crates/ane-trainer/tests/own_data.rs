@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure is the test's answer")]
 
+#[path = "support/made_files.rs"]
+mod made_files;
 #[path = "support/program.rs"]
 mod program;
 
@@ -223,15 +225,9 @@ fn halves(n: usize) -> (Vec<u8>, Vec<u8>) {
     (pixels, classes)
 }
 
-/// A file of NumPy's, as `numpy.lib.format` describes it.
+/// Bytes as a file of NumPy's.
 fn npy(shape: &str, bytes: &[u8]) -> Vec<u8> {
-    let mut head = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({shape}), }}");
-    while (10 + head.len() + 1) % 64 != 0 {
-        head.push(' ');
-    }
-    head.push('\n');
-    let length = (head.len() as u16).to_le_bytes();
-    [&b"\x93NUMPY\x01\x00"[..], &length, head.as_bytes(), bytes].concat()
+    made_files::npy("'|u1'", &format!("({shape})"), bytes)
 }
 
 /// An IDX file of bytes.

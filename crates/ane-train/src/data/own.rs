@@ -131,6 +131,17 @@ pub fn open(
             .advise("pass a file that has it, or `predict` for one that has not")
             .into());
     }
+    if let (Some(raw::RawTargets::Classes { names, .. }), None) = (&raw.targets, known)
+        && let [only] = &names[..]
+    {
+        return Err(say
+            .whole(Problem::Differs {
+                expected: "at least two classes".into(),
+                found: format!("`{only}` alone"),
+            })
+            .advise("name another --label, or pass --task values to learn numbers")
+            .into());
+    }
     let kept: Vec<u32> = (0..raw.len() as u32)
         .filter(|i| raw.dropped.binary_search(i).is_err())
         .collect();
@@ -150,7 +161,10 @@ pub fn open(
         (Some(Held::Some(held)), None) => Some(*held),
         (Some(Held::File(_)) | None, None) => Some(TEST),
     };
-    let (rest, test) = hold_out(kept, held, classes, (TEST_SEED, stratify::TEST))?;
+    let (rest, test) = hold_out(kept, held, classes, (TEST_SEED, stratify::TEST)).map_err(|e| {
+        say.content(e.to_string())
+            .advise("pass --test with less, a file of examples, or 0 to judge by none")
+    })?;
     let validation_file = settings.validation.clone().or(validation_path);
     let held = how.validation.filter(|_| validation_file.is_none());
     let (train, validation) = hold_out(rest, held, classes, (how.seed, stratify::VALIDATION))?;

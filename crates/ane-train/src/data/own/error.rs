@@ -79,6 +79,9 @@ impl OwnDataError {
             return advice.clone();
         }
         match &self.problem {
+            Problem::Io(e) if e.kind() == io::ErrorKind::InvalidData => {
+                "it is damaged, or another kind of file than its name says; get it again".into()
+            }
             Problem::Io(_) => "check that it is there and that you may read it".into(),
             Problem::Unknown { .. } => "pass one of these as --data".into(),
             Problem::Missing { what, .. } => format!("name another {what}, as the file spells it"),

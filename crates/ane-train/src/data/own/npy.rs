@@ -86,16 +86,59 @@ struct Head {
     shape: Vec<usize>,
 }
 
+/// The bytes of a header, after which the elements come: a magic, a version, a length, a text.
+fn header(mut from: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; 8];
+    from.read_exact(&mut bytes)?;
+    // Versions from 2 on have a length of four bytes.
+    let of_length = if bytes[6] >= 2 { 4 } else { 2 };
+    let mut length = [0; 4];
+    from.read_exact(&mut length[..of_length])?;
+    bytes.extend_from_slice(&length[..of_length]);
+    let length = u64::from(u32::from_le_bytes(length)).min(LONGEST_HEADER);
+    from.take(length).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Whether the axes in a header's text have a product: the library multiplies them without asking.
+fn has_a_size(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    let axes = text.split_once("shape").and_then(|(_, rest)| {
+        let (_, rest) = rest.split_once('(')?;
+        Some(rest.split_once(')')?.0)
+    });
+    let mut axes = axes
+        .unwrap_or_default()
+        .split(',')
+        .map(str::trim)
+        .filter(|a| !a.is_empty());
+    // The widest element has 16 bytes.
+    axes.try_fold(16_u64, |all, axis| {
+        all.checked_mul(axis.parse::<u64>().ok()?.max(1))
+    })
+    .is_some_and(|all| i64::try_from(all).is_ok())
+}
+
 /// Reads a header, after which the elements come.
 fn head(from: impl Read, say: &Sayer<'_>, name: &str) -> Result<Head, OwnDataError> {
     let at = || format!("array `{name}`");
-    let header = NpyHeader::from_reader(from.take(LONGEST_HEADER)).map_err(|e| {
+    let no_header = |why: String| {
         say.at(
             at(),
-            Problem::Content(format!("has no header of NumPy's: {e}")),
+            Problem::Content(format!("has no header of NumPy's: {why}")),
         )
         .advise("save it by numpy.save")
-    })?;
+    };
+    let bytes = header(from).map_err(|e| no_header(e.to_string()))?;
+    if bytes.starts_with(b"\x93NUMPY") && !has_a_size(&bytes) {
+        return Err(say
+            .at(
+                at(),
+                Problem::Content("says it has more elements than there can be".into()),
+            )
+            .advise("it is damaged; save it again"));
+    }
+    let header = NpyHeader::from_reader(&bytes[..]).map_err(|e| no_header(e.to_string()))?;
     let dtype = header.dtype();
     let unusable = |advice: &str| {
         say.at(

@@ -102,6 +102,11 @@ pub(super) fn into_raw(
                 )));
         }
     }
+    for column in labels.iter().map(|&at| &table.columns[at]) {
+        if column.texts.as_ref().is_some_and(Vec::is_empty) {
+            return Err(too_many_classes(column, MOST_CLASSES + 1, &say));
+        }
+    }
     let dropped = missing(&table, &inputs, &labels, settings, &say)?;
     let column = |at: usize| values(&table.rows, at, &say);
     let targets = match &labels[..] {
@@ -273,6 +278,18 @@ fn missing(
         .advise(rules))
 }
 
+fn too_many_classes(column: &RawColumn, found: usize, say: &Sayer<'_>) -> OwnDataError {
+    say.at(
+        format!("column `{}`", column.name),
+        Problem::TooMany {
+            what: "classes".into(),
+            most: MOST_CLASSES as u64,
+            found: found as u64,
+        },
+    )
+    .advise("name another --label, or pass --task values to learn numbers")
+}
+
 /// What a column says of each example.
 pub(super) fn target(
     column: &RawColumn,
@@ -282,17 +299,6 @@ pub(super) fn target(
     say: &Sayer<'_>,
 ) -> Result<RawTargets, OwnDataError> {
     let at = || format!("column `{}`", column.name);
-    let too_many = |found: usize| {
-        say.at(
-            at(),
-            Problem::TooMany {
-                what: "classes".into(),
-                most: MOST_CLASSES as u64,
-                found: found as u64,
-            },
-        )
-        .advise("name another --label, or pass --task values to learn numbers")
-    };
     if let Some(texts) = &column.texts {
         if settings.task == Some(TaskSetting::Values) {
             return Err(say
@@ -301,9 +307,6 @@ pub(super) fn target(
                     Problem::Content("holds texts, which are no values".into()),
                 )
                 .advise("name another --label, or leave --task out"));
-        }
-        if texts.is_empty() {
-            return Err(too_many(MOST_CLASSES + 1));
         }
         let class = |x: f32| if x.is_nan() { 0 } else { x as u32 };
         return Ok(RawTargets::Classes {
@@ -335,7 +338,7 @@ pub(super) fn target(
         });
     }
     if different.len() > MOST_CLASSES {
-        return Err(too_many(different.len()));
+        return Err(too_many_classes(column, different.len(), say));
     }
     let class = |x: f32| different.binary_search_by(|d| d.total_cmp(&x)).unwrap_or(0);
     let mut names: Vec<String> = different.iter().map(f32::to_string).collect();
