@@ -1,6 +1,6 @@
 //! Event files as TensorBoard reads them: scalars by tag and step.
 //!
-//! An event file is a sequence of records ([`record`]), each a message ([`message`]). The first names the version of the
+//! An event file is a sequence of records (`record`), each a message (`message`). The first names the version of the
 //! format; the second begins a session, at which TensorBoard forgets what earlier files say of its step and later ones.
 //! Every event is written whole at once, so that a file can be read while it grows.
 

@@ -1,10 +1,10 @@
 //! One's own data: files and folders of examples, by format.
 //!
 //! A format reads what a path holds ([`raw::Raw`]); which examples are trained on is decided next, then what the training
-//! examples alone decide, such as the mean of a column ([`describe`]), and with that records become inputs
+//! examples alone decide, such as the mean of a column (`own/describe.rs`), and with that records become inputs
 //! ([`OwnExamples`]). Where a description is known already, of a run that is resumed or judged, it holds as it is.
 //!
-//! A new format is a file in `own/` and its entry in [`ALL`].
+//! A new format is a file in `own/` and its entry in `ALL`.
 
 mod arrays;
 mod cells;
