@@ -12,7 +12,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from coremltools.converters.mil.frontend.milproto.load import load
-from conftest import STEPS, Reals, Run, program
+from exported_run import STEPS, Reals, Run, program
 from safetensors.torch import load_file
 
 Spec = Any

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import onnx
 import onnxruntime
-from conftest import Reals, Run
+from exported_run import Reals, Run
 
 
 def session(run: Run, *flags: str) -> onnxruntime.InferenceSession:
