@@ -27,7 +27,7 @@ use crate::{
     program::{Compiled, HostEngine, Program, Stored},
     stage::{NotOnEngine, Staged},
     step::{self, Step},
-    store::Store,
+    store::{EntryId, Store},
     update::{ParameterGroup, Update},
 };
 use ane_device::Device;
@@ -59,6 +59,8 @@ pub struct Trainer {
     /// The largest number of a step that was taken.
     furthest_step: u64,
     requires_ane: bool,
+    /// Entries of averages, each with that of its weight.
+    averages: Vec<(EntryId, EntryId)>,
 }
 
 impl Trainer {
@@ -89,6 +91,7 @@ impl Trainer {
         let update = entries::make_update(&config, &step, &program, &store, &weights, isa);
         let mut trainer = Self {
             io: BatchPorts::new(&config.objective, &step),
+            averages: average::pairs(&store),
             config,
             device,
             host,

@@ -10,25 +10,23 @@
 use super::Trainer;
 use crate::{
     error::TrainerError,
-    store::{AVERAGE, EntryId, WEIGHT},
+    store::{AVERAGE, Entry, EntryId, Store, WEIGHT},
 };
 
-impl Trainer {
-    /// The entries of averages, each with that of its weight.
-    fn averages(&self) -> Vec<(EntryId, EntryId)> {
-        let entries = self.store.entries().filter(|(_, e)| e.role == AVERAGE);
-        let pair = |(id, e): (EntryId, &crate::store::Entry)| {
-            Some((id, self.store.find(WEIGHT, &e.path)?))
-        };
-        entries.filter_map(pair).collect()
-    }
+/// The entries of averages, each with that of its weight.
+pub(super) fn pairs(store: &Store) -> Vec<(EntryId, EntryId)> {
+    let entries = store.entries().filter(|(_, e)| e.role == AVERAGE);
+    let pair = |(id, e): (EntryId, &Entry)| Some((id, store.find(WEIGHT, &e.path)?));
+    entries.filter_map(pair).collect()
+}
 
+impl Trainer {
     /// Moves the averages towards the weights after an update, of which this is the `count`-th.
     pub(super) fn average(&mut self, count: u64) -> Result<(), TrainerError> {
         let Some(decay) = self.config.ema else {
             return Ok(());
         };
-        for (average, weight) in self.averages() {
+        for (average, weight) in self.averages.clone() {
             let new = self.store.read(weight);
             let next: Vec<f32> = if count <= 1 {
                 new
@@ -66,7 +64,7 @@ impl Trainer {
     /// When the device fails.
     pub fn take_average(&mut self) -> Result<Vec<(EntryId, Vec<f32>)>, TrainerError> {
         let mut trained = Vec::new();
-        for (average, weight) in self.averages() {
+        for (average, weight) in self.averages.clone() {
             trained.push((weight, self.store.read(weight)));
             let values = self.store.read(average);
             self.store.write(weight, &values)?;

@@ -13,6 +13,7 @@ use crate::data::{
 use ane_ir::{DType, Shape};
 use half::{f16, slice::HalfFloatSliceExt};
 use std::{
+    collections::HashMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -327,8 +328,11 @@ fn sources(raw: &Raw, input: &Input, say: &Sayer<'_>) -> Result<Vec<Source>, Own
             })
         }
         (Input::Table { columns }, Layout::Table(there)) => {
+            let by_name: HashMap<&str, &RawColumn> =
+                there.iter().map(|c| (c.name.as_str(), c)).collect();
+            let mut needed = Vec::new();
             let of_column = |column: &crate::data::description::Column| {
-                let found = there.iter().find(|c| c.name == column.name);
+                let found = by_name.get(column.name.as_str()).copied();
                 let found = found.ok_or_else(|| {
                     say.whole(Problem::Missing {
                         what: "column",
@@ -336,9 +340,14 @@ fn sources(raw: &Raw, input: &Input, say: &Sayer<'_>) -> Result<Vec<Source>, Own
                         known: there.iter().map(|c| c.name.clone()).collect(),
                     })
                 })?;
-                of_cells(&column.kind, found, raw, say)
+                if matches!(column.kind, ColumnKind::Number { missing: None, .. }) {
+                    needed.push(found);
+                }
+                of_cells(&column.kind, found, say)
             };
-            columns.iter().map(of_column).collect()
+            let sources = columns.iter().map(of_column).collect::<Result<_, _>>()?;
+            must_have_all(&needed, raw, say)?;
+            Ok(sources)
         }
         (
             Input::Image {
@@ -361,23 +370,17 @@ fn sources(raw: &Raw, input: &Input, say: &Sayer<'_>) -> Result<Vec<Source>, Own
 fn of_cells(
     kind: &ColumnKind,
     column: &RawColumn,
-    raw: &Raw,
     say: &Sayer<'_>,
 ) -> Result<Source, OwnDataError> {
     match (kind, &column.texts) {
-        (&ColumnKind::Number { mean, std, missing }, None) => {
-            if missing.is_none() {
-                must_have_all(column, raw, say)?;
-            }
-            Ok(Source::Run {
-                from: column.at,
-                len: 1,
-                factor: 1.0 / std,
-                summand: -mean / std,
-                missing: missing.unwrap_or(f32::NAN),
-                is_pixels: false,
-            })
-        }
+        (&ColumnKind::Number { mean, std, missing }, None) => Ok(Source::Run {
+            from: column.at,
+            len: 1,
+            factor: 1.0 / std,
+            summand: -mean / std,
+            missing: missing.unwrap_or(f32::NAN),
+            is_pixels: false,
+        }),
         (ColumnKind::Category { values }, Some(texts)) => Ok(Source::OneOf {
             at: column.at,
             places: texts
@@ -403,13 +406,16 @@ fn of_cells(
     }
 }
 
-/// Whether no row that is kept lacks a cell of this column.
-fn must_have_all(column: &RawColumn, raw: &Raw, say: &Sayer<'_>) -> Result<(), OwnDataError> {
+/// Whether no row that is kept lacks a cell of these columns.
+fn must_have_all(columns: &[&RawColumn], raw: &Raw, say: &Sayer<'_>) -> Result<(), OwnDataError> {
     let (mut scratch, mut record) = (Vec::new(), Vec::new());
     for row in 0..raw.len() {
         let read = raw.inputs.values(row, &mut scratch, &mut record);
         read.map_err(|e| say.whole(e))?;
-        if record[column.at].is_nan() && raw.dropped.binary_search(&(row as u32)).is_err() {
+        let empty = columns.iter().find(|c| record[c.at].is_nan());
+        if let Some(column) = empty
+            && raw.dropped.binary_search(&(row as u32)).is_err()
+        {
             return Err(say
                 .at(
                     format!("row {} (from 1), column `{}`", row + 1, column.name),
