@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -13,7 +13,7 @@ use crate::process;
 use crate::unavailable::Unavailable;
 
 /// The programs used; a system without one of them is not a Debian.
-const PROGRAMS: &[&str] = &["apt-cache", "apt-get", "dpkg-deb", "dpkg-query"];
+const PROGRAMS: &[&str] = &["apt-cache", "apt-get", "dpkg-deb", "dpkg-query", "tar"];
 
 /// Says so when this is not a system whose packages can be had.
 pub(crate) fn ensure_packages_can_be_had() -> Result<()> {
@@ -53,10 +53,16 @@ pub(crate) fn update_lists() -> Result<bool> {
 
 /// Downloads packages, with what `follow` wants of what they depend on, and unpacks them below a folder.
 ///
-/// `follow` is asked once for every package on which one of those taken depends.
+/// `follow` is asked once for every package on which one of those taken depends. Paths that match a pattern of `leave_out`,
+/// which begin with `./`, are not unpacked.
 ///
 /// [`Unavailable`] when they cannot be downloaded; a name that the lists do not know is wrong, which is another error.
-pub(crate) fn unpack(packages: &[&str], follow: fn(&str) -> bool, into: &Path) -> Result<()> {
+pub(crate) fn unpack(
+    packages: &[&str],
+    follow: fn(&str) -> bool,
+    leave_out: &[&str],
+    into: &Path,
+) -> Result<()> {
     for package in packages {
         if candidate(package)?.is_none() {
             bail!("the lists of packages know no `{package}`: is its name right?");
@@ -80,10 +86,39 @@ pub(crate) fn unpack(packages: &[&str], follow: fn(&str) -> bool, into: &Path) -
     process::run(&mut download)
         .map_err(|error| Unavailable(format!("packages cannot be downloaded: {error}")))?;
     for entry in fs::read_dir(&archives)? {
-        let mut extract = Command::new("dpkg-deb");
-        process::stdout(extract.arg("-x").arg(entry?.path()).arg(into))?;
+        let archive = entry?.path();
+        extract(&archive, leave_out, into)?;
+        fs::remove_file(&archive)?;
     }
-    fs::remove_dir_all(&archives).context("cannot delete the unpacked archives")
+    fs::remove_dir(&archives).context("cannot delete the folder of the unpacked archives")
+}
+
+/// Unpacks the files of an archive, but for those that match a pattern.
+fn extract(archive: &Path, leave_out: &[&str], into: &Path) -> Result<()> {
+    let mut read = Command::new("dpkg-deb")
+        .arg("--fsys-tarfile")
+        .arg(archive)
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot start `dpkg-deb`")?;
+    let files = read.stdout.take().context("`dpkg-deb` has no output")?;
+    let mut write = Command::new("tar");
+    write.args(["--extract", "--no-same-owner"]);
+    write.args(leave_out.iter().map(|path| format!("--exclude={path}")));
+    let written = write
+        .arg("--directory")
+        .arg(into)
+        .stdin(files)
+        .output()
+        .context("cannot start `tar`")?;
+    // A reader that ended early is why the other one failed.
+    let is_read = read.wait()?.success();
+    if !written.status.success() || !is_read {
+        let told = String::from_utf8_lossy(&written.stderr);
+        let last = told.trim().lines().last().unwrap_or("nothing was said");
+        bail!("{} cannot be unpacked: {last}", archive.display());
+    }
+    Ok(())
 }
 
 /// Whether a package is installed.
@@ -156,7 +191,7 @@ mod tests {
             return;
         }
         let folder = tempfile::tempdir().unwrap();
-        let error = unpack(&["no-such-package-of-debian"], |_| false, folder.path()).unwrap_err();
+        let error = unpack(&["no-such-package-of-debian"], |_| false, &[], folder.path()).unwrap_err();
         assert!(!error.is::<Unavailable>());
         assert!(
             error.to_string().contains("no-such-package-of-debian"),

@@ -107,7 +107,7 @@ fn prepare(root: &Path) -> Result<PathBuf> {
     fs::create_dir_all(&unpacked).context("cannot make the folder for the packages")?;
     fs::create_dir_all(&libraries).context("cannot make the folder for the libraries")?;
     println!("fetching {DEVELOPMENT} and what it needs");
-    debian::unpack(&[DEVELOPMENT], is_wanted, &unpacked)?;
+    debian::unpack(&[DEVELOPMENT], is_wanted, &[], &unpacked)?;
     link(&folder, &unpacked, &libraries)?;
     fs::remove_dir_all(&unpacked).context("cannot clear the unpacked packages")?;
     Ok(libraries)

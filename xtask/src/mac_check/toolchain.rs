@@ -24,6 +24,14 @@ const PACKAGES: &[&str] = &[
     "rustc-web",
 ];
 
+/// What of them is of no use here, 300 MB: the sources of everything but the standard library, documentation, translations.
+const UNUSED: &[&str] = &[
+    "./usr/src/rustc-*/compiler",
+    "./usr/src/rustc-*/src",
+    "./usr/src/rustc-*/tests",
+    "./usr/share",
+];
+
 /// The package whose version decides.
 const COMPILER: &str = "rustc-web";
 
@@ -60,10 +68,9 @@ impl Toolchain {
             }
         }
         fs::create_dir_all(&unfinished.folder)?;
-        debian::unpack(PACKAGES, is_needed, &unfinished.folder)?;
+        debian::unpack(PACKAGES, is_needed, UNUSED, &unfinished.folder)?;
         unfinished.compile_standard_library(home)?;
         fs::remove_dir_all(unfinished.folder.join("usr/src"))?;
-        fs::remove_dir_all(unfinished.folder.join("usr/share"))?;
         fs::rename(&unfinished.folder, &toolchain.folder)?;
         Ok(toolchain)
     }
