@@ -191,7 +191,13 @@ mod tests {
             return;
         }
         let folder = tempfile::tempdir().unwrap();
-        let error = unpack(&["no-such-package-of-debian"], |_| false, &[], folder.path()).unwrap_err();
+        let error = unpack(
+            &["no-such-package-of-debian"],
+            |_| false,
+            &[],
+            folder.path(),
+        )
+        .unwrap_err();
         assert!(!error.is::<Unavailable>());
         assert!(
             error.to_string().contains("no-such-package-of-debian"),
