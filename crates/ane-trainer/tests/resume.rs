@@ -2,16 +2,20 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/interrupted.rs"]
+mod interrupted;
+
 use ane_engine::simd::Isa;
 use ane_ir::testing;
 use ane_train::{checkpoint::Checkpoint, machine::Machine};
+use interrupted::{killed_after, results, share};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::{
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader},
     path::Path,
     process::{Command, Stdio},
-    sync::{OnceLock, mpsc::channel},
+    sync::OnceLock,
     time::{Duration, Instant},
 };
 
@@ -60,23 +64,6 @@ fn resume(run: &Path, threads: &str) -> Command {
     .arg(run)
     .stdin(Stdio::null());
     c
-}
-
-/// Everything a run leaves that must not depend on interruptions.
-fn results(run: &Path) -> Vec<Vec<u8>> {
-    [
-        "checkpoints/last.ckpt",
-        "checkpoints/best.ckpt",
-        "checkpoints/last.safetensors",
-        "checkpoints/best.safetensors",
-        "metrics.jsonl",
-        "metrics.csv",
-        "steps.jsonl",
-        "result.json",
-    ]
-    .iter()
-    .map(|f| std::fs::read(run.join(f)).unwrap())
-    .collect()
 }
 
 /// What an uninterrupted run leaves and how long it takes; it runs once for all tests.
@@ -227,32 +214,6 @@ fn a_kill_in_the_middle_of_an_epoch_loses_nothing_in_either_plan() {
     }
 }
 
-/// Runs the command until it ends or `patience` is over, and kills it then; whether it ended well by itself.
-fn killed_after(mut command: Command, patience: Duration) -> bool {
-    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-    let mut output = child.stdout.take().unwrap();
-    let (send, ended) = channel();
-    std::thread::scope(|s| {
-        // The output ends with the process.
-        s.spawn(move || send.send(output.read_to_end(&mut Vec::new())));
-        let over = ended.recv_timeout(patience).is_err();
-        if over {
-            child.kill().unwrap();
-        }
-        let status = child.wait().unwrap();
-        assert!(over || status.success(), "{status}");
-        status.success()
-    })
-}
-
-/// A number from 0 up to 1 that looks random (Steele, Lea and Flood's SplitMix64).
-fn share(seed: u64) -> f64 {
-    let mut z = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    (z ^ (z >> 31)) as f64 / u64::MAX as f64
-}
-
 /// The command that goes on with a run, or begins it anew when it was killed before its first checkpoint.
 fn go_on(run: &Path, plan: &str, threads: &str) -> Command {
     if run.join("checkpoints/last.ckpt").exists() {
@@ -292,7 +253,7 @@ fn kills_at_random_moments_lose_nothing_in_either_plan() {
 }
 
 /// Interrupts a run, which has far more before it, at the end of so many epochs; gives what it says then.
-fn interrupted(mut command: Command, epochs: usize) -> Vec<String> {
+fn interrupted_after(mut command: Command, epochs: usize) -> Vec<String> {
     let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap())
         .lines()
@@ -317,7 +278,7 @@ fn an_interrupt_finishes_the_step_and_exits_130() {
         stopped.display()
     );
     for command in [train_for("1000", &stopped, "split"), resume(&stopped, "1")] {
-        let said = interrupted(command, 1);
+        let said = interrupted_after(command, 1);
         assert!(said.contains(&hint), "{said:?}");
         assert!(!stopped.join("result.json").exists());
         let placement = std::fs::read(stopped.join("placement.json")).unwrap();
@@ -328,7 +289,7 @@ fn an_interrupt_finishes_the_step_and_exits_130() {
     let parts = metrics(&stopped);
     let epochs = parts.lines().count();
     assert!(epochs >= 2, "{parts}");
-    interrupted(train_for("1000", &straight, "split"), epochs);
+    interrupted_after(train_for("1000", &straight, "split"), epochs);
     assert!(metrics(&straight).starts_with(&parts), "{parts}");
 }
 
