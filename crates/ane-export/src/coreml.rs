@@ -43,6 +43,8 @@ pub struct Options {
     pub classifier: bool,
     /// Whether it takes a picture, of bytes and of any source that Core ML scales, instead of an array as the model does.
     pub image_input: bool,
+    /// Whether what a file holds goes in, and numbers come out in the units of the data.
+    pub with_preprocessing: bool,
 }
 
 /// Writes a model as a package, and reads it again.
@@ -172,6 +174,10 @@ fn input(port: &Port, trained: &Trained<'_>, options: Options) -> FeatureDescrip
                 FeatureKind::Image(picture),
             )
         }
+        _ if options.with_preprocessing => FeatureDescription {
+            short_description: "as a file holds it: pixels from 0 to 255, or numbers".to_owned(),
+            ..array(port)
+        },
         _ => FeatureDescription {
             short_description: "as the model takes it: see input_scaling in the metadata"
                 .to_owned(),
@@ -187,7 +193,10 @@ fn metadata(trained: &Trained<'_>, options: Options) -> Metadata {
         ("dataset", description.name.clone()),
         ("description", json!(description).to_string()),
         ("input_scaling", json!(description.input).to_string()),
-        ("preprocessing_inside", options.image_input.to_string()),
+        (
+            "preprocessing_inside",
+            (options.image_input || options.with_preprocessing).to_string(),
+        ),
     ];
     if let Some(names) = description.class_names() {
         user_defined.push(("class_names", json!(names).to_string()));

@@ -19,4 +19,4 @@ mod preprocessing;
 
 pub use error::ExportError;
 pub use network::{Baked, Network, Trained, Weight};
-pub use preprocessing::Preprocessing;
+pub use preprocessing::{OwnUnits, Preprocessing};

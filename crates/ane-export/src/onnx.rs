@@ -8,7 +8,7 @@ mod builder;
 mod lower;
 pub mod proto;
 
-use crate::{ExportError, Network, Preprocessing, Trained, file};
+use crate::{ExportError, Network, OwnUnits, Preprocessing, Trained, file};
 use ane_ir::{DType, Literal, TensorType, Value};
 use ane_train::model::BufferForm;
 use builder::{Builder, Setting, info, tensor};
@@ -28,7 +28,7 @@ const IR_VERSION: i64 = 8;
 /// What an exported model takes and says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Options {
-    /// Whether what a file holds goes in, such as pixels from 0 to 255.
+    /// Whether what a file holds goes in, such as pixels from 0 to 255, and numbers come out in the units of the data.
     pub with_preprocessing: bool,
 }
 
@@ -59,7 +59,7 @@ fn preprocessing(network: &Network, trained: &Trained<'_>) -> Result<Preprocessi
     Preprocessing::of(trained.description, values)
 }
 
-/// A network as a model.
+/// A network as a model, which with `preprocessing` takes what that makes its input of, and says numbers in the units of the data.
 ///
 /// # Errors
 /// When it has what ONNX has not.
@@ -68,13 +68,16 @@ pub fn model(
     preprocessing: Option<&Preprocessing>,
 ) -> Result<ModelProto, ExportError> {
     let graph = &network.graph;
+    let units = preprocessing.and_then(|raw| raw.units.as_ref());
     let mut to = Builder::new(&network.name);
     // Ports and weights have the names that others know; every other name gives way.
     let mut names: Vec<String> = vec![String::new(); graph.values().len()];
     for &port in graph.inputs().iter().chain(graph.outputs()) {
         if !network.weights.iter().any(|w| w.value == port) {
             to.claim(graph.port(port))?;
-            names[port.index()] = graph.port(port).to_owned();
+            if units.is_none() || graph.inputs().contains(&port) {
+                names[port.index()] = graph.port(port).to_owned();
+            }
         }
     }
     let mut paths = HashSet::new();
@@ -122,7 +125,14 @@ pub fn model(
     }
     for &output in graph.outputs() {
         let (name, ty) = (graph.port(output), graph.ty(output));
-        to.output(info(name, ty.dtype, &network.lengths(output), ""));
+        let about = match units {
+            Some(units) => {
+                in_own_units(&mut to, &names[output.index()], name, units);
+                "in the units of the data"
+            }
+            None => "",
+        };
+        to.output(info(name, ty.dtype, &network.lengths(output), about));
     }
     Ok(ModelProto {
         ir_version: IR_VERSION,
@@ -191,6 +201,24 @@ fn prepared(to: &mut Builder, network: &Network, input: Value, raw: &Preprocessi
         &[&scaled, &wanted],
         vec![("allowzero", Setting::Int(0))],
     )
+}
+
+/// Makes the output `name` of numbers as the model says them.
+fn in_own_units(to: &mut Builder, said: &str, name: &str, units: &OwnUnits) {
+    to.set_place("own_units");
+    let constant = |to: &mut Builder, values: &[f32]| {
+        let values: Vec<f64> = values.iter().map(|&x| f64::from(x)).collect();
+        let ty = TensorType::new(DType::Fp32, [values.len()]);
+        to.constant(tensor(String::new(), &Literal::from_f64(ty, &values)))
+    };
+    let (factor, offset) = (constant(to, &units.factor), constant(to, &units.offset));
+    let scaled = to.node("Mul", &[said, &factor], Vec::new());
+    if units.exp {
+        let logarithm = to.node("Add", &[&scaled, &offset], Vec::new());
+        to.node_to("Exp", &[&logarithm], Vec::new(), &[name.to_owned()]);
+    } else {
+        to.node_to("Add", &[&scaled, &offset], Vec::new(), &[name.to_owned()]);
+    }
 }
 
 /// What a reader of the model has to know of its inputs and outputs.

@@ -4,7 +4,7 @@ use crate::ExportError;
 use ane_ir::Shape;
 use ane_train::data::{
     Description,
-    description::{ColumnKind, Input, Scaling},
+    description::{ColumnKind, Input, Scaling, Target},
 };
 
 /// What raw numbers are brought to: (x − `offset`) / `divisor`.
@@ -18,6 +18,8 @@ pub struct Preprocessing {
     pub offset: Vec<f32>,
     /// What the rest is divided by.
     pub divisor: Vec<f32>,
+    /// What becomes of numbers that the model says; none where its outputs are scores of classes.
+    pub units: Option<OwnUnits>,
 }
 
 impl Preprocessing {
@@ -26,7 +28,7 @@ impl Preprocessing {
     /// Cells of a table that are categories have to be 0 and 1 already, an input per value.
     ///
     /// # Errors
-    /// When the examples have another number of values.
+    /// When the examples have another number of values, or the model says logarithms of some numbers alone.
     pub fn of(description: &Description, values: Option<usize>) -> Result<Self, ExportError> {
         let shape = description.shape();
         if values != Some(shape.iter().product()) {
@@ -61,7 +63,42 @@ impl Preprocessing {
             broadcast,
             offset,
             divisor,
+            units: OwnUnits::of(description)?,
         })
+    }
+}
+
+/// What brings numbers that a model says to those of the data: y · `factor` + `offset`, and e to the power of that where the
+/// model says logarithms.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OwnUnits {
+    /// Factor of each number.
+    pub factor: Vec<f32>,
+    /// What is added to each.
+    pub offset: Vec<f32>,
+    /// Whether the model says logarithms.
+    pub exp: bool,
+}
+
+impl OwnUnits {
+    /// Those of examples; none where outputs are scores of classes. Logarithms of some numbers alone are refused.
+    fn of(description: &Description) -> Result<Option<Self>, ExportError> {
+        let Target::Values { values } = &description.target else {
+            return Ok(None);
+        };
+        let exp = values.iter().any(|v| v.log);
+        if exp && values.iter().any(|v| !v.log) {
+            return Err(ExportError::Examples {
+                asked: "preprocessing inside",
+                wanted: "models that say logarithms of all their numbers, or of none",
+                found: "logarithms of some".into(),
+            });
+        }
+        Ok(Some(Self {
+            factor: values.iter().map(|v| v.std).collect(),
+            offset: values.iter().map(|v| v.mean).collect(),
+            exp,
+        }))
     }
 }
 
@@ -86,7 +123,7 @@ mod tests {
 
     #[test]
     fn pixels_are_brought_to_what_the_run_has_seen() {
-        let mnist = catalog::find("mnist").unwrap().description(true);
+        let mnist = catalog::find("mnist").unwrap().description(true).unwrap();
         let found = Preprocessing::of(&mnist, Some(784)).unwrap();
         assert_eq!(found.shape, [1, 28, 28]);
         assert_eq!(found.broadcast.rank(), 0);

@@ -91,6 +91,7 @@ fn a_classifier_takes_pixels_and_says_probabilities() {
     let options = Options {
         classifier: true,
         image_input: true,
+        ..Options::default()
     };
     let package = coreml::write(&path, &made.trained(), options).unwrap();
     let description = package.model.description.as_ref().unwrap();
@@ -129,6 +130,26 @@ fn a_classifier_takes_pixels_and_says_probabilities() {
         "digits.mlpackage",
     ] {
         assert!(swift.contains(part), "{swift}");
+    }
+}
+
+#[test]
+fn numbers_go_in_and_come_out_in_the_units_of_the_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("prices.mlpackage");
+    let made = Made::prices();
+    let options = Options {
+        with_preprocessing: true,
+        ..Options::default()
+    };
+    coreml::write(&path, &made.trained(), options).unwrap();
+    for [carat, depth] in [[0.3_f32, 61.0], [2.0, 58.5], [1.0, 63.1]] {
+        let scaled = vec![(carat - 0.8) / 0.5, (depth - 61.7) / 1.4];
+        let said = scores(&made, &Tensor::new(TensorType::fp32([1, 2]), scaled))[0];
+        let price = (said * 1.01 + 7.8).exp();
+        let raw = Tensor::new(TensorType::fp32([1, 2]), vec![carat, depth]);
+        let found = predicted(&path, &raw).data[0];
+        assert!((found - price).abs() < 5e-3 * price, "{found} {price}");
     }
 }
 

@@ -111,6 +111,11 @@ fn with_preprocessing_the_input_is_what_a_file_holds() {
     let raw = Preprocessing::of(trained.description, Some(784)).unwrap();
     let model = onnx::model(&network, Some(&raw)).unwrap();
     insta::assert_snapshot!("mlp_with_preprocessing", listing(&model));
+    let prices = Made::prices();
+    let trained = prices.trained();
+    let raw = Preprocessing::of(trained.description, Some(2)).unwrap();
+    let model = onnx::model(&Network::new(&trained).unwrap(), Some(&raw)).unwrap();
+    insta::assert_snapshot!("prices_with_preprocessing", listing(&model));
 }
 
 #[test]

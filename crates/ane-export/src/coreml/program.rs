@@ -1,7 +1,7 @@
 //! The program of a package as a graph: casts at its ports, pictures scaled, the network in fp16 with its weights.
 
 use super::{FORMAT, Options};
-use crate::{Baked, ExportError, Network, Preprocessing, Trained};
+use crate::{Baked, ExportError, Network, OwnUnits, Preprocessing, Trained};
 use ane_ir::{DType, Graph, Literal, Shape, TensorType, Value};
 use ane_train::data::description::{Input, Target};
 
@@ -31,21 +31,33 @@ pub(super) fn build(
     let source = &network.graph;
     let mut baked = Baked::new(network, DType::Fp16, 1);
     let mut graph = Graph::new();
-    let picture = if options.image_input {
-        Some(picture(network, &baked, trained)?)
-    } else {
-        None
+    let raw = match options {
+        Options {
+            image_input: true, ..
+        } => Some(picture(network, &baked, trained)?),
+        Options {
+            with_preprocessing: true,
+            ..
+        } => Some(raw_numbers(network, &baked, trained)?),
+        _ => None,
     };
+    // Pixels are whole in fp16, as `ImageType` of coremltools scales them; of other numbers it would hold too few digits.
+    let inside_of_raw = match options.image_input {
+        true => DType::Fp16,
+        false => DType::Fp32,
+    };
+    let units = raw.as_ref().and_then(|raw| raw.units.clone());
     let mut inputs = Vec::new();
     for &input in &network.inputs {
         let inside = baked.ty(input);
         let name = source.port(input);
-        let (ty, value) = match &picture {
+        let (ty, value) = match &raw {
             Some(raw) => {
                 let dims: Shape = [1].into_iter().chain(raw.shape.iter().copied()).collect();
                 let ty = TensorType::fp32(dims);
                 let x = graph.input(name, ty.clone())?;
-                (ty, scaled(&mut graph, x, raw, &inside.shape)?)
+                let x = scaled(&mut graph, x, raw, &inside.shape, inside_of_raw)?;
+                (ty, graph.cast(x, DType::Fp16)?)
             }
             None if inside.dtype.is_float() => {
                 let ty = TensorType::fp32(inside.shape.clone());
@@ -97,6 +109,10 @@ pub(super) fn build(
                 graph.cast(value, DType::Int32)?
             }
             DType::Fp16 | DType::Fp32 => graph.cast(value, DType::Fp32)?,
+        };
+        let value = match &units {
+            Some(units) => in_own_units(&mut graph, value, units)?,
+            None => value,
         };
         graph.output(name, value)?;
         outputs.push(Port {
@@ -152,6 +168,15 @@ fn picture(
             return Err(unsuited(asked, "models of pictures", "numbers".to_owned()));
         }
     }
+    raw_numbers(network, baked, trained)
+}
+
+/// How what a file holds becomes the only input.
+fn raw_numbers(
+    network: &Network,
+    baked: &Baked<'_>,
+    trained: &Trained<'_>,
+) -> Result<Preprocessing, ExportError> {
     let values = match network.inputs[..] {
         [x] if baked.ty(x).dtype.is_float() => Some(baked.ty(x).shape.numel()),
         _ => None,
@@ -160,15 +185,33 @@ fn picture(
     Preprocessing::of(trained.description, values)
 }
 
-/// Pixels from 0 to 255 as the model takes them: times 1/divisor, plus −offset/divisor, as `ImageType` of coremltools.
+/// Numbers that a model says, in the units of the data.
+fn in_own_units(graph: &mut Graph, said: Value, units: &OwnUnits) -> Result<Value, ExportError> {
+    let constant = |graph: &mut Graph, values: &[f32], name: &str| {
+        let values: Vec<f64> = values.iter().map(|&x| f64::from(x)).collect();
+        let ty = TensorType::fp32([values.len()]);
+        let value = graph.constant(Literal::from_f64(ty, &values))?;
+        graph.set_name(value, name);
+        Ok::<_, ExportError>(value)
+    };
+    let factor = constant(graph, &units.factor, "own_units_factor")?;
+    let offset = constant(graph, &units.offset, "own_units_offset")?;
+    let scaled = graph.mul(said, factor)?;
+    let y = graph.add(scaled, offset)?;
+    Ok(if units.exp { graph.exp(y)? } else { y })
+}
+
+/// What a file holds as the model takes it, computed in `dtype`: times 1/divisor, plus −offset/divisor, as `ImageType` of
+/// coremltools scales pixels.
 fn scaled(
     graph: &mut Graph,
     x: Value,
     raw: &Preprocessing,
     shape: &Shape,
+    dtype: DType,
 ) -> Result<Value, ExportError> {
     let constant = |graph: &mut Graph, values: Vec<f64>, name: &str| {
-        let ty = TensorType::fp16(raw.broadcast.clone());
+        let ty = TensorType::new(dtype, raw.broadcast.clone());
         let value = graph.constant(Literal::from_f64(ty, &values))?;
         graph.set_name(value, name);
         Ok::<_, ExportError>(value)
@@ -178,9 +221,9 @@ fn scaled(
     let bias = pairs()
         .map(|(&o, &d)| -f64::from(o) / f64::from(d))
         .collect();
-    let half = graph.cast(x, DType::Fp16)?;
+    let x = graph.cast(x, dtype)?;
     let scale = constant(graph, scale, "preprocessing_scale")?;
-    let mut y = graph.mul(half, scale)?;
+    let mut y = graph.mul(x, scale)?;
     if raw.offset.iter().any(|&o| o != 0.0) {
         let bias = constant(graph, bias, "preprocessing_bias")?;
         y = graph.add(y, bias)?;

@@ -2,7 +2,10 @@
 
 use ane_export::Trained;
 use ane_train::{
-    data::{Description, catalog},
+    data::{
+        Description, catalog,
+        description::{Column, ColumnKind, Input, Quantity, Target},
+    },
     models::ModelSpec,
     store::NamedWeight,
 };
@@ -17,7 +20,12 @@ pub(crate) struct Made {
 impl Made {
     /// A named model for a data set of the catalog.
     pub(crate) fn new(spec: &str, dataset: &str) -> Self {
-        let description = catalog::find(dataset).unwrap().description(true);
+        let description = catalog::find(dataset).unwrap().description(true).unwrap();
+        Self::of(spec, description)
+    }
+
+    /// A named model for examples of one's own.
+    pub(crate) fn of(spec: &str, description: Description) -> Self {
         let spec: ModelSpec = spec.parse().unwrap();
         let model = spec.build(2, &description.examples()).unwrap();
         let mut weights = Vec::new();
@@ -41,6 +49,35 @@ impl Made {
             description,
             weights,
         }
+    }
+
+    /// A model that says the logarithm of a price for two numbers.
+    pub(crate) fn prices() -> Self {
+        let number = |name: &str, mean, std| Column {
+            name: name.into(),
+            kind: ColumnKind::Number {
+                mean,
+                std,
+                missing: None,
+            },
+        };
+        let description = Description {
+            name: "prices".into(),
+            title: "prices".into(),
+            input: Input::Table {
+                columns: vec![number("carat", 0.8, 0.5), number("depth", 61.7, 1.4)],
+            },
+            target: Target::Values {
+                values: vec![Quantity {
+                    name: "price".into(),
+                    log: true,
+                    mean: 7.8,
+                    std: 1.01,
+                }],
+            },
+            fingerprint: None,
+        };
+        Self::of("2-8-1", description)
     }
 
     pub(crate) fn trained(&self) -> Trained<'_> {

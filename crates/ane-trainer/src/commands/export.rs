@@ -43,7 +43,7 @@ pub(crate) struct Args {
 /// What some formats leave open.
 #[derive(Debug, clap::Args)]
 struct Choices {
-    /// onnx: take what a file holds, such as pixels from 0 to 255, and scale it inside
+    /// onnx, mlpackage: take what a file holds, such as pixels from 0 to 255, and say numbers in the units of the data
     #[arg(long)]
     with_preprocessing: bool,
     /// mlpackage: say the name of a class and the probability of each instead of logits

@@ -15,7 +15,12 @@ impl Format for MlPackage {
     }
 
     fn choices(&self) -> &'static [&'static str] {
-        &["--classifier", "--image-input", "--swift"]
+        &[
+            "--classifier",
+            "--image-input",
+            "--swift",
+            "--with-preprocessing",
+        ]
     }
 
     fn beside(&self, choices: &Choices, output: &Path) -> Vec<PathBuf> {
@@ -34,6 +39,7 @@ impl Format for MlPackage {
         let options = Options {
             classifier: choices.classifier,
             image_input: choices.image_input,
+            with_preprocessing: choices.with_preprocessing,
         };
         let package = write(output, &trained.network(), options)?;
         let name = output.file_name().unwrap_or(output.as_os_str());
