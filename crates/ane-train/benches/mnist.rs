@@ -111,7 +111,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let resident = begin_peak();
     let everything = (0..u32::try_from(data.len())?).collect();
     let config = TrainerConfig {
-        model: model.build(batch, &spec.examples())?,
+        model: model.build(batch, &spec.images().ok_or("no set of images")?.examples())?,
         objective: Objective::of(loss, "logits", LABEL),
         metrics: vec![&Accuracy],
         units: Vec::new(),

@@ -141,7 +141,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         fs::write(out.join(file.name), file.content)?;
     }
     let seed: u64 = flag("--seed", "0").parse()?;
-    let (train, _) = sampler::split(spec.train.examples, VALIDATION, seed);
+    let (train, _) = sampler::split(
+        spec.images().ok_or("no set of images")?.train.examples,
+        VALIDATION,
+        seed,
+    );
     let run = Run {
         sampler: Sampler::new(train, BATCH, seed),
         epochs: flag("--epochs", "6").parse()?,

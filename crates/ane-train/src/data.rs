@@ -28,6 +28,7 @@ mod source;
 mod stratify;
 #[cfg(test)]
 mod tests;
+mod undivided;
 mod verify;
 
 use std::io;
@@ -36,7 +37,7 @@ use std::path::PathBuf;
 pub use augment::{Augmentation, Augmented};
 pub use batch::{Batch, Values};
 pub use cache::{CACHE_VARIABLE, default_root};
-pub use catalog::{DatasetSpec, FileSpec, Files, Normalisation, SplitSpec};
+pub use catalog::{Content, DatasetSpec, FileSpec, Files, ImageSet, Normalisation, SplitSpec};
 pub use cifar::CifarError;
 pub use dataset::{Dataset, Field, FillError};
 pub use description::Description;
@@ -48,16 +49,17 @@ pub use holdout::{Holdout, SplitError, fills_a_batch};
 pub use idx::IdxError;
 pub use images::{Datasets, IMAGE, Images, LABEL, Split, TARGET, load};
 pub use loader::{Loader, share_divisor};
-pub use opened::{Loaded, Opened};
+pub use opened::{Loaded, Opened, is_undivided};
 pub use own::{DataSettings, OwnDataError};
 pub use sampler::Sampler;
 pub use source::archive::Archive;
 pub use source::debian::DebianPackage;
 pub use source::flat::{Encoding, FlatFile, Run};
 pub use source::npm::NpmPackage;
-pub use source::pip::PipPackage;
+pub use source::pip::{PipPackage, Wheel};
 pub use source::url::Mirror;
 pub use source::{Attempt, Origin, SourceError};
+pub use undivided::{Form, UndividedSet};
 pub use verify::{FileReport, FileStatus, verify};
 
 /// Why a data set cannot be used.
@@ -167,6 +169,26 @@ pub enum DataError {
         /// Examples in the files.
         found: usize,
     },
+    /// Ours: the file is the published one, and does not look as the catalog says.
+    #[error("`{file}` does not look as the catalog says")]
+    Form {
+        /// Name of the file.
+        file: &'static str,
+    },
+    /// Ours: a data set that nobody has divided was asked for its images.
+    #[error("`{dataset}` is no set of images that are divided")]
+    NotDivided {
+        /// Name of the data set.
+        dataset: &'static str,
+    },
+    /// The machine's: a file cannot be kept in the cache, where it is read from.
+    #[error("cannot write `{}`: {source}", path.display())]
+    NotKept {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// Ours: the catalog's shape and the file's header disagree although the checksum is right.
     #[error("`{file}` holds {found:?} (examples, rows, columns): expected {expected:?}")]
     Shape {
@@ -219,7 +241,13 @@ impl DataError {
             Self::Split(error) => Some(error.help()),
             Self::Idx(error) => error.help(),
             Self::Cifar(error) => error.help(),
-            Self::Shape { .. } | Self::Examples { .. } => None,
+            Self::NotKept { .. } => Some(format!(
+                "let {CACHE_VARIABLE} name a directory that can be written and has space left"
+            )),
+            Self::Shape { .. }
+            | Self::Examples { .. }
+            | Self::Form { .. }
+            | Self::NotDivided { .. } => None,
         }
     }
 }

@@ -89,6 +89,8 @@ pub struct Fit {
     pub best: Option<Best>,
     /// Steps between checkpoints within an epoch, if wanted.
     pub checkpoint_every: Option<u64>,
+    /// Epochs, the last ones, whose checkpoints are kept besides `last` and `best`.
+    pub keep: u64,
     /// How faults of the device are survived; `None` where it cannot start again.
     pub recovery: Option<Recovery>,
 }
@@ -335,6 +337,11 @@ impl Fit {
         snapshot.record = self.record();
         if new_best.is_some() {
             self.write("best", &snapshot)?;
+        }
+        if self.keep > 0 {
+            // Before `last`: a run that is killed in between comes here again.
+            self.write(&RunDir::epoch_name(epoch), &snapshot)?;
+            self.run.prune_epochs(self.keep)?;
         }
         self.write("last", &snapshot)?;
         safety.keep(snapshot);

@@ -56,6 +56,7 @@ pub mod selftest;
 pub mod stage;
 pub mod step;
 pub mod store;
+pub mod summary;
 pub mod tensorboard;
 mod trainer;
 pub mod update;

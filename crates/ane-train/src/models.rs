@@ -5,12 +5,14 @@
 
 mod autoencoder;
 mod imported;
+mod layer_list;
 mod lenet;
 mod mlp;
 mod mobilenet_tiny;
 mod resnet;
 
 pub use imported::{Imported, ModelSource, is_model_file};
+pub use layer_list::{LayerList, LayerSpec, NamedLayer, Sizes};
 pub use mlp::{Mlp, ParseSpecError};
 
 use crate::model::{Builder, Input, Model, ModelError};

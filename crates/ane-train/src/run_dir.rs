@@ -19,6 +19,9 @@ use std::{
 };
 pub use summary::{RunState, Summary};
 
+/// How the names of checkpoints begin that are kept of single epochs.
+const EPOCH: &str = "epoch-";
+
 /// A run's files.
 ///
 /// ```text
@@ -27,7 +30,7 @@ pub use summary::{RunState, Summary};
 /// steps.jsonl      losses of single steps            timing.jsonl     what each epoch took
 /// tensorboard/     event files of TensorBoard        placement.json   what ran where
 /// curves.svg       losses and metrics as a picture   curves.png       the same in pixels
-/// checkpoints/     last.ckpt last.safetensors best.ckpt best.safetensors
+/// checkpoints/     last.ckpt last.safetensors best.ckpt best.safetensors, with --keep epoch-0001.ckpt and so on
 /// commands.txt     the commands that have trained it
 /// model/           what builds a model that was written elsewhere
 /// ```
@@ -128,6 +131,41 @@ impl RunDir {
     /// The directory.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// The name of the checkpoint that is kept of an epoch, from 1.
+    pub fn epoch_name(epoch: u64) -> String {
+        format!("{EPOCH}{epoch:04}")
+    }
+
+    /// Removes the checkpoints of all epochs but the last `keep`, and the weights beside them.
+    ///
+    /// # Errors
+    /// When they cannot be listed or removed.
+    pub fn prune_epochs(&self, keep: u64) -> Result<(), CheckpointError> {
+        let folder = self.checkpoints();
+        let io = |action: &'static str, path: &Path| {
+            let path = path.to_owned();
+            move |source| CheckpointError::Io {
+                action,
+                path,
+                source,
+            }
+        };
+        let mut files: Vec<(u64, PathBuf)> = Vec::new();
+        for entry in fs::read_dir(&folder).map_err(io("read", &folder))? {
+            let path = entry.map_err(io("read", &folder))?.path();
+            let stem = path.file_stem().and_then(|stem| stem.to_str());
+            let epoch = stem.and_then(|stem| stem.strip_prefix(EPOCH)?.parse().ok());
+            files.extend(epoch.map(|epoch| (epoch, path)));
+        }
+        let last = files.iter().map(|(epoch, _)| *epoch).max().unwrap_or(0);
+        for (epoch, path) in files {
+            if epoch + keep <= last {
+                fs::remove_file(&path).map_err(io("remove", &path))?;
+            }
+        }
+        Ok(())
     }
 
     fn checkpoints(&self) -> PathBuf {

@@ -1,7 +1,7 @@
 //! The work of a program, counted from its graph: nodes, floating-point operations, bytes.
 
 use ane_ir::{
-    Graph,
+    Graph, Node,
     ops::{Op, conv::ConvDims},
 };
 use serde::Serialize;
@@ -48,25 +48,7 @@ impl Work {
             *work.ops.entry(node.op.name()).or_default() += 1;
             let touched = node.operands.iter().chain(&node.results);
             work.bytes += touched.map(|&v| graph.ty(v).bytes() as u64).sum::<u64>();
-            let operands = node.operands.iter().map(|&x| graph.ty(x).shape.numel());
-            let results = node.results.iter().map(|&y| graph.ty(y).shape.numel());
-            work.flops += match &node.op {
-                Op::Matmul(op) => {
-                    let (x, y) = (graph.ty(node.operands[0]), graph.ty(node.operands[1]));
-                    let terms = op.dims(x, y).map_or(0, |d| d.k);
-                    2 * (results.sum::<usize>() * terms) as u64
-                }
-                Op::Conv(op) => {
-                    let (x, y) = (graph.ty(node.operands[0]), graph.ty(node.operands[1]));
-                    op.dims(x, y).map_or(0, |d| convolution(&d))
-                }
-                Op::ConvTranspose(op) => {
-                    let (x, y) = (graph.ty(node.operands[0]), graph.ty(node.operands[1]));
-                    op.dims(x, y).map_or(0, |d| convolution(&d))
-                }
-                op if op.only_moves() => 0,
-                _ => operands.chain(results).max().unwrap_or(0) as u64,
-            };
+            work.flops += flops(graph, node);
         }
         work
     }
@@ -88,6 +70,31 @@ impl Work {
     }
 }
 
+/// Floating-point operations of a node: two per term of a product, one per element of everything else that computes.
+pub(crate) fn flops(graph: &Graph, node: &Node) -> u64 {
+    let operands = node.operands.iter().map(|&x| graph.ty(x).shape.numel());
+    let results = node.results.iter().map(|&y| graph.ty(y).shape.numel());
+    let types = || (graph.ty(node.operands[0]), graph.ty(node.operands[1]));
+    match &node.op {
+        Op::Const(_) => 0,
+        Op::Matmul(op) => {
+            let (x, y) = types();
+            let terms = op.dims(x, y).map_or(0, |d| d.k);
+            2 * (results.sum::<usize>() * terms) as u64
+        }
+        Op::Conv(op) => {
+            let (x, y) = types();
+            op.dims(x, y).map_or(0, |d| convolution(&d))
+        }
+        Op::ConvTranspose(op) => {
+            let (x, y) = types();
+            op.dims(x, y).map_or(0, |d| convolution(&d))
+        }
+        op if op.only_moves() => 0,
+        _ => operands.chain(results).max().unwrap_or(0) as u64,
+    }
+}
+
 /// Two operations for every element of the kernel at every window, of every group.
 fn convolution(d: &ConvDims) -> u64 {
     let kernels = d.groups * d.inputs * d.outputs * d.kernel();
@@ -106,7 +113,7 @@ mod tests {
         let model = model.build(4, &examples).unwrap();
         let mut graph = Graph::new();
         let all = &model.infer.graph;
-        let of_products = |n: &ane_ir::Node| matches!(n.op, Op::Matmul(_) | Op::Conv(_));
+        let of_products = |n: &Node| matches!(n.op, Op::Matmul(_) | Op::Conv(_));
         for node in all.nodes().iter().filter(|n| of_products(n)) {
             let operands: Vec<_> = (0..2)
                 .map(|i| {

@@ -175,6 +175,7 @@ fn a_run_dispatches_its_steps_and_its_evaluations_and_compiles_once_for_each() {
             sums: EpochSums::default(),
             best: None,
             checkpoint_every: Some(3),
+            keep: 0,
             recovery: None,
         };
         let ending = fit.run(&AtomicBool::new(false), &mut |_| {}).unwrap();

@@ -380,6 +380,7 @@ fn a_run_over_sentences_learns_and_counts_its_stages() {
             sums: EpochSums::default(),
             best: None,
             checkpoint_every: None,
+            keep: 0,
             recovery: None,
         };
         let ending = fit.run(&AtomicBool::new(false), &mut |_| {}).unwrap();

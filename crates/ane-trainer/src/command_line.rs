@@ -14,10 +14,14 @@ pub(crate) fn remember(arguments: &[OsString]) {
     *kept = arguments.to_vec();
 }
 
+/// The command, as a shell takes it again.
+pub(crate) fn this() -> String {
+    line(&ARGUMENTS.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
 /// Notes in a run that this command trains it.
 pub(crate) fn note_in(run: &RunDir) -> Result<(), CheckpointError> {
-    let kept = ARGUMENTS.lock().unwrap_or_else(PoisonError::into_inner);
-    run.append_command(&line(&kept))
+    run.append_command(&this())
 }
 
 fn line(arguments: &[OsString]) -> String {

@@ -5,7 +5,7 @@ use ane_engine::simd::Isa;
 use ane_train::{
     checkpoint::{Best, Checkpoint, replace_file},
     config::RunConfig,
-    data::{Description, catalog},
+    data::{DataError, Description, catalog},
     fit::has_waited,
     models::is_model_file,
     run_dir::RunDir,
@@ -232,7 +232,11 @@ pub(crate) fn description(
 ) -> Result<Description, Failure> {
     match &checkpoint.record.data {
         Some(data) => Ok(data.clone()),
-        None => Ok(catalog::find(&config.dataset)?.description(config.centred)),
+        None => {
+            let spec = catalog::find(&config.dataset)?;
+            let described = spec.description(config.centred);
+            Ok(described.ok_or(DataError::NotDivided { dataset: spec.name })?)
+        }
     }
 }
 

@@ -9,7 +9,7 @@ pub(crate) fn explained(error: FitError, config: &RunConfig, run: &RunDir) -> Fa
         FitError::Diverged { .. }
         | FitError::LossNotFinite { .. }
         | FitError::NonFiniteState { .. }
-        | FitError::NoFiniteLoss { .. } => Failure::with_help(error, advice(config, run)),
+        | FitError::NoFiniteLoss { .. } => Failure::from(error).advised(advice(config, run)),
         other => other.into(),
     }
 }

@@ -1,5 +1,6 @@
 //! Errors at the edge: what went wrong, why, and what to do.
 
+use crate::code::Code;
 use ane_device::{DeviceError, SupervisedError};
 use ane_export::ExportError;
 use ane_train::{
@@ -15,6 +16,7 @@ pub(crate) struct Failure {
     cause: Box<dyn Error + Send + Sync>,
     help: Option<String>,
     usage: bool,
+    code: Option<Code>,
 }
 
 /// The message of something that no library reports.
@@ -37,6 +39,7 @@ impl Failure {
             cause: Box::new(Message(message.into())),
             help: Some(help.into()),
             usage: false,
+            code: None,
         }
     }
 
@@ -44,6 +47,7 @@ impl Failure {
     pub(crate) fn usage(message: impl Into<String>, help: impl Into<String>) -> Self {
         Self {
             usage: true,
+            code: Some(Code::Usage),
             ..Self::new(message, help)
         }
     }
@@ -69,11 +73,30 @@ impl Failure {
         Self::of(cause, Some(help.into()))
     }
 
+    /// The same with other advice.
+    #[must_use]
+    pub(crate) fn advised(self, help: impl Into<String>) -> Self {
+        Self {
+            help: Some(help.into()),
+            ..self
+        }
+    }
+
     fn of(cause: impl Error + Send + Sync + 'static, help: Option<String>) -> Self {
         Self {
             cause: Box::new(cause),
             help,
             usage: false,
+            code: None,
+        }
+    }
+
+    /// The same, as one of the errors that `explain` knows.
+    #[must_use]
+    pub(crate) fn with_code(self, code: Code) -> Self {
+        Self {
+            code: Some(code),
+            ..self
         }
     }
 
@@ -96,6 +119,11 @@ impl Error for Failure {
 }
 
 impl Diagnostic for Failure {
+    fn code<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
+        self.code
+            .map(|code| Box::new(code.name()) as Box<dyn std::fmt::Display>)
+    }
+
     fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
         self.help
             .as_ref()
@@ -108,7 +136,7 @@ impl From<ConfigError> for Failure {
         let help = e.help();
         Self {
             usage: true,
-            ..Self::of(e, Some(help))
+            ..Self::of(e, Some(help)).with_code(Code::Config)
         }
     }
 }
@@ -119,7 +147,7 @@ impl From<ExportError> for Failure {
         let usage = matches!(e, ExportError::Examples { .. });
         Self {
             usage,
-            ..Self::with_help(e, help)
+            ..Self::with_help(e, help).with_code(Code::Export)
         }
     }
 }
@@ -127,22 +155,42 @@ impl From<ExportError> for Failure {
 impl From<CheckpointError> for Failure {
     fn from(e: CheckpointError) -> Self {
         let help = e.help();
-        Self::of(e, help)
+        let code = match e {
+            CheckpointError::Io { .. } => Code::RunFile,
+            CheckpointError::Busy { .. } => Code::RunBusy,
+            _ => Code::NoCheckpoint,
+        };
+        Self::of(e, help).with_code(code)
     }
 }
 
 impl From<DataError> for Failure {
     fn from(e: DataError) -> Self {
         let help = e.help();
+        let code = match e {
+            DataError::UnknownDataset { .. } => Code::UnknownDataset,
+            DataError::WrongContent { .. }
+            | DataError::DamagedCache { .. }
+            | DataError::Gzip { .. } => Code::DataNotPublished,
+            DataError::Own(_) => Code::OwnData,
+            DataError::Split(_) => Code::TooFewExamples,
+            _ => Code::DataNotHad,
+        };
         Self {
             usage: matches!(e, DataError::UnknownDataset { .. } | DataError::Split(_)),
-            ..Self::of(e, help)
+            ..Self::of(e, help).with_code(code)
         }
     }
 }
 
 impl From<DeviceError> for Failure {
     fn from(e: DeviceError) -> Self {
+        let code = match &e {
+            DeviceError::Unknown { .. } => Code::UnknownDevice,
+            DeviceError::EngineBusy { .. } => Code::EngineBusy,
+            DeviceError::Supervised(_) => Code::Supervised,
+            _ => Code::Device,
+        };
         let help = match &e {
             DeviceError::EngineBusy { .. } => {
                 "wait for it, or pass --share-engine if both may run at once"
@@ -160,7 +208,7 @@ impl From<DeviceError> for Failure {
         };
         Self {
             usage: matches!(e, DeviceError::Unknown { .. }),
-            ..Self::of(e, Some(help.into()))
+            ..Self::of(e, Some(help.into())).with_code(code)
         }
     }
 }
@@ -203,9 +251,17 @@ impl From<TrainerError> for Failure {
                         | StepError::Objective(_)
                 )
         );
+        let code = match &e {
+            TrainerError::Memory(_) => Code::Memory,
+            TrainerError::Illegal { .. } => Code::Illegal,
+            TrainerError::NotOnEngine(_) => Code::NotOnEngine,
+            TrainerError::State(_) => Code::StateDiffers,
+            TrainerError::GaveUp { .. } => Code::GaveUp,
+            _ => Code::Contradiction,
+        };
         Self {
             usage,
-            ..Self::of(e, help)
+            ..Self::of(e, help).with_code(code)
         }
     }
 }
@@ -218,7 +274,12 @@ impl From<FitError> for Failure {
             FitError::GaveUp { .. } => Self::of(
                 e,
                 Some("`ane-trainer train --resume RUN` goes on from there, when the device works again".into()),
-            ),
+            )
+            .with_code(Code::GaveUp),
+            FitError::NonFiniteState { .. } => Self::of(e, None).with_code(Code::NonFiniteState),
+            FitError::Diverged { .. }
+            | FitError::LossNotFinite { .. }
+            | FitError::NoFiniteLoss { .. } => Self::of(e, None).with_code(Code::Diverged),
             other => Self::of(other, None),
         }
     }

@@ -15,6 +15,7 @@
 // What is printed goes through `output`.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod code;
 mod command_line;
 mod commands;
 mod continuation;
@@ -26,6 +27,7 @@ mod isolated;
 mod model_file;
 mod numbers;
 mod output;
+mod panics;
 mod program;
 mod progress;
 mod run_name;
@@ -73,6 +75,8 @@ enum Command {
     Report(commands::report::Args),
     /// Write what a run has learned as a file of PyTorch or Keras
     Export(commands::export::Args),
+    /// Show a model layer by layer: shapes, parameters, work, memory, and what runs where
+    Summary(Box<commands::summary::Args>),
     /// Print the MIL of a training step or a file, with the rules it keeps or breaks
     Inspect(Box<commands::inspect::Args>),
     /// Fetch, verify and list data sets
@@ -83,6 +87,12 @@ enum Command {
     Doctor(commands::doctor::Args),
     /// Compare every op and the training step on a device with the software engine
     Selftest(commands::selftest::Args),
+    /// Say what lies behind the code of an error, or list the codes
+    Explain(commands::explain::Args),
+    /// Print what a shell needs to complete commands and flags
+    Completions(commands::completions::Args),
+    /// Print the page of the manual, or write one for every command
+    Man(commands::man::Args),
     /// Run a device for a training in another process
     #[command(hide = true)]
     Worker,
@@ -90,6 +100,10 @@ enum Command {
 
 /// Does what the arguments after the program's name say, and gives the exit code. `program` is what this process runs.
 pub fn run(program: Program, arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    // An interpreter has its own way to say what went wrong.
+    if matches!(program, Program::Executable) {
+        panics::explain();
+    }
     program.remember();
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     command_line::remember(&arguments);
@@ -115,11 +129,15 @@ pub fn run(program: Program, arguments: impl IntoIterator<Item = OsString>) -> u
         Command::Curves(args) => commands::curves::run(&args),
         Command::Report(args) => commands::report::run(&args),
         Command::Export(args) => commands::export::run(&args),
+        Command::Summary(args) => commands::summary::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args, &given),
         Command::Data(args) => commands::data::run(&args),
         Command::Devices => commands::devices::run(),
         Command::Doctor(args) => commands::doctor::run(&args),
         Command::Selftest(args) => commands::selftest::run(&args),
+        Command::Explain(args) => commands::explain::run(&args),
+        Command::Completions(args) => commands::completions::run(&args, Cli::command()),
+        Command::Man(args) => commands::man::run(&args, Cli::command()),
         Command::Worker => commands::worker::run(),
     };
     end(outcome.and_then(|ended| printed(ended.code(), leaves_files)))

@@ -1,10 +1,12 @@
-//! Models in files: `my_model.py:Net` and `model.keras`, which the user's Python exports, and `model.pt2`.
+//! Models in files: `my_model.py:Net` and `model.keras`, which the user's Python exports, `model.pt2`, and lists of layers in
+//! TOML.
 //!
 //! What it takes to build the model again is kept in the run directory, so that a run that goes on, is evaluated or
 //! inspected runs no code of the user's again and needs no Python. No pickle is opened.
 
 mod exporter;
 mod keras;
+mod layers;
 mod python;
 mod torch;
 mod training;
@@ -49,6 +51,9 @@ pub(crate) struct Asked<'a> {
 
 /// The model that a file is asked for, and what the file says of its training.
 pub(crate) fn read(asked: &Asked<'_>) -> Result<(Imported, Training), Failure> {
+    if asked.model.ends_with(".toml") {
+        return Ok((layers::of_file(asked.model)?, Training::default()));
+    }
     if asked.model.ends_with(".pt2") {
         return Ok((torch::of_file(asked.model)?, Training::default()));
     }
@@ -98,13 +103,17 @@ pub(crate) fn of_run(config: &RunConfig, run: Option<&Path>) -> Result<Imported,
     if torch::is_in(&directory) {
         return torch::of_run(model, &directory);
     }
+    if layers::is_in(&directory) {
+        return layers::of_run(model, &directory);
+    }
     if keras::config_in(&directory).is_some() {
         return keras::of_run(model, &directory, config.loss);
     }
     let [torch, _] = torch::FILES;
     let [keras, _] = keras::FILES;
+    let [layers] = layers::FILES;
     Err(lost(format!(
-        "the model is missing: there is neither `{torch}` nor `{keras}` in `{}`",
+        "the model is missing: there is none of `{torch}`, `{keras}` and `{layers}` in `{}`",
         directory.display()
     )))
 }

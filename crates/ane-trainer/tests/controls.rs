@@ -169,3 +169,34 @@ fn a_setting_of_another_optimizer_or_schedule_is_refused_with_what_it_belongs_to
         fails(&[&["train", "--dry-run"], &flags[..]].concat(), 2, &parts);
     }
 }
+
+#[test]
+fn checkpoints_of_the_last_epochs_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let out = run.to_str().unwrap();
+    let own = ["train", "--dataset", "iris", "--epochs", "5", "--keep", "2"];
+    says(&[&own[..], &["--out", out]].concat());
+    let mut names: Vec<String> = fs::read_dir(run.join("checkpoints"))
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with("epoch-"))
+        .collect();
+    names.sort();
+    assert_eq!(
+        names,
+        [
+            "0004.ckpt",
+            "0004.safetensors",
+            "0005.ckpt",
+            "0005.safetensors"
+        ]
+        .map(|end| format!("epoch-{end}"))
+    );
+    let kept = |name: &str| fs::read(run.join("checkpoints").join(name)).unwrap();
+    assert!(kept("epoch-0005.ckpt") == kept("last.ckpt"));
+    says(&[
+        "eval",
+        run.join("checkpoints/epoch-0004.ckpt").to_str().unwrap(),
+    ]);
+}

@@ -5,6 +5,7 @@
 //!
 //! A new transform is a file in `augment/` and its line in [`ALL`].
 
+mod crop;
 mod cutout;
 mod flip;
 mod noise;
@@ -39,8 +40,9 @@ struct Amount {
 }
 
 /// Every transform, in the order in which they are done.
-const ALL: [&dyn Transform; 5] = [
+const ALL: [&dyn Transform; 6] = [
     &rotate::Rotate,
+    &crop::Crop,
     &shift::Shift,
     &flip::Flip,
     &noise::Noise,
@@ -68,6 +70,31 @@ impl Image<'_> {
             let at = [channel, i / columns % rows, i % columns];
             *pixel = of(self.spare, at).unwrap_or(self.black[channel]);
         }
+    }
+
+    /// Makes every pixel what the image as it was has at the row and column that `from` says of its own, between pixels by
+    /// bilinear interpolation; outside of the image is black.
+    fn redraw_between(&mut self, from: impl Fn([f32; 2]) -> [f32; 2]) {
+        let [_, rows, columns] = self.shape;
+        let black = self.black;
+        self.redraw(|before, [channel, y, x]| {
+            let from = from([y as f32, x as f32]);
+            let pixel = |y: f32, x: f32| {
+                let is_inside = y >= 0.0 && x >= 0.0 && y < rows as f32 && x < columns as f32;
+                match is_inside {
+                    true => before[(channel * rows + y as usize) * columns + x as usize],
+                    false => black[channel],
+                }
+            };
+            let [top, left] = from.map(f32::floor);
+            let [down, right] = [from[0] - top, from[1] - left];
+            let across = |y: f32| {
+                let (a, b) = (pixel(y, left), pixel(y, left + 1.0));
+                a + (b - a) * right
+            };
+            let (a, b) = (across(top), across(top + 1.0));
+            Some(a + (b - a) * down)
+        });
     }
 }
 

@@ -81,14 +81,31 @@ impl Cache {
 
     /// Puts `content`, which the caller has verified, in the place of `file`.
     pub(super) fn write(&self, file: &FileSpec, content: &[u8]) -> io::Result<()> {
+        self.replace(file.name, content)
+    }
+
+    /// The path of a file that is made of verified ones, which is written unless it is there with this content.
+    pub(super) fn keep(&self, name: &str, content: &[u8]) -> Result<PathBuf, DataError> {
+        let path = self.directory.join(name);
+        let most = content.len() as u64 + 1;
+        if ane_files::read(&path, most).is_ok_and(|there| there == content) {
+            return Ok(path);
+        }
+        match self.replace(name, content) {
+            Ok(()) => Ok(path),
+            Err(source) => Err(DataError::NotKept { path, source }),
+        }
+    }
+
+    fn replace(&self, name: &str, content: &[u8]) -> io::Result<()> {
         fs::create_dir_all(&self.directory)?;
         let mut temporary = tempfile::Builder::new()
-            .prefix(&format!(".{}.", file.name))
+            .prefix(&format!(".{name}."))
             .tempfile_in(&self.directory)?;
         temporary.write_all(content)?;
         temporary.as_file().sync_all()?;
         temporary
-            .persist(self.path(file))
+            .persist(self.directory.join(name))
             .map_err(|error| error.error)?;
         // The rename itself lives in the directory. Some file systems cannot sync one, and a
         // rename lost in a power cut costs one more download, not a wrong byte.

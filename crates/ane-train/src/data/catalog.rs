@@ -2,13 +2,20 @@
 //!
 //! A new data set is a file in `catalog/` and an entry in `ALL`; nothing else names one.
 
+mod breast_cancer;
 mod cifar10;
+mod diamonds;
+mod digits;
 mod fashion_mnist;
+mod iris;
 mod mnist;
+mod scikit_learn;
+mod wine;
 
 use super::description::{Description, Fit, Input, Scaling, Target};
 use super::fingerprint::Fingerprint;
 use super::source::Origin;
+use super::undivided::UndividedSet;
 use super::{DataError, Split};
 use crate::models::Examples;
 
@@ -18,10 +25,15 @@ pub fn all() -> &'static [&'static DatasetSpec] {
     &ALL
 }
 
-static ALL: [&DatasetSpec; 3] = [
+static ALL: [&DatasetSpec; 8] = [
     &mnist::MNIST,
     &fashion_mnist::FASHION_MNIST,
     &cifar10::CIFAR10,
+    &digits::DIGITS,
+    &iris::IRIS,
+    &wine::WINE,
+    &breast_cancer::BREAST_CANCER,
+    &diamonds::DIAMONDS,
 ];
 
 /// The data set called `name`.
@@ -47,23 +59,82 @@ pub struct DatasetSpec {
     pub name: &'static str,
     /// Name for people.
     pub title: &'static str,
+    /// Terms and authorship, shown before the first acquisition.
+    pub licence: &'static str,
+    /// What its files hold.
+    pub content: Content,
+    /// Where the files can be had, in the order in which they are tried.
+    pub origins: &'static [Origin],
+}
+
+/// What the files of a data set hold.
+#[derive(Debug)]
+pub enum Content {
+    /// Images, divided into training and test examples as they were published.
+    Images(ImageSet),
+    /// Examples that nobody has divided: they are read and divided as a file of one's own.
+    Undivided(UndividedSet),
+}
+
+/// Images with a class each.
+#[derive(Debug)]
+pub struct ImageSet {
     /// Names of the classes; the index is the label.
     pub class_names: &'static [&'static str],
     /// Channels, rows and columns of one example.
     pub example_shape: [usize; 3],
     /// How a pixel becomes a network's input.
     pub normalisation: Normalisation,
-    /// Terms and authorship, shown before the first acquisition.
-    pub licence: &'static str,
     /// The examples to train with.
     pub train: SplitSpec,
     /// The examples to test with.
     pub test: SplitSpec,
-    /// Where the files can be had, in the order in which they are tried.
-    pub origins: &'static [Origin],
 }
 
 impl DatasetSpec {
+    /// Its images, where it is of images that are divided.
+    #[must_use]
+    pub fn images(&self) -> Option<&ImageSet> {
+        match &self.content {
+            Content::Images(images) => Some(images),
+            Content::Undivided(_) => None,
+        }
+    }
+
+    /// What its examples are, where that does not have to be read; `centred` ones have the mean of the pixels taken off.
+    #[must_use]
+    pub fn description(&self, centred: bool) -> Option<Description> {
+        let images = self.images()?;
+        let Normalisation { mean, std } = images.normalisation;
+        Some(Description {
+            name: self.name.to_owned(),
+            title: self.title.to_owned(),
+            input: Input::Image {
+                shape: images.example_shape,
+                scaling: Scaling::uniform(if centred { mean } else { 0.0 }, std),
+                fit: Fit::Exact,
+            },
+            target: Target::Classes {
+                names: images.class_names.iter().map(|&n| n.to_owned()).collect(),
+            },
+            fingerprint: None,
+        })
+    }
+
+    /// The files of the training examples, then those of the test examples.
+    #[must_use]
+    pub fn files(&self) -> Vec<&FileSpec> {
+        match &self.content {
+            Content::Images(images) => {
+                let splits = [&images.train, &images.test];
+                splits.iter().flat_map(|split| split.files.iter()).collect()
+            }
+            Content::Undivided(set) => vec![&set.file],
+        }
+    }
+}
+
+impl ImageSet {
     /// Number of classes.
     #[must_use]
     pub fn classes(&self) -> usize {
@@ -76,36 +147,10 @@ impl DatasetSpec {
         Examples::images(self.example_shape, self.classes())
     }
 
-    /// What its examples are; `centred` ones have the mean of the pixels taken off.
-    #[must_use]
-    pub fn description(&self, centred: bool) -> Description {
-        let Normalisation { mean, std } = self.normalisation;
-        Description {
-            name: self.name.to_owned(),
-            title: self.title.to_owned(),
-            input: Input::Image {
-                shape: self.example_shape,
-                scaling: Scaling::uniform(if centred { mean } else { 0.0 }, std),
-                fit: Fit::Exact,
-            },
-            target: Target::Classes {
-                names: self.class_names.iter().map(|&n| n.to_owned()).collect(),
-            },
-            fingerprint: None,
-        }
-    }
-
     /// Values in one example.
     #[must_use]
     pub fn example_len(&self) -> usize {
         self.example_shape.iter().product()
-    }
-
-    /// The files of the training examples, then those of the test examples.
-    #[must_use]
-    pub fn files(&self) -> Vec<&FileSpec> {
-        let splits = [&self.train, &self.test];
-        splits.iter().flat_map(|split| split.files.iter()).collect()
     }
 
     /// The files and the size of `split`.
@@ -174,8 +219,9 @@ mod tests {
     #[test]
     fn every_data_set_is_consistent() {
         for spec in all() {
-            for split in [&spec.train, &spec.test] {
-                let values = (split.examples * spec.example_len()) as u64;
+            for split in spec.images().iter().flat_map(|set| [&set.train, &set.test]) {
+                let values = spec.images().map_or(0, ImageSet::example_len) * split.examples;
+                let values = values as u64;
                 let bytes = |file: &FileSpec| file.fingerprint.bytes;
                 match &split.files {
                     Files::Idx([images, labels]) => {
@@ -197,7 +243,8 @@ mod tests {
         let error = find("minst").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "no data set is called `minst`: expected one of `mnist`, `fashion-mnist`, `cifar10`"
+            "no data set is called `minst`: expected one of `mnist`, `fashion-mnist`, `cifar10`, \
+             `digits`, `iris`, `wine`, `breast-cancer`, `diamonds`"
         );
     }
 }

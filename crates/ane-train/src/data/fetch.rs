@@ -34,7 +34,7 @@ pub struct RawFile {
 /// The raw files of a data set, verified, in the order of the catalog.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RawFiles {
-    /// Of the examples to train with.
+    /// Of the examples to train with; of a data set that is not divided, all.
     pub train: Vec<RawFile>,
     /// Of the examples to test with.
     pub test: Vec<RawFile>,
@@ -67,7 +67,8 @@ pub fn fetch(
             content,
         })
         .collect();
-    let test = train.split_off(spec.train.files.iter().len());
+    let trained = spec.images().map(|set| set.train.files.iter().len());
+    let test = train.split_off(trained.unwrap_or(train.len()));
     Ok(RawFiles { train, test })
 }
 

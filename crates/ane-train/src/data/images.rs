@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::DataError;
-use super::catalog::{DatasetSpec, Files, Normalisation};
+use super::catalog::{DatasetSpec, Files, ImageSet, Normalisation};
 use super::cifar::Records;
 use super::event::FetchEvent;
 use super::fetch::{FetchOptions, RawFile, RawFiles, fetch};
@@ -173,47 +173,55 @@ pub struct Datasets {
 ///
 /// # Errors
 ///
-/// As [`fetch`], or if a file does not hold what the catalog says.
+/// As [`fetch`], or if a file does not hold what the catalog says, or the data set is not one of images that are divided.
 pub fn load(
     spec: &DatasetSpec,
     options: &FetchOptions,
     report: &dyn Fn(FetchEvent),
 ) -> Result<Datasets, DataError> {
+    let set = spec
+        .images()
+        .ok_or(DataError::NotDivided { dataset: spec.name })?;
     let RawFiles { train, test } = fetch(spec, options, report)?;
     Ok(Datasets {
-        train: read(spec, Split::Train, train)?,
-        test: read(spec, Split::Test, test)?,
+        train: read(spec.name, set, Split::Train, train)?,
+        test: read(spec.name, set, Split::Test, test)?,
     })
 }
 
-fn read(spec: &DatasetSpec, split: Split, files: Vec<RawFile>) -> Result<Images, DataError> {
-    let (images, labels) = match &spec.split(split).files {
-        Files::Idx(_) => read_idx(spec, split, files)?,
+fn read(
+    name: &'static str,
+    set: &ImageSet,
+    split: Split,
+    files: Vec<RawFile>,
+) -> Result<Images, DataError> {
+    let (images, labels) = match &set.split(split).files {
+        Files::Idx(_) => read_idx(set, split, files)?,
         Files::Records(_) => {
             let mut records = Records::new();
             for file in files {
-                records.add(file.name, &file.content, spec.example_shape, spec.classes())?;
+                records.add(file.name, &file.content, set.example_shape, set.classes())?;
             }
             (records.pixels, records.labels)
         }
     };
-    let expected = spec.split(split).examples;
+    let expected = set.split(split).examples;
     if labels.len() != expected {
         return Err(DataError::Examples {
-            dataset: spec.name,
+            dataset: name,
             split,
             expected,
             found: labels.len(),
         });
     }
-    let Normalisation { mean, std } = spec.normalisation;
+    let Normalisation { mean, std } = set.normalisation;
     Ok(Images {
-        name: spec.name,
+        name,
         split,
-        class_names: spec.class_names,
-        classes: spec.classes(),
-        example_shape: spec.example_shape,
-        example_len: spec.example_len(),
+        class_names: set.class_names,
+        classes: set.classes(),
+        example_shape: set.example_shape,
+        example_len: set.example_len(),
         images,
         labels,
         mean,
@@ -223,14 +231,14 @@ fn read(spec: &DatasetSpec, split: Split, files: Vec<RawFile>) -> Result<Images,
 
 /// Pixels and labels of a file of images and a file of labels.
 fn read_idx(
-    spec: &DatasetSpec,
+    set: &ImageSet,
     split: Split,
     files: Vec<RawFile>,
 ) -> Result<(Vec<u8>, Vec<u8>), DataError> {
     let [images_file, labels_file] = <[RawFile; 2]>::try_from(files)
         .expect("a split in IDX has two files, and each was obtained");
     let images = idx::parse_images(images_file.name, images_file.content)?;
-    let labels = idx::parse_labels(labels_file.name, labels_file.content, spec.classes())?;
+    let labels = idx::parse_labels(labels_file.name, labels_file.content, set.classes())?;
     if images.count != labels.len() {
         return Err(DataError::Idx(IdxError::CountsDiffer {
             images_file: images_file.name.to_owned(),
@@ -240,8 +248,8 @@ fn read_idx(
         }));
     }
     // IDX has no axis for channels: a file of several would stack them in its rows.
-    let [channels, rows, columns] = spec.example_shape;
-    let expected = [spec.split(split).examples, channels * rows, columns];
+    let [channels, rows, columns] = set.example_shape;
+    let expected = [set.split(split).examples, channels * rows, columns];
     let found = [images.count, images.rows, images.columns];
     if found != expected {
         return Err(DataError::Shape {

@@ -1,17 +1,17 @@
 //! The data set of a run, of the catalog or one's own, as it is known before and after its examples are loaded.
 
 use super::{
-    DataError, Dataset, DatasetSpec, FetchEvent, FetchOptions, Sampler, catalog,
+    Content, DataError, Dataset, DatasetSpec, FetchEvent, FetchOptions, ImageSet, Sampler, catalog,
     description::Description,
     fills_a_batch, load,
     own::{self, Divide, OwnData},
-    sampler,
+    sampler, undivided,
 };
 use crate::{config::RunConfig, fit::Examples};
 use std::{path::Path, sync::Arc};
 
-/// The data set of a run: what its examples are and how they are divided. Files of the catalog are not needed for that; one's
-/// own are read.
+/// The data set of a run: what its examples are and how they are divided. Files of images of the catalog are not needed for
+/// that; others are read.
 #[derive(Debug)]
 pub struct Opened {
     /// What the examples are.
@@ -54,41 +54,83 @@ impl Loaded {
     }
 }
 
+/// Whether the examples of a data set, of the catalog or one's own, lie undivided, so that a run divides them.
+pub fn is_undivided(dataset: &str) -> bool {
+    let known = catalog::find(dataset);
+    own::is_path(dataset) || known.is_ok_and(|spec| spec.images().is_none())
+}
+
 impl Opened {
-    /// The data set that a configuration names; a `known` description holds for one's own examples as it is.
+    /// The data set that a configuration names; a `known` description holds for examples as it is that are read at once. One
+    /// of the catalog that is not divided is fetched for that.
     ///
     /// # Errors
-    /// When there is none of that name, a file is not what is expected of it, or there are too few examples.
-    pub fn of(config: &RunConfig, known: Option<&Description>) -> Result<Self, DataError> {
-        let mut opened = Self::whole(config, known)?;
+    /// When there is none of that name, a file cannot be had or is not what is expected of it, or there are too few examples.
+    pub fn of(
+        config: &RunConfig,
+        known: Option<&Description>,
+        options: &FetchOptions,
+        report: &dyn Fn(FetchEvent),
+    ) -> Result<Self, DataError> {
+        let mut opened = match catalog::find(&config.dataset) {
+            _ if own::is_path(&config.dataset) => {
+                Self::own(config, Path::new(&config.dataset), known)?
+            }
+            Err(unknown) => return Err(unknown),
+            Ok(spec) => match &spec.content {
+                Content::Images(set) => Self::images(config, spec, set)?,
+                Content::Undivided(set) => {
+                    let path = undivided::prepare(spec, set, options, report)?;
+                    let mut config = config.clone();
+                    set.form.over(&mut config.data);
+                    let mut opened = Self::own(&config, &path, known)?;
+                    if known.is_none() {
+                        spec.name.clone_into(&mut opened.description.name);
+                        spec.title.clone_into(&mut opened.description.title);
+                    }
+                    opened
+                }
+            },
+        };
         opened.overfit = config.overfit_batches;
         Ok(opened)
     }
 
-    fn whole(config: &RunConfig, known: Option<&Description>) -> Result<Self, DataError> {
+    /// Examples that lie undivided in a file or folder.
+    fn own(
+        config: &RunConfig,
+        path: &Path,
+        known: Option<&Description>,
+    ) -> Result<Self, DataError> {
+        let how = Divide {
+            settings: &config.data,
+            centred: config.centred,
+            validation: (!config.whole).then_some(config.validation),
+            seed: config.seed,
+        };
+        let data = own::open(path, how, known)?;
+        Ok(Self {
+            description: data.description.clone(),
+            train: data.indices.clone(),
+            seed: config.seed,
+            overfit: None,
+            from: From::Own(Box::new(data)),
+        })
+    }
+
+    /// Images of the catalog, whose files are not needed yet.
+    fn images(
+        config: &RunConfig,
+        spec: &'static DatasetSpec,
+        set: &ImageSet,
+    ) -> Result<Self, DataError> {
         let validation = (!config.whole).then_some(config.validation);
-        if own::is_path(&config.dataset) {
-            let how = Divide {
-                settings: &config.data,
-                centred: config.centred,
-                validation,
-                seed: config.seed,
-            };
-            let data = own::open(Path::new(&config.dataset), how, known)?;
-            return Ok(Self {
-                description: data.description.clone(),
-                train: data.indices.clone(),
-                seed: config.seed,
-                overfit: None,
-                from: From::Own(Box::new(data)),
-            });
-        }
-        let spec = catalog::find(&config.dataset)?;
-        let examples = spec.train.examples;
+        let examples = set.train.examples;
         let held_out = validation.map_or(Ok(0), |v| v.of(examples))?;
         let (train, validation) = sampler::split(examples, held_out, config.seed);
+        let description = spec.description(config.centred);
         Ok(Self {
-            description: spec.description(config.centred),
+            description: description.ok_or(DataError::NotDivided { dataset: spec.name })?,
             train,
             seed: config.seed,
             overfit: None,

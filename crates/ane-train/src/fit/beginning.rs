@@ -37,6 +37,8 @@ pub struct Beginning<'a> {
     pub best: Option<Best>,
     /// Steps between checkpoints within an epoch, if wanted.
     pub checkpoint_every: Option<u64>,
+    /// Epochs, the last ones, whose checkpoints are kept besides `last` and `best`.
+    pub keep: u64,
     /// How faults of the device are survived; `None` where it cannot start again.
     pub recovery: Option<Recovery>,
     /// What this process computes with.
@@ -105,6 +107,7 @@ impl Fit {
             sums: record.map_or_else(EpochSums::default, |r| r.epoch_sums.clone()),
             best: from.best,
             checkpoint_every: from.checkpoint_every,
+            keep: from.keep,
             recovery: from.recovery,
         })
     }

@@ -87,6 +87,18 @@ pub enum ModelError {
         /// Shape of an example.
         shape: Shape,
     },
+    /// The last layer of a list makes something else than the data set asks for.
+    #[error(
+        "model `{model}` makes {found}, the data set asks for {expected}; a last Linear without out_features makes as many as are asked for"
+    )]
+    LastLayer {
+        /// The model.
+        model: String,
+        /// What the last layer makes.
+        found: Shape,
+        /// Rows of a batch, and outputs.
+        expected: Shape,
+    },
     /// A model of another framework cannot be read as one of ours.
     #[error("{0}")]
     Imported(String),

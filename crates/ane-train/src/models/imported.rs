@@ -1,11 +1,11 @@
-//! Models that were written elsewhere, such as in PyTorch, and that somebody above this crate reads.
+//! Models that are in files, such as of PyTorch, and that somebody above this crate reads.
 
 use super::Examples;
 use crate::model::{Model, ModelError};
 use ane_ir::DType;
 use std::{fmt, io, path::Path, sync::Arc};
 
-/// What builds the model of another framework.
+/// What builds the model of a file.
 pub trait ModelSource: Send + Sync {
     /// The classifier for examples of a data set: input `x`, output `logits` [B, classes]; `dtype` holds all real
     /// numbers.
@@ -20,7 +20,7 @@ pub trait ModelSource: Send + Sync {
     fn save(&self, directory: &Path) -> io::Result<()>;
 }
 
-/// A model of another framework, by the name that it was asked for.
+/// A model of a file, by the name that it was asked for.
 #[derive(Clone)]
 pub struct Imported {
     name: String,
@@ -71,10 +71,10 @@ impl PartialEq for Imported {
     }
 }
 
-/// Whether a model is asked for by a file: `my_model.py:Net`, `net.pt2`, `net.keras`.
+/// Whether a model is asked for by a file: `my_model.py:Net`, `net.pt2`, `net.keras`, `layers.toml`.
 pub fn is_model_file(asked: &str) -> bool {
     asked.contains(".py:")
-        || [".py", ".pt2", ".keras"]
+        || [".py", ".pt2", ".keras", ".toml"]
             .iter()
             .any(|end| asked.ends_with(end))
 }
@@ -91,6 +91,7 @@ mod tests {
             "a.py",
             "net.pt2",
             "net.keras",
+            "net.toml",
         ] {
             assert!(is_model_file(file), "{file}");
         }

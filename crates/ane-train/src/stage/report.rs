@@ -17,8 +17,11 @@ pub struct HostNode {
     pub node: usize,
     /// Its op.
     pub op: &'static str,
-    /// Where it comes from: the path of its layer.
+    /// Where it comes from: the path of its layer, marked where it is of a gradient.
     pub place: String,
+    /// The path of its layer alone; empty where it has none.
+    #[serde(skip)]
+    pub path: String,
     /// Why the engine does not run it.
     pub reason: String,
     /// Whether it is one of the ops that the engine is known to lack: see [`Staged::require_ane`].
@@ -83,6 +86,7 @@ pub(super) fn host_nodes(graph: &Graph, sides: &[Side]) -> Vec<HostNode> {
                 node: i,
                 op,
                 place: graph.place(i).to_string(),
+                path: graph.place(i).path().to_owned(),
                 is_known: KNOWN.contains(&op) || is_index || *reason == Reason::Moves,
                 reason: match reason {
                     Reason::Refused(why) => why.clone(),

@@ -103,6 +103,7 @@ pub(crate) fn run_of(
         sums: EpochSums::default(),
         best: None,
         checkpoint_every: Some(7),
+        keep: 0,
         recovery,
         machine: ane_train::machine::Machine::this(Isa::detect()),
     }

@@ -40,7 +40,7 @@ enum Command {
 }
 
 /// Where data sets come from.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Source {
     /// Directory with the raw or gzipped files; nothing else is tried then
     #[arg(long, help_heading = "Data")]

@@ -148,8 +148,9 @@ fn test_examples(
             indices,
         });
     }
-    let loaded =
-        Opened::of(config, Some(data))?.load(config.batch, &args.source.options(), &report)?;
+    let options = args.source.options();
+    let opened = Opened::of(config, Some(data), &options, &report)?;
+    let loaded = opened.load(config.batch, &options, &report)?;
     loaded.test.ok_or_else(|| {
         Failure::new(
             "the run has no test examples: none were held out",

@@ -139,7 +139,7 @@ fn step(config: &RunConfig, data: &Description, out: Option<&Path>) -> Result<En
 }
 
 /// What the training would hold. Whatever is not software is not asked: what it works in is not in this process.
-fn foresee(config: &RunConfig, trainer: &TrainerConfig) -> Result<String, Failure> {
+pub(super) fn foresee(config: &RunConfig, trainer: &TrainerConfig) -> Result<String, Failure> {
     let (pool, isa) = machine(None)?;
     let name = if config.device == "software" {
         "software"

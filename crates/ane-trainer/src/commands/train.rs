@@ -6,15 +6,16 @@ mod finish;
 mod flags;
 mod from;
 mod interrupts;
+mod layers;
 mod optimizer_flags;
 mod report;
 mod settle;
 
 pub(crate) use data_flags::{DataArgs, FitArg};
 pub(crate) use flags::{ConfigArgs, NumericsArg, route, settle_target};
+pub(crate) use layers::summary_table;
 pub(crate) use report::{tell, test_line};
 
-use super::data::Source;
 use crate::{
     command_line,
     continuation::{Continuation, refuse_another_run, run_dir},
@@ -56,8 +57,6 @@ pub(crate) struct Args {
     #[command(flatten)]
     config: ConfigArgs,
     #[command(flatten)]
-    source: Source,
-    #[command(flatten)]
     supervision: SupervisionArgs,
     /// Threads; every core when left out
     #[arg(long, value_parser = numbers::threads, help_heading = "Run")]
@@ -83,6 +82,15 @@ pub(crate) struct Args {
     /// Steps between checkpoints; only after epochs when left out
     #[arg(long, value_parser = numbers::whole(1..=u64::MAX), help_heading = "Run")]
     checkpoint_every: Option<u64>,
+    /// Keep the checkpoints of so many epochs, the last ones, besides last and best
+    #[arg(
+        long,
+        value_name = "EPOCHS",
+        default_value_t = 0,
+        hide_default_value = true,
+        help_heading = "Run"
+    )]
+    keep: u64,
     #[command(flatten)]
     settings: SettingsArgs,
     /// Build and check the program, show what would run, and stop
@@ -173,7 +181,7 @@ pub(crate) fn run(args: &Args, settings: &Settings, keys: &[Key]) -> Result<Ende
         tell(&mut faults);
     }
     let description = opened.description.clone();
-    let mut loaded = opened.load(config.batch, &args.source.options(), &super::data::report)?;
+    let mut loaded = opened.load(config.batch, &args.config.source(), &super::data::report)?;
     if tried.is_some() {
         loaded.keep_a_batch(config.batch);
     }
@@ -217,6 +225,7 @@ pub(crate) fn run(args: &Args, settings: &Settings, keys: &[Key]) -> Result<Ende
         record,
         best,
         checkpoint_every: args.checkpoint_every,
+        keep: args.keep,
         recovery,
         isa,
     })?;
@@ -231,6 +240,7 @@ pub(crate) fn run(args: &Args, settings: &Settings, keys: &[Key]) -> Result<Ende
         config.seed,
         out.display()
     );
+    output::write(&layers::of(&fit.trainer));
     // What stands in for Apple's engine draws nothing there; others may.
     let is_apples = config.device == APPLE && config.replaced().is_empty();
     let meter = is_apples.then(PowerMeter::start);

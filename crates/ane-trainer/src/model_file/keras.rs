@@ -1,7 +1,7 @@
 //! Configurations and weights of Keras, from the exporter or a run directory, and what `model.compile` was given.
 
 use super::{
-    Asked, remove, torch,
+    Asked, layers, remove, torch,
     training::{Rate, Training, Update},
 };
 use crate::{failure::Failure, output::remark};
@@ -46,6 +46,7 @@ impl ModelSource for KerasFile {
     fn save(&self, directory: &Path) -> io::Result<()> {
         fs::create_dir_all(directory)?;
         remove(directory, &torch::FILES)?;
+        remove(directory, &layers::FILES)?;
         let write = |name, bytes: &[u8]| {
             replace_file(&directory.join(name), bytes).map_err(io::Error::other)
         };

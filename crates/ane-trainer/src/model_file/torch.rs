@@ -1,6 +1,6 @@
 //! Exported programs of PyTorch, from the exporter, a `.pt2` file, or a run directory.
 
-use super::{keras, remove};
+use super::{keras, layers, remove};
 use crate::failure::Failure;
 use ane_import::model::TorchModel;
 use ane_ir::DType;
@@ -46,6 +46,7 @@ impl ModelSource for TorchFile {
         }
         fs::create_dir_all(directory)?;
         remove(directory, &keras::FILES)?;
+        remove(directory, &layers::FILES)?;
         fs::copy(&self.train, directory.join(TRAIN))?;
         match &self.eval {
             Some(eval) => fs::copy(eval, directory.join(EVAL)).map(drop),

@@ -8,6 +8,10 @@ use toml::Spanned;
 /// Most bytes of a file.
 const LARGEST: u64 = 1 << 20;
 
+/// Where a file of settings may have a list of layers, instead of the name of a model.
+const LAYERS_SECTION: &str = "model";
+const LAYERS: &str = "layers";
+
 /// A table of settings, or a setting that stands outside of any.
 type Entries = BTreeMap<Spanned<String>, Spanned<toml::Value>>;
 
@@ -48,6 +52,15 @@ pub(super) fn read(path: &Path, keys: &[Key]) -> Result<Settings, Failure> {
             });
         };
         for (name, value) in entries {
+            if is_list_of_layers(section.get_ref(), name, value) {
+                // The list is read from the file that it stands in.
+                let setting = Setting {
+                    value: Value::Texts(vec![path.display().to_string()]),
+                    origin: format!("`{file}`, [[{LAYERS_SECTION}.{LAYERS}]]"),
+                };
+                all.insert(format!("{LAYERS_SECTION}.name"), setting);
+                continue;
+            }
             let whole = format!("{}.{name}", section.get_ref());
             let here = origin(place_of(&text, table.span().start, section.get_ref(), name));
             let key = key::find(&whole, keys, &here)?;
@@ -67,6 +80,12 @@ pub(super) fn read(path: &Path, keys: &[Key]) -> Result<Settings, Failure> {
         }
     }
     Ok(all)
+}
+
+/// Whether an entry is a list of layers.
+fn is_list_of_layers(section: &str, name: &str, value: &toml::Value) -> bool {
+    let tables = value.as_array().map_or(&[][..], |all| all);
+    section == LAYERS_SECTION && name == LAYERS && tables.iter().all(toml::Value::is_table)
 }
 
 /// The number of the line that a byte is in, from 1.

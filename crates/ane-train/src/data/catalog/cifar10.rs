@@ -3,7 +3,7 @@
 //! Length and SHA-256 of the files are those that torchvision for Ruby holds them to (`torchvision/datasets/cifar10.rb`);
 //! its SHA-256 of the archive is the one of TensorFlow Datasets' registry. Normalisation is over all three channels.
 
-use super::{DatasetSpec, FileSpec, Files, Normalisation, SplitSpec};
+use super::{Content, DatasetSpec, FileSpec, Files, ImageSet, Normalisation, SplitSpec};
 use crate::data::fingerprint::Fingerprint;
 use crate::data::source::Origin;
 use crate::data::source::archive::Archive;
@@ -11,34 +11,36 @@ use crate::data::source::archive::Archive;
 pub(super) static CIFAR10: DatasetSpec = DatasetSpec {
     name: "cifar10",
     title: "CIFAR-10 colour images",
-    class_names: &[
-        "airplane",
-        "automobile",
-        "bird",
-        "cat",
-        "deer",
-        "dog",
-        "frog",
-        "horse",
-        "ship",
-        "truck",
-    ],
-    example_shape: [3, 32, 32],
-    normalisation: Normalisation {
-        mean: 0.4734,
-        std: 0.2516,
-    },
     licence: "CIFAR-10 is the work of Alex Krizhevsky, Vinod Nair and Geoffrey Hinton, taken from the 80 million \
               tiny images; its page names no licence and asks to cite \"Learning Multiple Layers of Features from \
               Tiny Images\", 2009. ane-trainer does not ship it: the files come from others, and their terms apply.",
-    train: SplitSpec {
-        examples: 50_000,
-        files: Files::Records(&TRAIN),
-    },
-    test: SplitSpec {
-        examples: 10_000,
-        files: Files::Records(&TEST),
-    },
+    content: Content::Images(ImageSet {
+        class_names: &[
+            "airplane",
+            "automobile",
+            "bird",
+            "cat",
+            "deer",
+            "dog",
+            "frog",
+            "horse",
+            "ship",
+            "truck",
+        ],
+        example_shape: [3, 32, 32],
+        normalisation: Normalisation {
+            mean: 0.4734,
+            std: 0.2516,
+        },
+        train: SplitSpec {
+            examples: 50_000,
+            files: Files::Records(&TRAIN),
+        },
+        test: SplitSpec {
+            examples: 10_000,
+            files: Files::Records(&TEST),
+        },
+    }),
     origins: &[Origin::Archive(Archive {
         url: "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
         folder: "cifar-10-batches-bin",

