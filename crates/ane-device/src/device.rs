@@ -4,7 +4,7 @@ use crate::{
     buffer::{Buffer, Layout},
     error::DeviceError,
 };
-use ane_engine::MemoryUse;
+use ane_engine::{MemoryUse, UnitTime};
 use ane_ir::{Graph, Target, TensorType};
 use ane_mil::LegalGraph;
 use std::sync::{
@@ -154,6 +154,15 @@ pub trait Bound: Send + std::fmt::Debug {
     /// # Errors
     /// When the device fails.
     fn execute(&mut self) -> Result<(), DeviceError>;
+
+    /// As [`Bound::execute`], and what parts of the program took, where the device can tell.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn execute_timed(&mut self) -> Result<Vec<UnitTime>, DeviceError> {
+        self.execute()?;
+        Ok(Vec::new())
+    }
 }
 
 /// The buffers of `ports`, in the order of inputs and outputs, each of which lies in memory as its port needs.

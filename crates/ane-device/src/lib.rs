@@ -47,7 +47,7 @@ mod software;
 mod supervised;
 pub mod trial;
 
-pub use ane_engine::MemoryUse;
+pub use ane_engine::{MemoryUse, UnitTime};
 pub use apple::{AppleError, AppleOptions, Detection, EngineInfo, System, detect};
 pub use buffer::{Buffer, Layout};
 pub use device::{Bound, Counter, Counts, Device, Executable, Port};

@@ -6,7 +6,7 @@ use crate::{
     device::{Bound, Counter, Counts, Device, Executable, Port, in_port_order, same_target},
     error::DeviceError,
 };
-use ane_engine::{MemoryUse, Options, Plan, Pool, SharedBuffer, Workspace};
+use ane_engine::{MemoryUse, Options, Plan, Pool, SharedBuffer, UnitTime, Workspace};
 use ane_ir::{Target, TensorType};
 use ane_mil::LegalGraph;
 use std::sync::Arc;
@@ -140,5 +140,11 @@ impl Bound for Running {
         self.bound.execute(&self.pool);
         self.counter.dispatched();
         Ok(())
+    }
+
+    fn execute_timed(&mut self) -> Result<Vec<UnitTime>, DeviceError> {
+        let times = self.bound.execute_timed(&self.pool);
+        self.counter.dispatched();
+        Ok(times)
     }
 }

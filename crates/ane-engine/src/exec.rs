@@ -36,8 +36,9 @@ use std::{
     ptr::null_mut,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 /// Buffers do not fit the ports.
@@ -114,6 +115,19 @@ struct Execution {
     outputs: Vec<SharedBuffer>,
     next_task: Vec<AtomicUsize>,
     taken: Vec<AtomicUsize>,
+    /// Whether tasks are timed.
+    timed: AtomicBool,
+    /// Nanoseconds of the tasks of each unit, all threads together.
+    times: Vec<AtomicU64>,
+}
+
+/// What a part of a program took.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UnitTime {
+    /// The nodes of the compiled graph that it computes, by their positions; none where it only fills a port.
+    pub nodes: Vec<usize>,
+    /// How long its tasks ran, all threads together.
+    pub time: Duration,
 }
 
 impl Plan {
@@ -181,6 +195,8 @@ impl Plan {
             outputs: outputs.to_vec(),
             next_task: data.levels.iter().map(|_| AtomicUsize::new(0)).collect(),
             taken: (0..threads).map(|_| AtomicUsize::new(0)).collect(),
+            timed: AtomicBool::new(false),
+            times: data.units.iter().map(|_| AtomicU64::new(0)).collect(),
         });
         Ok(Bound {
             as_job: AsJob(job.clone()),
@@ -283,6 +299,26 @@ impl Bound {
         pool.run(&self.as_job.0);
     }
 
+    /// As [`Bound::execute`], and what every part of it took, in the order in which parts were planned.
+    ///
+    /// # Panics
+    /// As [`Bound::execute`].
+    pub fn execute_timed(&mut self, pool: &Pool) -> Vec<UnitTime> {
+        for time in &self.job.times {
+            time.store(0, Ordering::Relaxed);
+        }
+        self.job.timed.store(true, Ordering::Relaxed);
+        self.execute(pool);
+        self.job.timed.store(false, Ordering::Relaxed);
+        let units = self.job.plan.0.units.iter().zip(&self.job.times);
+        units
+            .map(|(unit, nanoseconds)| UnitTime {
+                nodes: unit.nodes.clone(),
+                time: Duration::from_nanos(nanoseconds.load(Ordering::Relaxed)),
+            })
+            .collect()
+    }
+
     /// How many packed operands the last execution found there from an earlier one.
     pub fn kept_packs(&self) -> usize {
         let there = |s: &&AtomicBool| s.load(Ordering::Relaxed);
@@ -354,15 +390,21 @@ impl Kernel for Member<'_> {
         let mut taken = 0;
         let (level, next) = (&plan.levels[self.level], &e.next_task[self.level]);
         let total = level.tasks();
+        let timed = e.timed.load(Ordering::Relaxed);
         loop {
             let task = next.fetch_add(1, Ordering::Relaxed);
             if task >= total {
                 break;
             }
             let (unit, task) = level.find(task);
+            let since = timed.then(Instant::now);
             if !e.skipped[unit].load(Ordering::Relaxed) {
                 // SAFETY: see the head of the module: this task is this thread's alone.
                 unsafe { cx.run(s, &plan.units[unit], task) };
+            }
+            if let Some(since) = since {
+                let nanoseconds = since.elapsed().as_nanos() as u64;
+                e.times[unit].fetch_add(nanoseconds, Ordering::Relaxed);
             }
             taken += 1;
         }

@@ -32,7 +32,9 @@ pub mod simd;
 mod workspace;
 
 pub use arena::{Access, Foreign, Lent, SharedBuffer};
-pub use exec::{BindError, Bound, ForEach, Gradient, MOST_STATE, Parameter, Strided, Update};
+pub use exec::{
+    BindError, Bound, ForEach, Gradient, MOST_STATE, Parameter, Strided, UnitTime, Update,
+};
 pub use openmp::OpenMp;
 pub use plan::{MemoryUse, Options, Plan, PlanError, Port};
 pub use pool::{Crew, Job, Pool};

@@ -133,6 +133,8 @@ pub(crate) struct Unit {
     pub(crate) tasks: usize,
     reads: Vec<Slot>,
     writes: Vec<Slot>,
+    /// The nodes that it computes, or prepares an operand of; none where it only fills a port.
+    pub(crate) nodes: Vec<usize>,
     /// Whether it only prepares an operand, and runs as late as it can.
     late: bool,
     /// The input port that it alone reads, where what it makes can be kept until that changes.

@@ -48,6 +48,7 @@ pub mod nn;
 pub mod objective;
 pub mod optim;
 pub mod placement;
+pub mod profile;
 mod program;
 pub mod recovery;
 pub mod run_dir;

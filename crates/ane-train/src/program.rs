@@ -3,9 +3,10 @@
 use crate::{
     error::TrainerError,
     memory::Footprint,
+    profile::Profile,
     stage::{self, Stage, Staged},
 };
-use ane_device::{Bound, Buffer, Device, DeviceError, Executable, Layout};
+use ane_device::{Bound, Buffer, Device, DeviceError, Executable, Layout, UnitTime};
 use ane_engine::{Options, Plan, Pool, SharedBuffer, Workspace, simd::Isa};
 use ane_ir::{DType, Graph, Numerics, Target, TensorType, passes};
 use ane_mil::LegalGraph;
@@ -163,6 +164,7 @@ impl Compiled {
             ports,
             bound,
             engine_time: Duration::ZERO,
+            profile: None,
         })
     }
 
@@ -216,6 +218,8 @@ pub(crate) struct Program {
     bound: Vec<Vec<Running>>,
     /// How long its stages have run on the engine.
     engine_time: Duration,
+    /// What nodes took, once that is asked for.
+    profile: Option<Profile>,
 }
 
 /// A stage with its buffers.
@@ -236,6 +240,17 @@ impl Running {
             Self::Host(bound, pool) => bound.execute(pool),
         }
         Ok(())
+    }
+
+    /// Runs the stage, and says what its parts took, where that can be told.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn execute_timed(&mut self) -> Result<Vec<UnitTime>, TrainerError> {
+        Ok(match self {
+            Self::Engine(bound) => bound.execute_timed()?,
+            Self::Host(bound, pool) => bound.execute_timed(pool),
+        })
     }
 }
 
@@ -263,14 +278,30 @@ impl Program {
     /// When the device fails.
     pub(crate) fn execute(&mut self, set: usize) -> Result<(), TrainerError> {
         let set = set % self.bound.len();
-        for stage in &mut self.bound[set] {
+        for (number, stage) in self.bound[set].iter_mut().enumerate() {
             let since = Instant::now();
-            stage.execute()?;
+            match &mut self.profile {
+                None => stage.execute()?,
+                Some(profile) => {
+                    let times = stage.execute_timed()?;
+                    profile.add(&self.staged, number, since.elapsed(), &times);
+                }
+            }
             if matches!(stage, Running::Engine(_)) {
                 self.engine_time += since.elapsed();
             }
         }
         Ok(())
+    }
+
+    /// Times nodes from now on.
+    pub(crate) fn start_profile(&mut self) {
+        self.profile = Some(Profile::default());
+    }
+
+    /// What nodes took since they are timed; they are no longer.
+    pub(crate) fn take_profile(&mut self) -> Profile {
+        self.profile.take().unwrap_or_default()
     }
 
     /// How long its stages have run on the engine, all executions together.

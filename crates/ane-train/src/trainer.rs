@@ -24,6 +24,7 @@ use crate::{
     metric::Tally,
     model::Parameter,
     optim::StepInfo,
+    profile::Profile,
     program::{Compiled, HostEngine, Program, Stored},
     stage::{NotOnEngine, Staged},
     step::{self, Step},
@@ -291,6 +292,16 @@ impl Trainer {
             self.progress.updates += 1;
         }
         self.progress.loss_scale.record(overflow);
+    }
+
+    /// Times the parts of training steps from now on.
+    pub fn start_profile(&mut self) {
+        self.program.start_profile();
+    }
+
+    /// What the parts of training steps took since they are timed; they are no longer.
+    pub fn take_profile(&mut self) -> Profile {
+        self.program.take_profile()
     }
 
     /// Gradient of a parameter from the last batch of the last step, unscaled; split plan only.

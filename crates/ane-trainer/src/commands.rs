@@ -12,6 +12,7 @@ pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod man;
 pub(crate) mod predict;
+pub(crate) mod profile;
 pub(crate) mod report;
 pub(crate) mod runs;
 pub(crate) mod selftest;

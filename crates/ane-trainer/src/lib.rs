@@ -77,6 +77,8 @@ enum Command {
     Export(commands::export::Args),
     /// Show a model layer by layer: shapes, parameters, work, memory, and what runs where
     Summary(Box<commands::summary::Args>),
+    /// Say where the time of training steps goes: data, engine, host, and op by op
+    Profile(Box<commands::profile::Args>),
     /// Print the MIL of a training step or a file, with the rules it keeps or breaks
     Inspect(Box<commands::inspect::Args>),
     /// Fetch, verify and list data sets
@@ -130,6 +132,7 @@ pub fn run(program: Program, arguments: impl IntoIterator<Item = OsString>) -> u
         Command::Report(args) => commands::report::run(&args),
         Command::Export(args) => commands::export::run(&args),
         Command::Summary(args) => commands::summary::run(&args),
+        Command::Profile(args) => commands::profile::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args, &given),
         Command::Data(args) => commands::data::run(&args),
         Command::Devices => commands::devices::run(),

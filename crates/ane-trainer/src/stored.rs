@@ -30,7 +30,7 @@ pub(crate) struct Restored {
     /// How faults of the device are survived.
     pub(crate) faults: Faults,
     /// Held as long as the device is used.
-    _lock: Option<EngineLock>,
+    pub(crate) lock: Option<EngineLock>,
 }
 
 impl Stored {
@@ -65,7 +65,7 @@ impl Stored {
         Ok(Restored {
             trainer,
             faults,
-            _lock: lock,
+            lock,
         })
     }
 }

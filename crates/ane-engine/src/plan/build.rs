@@ -6,10 +6,11 @@ mod normalization;
 mod pool;
 mod product;
 mod reduction;
+mod units;
 
 use super::{
     ConcatPart, ConcatWork, DefinitionWork, Destination, Options, Place, Slot, Unit, Work,
-    chain::{Chain, Instr, Src, TILE, Uniform},
+    chain::{Instr, Src, TILE, Uniform},
     chain_builder::ChainBuilder,
     function::{Ew, Round},
     group::{Groups, Member},
@@ -56,6 +57,7 @@ pub(super) fn build(
         packed: HashMap::new(),
         skip_lists: HashMap::new(),
         dense_lists: HashMap::new(),
+        nodes: Vec::new(),
         ports: vec![Vec::new(); graph.values().len()],
         wide: options.numerics.wide_values(graph),
     };
@@ -69,15 +71,18 @@ pub(super) fn build(
     }
     for (i, group) in groups.groups.iter().enumerate() {
         if !group.members.is_empty() {
+            b.nodes = units::nodes_of(graph, group);
             b.group(i);
         }
     }
-    for (node, lowering) in graph.nodes().iter().zip(lowering) {
+    for (i, (node, lowering)) in graph.nodes().iter().zip(lowering).enumerate() {
+        b.nodes = vec![i];
         match lowering {
             Lowering::View | Lowering::Constant | Lowering::Unused | Lowering::Steps(_) => {}
             Lowering::Alone(kernel) => b.alone(node, kernel),
         }
     }
+    b.nodes.clear();
     b.remaining_ports();
     b.built
 }
@@ -100,6 +105,8 @@ struct Builder<'a> {
     skip_lists: HashMap<SkipListKey, Slot>,
     /// Lists that skip nothing, by depth.
     dense_lists: HashMap<usize, Slot>,
+    /// The nodes that the units at hand compute.
+    nodes: Vec<usize>,
     /// Output ports of every root.
     ports: Vec<Vec<(usize, Value)>>,
     /// Values that keep fp32 on their way to their readers.
@@ -185,56 +192,6 @@ impl Builder<'_> {
             }
         }
         slot
-    }
-
-    fn push(&mut self, work: Work, tasks: usize, reads: Vec<Slot>, writes: Vec<Slot>) {
-        self.built.units.push(Unit {
-            work,
-            tasks,
-            reads,
-            writes,
-            late: false,
-            only_of_port: None,
-        });
-    }
-
-    /// A unit that only prepares an operand for others.
-    fn push_late(
-        &mut self,
-        work: Work,
-        tasks: usize,
-        (reads, writes): (Vec<Slot>, Vec<Slot>),
-        only_of_port: Option<usize>,
-    ) {
-        self.built.units.push(Unit {
-            work,
-            tasks,
-            reads,
-            writes,
-            late: true,
-            only_of_port,
-        });
-    }
-
-    fn push_chain(&mut self, c: ChainBuilder) {
-        let elements = c.shape.numel();
-        let tasks = elements.div_ceil(SHARE);
-        self.need_scratch(&c.chain, 0);
-        let work = Work::Chain {
-            chain: c.chain,
-            elements,
-            share: SHARE,
-        };
-        self.push(work, tasks, c.reads, c.writes);
-    }
-
-    fn need_scratch(&mut self, chain: &Chain, extra: usize) {
-        self.need(chain.scratch() + extra);
-    }
-
-    /// At least so much scratch for a thread.
-    fn need(&mut self, elements: usize) {
-        self.built.scratch = self.built.scratch.max(elements);
     }
 
     fn group(&mut self, index: usize) {

@@ -69,6 +69,10 @@ pub struct DatasetSpec {
 
 /// What the files of a data set hold.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there are a few, and all are static"
+)]
 pub enum Content {
     /// Images, divided into training and test examples as they were published.
     Images(ImageSet),

@@ -118,6 +118,29 @@ fn a_cutout_is_black_and_noise_has_its_deviation() {
 }
 
 #[test]
+fn a_crop_draws_a_part_at_the_size_of_the_whole() {
+    let mut shares = Vec::new();
+    for epoch in 0..40 {
+        let image = images("crop=0.5", 1, &[(0, epoch)]).remove(0);
+        // What is linear stays so, and rises by the share from pixel to pixel.
+        let share = (image[6] - image[0]) / 6.0;
+        assert!((0.49..=1.01).contains(&share), "{share}");
+        for (i, &pixel) in image.iter().enumerate() {
+            let (c, y, x) = (i / 35, i / 7 % 5, i % 7);
+            let wanted = image[0] + (35 * c) as f32 + share * (7 * y + x) as f32;
+            assert!((pixel - wanted).abs() < 0.1, "{pixel} {wanted}");
+            assert!((0.9..=70.1).contains(&pixel), "{pixel}");
+        }
+        shares.push(share);
+    }
+    let least = shares.iter().copied().fold(f32::MAX, f32::min);
+    let most = shares.iter().copied().fold(f32::MIN, f32::max);
+    assert!(least < 0.6 && most > 0.9, "{least} {most}");
+    let whole = images("crop=1", 1, &[(0, 0)]).remove(0);
+    assert!((0..70).all(|i| whole[i] == (i + 1) as f32));
+}
+
+#[test]
 fn a_turn_leaves_the_middle_where_it_is() {
     for epoch in 0..10 {
         let image = images("rotate=30", 1, &[(0, epoch)]).remove(0);
@@ -137,7 +160,10 @@ fn an_augmentation_is_written_as_it_is_read_and_what_is_wrong_is_said() {
     assert_eq!(all.to_string(), "shift=2,flip");
     assert_eq!(serde_json::to_string(&all).unwrap(), "\"shift=2,flip\"");
     for (text, part) in [
-        ("zoom=2", "there are rotate=DEGREES, shift=PIXELS, flip"),
+        (
+            "zoom=2",
+            "there are rotate=DEGREES, crop=SHARE, shift=PIXELS, flip",
+        ),
         ("shift", "`shift` takes PIXELS above 0"),
         ("shift=-1", "above 0"),
         ("flip=2", "takes no number"),

@@ -163,7 +163,7 @@ pub(crate) fn route(text: &str) -> Result<Route, String> {
 
 impl ConfigArgs {
     /// Where data sets of the catalog come from.
-    pub(super) fn source(&self) -> FetchOptions {
+    pub(crate) fn source(&self) -> FetchOptions {
         self.data.source.options()
     }
 
