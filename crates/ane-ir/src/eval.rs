@@ -6,6 +6,7 @@ use crate::{
     tensor::{Literal, Real, Single, Tensor},
     types::{DType, TensorType},
 };
+use std::ops::ControlFlow;
 
 /// The inputs do not fit the graph: the caller's fault.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -94,29 +95,46 @@ fn accepts<'a>(
     Ok(())
 }
 
+/// A node while a graph is evaluated.
+#[derive(Debug)]
+pub struct Evaluated<'a, T> {
+    /// Its position in [`Graph::nodes`].
+    pub node: usize,
+    /// What it reads.
+    pub operands: &'a [&'a Tensor<T>],
+    /// What it makes; one that stays in fp32 on its way to its readers is not rounded to its type.
+    pub results: &'a [Tensor<T>],
+}
+
+/// Evaluates `graph` as [`eval_literals`] does, in f32, and shows every node that an output needs, in order, until `look`
+/// breaks. Results of the nodes that `in_fp32` names are kept in fp32, as a host does that computes them. No value is
+/// held longer than it is needed.
+///
+/// # Errors
+/// When the inputs do not fit the graph's input ports.
+pub fn eval_nodes(
+    graph: &Graph,
+    inputs: &[Literal],
+    numerics: &Numerics,
+    in_fp32: impl Fn(usize) -> bool,
+    mut look: impl FnMut(&Evaluated<'_, Single>) -> ControlFlow<()>,
+) -> Result<(), EvalError> {
+    accepts(graph, inputs.len(), inputs.iter().map(Literal::ty))?;
+    let inputs = inputs.iter().map(Literal::to_tensor).collect();
+    let mut shown = |seen: &Evaluated<'_, Single>| look(seen);
+    walk(graph, inputs, numerics, &in_fp32, &mut shown);
+    Ok(())
+}
+
 fn run<T: Real>(graph: &Graph, inputs: Vec<Tensor<T>>, numerics: &Numerics) -> Vec<Tensor<T>> {
-    let mut env: Vec<Option<Tensor<T>>> = vec![None; graph.values().len()];
-    for (&v, x) in graph.inputs().iter().zip(inputs) {
-        env[v.index()] = Some(x);
-    }
+    let mut env = walk(graph, inputs, numerics, &|_| false, &mut |_| {
+        ControlFlow::Continue(())
+    });
     let wide = numerics.wide_values(graph);
-    for node in graph.nodes() {
-        let xs: Vec<&Tensor<T>> = node
-            .operands
-            .iter()
-            .map(|x| env[x.index()].as_ref().expect("operands precede uses"))
-            .collect();
-        let is_wide = node.results.iter().any(|y| wide[y.index()]);
-        let stored = |dtype| if is_wide { DType::Fp32 } else { dtype };
-        let results = node.op.eval_stored(&node.view(&xs), numerics, stored);
-        for (&v, y) in node.results.iter().zip(results) {
-            env[v.index()] = Some(y);
-        }
-    }
     let outputs = graph.outputs().iter();
     outputs
         .map(|v| {
-            let mut y = env[v.index()].take().expect("every value was computed");
+            let mut y = env[v.index()].take().expect("every output was computed");
             if wide[v.index()] {
                 for e in &mut y.data {
                     *e = numerics.store(y.ty.dtype, *e);
@@ -125,6 +143,77 @@ fn run<T: Real>(graph: &Graph, inputs: Vec<Tensor<T>>, numerics: &Numerics) -> V
             y
         })
         .collect()
+}
+
+/// Who is shown the nodes.
+type Look<'a, T> = &'a mut dyn FnMut(&Evaluated<'_, T>) -> ControlFlow<()>;
+
+/// Evaluates the nodes that an output needs, until `look` breaks; gives the values of the outputs, by value.
+fn walk<T: Real>(
+    graph: &Graph,
+    inputs: Vec<Tensor<T>>,
+    numerics: &Numerics,
+    in_fp32: &dyn Fn(usize) -> bool,
+    look: Look<'_, T>,
+) -> Vec<Option<Tensor<T>>> {
+    let mut env: Vec<Option<Tensor<T>>> = vec![None; graph.values().len()];
+    for (&v, x) in graph.inputs().iter().zip(inputs) {
+        env[v.index()] = Some(x);
+    }
+    let wide = numerics.wide_values(graph);
+    let last = last_readers(graph);
+    for (i, node) in graph.nodes().iter().enumerate() {
+        if node.results.iter().all(|y| last[y.index()].is_none()) {
+            continue;
+        }
+        let xs: Vec<&Tensor<T>> = node
+            .operands
+            .iter()
+            .map(|x| env[x.index()].as_ref().expect("operands precede uses"))
+            .collect();
+        let is_wide = in_fp32(i) || node.results.iter().any(|y| wide[y.index()]);
+        let stored = |dtype| match dtype {
+            DType::Fp16 if is_wide => DType::Fp32,
+            other => other,
+        };
+        let results = node.op.eval_stored(&node.view(&xs), numerics, stored);
+        let seen = Evaluated {
+            node: i,
+            operands: &xs,
+            results: &results,
+        };
+        let goes_on = look(&seen).is_continue();
+        for (&v, y) in node.results.iter().zip(results) {
+            env[v.index()] = last[v.index()].map(|_| y);
+        }
+        if !goes_on {
+            break;
+        }
+        for x in &node.operands {
+            if last[x.index()] == Some(i) {
+                env[x.index()] = None;
+            }
+        }
+    }
+    env
+}
+
+/// By value: the last node that reads it on the way to an output, past all nodes for an output; none where no output
+/// needs it.
+fn last_readers(graph: &Graph) -> Vec<Option<usize>> {
+    let nodes = graph.nodes();
+    let mut last = vec![None; graph.values().len()];
+    for v in graph.outputs() {
+        last[v.index()] = Some(nodes.len());
+    }
+    for (i, node) in nodes.iter().enumerate().rev() {
+        if node.results.iter().any(|y| last[y.index()].is_some()) {
+            for x in &node.operands {
+                last[x.index()].get_or_insert(i);
+            }
+        }
+    }
+    last
 }
 
 #[cfg(test)]
@@ -229,6 +318,41 @@ mod tests {
             g.cast(same, DType::Int32).unwrap()
         });
         assert_eq!(constant, [1.0; 4]);
+    }
+
+    #[test]
+    fn nodes_are_shown_in_order_until_somebody_has_seen_enough_and_dead_ones_never() {
+        let mut g = Graph::new();
+        let x = g.input("x", TensorType::fp16([2])).unwrap();
+        let y = g.add(x, x).unwrap();
+        g.exp(y).unwrap();
+        let z = g.mul(y, y).unwrap();
+        let w = g.sub(z, y).unwrap();
+        g.output("w", w).unwrap();
+        let x = [Literal::from_f64(TensorType::fp16([2]), &[300.0, -1.0])];
+        let shown = |until: usize, in_fp32: usize| {
+            let mut shown = Vec::new();
+            let is_wide = |node| node == in_fp32;
+            eval_nodes(&g, &x, &Numerics::ieee(), is_wide, |seen| {
+                let made: Vec<f32> = seen.results[0].data.iter().map(|e| e.to_f32()).collect();
+                shown.push((seen.node, seen.operands.len(), made));
+                match seen.node == until {
+                    true => ControlFlow::Break(()),
+                    false => ControlFlow::Continue(()),
+                }
+            })
+            .unwrap();
+            shown
+        };
+        let inf = f32::INFINITY;
+        let expected = vec![
+            (0, 2, vec![600.0, -2.0]),
+            (2, 2, vec![inf, 4.0]),
+            (3, 2, vec![inf, 6.0]),
+        ];
+        assert_eq!(shown(9, 9), expected);
+        assert_eq!(shown(2, 9), expected[..2]);
+        assert_eq!(shown(2, 2)[1].2, [360_000.0, 4.0], "kept in fp32");
     }
 
     #[test]

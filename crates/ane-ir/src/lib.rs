@@ -44,7 +44,7 @@ mod type_error;
 mod types;
 mod verify;
 
-pub use eval::{EvalError, eval, eval_literals};
+pub use eval::{EvalError, Evaluated, eval, eval_literals, eval_nodes};
 pub use graph::{Def, Function, Graph, GraphError, Module, Node, PartError, Results, Value};
 pub use numerics::{Accumulate, Intermediates, NonFinite, Numerics, SILICON_INF_PRODUCT};
 pub use operands::{Argument, Arity, Operand, Operands, Segments};
