@@ -240,6 +240,29 @@ impl Buffer {
         })
     }
 
+    /// Whether every element is zero, of either sign for floats. Costs as much as there are zeros before the first other
+    /// element.
+    pub fn is_zero(&self) -> bool {
+        let row = self.ty.shape.last() * self.ty.dtype.bytes();
+        let row_bytes = match self.layout {
+            Layout::Dense => row,
+            Layout::Rows { row_bytes } => row_bytes,
+        };
+        // The sign is the highest bit of the last byte.
+        let (size, is_float) = (self.ty.dtype.bytes(), self.ty.dtype.is_float());
+        let is_zero = |element: &[u8]| match element.split_last() {
+            Some((last, rest)) if is_float => {
+                last & 0x7f == 0 && rest.iter().all(|&byte| byte == 0)
+            }
+            _ => element.iter().all(|&byte| byte == 0),
+        };
+        self.memory.read(|x| {
+            let rows = x[self.offset..][..self.layout.bytes(&self.ty)].chunks_exact(row_bytes);
+            let mut elements = rows.flat_map(|r| r[..row].chunks_exact(size));
+            elements.all(is_zero)
+        })
+    }
+
     /// Reads the elements.
     pub fn copy_out(&self) -> Vec<f32> {
         let mut out = vec![0.0; self.ty.shape.numel()];
@@ -283,6 +306,26 @@ impl Buffer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn zeros_are_zeros_whatever_their_sign_and_what_lies_behind_their_rows() {
+        let ty = TensorType::fp16([3, 5]);
+        for layout in [Layout::Dense, Layout::rows_of_64(&ty)] {
+            let b = Buffer::new(ty.clone(), layout);
+            b.memory().write(|x| x.fill(1));
+            assert!(!b.is_zero());
+            b.copy_in(&[-0.0; 15]).unwrap();
+            assert!(b.is_zero(), "{layout:?}");
+            let mut x = [0.0; 15];
+            x[14] = 6e-8;
+            b.copy_in(&x).unwrap();
+            assert!(!b.is_zero(), "the smallest number is not zero");
+            assert!(b.view(0, TensorType::fp16([2, 5])).is_zero());
+        }
+        let b = Buffer::new(TensorType::new(DType::Int32, [1]), Layout::Dense);
+        b.copy_in_bytes(&i32::MIN.to_le_bytes()).unwrap();
+        assert!(!b.is_zero(), "integers have no sign bit");
+    }
 
     #[test]
     fn layouts_keep_the_elements() {
