@@ -310,7 +310,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// How the names of files begin that are not whole yet.
-const UNFINISHED: &str = ".writing-";
+pub(crate) const UNFINISHED: &str = ".writing-";
 
 /// Removes what writes that were killed have left in `folder`.
 ///

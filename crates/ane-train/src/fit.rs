@@ -7,6 +7,7 @@ mod divergence;
 mod error;
 mod evaluation;
 mod event;
+mod findings;
 mod journal;
 mod prediction;
 
@@ -208,8 +209,10 @@ impl Fit {
                 self.trainer.device().verify_next();
             }
             let (since, engine) = (Instant::now(), self.trainer.engine_time());
+            let before = *self.trainer.progress();
             let outcome = self.trainer.train_step(&batches)?;
             clock.stepped(since.elapsed(), self.trainer.engine_time() - engine);
+            self.note_findings(&before, &batches, &outcome, report)?;
             safety.faults.took_step(self.trainer.progress().step);
             self.sums.add(&outcome, &self.trainer.config().metrics);
             self.must_not_diverge(&outcome, &mut without_loss)?;
@@ -360,6 +363,9 @@ impl Fit {
     /// A checkpoint is not replaced by one that leads nowhere.
     fn must_have_finite_loss(&mut self, batches: &[Batch]) -> Result<(), FitError> {
         let loss = self.loss_of(batches)?;
+        if !loss.is_finite() {
+            self.look_into(batches)?;
+        }
         self.must_be_finite(loss)
     }
 

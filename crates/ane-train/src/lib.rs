@@ -29,12 +29,14 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bundle;
 pub mod call;
 pub mod checkpoint;
 pub mod config;
 pub mod data;
 mod error;
 pub mod fit;
+pub mod forensics;
 pub mod judgement;
 pub mod loss;
 pub mod loss_scale;
@@ -65,4 +67,6 @@ mod work;
 
 pub use error::TrainerError;
 pub use program::legalize;
-pub use trainer::{Done, Evaluated, Probed, Progress, StepOutcome, Trainer, TrainerConfig};
+pub use trainer::{
+    BatchNumbers, Done, Evaluated, Probed, Progress, StepOutcome, Trainer, TrainerConfig,
+};

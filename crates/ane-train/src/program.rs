@@ -265,6 +265,11 @@ impl Program {
         &self.ports[name]
     }
 
+    /// The buffer of a port of its own, if it has one of this name.
+    pub(crate) fn find(&self, name: &str) -> Option<&Buffer> {
+        self.ports.get(name)
+    }
+
     /// The element of a port [1, 1].
     pub(crate) fn scalar(&self, name: &str) -> f32 {
         let mut x = [0.0];

@@ -9,7 +9,11 @@ mod table;
 pub use row::Row;
 pub use table::csv_row;
 
-use crate::checkpoint::{CheckpointError, remove_unfinished, replace_file};
+use crate::{
+    bundle,
+    checkpoint::{CheckpointError, remove_unfinished, replace_file},
+    forensics::Finding,
+};
 use lock::RunLock;
 use serde::Serialize;
 use std::{
@@ -31,6 +35,7 @@ const EPOCH: &str = "epoch-";
 /// tensorboard/     event files of TensorBoard        placement.json   what ran where
 /// curves.svg       losses and metrics as a picture   curves.png       the same in pixels
 /// checkpoints/     last.ckpt last.safetensors best.ckpt best.safetensors, with --keep epoch-0001.ckpt and so on
+/// findings.jsonl   where steps went wrong            bundles/         steps that can be replayed
 /// commands.txt     the commands that have trained it
 /// model/           what builds a model that was written elsewhere
 /// ```
@@ -212,6 +217,16 @@ impl RunDir {
         self.root.join("commands.txt")
     }
 
+    /// Where steps went wrong, one [`Finding`](crate::forensics::Finding) a line.
+    pub fn findings(&self) -> PathBuf {
+        self.root.join("findings.jsonl")
+    }
+
+    /// Steps that overflowed, each a [`Bundle`](crate::bundle::Bundle).
+    pub fn bundles(&self) -> PathBuf {
+        self.root.join("bundles")
+    }
+
     /// The resolved configuration, written when a run begins.
     pub fn config(&self) -> PathBuf {
         self.root.join("config.json")
@@ -305,11 +320,28 @@ impl RunDir {
         lines::append(&self.commands(), &format!("{line}\n")).map(drop)
     }
 
-    /// Drops lines of steps after `step`: a resumed run writes them again.
+    /// Appends what went wrong in a step, unless it is there already: a step that a fault repeats goes wrong again.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub fn append_finding(&self, finding: &Finding) -> Result<(), CheckpointError> {
+        if self.read_findings()?.contains(finding) {
+            return Ok(());
+        }
+        let path = self.findings();
+        lines::append(&path, &lines::line_of(&path, finding)?).map(drop)
+    }
+
+    /// Drops lines of steps after `step`: a resumed run writes them again. A run that begins anew has no steps that another
+    /// has left to be replayed.
     ///
     /// # Errors
     /// When a file cannot be read or written.
     pub fn truncate_metrics(&self, step: u64) -> Result<(), CheckpointError> {
+        lines::keep_up_to(&self.findings(), step)?;
+        if step == 0 {
+            bundle::remove_all(&self.bundles())?;
+        }
         let metrics = lines::keep_up_to(&self.metrics(), step)?;
         self.truncate_steps(step)?;
         lines::keep_up_to(&self.timing(), step)?;
@@ -345,6 +377,18 @@ impl RunDir {
     /// When the file cannot be read.
     pub fn read_steps(&self) -> Result<Vec<Row>, CheckpointError> {
         rows(&self.steps())
+    }
+
+    /// Where steps went wrong so far.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn read_findings(&self) -> Result<Vec<Finding>, CheckpointError> {
+        let text = lines::read(&self.findings())?.unwrap_or_default();
+        let lines = text.lines();
+        Ok(lines
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect())
     }
 
     /// What the epochs so far took.

@@ -6,7 +6,9 @@ mod overflow;
 mod pack;
 
 pub use error::StepError;
+pub(crate) use fused::LARGEST_STATE_ACCEPTED;
 pub use fused::{MAX_NORM, StatePort, UNSCALE, accepts_gradient, accepts_state, unscale_value};
+pub(crate) use overflow::{PRODUCT, Watched, watched};
 pub use pack::{Member, PackedPort};
 
 use crate::{
@@ -186,7 +188,7 @@ impl Step {
         let backward = g.nodes()[forward_nodes..]
             .iter()
             .filter(|n| needed[n.results[0].index()]);
-        let watched = overflow::watched(backward, &config.target, false);
+        let watched = watched(backward, &config.target, false);
         let largest = match overflow::largest_gradient(&mut g, &watched)? {
             Some(largest) => largest,
             // Nothing is summed up in the backward pass: the gradients themselves are all there is.
@@ -292,7 +294,7 @@ impl Step {
         nodes: usize,
         target: &Target,
     ) -> Result<(), StepError> {
-        let watched = overflow::watched(g.nodes()[..nodes].iter(), target, true);
+        let watched = watched(g.nodes()[..nodes].iter(), target, true);
         if let Some(largest) = overflow::largest_activation(g, &watched)? {
             output(g, LARGEST_ACTIVATION, largest)?;
             self.watches_forward = true;
@@ -404,6 +406,21 @@ fn without_loss(of: &ModelGraph) -> Result<ModelGraph, StepError> {
         present: of.present.and_then(|v| here.get(&v).copied()),
         graph,
     })
+}
+
+impl Step {
+    /// The value that leaves by the output `port`, also where it shares a packed one.
+    pub(crate) fn output_value(&self, port: &str) -> Option<Value> {
+        let g = &self.graph;
+        if let Some(value) = g.output_named(port) {
+            return Some(value);
+        }
+        self.packed.iter().find_map(|packed| {
+            let at = packed.members.iter().position(|m| m.port == port)?;
+            let whole = g.output_named(&packed.name)?;
+            g.node_of(whole)?.operands.get(at).copied()
+        })
+    }
 }
 
 /// Makes `value` the output `name`. A value that is a port already leaves by a node of its own.

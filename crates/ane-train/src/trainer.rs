@@ -8,13 +8,16 @@ mod homes;
 mod inference;
 mod probe;
 mod progress;
+mod repeat;
 mod seeds;
 mod state;
+mod watch;
 
 pub use config::TrainerConfig;
 pub use inference::Evaluated;
 pub use probe::Probed;
 pub use progress::{Done, Progress, StepOutcome};
+pub use repeat::BatchNumbers;
 
 use crate::{
     data::Batch,
@@ -36,6 +39,7 @@ use ane_engine::{Pool, simd::Isa};
 use batch_ports::{BatchPorts, Divisor};
 use inference::Inference;
 use std::{sync::Arc, time::Duration};
+use watch::Watch;
 
 /// A model in training.
 #[derive(Debug)]
@@ -62,6 +66,8 @@ pub struct Trainer {
     requires_ane: bool,
     /// Entries of averages, each with that of its weight.
     averages: Vec<(EntryId, EntryId)>,
+    /// What is looked at, where something is.
+    watch: Option<Watch>,
 }
 
 impl Trainer {
@@ -108,6 +114,7 @@ impl Trainer {
             done: Done::default(),
             furthest_step: 0,
             requires_ane: false,
+            watch: None,
         };
         trainer.average(1)?;
         Ok(trainer)
@@ -214,13 +221,7 @@ impl Trainer {
     pub fn train_step(&mut self, batches: &[Batch]) -> Result<StepOutcome, TrainerError> {
         let scale = self.progress.loss_scale.get();
         let divisor = Divisor::of_step(&self.config.objective, batches);
-        let at = StepInfo {
-            t: self.progress.updates + 1,
-            lr: self.lr(),
-            // Gradients carry the scale, and the factor by which the programs' divisor is not that of the mean.
-            loss_scale: f64::from(scale) * divisor.left(),
-            clip: 1.0,
-        };
+        let at = self.step_info(&self.progress, divisor);
         self.update.prepare(&at, &self.program)?;
         self.program.port(step::LOSS_SCALE).copy_in(&[scale])?;
         let mut overflow = false;
@@ -239,15 +240,16 @@ impl Trainer {
             self.program.execute(self.store.current())?;
             self.io.read_outputs(&self.step, &self.program);
             let largest = self.program.scalar(step::LARGEST_GRADIENT);
-            overflow |= !LossScale::accepts(largest)
-                || !self.io.forward_is_finite(&self.step, &self.program, batch)
-                || self.update.overflows(&at, largest, &self.program);
+            if !self.accepts(&at, largest, batch) && !std::mem::replace(&mut overflow, true) {
+                self.saw_overflow(scale)?;
+            }
             loss += f64::from(self.program.scalar(step::LOSS)) / divisor.left();
             self.io.measure(&self.config, batch, &mut tallies);
             if overflow {
                 // Whatever else the update is made of, it is skipped.
                 continue;
             }
+            self.saw_batch(i == 0);
             self.update.accumulate(self.host.pool(), i);
             for s in &self.step.statistics {
                 statistics.push((
@@ -259,6 +261,7 @@ impl Trainer {
         }
         let mut grad_norm = None;
         if !overflow {
+            self.saw_step(loss)?;
             grad_norm = self.update.apply(self.host.pool(), at, &mut self.store);
             self.add_statistics(&statistics)?;
             self.average(at.t)?;
@@ -276,6 +279,30 @@ impl Trainer {
         };
         self.count(overflow);
         Ok(outcome)
+    }
+
+    /// What is known of a step that is taken at `progress`.
+    fn step_info(&self, progress: &Progress, divisor: Divisor) -> StepInfo {
+        let TrainerConfig {
+            schedule,
+            total_steps,
+            lr,
+            ..
+        } = &self.config;
+        StepInfo {
+            t: progress.updates + 1,
+            lr: schedule.at(progress.step, *total_steps, *lr),
+            // Gradients carry the scale, and the factor by which the programs' divisor is not that of the mean.
+            loss_scale: f64::from(progress.loss_scale.get()) * divisor.left(),
+            clip: 1.0,
+        }
+    }
+
+    /// Whether what the program has made of a batch, whose outputs were read, may be used.
+    fn accepts(&self, at: &StepInfo, largest_gradient: f32, batch: &Batch) -> bool {
+        LossScale::accepts(largest_gradient)
+            && self.io.forward_is_finite(&self.step, &self.program, batch)
+            && !self.update.overflows(at, largest_gradient, &self.program)
     }
 
     fn count(&mut self, overflow: bool) {

@@ -1,11 +1,13 @@
 //! What the loop reports: steps, epochs, faults.
 
 use crate::{
+    forensics::Finding,
     metric::{self, Metric},
     run_dir::Row,
     trainer::StepOutcome,
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
+use std::path::PathBuf;
 
 /// What the loop reports while it runs.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +24,15 @@ pub enum Event {
     },
     /// An epoch ended.
     Epoch(EpochMetrics),
+    /// A step went wrong, and this is where.
+    Finding(Finding),
+    /// A step was recorded, to be replayed.
+    Recorded {
+        /// The step, from 1.
+        step: u64,
+        /// The bundle.
+        bundle: PathBuf,
+    },
     /// The device failed and was started again; steps after this one are repeated.
     Fault {
         /// The step of the snapshot from which the run goes on.

@@ -278,10 +278,13 @@ pub fn accepts_gradient(in_units: f64) -> bool {
     in_units < 65_504.0
 }
 
-/// Whether new state of this magnitude may be used. What ranges allow stays below 32,768 (`optim::pair`); on silicon a
-/// product with infinity is the finite −52,416, which must not pass for state.
+/// Magnitude that new state may not reach. What ranges allow stays below 32,768 (`optim::pair`); on silicon a product with
+/// infinity is the finite −52,416, which must not pass for state.
+pub(crate) const LARGEST_STATE_ACCEPTED: f64 = 49_152.0;
+
+/// Whether new state of this magnitude may be used.
 pub fn accepts_state(largest: f32) -> bool {
-    largest < 49_152.0
+    f64::from(largest) < LARGEST_STATE_ACCEPTED
 }
 
 fn fp16(shape: &Shape) -> TensorType {

@@ -6,7 +6,7 @@
 use ane_ir::{Graph, Node, Shape, Target, TypeError, Value};
 
 /// Magnitude that a product may reach: above it chips make it infinite (see [`Target::matmul_limit`]).
-const PRODUCT: f64 = 32_752.0;
+pub(crate) const PRODUCT: f64 = 32_752.0;
 
 /// Which side of a node is watched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,14 +74,14 @@ const TABLE: &[Limit] = &[
 
 /// A value that is watched.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Watched {
-    pub(super) value: Value,
+pub(crate) struct Watched {
+    pub(crate) value: Value,
     /// Its limit.
-    pub(super) limit: f64,
+    pub(crate) limit: f64,
 }
 
 /// The values of these nodes that are watched on `target`, each once, by its smallest limit.
-pub(super) fn watched<'a>(
+pub(crate) fn watched<'a>(
     nodes: impl Iterator<Item = &'a Node>,
     target: &Target,
     is_forward: bool,
