@@ -35,6 +35,7 @@ pub mod checkpoint;
 pub mod config;
 pub mod data;
 mod error;
+pub mod fidelity;
 pub mod fit;
 pub mod forensics;
 pub mod judgement;

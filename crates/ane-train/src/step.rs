@@ -19,7 +19,10 @@ use crate::{
 };
 use ane_ir::{Graph, Shape, Target, TensorType, Value, autodiff::vjp, passes::lowerings::Lowered};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    ops::Range,
+};
 
 /// Where the update runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -419,6 +422,21 @@ impl Step {
             let at = packed.members.iter().position(|m| m.port == port)?;
             let whole = g.output_named(&packed.name)?;
             g.node_of(whole)?.operands.get(at).copied()
+        })
+    }
+
+    /// Where the elements of the output `port` are: in which output of the graph, by position, and where within it.
+    pub(crate) fn output_elements(&self, port: &str) -> Option<(usize, Range<usize>)> {
+        let g = &self.graph;
+        let at = |name: &str| g.outputs().iter().position(|&v| g.port(v) == name);
+        if let Some(at) = at(port) {
+            return Some((at, 0..g.ty(g.outputs()[at]).shape.numel()));
+        }
+        self.packed.iter().find_map(|packed| {
+            let member = packed.members.iter().find(|m| m.port == port)?;
+            let first = member.row * packed.ty.shape.last();
+            let elements = first..first + member.rows.shape.numel();
+            Some((at(&packed.name)?, elements))
         })
     }
 }

@@ -10,6 +10,8 @@ pub struct Probed {
     pub loss: f32,
     /// The loss scale that the gradients were computed with.
     pub loss_scale: f32,
+    /// What the program's gradients were divided by: the loss scale, and what its divisor leaves of that of the mean.
+    pub factor: f64,
     /// The gradient of every parameter that is trained, with its position in the model; of the split plan only.
     pub gradients: Vec<(usize, Vec<f32>)>,
 }
@@ -47,6 +49,7 @@ impl Trainer {
         let probed = Probed {
             loss: (f64::from(self.program.scalar(step::LOSS)) / divisor.left()) as f32,
             loss_scale: scale.get(),
+            factor,
             gradients: self.step.trained.iter().copied().zip(gradients).collect(),
         };
         self.device.health()?;
