@@ -202,6 +202,15 @@ fn last_of(run: &RunDir) -> Result<PathBuf, Failure> {
 
 /// The configuration of the run that wrote a checkpoint.
 pub(crate) fn stored_config(file: &Path, checkpoint: &Checkpoint) -> Result<RunConfig, Failure> {
+    config_in(run_of(file).as_deref(), file, checkpoint)
+}
+
+/// The configuration in a checkpoint, whose model, where it was written elsewhere, lies in `directory`.
+pub(crate) fn config_in(
+    directory: Option<&Path>,
+    file: &Path,
+    checkpoint: &Checkpoint,
+) -> Result<RunConfig, Failure> {
     let config = checkpoint.record.config.clone();
     let mut config: RunConfig = serde_json::from_value(config).map_err(|e| {
         Failure::new(
@@ -220,7 +229,7 @@ pub(crate) fn stored_config(file: &Path, checkpoint: &Checkpoint) -> Result<RunC
         )
     })?;
     if is_model_file(&config.model) {
-        config.imported = Some(model_file::of_run(&config, run_of(file).as_deref())?);
+        config.imported = Some(model_file::of_run(&config, directory)?);
     }
     Ok(config)
 }

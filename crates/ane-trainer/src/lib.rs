@@ -65,6 +65,10 @@ enum Command {
     Watch(commands::watch::Args),
     /// Evaluate a run's checkpoint on the test set
     Eval(commands::eval::Args),
+    /// Compare a run's gradients on the engine with those that nothing rounds
+    Verify(commands::verify::Args),
+    /// Take a step again that a run has kept because it overflowed
+    Replay(commands::replay::Args),
     /// Say what a run makes of new examples: pictures, tables, arrays
     Predict(commands::predict::Args),
     /// List, show, compare and remove runs
@@ -126,6 +130,8 @@ pub fn run(program: Program, arguments: impl IntoIterator<Item = OsString>) -> u
         Command::Init(args) => commands::init::run(&args, &train_keys()),
         Command::Watch(args) => commands::watch::run(&args),
         Command::Eval(args) => commands::eval::run(&args),
+        Command::Verify(args) => commands::verify::run(&args),
+        Command::Replay(args) => commands::replay::run(&args),
         Command::Predict(args) => commands::predict::run(&args),
         Command::Runs(args) => commands::runs::run(&args),
         Command::Curves(args) => commands::curves::run(&args),

@@ -88,6 +88,13 @@ impl Progress {
                     bar.set_position(*step);
                 }
             }
+            Event::Finding(finding) => self.beside_the_bar(|| remark!("{finding}")),
+            Event::Recorded { step, bundle } => {
+                let bundle = bundle.display();
+                self.beside_the_bar(|| {
+                    remark!("step {step} is kept: ane-trainer replay {bundle}");
+                });
+            }
             Event::Epoch(m) => {
                 let line = epoch_line(m, self.epochs, &self.metrics);
                 self.beside_the_bar(|| say!("{line}"));

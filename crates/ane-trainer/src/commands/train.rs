@@ -91,6 +91,9 @@ pub(crate) struct Args {
         help_heading = "Run"
     )]
     keep: u64,
+    /// Keep the first steps that overflow in `bundles` of the run directory, to be replayed, and say of each where
+    #[arg(long, help_heading = "Run")]
+    record_on_overflow: bool,
     #[command(flatten)]
     settings: SettingsArgs,
     /// Build and check the program, show what would run, and stop
@@ -244,6 +247,7 @@ pub(crate) fn run(args: &Args, settings: &Settings, keys: &[Key]) -> Result<Ende
     // What stands in for Apple's engine draws nothing there; others may.
     let is_apples = config.device == APPLE && config.replaced().is_empty();
     let meter = is_apples.then(PowerMeter::start);
+    fit.watch(&config, args.record_on_overflow)?;
     fit.deadline = args.max_time.map(|time| Instant::now() + time);
     let stop = catch_interrupts();
     let mut progress = Progress::new(
