@@ -16,6 +16,7 @@ use ane_ir::{DType, Literal, Numerics, Target};
 use roles::Roles;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use vanished::Zeros;
 
 /// Largest fp16 number.
 pub(crate) const LARGEST_FP16: f64 = 65_504.0;
@@ -129,6 +130,26 @@ impl fmt::Display for Finding {
     }
 }
 
+/// What findings say, a line for each; gradients that vanish in one place are one line.
+pub fn lines(findings: &[Finding]) -> Vec<String> {
+    let mut lines: Vec<(&Finding, usize)> = Vec::new();
+    for finding in findings {
+        let is_same = |other: &Finding| {
+            let place = |f: &Finding| (f.step, f.what, f.layer.clone(), f.op.clone());
+            finding.what == What::Vanished && place(other) == place(finding)
+        };
+        match lines.iter_mut().find(|(first, _)| is_same(first)) {
+            Some((_, others)) => *others += 1,
+            None => lines.push((finding, 0)),
+        }
+    }
+    let text = |(finding, others): (&Finding, usize)| match others {
+        0 => finding.to_string(),
+        n => format!("{finding}; the same holds for {n} more"),
+    };
+    lines.into_iter().map(text).collect()
+}
+
 /// A number in few digits.
 struct Short(f64);
 
@@ -137,6 +158,7 @@ impl fmt::Display for Short {
         let x = self.0;
         match (1e-3..1e6).contains(&x) {
             true if x.fract() == 0.0 => write!(f, "{x}"),
+            true if x >= 100.0 => write!(f, "{x:.1}"),
             true => write!(f, "{x:.4}"),
             false => write!(f, "{x:.2e}"),
         }
@@ -188,14 +210,19 @@ impl Scene<'_> {
         Some(self.finding(&roles, suspect))
     }
 
-    /// Where nothing is let through any more to the parameter called `path`, of which `port` is an output that is all zero
-    /// as its gradient is; none where the evaluation finds it otherwise.
-    pub(crate) fn vanished(&self, path: &str, port: &str) -> Option<Finding> {
+    /// Where nothing is let through any more to each of these parameters, by path, with an output that is all zero as its
+    /// gradient is; nothing of those that the evaluation finds otherwise.
+    pub(crate) fn vanished(&self, parameters: &[(String, String)]) -> Vec<Finding> {
         let roles = Roles::of(self);
-        let suspect = vanished::origin(self, &roles, port)?;
-        let mut finding = self.finding(&roles, suspect);
-        finding.parameter = Some(path.to_owned());
-        Some(finding)
+        let zeros = Zeros::of(self, &roles);
+        let found = parameters.iter().filter_map(|(path, port)| {
+            let suspect = zeros.origin(self, port)?;
+            Some(Finding {
+                parameter: Some(path.clone()),
+                ..self.finding(&roles, suspect)
+            })
+        });
+        found.collect()
     }
 
     fn finding(&self, roles: &Roles, suspect: Suspect) -> Finding {
@@ -238,5 +265,55 @@ impl Scene<'_> {
             (DType::Fp16, false) => 2.0_f64.powi(-24),
             _ => f64::from(f32::from_bits(1)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gradients_that_vanish_in_one_place_are_one_line_and_others_their_own() {
+        let finding = |what, layer: &str, parameter: Option<&str>| Finding {
+            step: 3,
+            layer: layer.into(),
+            op: "select".into(),
+            pass: Pass::Backward,
+            what,
+            magnitude: None,
+            limit: 1e-7,
+            loss_scale: 8.0,
+            parameter: parameter.map(str::to_owned),
+        };
+        let found = [
+            finding(What::Vanished, "1", Some("0.weight")),
+            finding(What::NotFinite, "1", None),
+            finding(What::Vanished, "1", Some("0.bias")),
+            finding(What::Vanished, "3", Some("2.bias")),
+            finding(What::NotFinite, "1", None),
+        ];
+        let all_zero = |of: &str, at: &str| {
+            format!(
+                "step 3, loss scale 8: the gradient of `{of}` is all zero: `select` of `{at}` lets nothing through in the \
+                 backward pass"
+            )
+        };
+        let no_number = "step 3, loss scale 8: the first tensor that is not finite is made by `select` of `1` in the \
+                         backward pass";
+        let expected = [
+            format!("{}; the same holds for 1 more", all_zero("0.weight", "1")),
+            no_number.to_owned(),
+            all_zero("2.bias", "3"),
+            no_number.to_owned(),
+        ];
+        assert_eq!(lines(&found), expected);
+    }
+
+    #[test]
+    fn a_finding_is_read_back_also_where_its_magnitude_is_infinite() {
+        let text = r#"{"step":1,"layer":"a","op":"log","pass":"forward","what":"not_finite","magnitude":null,"limit":65504.0,"loss_scale":2.0}"#;
+        let finding: Finding = serde_json::from_str(text).unwrap();
+        assert_eq!((finding.magnitude, finding.what), (None, What::NotFinite));
+        assert_eq!(serde_json::to_string(&finding).unwrap(), text);
     }
 }

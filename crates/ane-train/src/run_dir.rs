@@ -217,7 +217,7 @@ impl RunDir {
         self.root.join("commands.txt")
     }
 
-    /// Where steps went wrong, one [`Finding`](crate::forensics::Finding) a line.
+    /// Where steps went wrong, one [`Finding`] a line.
     pub fn findings(&self) -> PathBuf {
         self.root.join("findings.jsonl")
     }

@@ -4,7 +4,7 @@
 
 use ane_device::{Settings, open};
 use ane_engine::{Pool, simd::Isa};
-use ane_ir::{Chip, Numerics, Route, Target};
+use ane_ir::{Chip, DType, Numerics, Route, Target};
 use ane_train::{
     Trainer, TrainerConfig,
     data::{Batch, Values},
@@ -12,7 +12,9 @@ use ane_train::{
     forensics::{Finding, Pass, What},
     loss::Loss,
     loss_scale::LossScale,
+    model::{Init, Input, Model, Tags},
     models::Mlp,
+    nn::Linear,
     objective::Objective,
     optim::{AdamW, OptimizerConfig},
     schedule::Schedule,
@@ -30,6 +32,11 @@ const LOSS: Loss = Loss::CrossEntropy {
 };
 
 fn trainer_on(target: Target, numerics: &Numerics, plan: PlanKind) -> Trainer {
+    let model = "20-32-10".parse::<Mlp>().unwrap().model(BATCH).unwrap();
+    trainer_of(model, target, numerics, plan)
+}
+
+fn trainer_of(model: Model, target: Target, numerics: &Numerics, plan: PlanKind) -> Trainer {
     let pool = Arc::new(Pool::new(1).unwrap());
     let settings = Settings {
         target,
@@ -38,7 +45,7 @@ fn trainer_on(target: Target, numerics: &Numerics, plan: PlanKind) -> Trainer {
         ..Settings::default()
     };
     let config = TrainerConfig {
-        model: "20-32-10".parse::<Mlp>().unwrap().model(BATCH).unwrap(),
+        model,
         objective: Objective::of(LOSS, "logits", "label"),
         metrics: Vec::new(),
         units: Vec::new(),
@@ -179,6 +186,223 @@ fn a_backward_overflow_is_found_behind_a_forward_pass_that_is_finite() {
         let again = t.examine(&before, &batch(), &Numerics::ieee()).unwrap();
         assert_eq!(again.as_ref(), Some(finding));
     }
+}
+
+/// Ways in which chips are reported to compute.
+fn chips() -> Vec<(Target, Numerics)> {
+    let [h13, h16] = [Chip::H13, Chip::H16].map(|chip| Target::new(chip, Route::Client));
+    vec![
+        (h13, Numerics::of(&h13)),
+        (h16, Numerics::of(&h16).silicon()),
+        (h16, Numerics::of(&h16).silicon().pessimistic()),
+    ]
+}
+
+#[test]
+fn chips_overflow_in_the_same_places_at_limits_of_their_own() {
+    for (target, numerics) in chips() {
+        for plan in [PlanKind::Split, PlanKind::Fused] {
+            let of = |begin: &[Filled]| {
+                let mut t = trainer_on(target, &numerics, plan);
+                t.watch(numerics.clone(), true, &BTreeSet::new());
+                fill(&mut t, begin);
+                assert!(t.train_step(&batch()).unwrap().overflow);
+                let mut found = t.take_findings();
+                assert_eq!(found.len(), 1, "{target}, {numerics:?}");
+                found.remove(0)
+            };
+            let forward = of(&HUGE);
+            assert_eq!((forward.pass, forward.layer.as_str()), (Pass::Forward, "0"));
+            assert_eq!((forward.what, forward.limit), (What::Overflow, 32_752.0));
+            let backward = of(&STEEP);
+            assert_eq!(
+                (backward.pass, backward.layer.as_str()),
+                (Pass::Backward, "2")
+            );
+            assert_eq!((backward.what, backward.limit), (What::Overflow, 16_376.0));
+        }
+    }
+}
+
+/// So deep that its ports are packed where a request holds few.
+const DEEP: usize = 36;
+
+#[test]
+fn layers_keep_their_names_where_ports_are_packed() {
+    let widths = vec!["16"; DEEP].join("-");
+    let target = Target::new(Chip::H16, Route::Client);
+    let numerics = Numerics::of(&target);
+    for plan in [PlanKind::Split, PlanKind::Fused] {
+        let model: Mlp = format!("20-{widths}-10").parse().unwrap();
+        let mut t = trainer_of(model.model(BATCH).unwrap(), target, &numerics, plan);
+        assert!(
+            !t.step().packed.is_empty(),
+            "the test's own network is too small"
+        );
+        t.watch(numerics.clone(), true, &BTreeSet::new());
+        // Layers that hand on what they get: 1 everywhere.
+        let weights = t.weights().unwrap().into_iter();
+        let ones: Vec<Vec<f32>> = weights
+            .map(|(name, _, old)| {
+                let value = match name.as_str() {
+                    "0.weight" => 0.0,
+                    "0.bias" => 1.0,
+                    _ if name.ends_with("bias") => 0.0,
+                    _ => 1.0 / 16.0,
+                };
+                vec![value; old.len()]
+            })
+            .collect();
+        t.set_weights(&ones).unwrap();
+        let (overflowing, dead) = (40, 60);
+        let mut broken = ones.clone();
+        // Weights and biases take turns, as layers and activations do.
+        broken[overflowing].fill(60_000.0);
+        t.set_weights(&broken).unwrap();
+        assert!(t.train_step(&batch()).unwrap().overflow);
+        let found = t.take_findings();
+        assert_eq!(found[0].layer, overflowing.to_string(), "{}", found[0]);
+        near(found[0].magnitude, 16.0 * f16::from_f32(60_000.0).to_f64());
+        let mut broken = ones;
+        broken[dead + 1].fill(-1000.0);
+        // What follows is alive.
+        for bias in broken.iter_mut().skip(dead + 3).step_by(2) {
+            bias.fill(1.0);
+        }
+        t.set_weights(&broken).unwrap();
+        let mut found = Vec::new();
+        for _ in 0..3 {
+            assert!(!t.train_step(&batch()).unwrap().overflow);
+            found.extend(t.take_findings());
+        }
+        let of = |path: &str| {
+            let path = Some(path.to_owned());
+            let found = found.iter().find(|f| f.parameter == path);
+            found.map(|f| f.layer.clone())
+        };
+        // Whatever is before the layer that died, its activation is to blame.
+        for path in ["0.bias".to_owned(), format!("{dead}.weight")] {
+            assert_eq!(of(&path), Some((dead + 1).to_string()), "{path}: {found:?}");
+        }
+        assert_eq!(of(&format!("{}.bias", 2 * DEEP)), None);
+    }
+}
+
+#[test]
+fn what_the_host_computes_is_judged_as_the_host_computes_it() {
+    let embedding = Tags {
+        bias: false,
+        norm: false,
+        embedding: true,
+    };
+    let tokens = Input::new("tokens", DType::Int32, [3]);
+    let model = Model::build("embedding", BATCH, &[tokens], |cx, x| {
+        let rows = cx.scope("embedding", |cx| {
+            let table = cx.parameter("weight", [50, 8], Init::Uniform(0.5), embedding)?;
+            Ok(cx.graph().gather(table, x[0], 0)?)
+        })?;
+        let mean = cx.scope("mean", |cx| {
+            Ok(cx.graph().reduce_mean(rows, &[1], false)?)
+        })?;
+        Ok([("logits", cx.layer("fc", Linear::new(8, CLASSES), mean)?)])
+    });
+    let mut of_tokens = Batch::new(BATCH, BATCH);
+    let all = (0..BATCH * 3).map(|i| (i % 50) as i32);
+    of_tokens.set("tokens", Values::Int32(all.collect()));
+    let labels = (0..BATCH).map(|i| (i % CLASSES) as i32);
+    of_tokens.set("label", Values::Int32(labels.collect()));
+    let of_tokens = [of_tokens];
+    let target = Target::new(Chip::H16, Route::Client);
+    let numerics = Numerics::of(&target);
+    let mut t = trainer_of(model.unwrap(), target, &numerics, PlanKind::Split);
+    assert!(!t.stages().host.is_empty());
+    t.watch(numerics.clone(), true, &BTreeSet::new());
+    let all = {
+        let mut fidelity = Fidelity::new(&t, numerics.clone());
+        fidelity.add(&mut t, &of_tokens[0]).unwrap();
+        fidelity.parameters()
+    };
+    assert!(all.iter().all(|p| p.verdict == Verdict::Right), "{all:?}");
+    fill(
+        &mut t,
+        &[("embedding.weight", |_| 60_000.0), ("fc.weight", |_| 1.0)],
+    );
+    assert!(t.train_step(&of_tokens).unwrap().overflow);
+    let found = t.take_findings();
+    assert_eq!(
+        (found[0].layer.as_str(), found[0].pass),
+        ("fc", Pass::Forward),
+        "{found:?}"
+    );
+    near(found[0].magnitude, 8.0 * f16::from_f32(60_000.0).to_f64());
+    // Nothing flows through weights that are zero, to the table least of all.
+    fill(
+        &mut t,
+        &[("embedding.weight", |_| 0.5), ("fc.weight", |_| 0.0)],
+    );
+    let mut found = Vec::new();
+    for _ in 0..3 {
+        fill(&mut t, &[("fc.weight", |_| 0.0)]);
+        assert!(!t.train_step(&of_tokens).unwrap().overflow);
+        found.extend(t.take_findings());
+    }
+    let [finding] = &found[..] else {
+        panic!("{found:?}")
+    };
+    assert_eq!(finding.parameter.as_deref(), Some("embedding.weight"));
+    assert_eq!((finding.layer.as_str(), finding.step), ("fc", 4));
+}
+
+#[test]
+fn an_update_of_several_batches_is_traced_in_the_batch_that_overflows() {
+    let mut t = trainer(PlanKind::Split);
+    let mut large = batch()[0].clone();
+    let bits = f16::from_f32(60_000.0).to_bits();
+    large.set("x", Values::Fp16(vec![bits; BATCH * INPUTS]));
+    let mut batches = [batch()[0].clone(), large, batch()[0].clone()];
+    ane_train::data::share_divisor(&mut batches);
+    fill(&mut t, &[("0.weight", |_| 1.0)]);
+    let before = *t.progress();
+    assert!(t.train_step(&batches).unwrap().overflow);
+    let found = t.take_findings();
+    assert_eq!(found.len(), 1);
+    assert_eq!(
+        (found[0].layer.as_str(), found[0].pass),
+        ("0", Pass::Forward)
+    );
+    near(found[0].magnitude, 20.0 * f16::from_f32(60_000.0).to_f64());
+    let again = t.examine(&before, &batches, &Numerics::ieee()).unwrap();
+    assert_eq!(again.as_ref(), found.first());
+    assert_eq!(t.repeat(&before, &batches).unwrap().len(), 3);
+}
+
+#[test]
+fn a_loss_that_is_not_finite_though_the_step_is_accepted_is_told_once() {
+    let mut t = trainer(PlanKind::Split);
+    // Logits that fp16 holds, and differences of them that it does not.
+    let far_apart: Filled = ("2.bias", |i| if i == 0 { 40_000.0 } else { -40_000.0 });
+    fill(&mut t, &[far_apart]);
+    let mut found = Vec::new();
+    for _ in 0..3 {
+        let outcome = t.train_step(&batch()).unwrap();
+        assert!(
+            !outcome.overflow && !outcome.loss.is_finite(),
+            "{outcome:?}"
+        );
+        found.extend(t.take_findings());
+    }
+    let [finding] = &found[..] else {
+        panic!("{found:?}")
+    };
+    assert_eq!((finding.step, finding.layer.as_str()), (1, "loss"));
+    assert_eq!(
+        (finding.pass, finding.what),
+        (Pass::Forward, What::Overflow)
+    );
+    assert!(
+        (finding.magnitude.unwrap() - 80_000.0).abs() < 200.0,
+        "{finding}"
+    );
 }
 
 #[test]

@@ -77,7 +77,7 @@ mod tests {
         assert_eq!(
             origin(&run).unwrap(),
             "step 7, loss scale 1: the first tensor to overflow is made by `linear` of `2` in the forward pass: \
-             81234.5000 where 65504 is the limit; "
+             81234.5 where 65504 is the limit; "
         );
     }
 

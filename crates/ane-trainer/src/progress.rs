@@ -4,6 +4,7 @@
 use crate::output::{remark, say};
 use ane_train::{
     fit::{EpochMetrics, Event, show},
+    forensics,
     metric::{Metric, Tally},
 };
 use indicatif::{ProgressBar, ProgressStyle};
@@ -88,7 +89,10 @@ impl Progress {
                     bar.set_position(*step);
                 }
             }
-            Event::Finding(finding) => self.beside_the_bar(|| remark!("{finding}")),
+            Event::Findings(findings) => {
+                let lines = forensics::lines(findings);
+                self.beside_the_bar(|| lines.iter().for_each(|line| remark!("{line}")));
+            }
             Event::Recorded { step, bundle } => {
                 let bundle = bundle.display();
                 self.beside_the_bar(|| {

@@ -25,7 +25,7 @@ pub enum Event {
     /// An epoch ended.
     Epoch(EpochMetrics),
     /// A step went wrong, and this is where.
-    Finding(Finding),
+    Findings(Vec<Finding>),
     /// A step was recorded, to be replayed.
     Recorded {
         /// The step, from 1.

@@ -35,10 +35,12 @@ impl Fit {
         let findings = self.trainer.take_findings();
         for finding in &findings {
             self.run.append_finding(finding)?;
-            report(&Event::Finding(finding.clone()));
         }
         if outcome.overflow && self.trainer.watches_every_overflow() {
             self.record_step(before, batches, outcome, findings.first(), report)?;
+        }
+        if !findings.is_empty() {
+            report(&Event::Findings(findings));
         }
         Ok(())
     }

@@ -9,9 +9,7 @@ use crate::{
     loss_scale::GRADIENT_LIMIT,
     step::{LARGEST_STATE_ACCEPTED, PRODUCT, Watched, watched},
 };
-use ane_ir::{
-    DType, Def, Evaluated, Graph, Node, Numerics, Real, Single, Tensor, Value, eval_nodes, ops::Op,
-};
+use ane_ir::{Def, Evaluated, Node, Numerics, Real, Single, Tensor, Value, eval_nodes, ops::Op};
 use std::ops::ControlFlow;
 
 /// Which numbers of a tensor are not finite.
@@ -167,13 +165,16 @@ fn limits(scene: &Scene<'_>, roles: &Roles) -> Vec<Option<f64>> {
             lower(value, next_above(limit));
         }
     }
-    for Watched { value, limit } in watched(nodes(true), &scene.target, false) {
-        lower(value, f64::from(GRADIENT_LIMIT) * limit / PRODUCT);
-    }
-    for gradient in &step.gradients {
-        if let Some(v) = step.output_value(gradient).filter(|&v| is_fp16(g, v)) {
+    let backward = watched(nodes(true), &scene.target, false);
+    if backward.is_empty() {
+        // Nothing is summed up there: the gradients are all that is looked at.
+        let gradients = step.gradients.iter();
+        for v in gradients.filter_map(|port| step.output_value(port)) {
             lower(v, f64::from(GRADIENT_LIMIT));
         }
+    }
+    for Watched { value, limit } in backward {
+        lower(value, f64::from(GRADIENT_LIMIT) * limit / PRODUCT);
     }
     for port in &step.state {
         if let Some(v) = step.output_value(&port.new) {
@@ -181,10 +182,6 @@ fn limits(scene: &Scene<'_>, roles: &Roles) -> Vec<Option<f64>> {
         }
     }
     limits
-}
-
-fn is_fp16(g: &Graph, v: Value) -> bool {
-    g.ty(v).dtype == DType::Fp16
 }
 
 /// The next larger fp16 number: a limit that may be reached is one that this may not be.

@@ -163,14 +163,14 @@ impl Trainer {
             let found = self.scene(&numerics, number, |scene| scene.overflow())?;
             self.note(found);
         }
-        for (path, port) in vanished {
-            let found = self.scene(&numerics, number, |scene| scene.vanished(&path, &port))?;
+        if !vanished.is_empty() {
+            let found = self.scene(&numerics, number, |scene| scene.vanished(&vanished))?;
             self.note(found);
         }
         Ok(())
     }
 
-    fn note(&mut self, found: Option<Finding>) {
+    fn note(&mut self, found: impl IntoIterator<Item = Finding>) {
         if let Some(watch) = &mut self.watch {
             watch.findings.extend(found);
         }
