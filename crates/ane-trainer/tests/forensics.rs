@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure is the test's answer")]
 
+#[cfg(unix)]
+#[path = "support/pretended_python.rs"]
+mod pretended_python;
+
 use safetensors::{Dtype, tensor::TensorView};
 use serde_json::Value;
 use std::{
@@ -313,6 +317,57 @@ fn a_bundle_that_another_step_was_put_into_does_not_repeat_and_damage_is_said() 
     // A run that begins anew in the same place has none of them.
     fs::write(&path, &good).unwrap();
     assert_eq!(replay(&bundle, &[]).code, 0);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_bundle_has_the_model_of_a_file_along_and_replays_far_from_its_run() {
+    let keras = pretended_python::Keras::new();
+    let python = keras.compiled(Value::Null);
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let huge = vec![60_000.0_f32; 7840];
+    let huge: Vec<u8> = huge.iter().flat_map(|x| x.to_le_bytes()).collect();
+    let begin = dir.path().join("begin.safetensors");
+    let view = TensorView::new(Dtype::F32, vec![784, 10], &huge).unwrap();
+    fs::write(
+        &begin,
+        safetensors::serialize([("0.d.kernel", view)], None).unwrap(),
+    )
+    .unwrap();
+    let [python, run_text, begin] = [&python, &run, &begin].map(|path| path.to_str().unwrap());
+    let arguments = [
+        "train",
+        "net.py:build",
+        "--python",
+        python,
+        "--out",
+        run_text,
+        "--from",
+        begin,
+        "--batch",
+        "100",
+        "--max-steps",
+        "1",
+        "--record-on-overflow",
+    ];
+    let done = ane_trainer(&arguments);
+    assert!(
+        done.told.contains("of `d` in the forward pass"),
+        "{} {}",
+        done.said,
+        done.told
+    );
+    let away = dir.path().join("away");
+    fs::rename(run.join("bundles/step-000001"), &away).unwrap();
+    fs::remove_dir_all(&run).unwrap();
+    let done = replay(&away, &[]);
+    assert_eq!(done.code, 0, "{}", done.told);
+    assert!(
+        done.said.contains("the numbers repeat bit for bit"),
+        "{}",
+        done.said
+    );
 }
 
 #[test]

@@ -36,11 +36,12 @@ impl Fit {
         for finding in &findings {
             self.run.append_finding(finding)?;
         }
-        if outcome.overflow && self.trainer.watches_every_overflow() {
-            self.record_step(before, batches, outcome, findings.first(), report)?;
-        }
+        let first = findings.first().cloned();
         if !findings.is_empty() {
             report(&Event::Findings(findings));
+        }
+        if outcome.overflow && self.trainer.watches_every_overflow() {
+            self.record_step(before, batches, outcome, first, report)?;
         }
         Ok(())
     }
@@ -59,7 +60,7 @@ impl Fit {
         before: &Progress,
         batches: &[Batch],
         outcome: &StepOutcome,
-        finding: Option<&Finding>,
+        finding: Option<Finding>,
         report: &mut dyn FnMut(&Event),
     ) -> Result<(), FitError> {
         let bundles = self.run.bundles();
@@ -79,7 +80,7 @@ impl Fit {
                 loss: outcome.loss.to_bits(),
                 overflow: outcome.overflow,
                 batches: self.trainer.repeat(before, batches)?,
-                finding: finding.cloned(),
+                finding,
             },
             checkpoint: Checkpoint {
                 record: Record {
