@@ -1,124 +1,25 @@
-//! Steps that go wrong are traced to the first tensor that does, and gradients are held to those that nothing rounds.
+//! Steps that go wrong are traced to the first tensor that does.
 
 #![allow(clippy::unwrap_used, reason = "a failure is the test's answer")]
 
-use ane_device::{Settings, open};
-use ane_engine::{Pool, simd::Isa};
-use ane_ir::{Chip, DType, Numerics, Route, Target};
+#[path = "support/small_network.rs"]
+mod small_network;
+
+use ane_ir::{Numerics, Target};
 use ane_train::{
-    Trainer, TrainerConfig,
-    data::{Batch, Values},
-    fidelity::{Fidelity, ParameterFidelity, Verdict},
+    data::Values,
     forensics::{Finding, Pass, What},
-    loss::Loss,
     loss_scale::LossScale,
-    model::{Init, Input, Model, Tags},
-    models::Mlp,
+    model::{Input, Model},
     nn::{Dropout, Linear},
-    objective::Objective,
-    optim::{AdamW, OptimizerConfig},
-    schedule::Schedule,
     step::PlanKind,
-    update::Groups,
 };
 use half::f16;
-use std::{collections::BTreeSet, sync::Arc};
-
-const BATCH: usize = 16;
-const INPUTS: usize = 20;
-const CLASSES: usize = 10;
-const LOSS: Loss = Loss::CrossEntropy {
-    label_smoothing: 0.0,
+use small_network::{
+    BATCH, CLASSES, DEAD, Filled, HUGE, INPUTS, STEEP, batch, fill, inputs, near, trainer,
+    trainer_of,
 };
-
-fn trainer_on(target: Target, numerics: &Numerics, plan: PlanKind) -> Trainer {
-    let model = "20-32-10".parse::<Mlp>().unwrap().model(BATCH).unwrap();
-    trainer_of(model, target, numerics, plan)
-}
-
-fn trainer_of(model: Model, target: Target, numerics: &Numerics, plan: PlanKind) -> Trainer {
-    let pool = Arc::new(Pool::new(1).unwrap());
-    let settings = Settings {
-        target,
-        numerics: numerics.clone(),
-        pool: Some(pool.clone()),
-        ..Settings::default()
-    };
-    let config = TrainerConfig {
-        model,
-        objective: Objective::of(LOSS, "logits", "label"),
-        metrics: Vec::new(),
-        units: Vec::new(),
-        ema: None,
-        groups: Groups::default(),
-        lowerings: Vec::new(),
-        accumulate: 1,
-        plan,
-        optimizer: OptimizerConfig::AdamW(AdamW::default()),
-        lr: 1e-3,
-        schedule: Schedule::Constant,
-        total_steps: 10,
-        max_norm: None,
-        seed: 0,
-    };
-    let device = open("software", &settings).unwrap();
-    Trainer::new(config, device, pool, Isa::detect()).unwrap()
-}
-
-fn trainer(plan: PlanKind) -> Trainer {
-    let mut t = trainer_on(Target::SOFTWARE, &Numerics::ieee(), plan);
-    t.watch(Numerics::ieee(), true, &BTreeSet::new());
-    t
-}
-
-/// Inputs between −1 and 1 that differ, as fp16 holds them.
-fn inputs() -> Vec<f32> {
-    let all = (0..BATCH * INPUTS).map(|i| ((i * 37 % 101) as f32 - 50.0) / 50.0);
-    all.map(|x| f16::from_f32(x).to_f32()).collect()
-}
-
-fn batch() -> [Batch; 1] {
-    let labels = (0..BATCH).map(|i| (i % CLASSES) as i32);
-    let bits = inputs().into_iter().map(|x| f16::from_f32(x).to_bits());
-    let mut batch = Batch::new(BATCH, BATCH);
-    batch.set("x", Values::Fp16(bits.collect()));
-    batch.set("label", Values::Int32(labels.collect()));
-    [batch]
-}
-
-/// A tensor, and what an element of it is, by its position.
-type Filled = (&'static str, fn(usize) -> f32);
-
-/// Replaces the weights that are named: element i of a tensor is what the function says.
-fn fill(t: &mut Trainer, values: &[Filled]) {
-    let weights = t.weights().unwrap().into_iter();
-    let weights: Vec<Vec<f32>> = weights
-        .map(|(name, _, old)| match values.iter().find(|v| v.0 == name) {
-            Some((_, value)) => (0..old.len()).map(value).collect(),
-            None => old,
-        })
-        .collect();
-    t.set_weights(&weights).unwrap();
-}
-
-fn near(found: Option<f64>, expected: f64) {
-    let found = found.unwrap();
-    assert!(
-        (found / expected - 1.0).abs() < 1e-3,
-        "{found} is not {expected}"
-    );
-}
-
-/// A layer whose weights are huge: the product with the inputs is beyond fp16.
-const HUGE: [Filled; 1] = [("0.weight", |_| 50_000.0)];
-/// Small activations before large weights: the logits are finite, and what flows back through the weights is not.
-const STEEP: [Filled; 3] = [
-    ("0.weight", |i| if i % 2 == 0 { 1e-3 } else { -1e-3 }),
-    ("0.bias", |_| 1e-3),
-    ("2.weight", |i| if i % 3 == 0 { 3000.0 } else { -3000.0 }),
-];
-/// A bias that no activation survives.
-const DEAD: [Filled; 1] = [("0.bias", |_| -1000.0)];
+use std::collections::BTreeSet;
 
 #[test]
 fn a_forward_overflow_is_found_in_its_layer_with_its_magnitude() {
@@ -186,171 +87,6 @@ fn a_backward_overflow_is_found_behind_a_forward_pass_that_is_finite() {
         let again = t.examine(&before, &batch(), &Numerics::ieee()).unwrap();
         assert_eq!(again.as_ref(), Some(finding));
     }
-}
-
-/// Ways in which chips are reported to compute.
-fn chips() -> Vec<(Target, Numerics)> {
-    let [h13, h16] = [Chip::H13, Chip::H16].map(|chip| Target::new(chip, Route::Client));
-    vec![
-        (h13, Numerics::of(&h13)),
-        (h16, Numerics::of(&h16).silicon()),
-        (h16, Numerics::of(&h16).silicon().pessimistic()),
-    ]
-}
-
-#[test]
-fn chips_overflow_in_the_same_places_at_limits_of_their_own() {
-    for (target, numerics) in chips() {
-        for plan in [PlanKind::Split, PlanKind::Fused] {
-            let of = |begin: &[Filled]| {
-                let mut t = trainer_on(target, &numerics, plan);
-                t.watch(numerics.clone(), true, &BTreeSet::new());
-                fill(&mut t, begin);
-                assert!(t.train_step(&batch()).unwrap().overflow);
-                let mut found = t.take_findings();
-                assert_eq!(found.len(), 1, "{target}, {numerics:?}");
-                found.remove(0)
-            };
-            let forward = of(&HUGE);
-            assert_eq!((forward.pass, forward.layer.as_str()), (Pass::Forward, "0"));
-            assert_eq!((forward.what, forward.limit), (What::Overflow, 32_752.0));
-            let backward = of(&STEEP);
-            assert_eq!(
-                (backward.pass, backward.layer.as_str()),
-                (Pass::Backward, "2")
-            );
-            assert_eq!((backward.what, backward.limit), (What::Overflow, 16_376.0));
-        }
-    }
-}
-
-/// So deep that its ports are packed where a request holds few.
-const DEEP: usize = 36;
-
-#[test]
-fn layers_keep_their_names_where_ports_are_packed() {
-    let widths = vec!["16"; DEEP].join("-");
-    let target = Target::new(Chip::H16, Route::Client);
-    let numerics = Numerics::of(&target);
-    for plan in [PlanKind::Split, PlanKind::Fused] {
-        let model: Mlp = format!("20-{widths}-10").parse().unwrap();
-        let mut t = trainer_of(model.model(BATCH).unwrap(), target, &numerics, plan);
-        assert!(
-            !t.step().packed.is_empty(),
-            "the test's own network is too small"
-        );
-        t.watch(numerics.clone(), true, &BTreeSet::new());
-        // Layers that hand on what they get: 1 everywhere.
-        let weights = t.weights().unwrap().into_iter();
-        let ones: Vec<Vec<f32>> = weights
-            .map(|(name, _, old)| {
-                let value = match name.as_str() {
-                    "0.weight" => 0.0,
-                    "0.bias" => 1.0,
-                    _ if name.ends_with("bias") => 0.0,
-                    _ => 1.0 / 16.0,
-                };
-                vec![value; old.len()]
-            })
-            .collect();
-        t.set_weights(&ones).unwrap();
-        let (overflowing, dead) = (40, 60);
-        let mut broken = ones.clone();
-        // Weights and biases take turns, as layers and activations do.
-        broken[overflowing].fill(60_000.0);
-        t.set_weights(&broken).unwrap();
-        assert!(t.train_step(&batch()).unwrap().overflow);
-        let found = t.take_findings();
-        assert_eq!(found[0].layer, overflowing.to_string(), "{}", found[0]);
-        near(found[0].magnitude, 16.0 * f16::from_f32(60_000.0).to_f64());
-        let mut broken = ones;
-        broken[dead + 1].fill(-1000.0);
-        // What follows is alive.
-        for bias in broken.iter_mut().skip(dead + 3).step_by(2) {
-            bias.fill(1.0);
-        }
-        t.set_weights(&broken).unwrap();
-        let mut found = Vec::new();
-        for _ in 0..3 {
-            assert!(!t.train_step(&batch()).unwrap().overflow);
-            found.extend(t.take_findings());
-        }
-        let of = |path: &str| {
-            let path = Some(path.to_owned());
-            let found = found.iter().find(|f| f.parameter == path);
-            found.map(|f| f.layer.clone())
-        };
-        // Whatever is before the layer that died, its activation is to blame.
-        for path in ["0.bias".to_owned(), format!("{dead}.weight")] {
-            assert_eq!(of(&path), Some((dead + 1).to_string()), "{path}: {found:?}");
-        }
-        assert_eq!(of(&format!("{}.bias", 2 * DEEP)), None);
-    }
-}
-
-#[test]
-fn what_the_host_computes_is_judged_as_the_host_computes_it() {
-    let embedding = Tags {
-        bias: false,
-        norm: false,
-        embedding: true,
-    };
-    let tokens = Input::new("tokens", DType::Int32, [3]);
-    let model = Model::build("embedding", BATCH, &[tokens], |cx, x| {
-        let rows = cx.scope("embedding", |cx| {
-            let table = cx.parameter("weight", [50, 8], Init::Uniform(0.5), embedding)?;
-            Ok(cx.graph().gather(table, x[0], 0)?)
-        })?;
-        let mean = cx.scope("mean", |cx| {
-            Ok(cx.graph().reduce_mean(rows, &[1], false)?)
-        })?;
-        Ok([("logits", cx.layer("fc", Linear::new(8, CLASSES), mean)?)])
-    });
-    let mut of_tokens = Batch::new(BATCH, BATCH);
-    let all = (0..BATCH * 3).map(|i| (i % 50) as i32);
-    of_tokens.set("tokens", Values::Int32(all.collect()));
-    let labels = (0..BATCH).map(|i| (i % CLASSES) as i32);
-    of_tokens.set("label", Values::Int32(labels.collect()));
-    let of_tokens = [of_tokens];
-    let target = Target::new(Chip::H16, Route::Client);
-    let numerics = Numerics::of(&target);
-    let mut t = trainer_of(model.unwrap(), target, &numerics, PlanKind::Split);
-    assert!(!t.stages().host.is_empty());
-    t.watch(numerics.clone(), true, &BTreeSet::new());
-    let all = {
-        let mut fidelity = Fidelity::new(&t, numerics.clone());
-        fidelity.add(&mut t, &of_tokens[0]).unwrap();
-        fidelity.parameters()
-    };
-    assert!(all.iter().all(|p| p.verdict == Verdict::Right), "{all:?}");
-    fill(
-        &mut t,
-        &[("embedding.weight", |_| 60_000.0), ("fc.weight", |_| 1.0)],
-    );
-    assert!(t.train_step(&of_tokens).unwrap().overflow);
-    let found = t.take_findings();
-    assert_eq!(
-        (found[0].layer.as_str(), found[0].pass),
-        ("fc", Pass::Forward),
-        "{found:?}"
-    );
-    near(found[0].magnitude, 8.0 * f16::from_f32(60_000.0).to_f64());
-    // Nothing flows through weights that are zero, to the table least of all.
-    fill(
-        &mut t,
-        &[("embedding.weight", |_| 0.5), ("fc.weight", |_| 0.0)],
-    );
-    let mut found = Vec::new();
-    for _ in 0..3 {
-        fill(&mut t, &[("fc.weight", |_| 0.0)]);
-        assert!(!t.train_step(&of_tokens).unwrap().overflow);
-        found.extend(t.take_findings());
-    }
-    let [finding] = &found[..] else {
-        panic!("{found:?}")
-    };
-    assert_eq!(finding.parameter.as_deref(), Some("embedding.weight"));
-    assert_eq!((finding.layer.as_str(), finding.step), ("fc", 4));
 }
 
 #[test]
@@ -447,51 +183,6 @@ fn dead_units_are_found_where_they_let_nothing_through_once_per_parameter() {
 }
 
 #[test]
-fn cotangents_that_fp16_loses_are_told_from_those_that_are_zero() {
-    let mut t = trainer(PlanKind::Split);
-    t.set_loss_scale(LossScale::starting_at(1));
-    // Were they the same for all classes, nothing would flow back at all.
-    let smallest: fn(usize) -> f32 = |i| match i / 32 % 3 {
-        0 => 6e-8,
-        _ => -6e-8,
-    };
-    // What flows back is at most a sixteenth of one, times 2⁻²⁴.
-    fill(&mut t, &[("2.weight", smallest)]);
-    let lost = judged(&mut t, &Numerics::ieee());
-    let of = |path: &str| lost.iter().find(|p| p.path == path).unwrap();
-    assert!(of("0.weight").exact_norm > 0.0, "{lost:?}");
-    assert_eq!(of("0.weight").norm, 0.0);
-    assert!(of("0.weight").vanished > 0.9, "{lost:?}");
-    assert_eq!(of("0.weight").verdict, Verdict::Lost);
-    assert_eq!(of("2.weight").verdict, Verdict::Right);
-    let mut found = Vec::new();
-    for _ in 0..3 {
-        // The update would lift them.
-        fill(&mut t, &[("2.weight", smallest)]);
-        t.train_step(&batch()).unwrap();
-        found.extend(t.take_findings());
-    }
-    let seen: Vec<_> = found
-        .iter()
-        .map(|f| f.parameter.as_deref().unwrap())
-        .collect();
-    assert_eq!(seen, ["0.weight", "0.bias"]);
-    for finding in &found {
-        assert_eq!(
-            (finding.layer.as_str(), finding.pass),
-            ("2", Pass::Backward)
-        );
-        let magnitude = finding.magnitude.unwrap();
-        assert!(magnitude > 0.0 && magnitude < finding.limit, "{finding}");
-        assert!(
-            finding
-                .to_string()
-                .contains("is the smallest that there is")
-        );
-    }
-}
-
-#[test]
 fn only_what_does_not_end_is_looked_into_unless_all_is_asked_for() {
     let mut t = trainer(PlanKind::Split);
     t.watch(Numerics::ieee(), false, &BTreeSet::new());
@@ -553,47 +244,4 @@ fn a_step_repeats_its_bits_with_what_was_drawn_for_it_and_changes_nothing() {
             }
         }
     }
-}
-
-fn judged(t: &mut Trainer, numerics: &Numerics) -> Vec<ParameterFidelity> {
-    let mut fidelity = Fidelity::new(t, numerics.clone());
-    fidelity.add(t, &batch()[0]).unwrap();
-    fidelity.parameters()
-}
-
-#[test]
-fn gradients_are_right_on_every_target_and_wrong_where_something_else_computes() {
-    let h16 = Target::new(Chip::H16, Route::E5rt);
-    let h13 = Target::new(Chip::H13, Route::E5rt);
-    for (target, numerics) in [
-        (Target::SOFTWARE, Numerics::ieee()),
-        (h16, Numerics::of(&h16)),
-        (h13, Numerics::of(&h13).silicon()),
-        (h16, Numerics::of(&h16).silicon().pessimistic()),
-    ] {
-        let mut t = trainer_on(target, &numerics, PlanKind::Split);
-        let all = judged(&mut t, &numerics);
-        assert_eq!(all.len(), 4);
-        for p in &all {
-            assert_eq!(p.verdict, Verdict::Right, "{target}, {numerics:?}: {p:?}");
-            assert!(p.cosine > 0.999 && p.error.unwrap() < 0.01, "{p:?}");
-            assert!(p.exact_norm > 0.0 && p.vanished < 0.05, "{p:?}");
-        }
-        let weight = all.iter().find(|p| p.path == "0.weight").unwrap();
-        assert!(weight.rounding > 0.0 && weight.bound >= 4.0 * weight.rounding * 0.999);
-    }
-    // An engine that flushes, held to one that does not.
-    let flushes = Numerics::ieee().pessimistic();
-    let mut t = trainer_on(Target::SOFTWARE, &flushes, PlanKind::Split);
-    t.set_loss_scale(LossScale::starting_at(1));
-    fill(
-        &mut t,
-        &[("2.weight", |i| if i / 32 % 3 == 0 { 1e-3 } else { -1e-3 })],
-    );
-    let as_it_is = judged(&mut t, &flushes);
-    let held_to_another = judged(&mut t, &Numerics::ieee());
-    let wrong = |all: &[ParameterFidelity]| all.iter().any(|p| p.verdict == Verdict::Wrong);
-    assert!(!wrong(&as_it_is), "{as_it_is:?}");
-    assert!(wrong(&held_to_another), "{held_to_another:?}");
-    assert!(held_to_another[0].subnormal > 0.0);
 }
