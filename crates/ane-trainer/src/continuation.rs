@@ -116,6 +116,7 @@ impl Continuation {
             earlier(&RunDir::metrics),
             earlier(&RunDir::steps),
             earlier(&RunDir::timing),
+            earlier(&RunDir::findings),
             earlier(&RunDir::commands),
             earlier(&|run| run.checkpoint("best")),
             earlier(&|run| run.weights("best")),

@@ -94,6 +94,30 @@ fn small(i: usize) -> f32 {
     ((i * 37 % 19) as f32 - 9.0) / 20.0
 }
 
+fn train(dir: &TempDir, out: &Path, begin: [Element; 4], besides: &[&str]) -> Done {
+    let (table, weights) = (table(dir), weights(dir, begin));
+    let fixed = [
+        "train",
+        "--data",
+        &table,
+        "--model",
+        "4-8-3",
+        "--batch",
+        "16",
+        "--seed",
+        "3",
+        "--device",
+        "software",
+        "--threads",
+        "1",
+        "--from",
+        &weights,
+        "--out",
+        out.to_str().unwrap(),
+    ];
+    ane_trainer(&[&fixed[..], besides].concat())
+}
+
 /// A training of 4-8-3 that begins with these weights.
 struct Run {
     dir: TempDir,
@@ -105,27 +129,7 @@ impl Run {
     fn of(begin: [Element; 4], besides: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("run");
-        let (table, weights) = (table(&dir), weights(&dir, begin));
-        let fixed = [
-            "train",
-            "--data",
-            &table,
-            "--model",
-            "4-8-3",
-            "--batch",
-            "16",
-            "--seed",
-            "3",
-            "--device",
-            "software",
-            "--threads",
-            "1",
-            "--from",
-            &weights,
-            "--out",
-            path.to_str().unwrap(),
-        ];
-        let done = ane_trainer(&[&fixed[..], besides].concat());
+        let done = train(&dir, &path, begin, besides);
         Self { dir, path, done }
     }
 
@@ -314,9 +318,31 @@ fn a_bundle_that_another_step_was_put_into_does_not_repeat_and_damage_is_said() 
         "{}",
         done.told
     );
-    // A run that begins anew in the same place has none of them.
     fs::write(&path, &good).unwrap();
     assert_eq!(replay(&bundle, &[]).code, 0);
+}
+
+#[test]
+fn what_a_run_has_found_is_its_own_and_goes_where_it_goes() {
+    let run = Run::of(HUGE, &["--record-on-overflow", "--max-steps", "2"]);
+    assert_eq!(run.findings().len(), 2);
+    // It had no checkpoint, so another begins in its place.
+    let done = train(&run.dir, &run.path, DEAD, &["--epochs", "2"]);
+    assert_eq!(done.code, 0, "{}", done.told);
+    assert!(!run.path.join("bundles").exists());
+    let vanished = run.findings();
+    assert!(
+        vanished.iter().all(|f| f["what"] == "vanished"),
+        "{vanished:?}"
+    );
+    assert_eq!(vanished.len(), 3);
+    let away = run.dir.path().join("away");
+    let [from, to] = [&run.path, &away].map(|path| path.to_str().unwrap());
+    let done = ane_trainer(&["train", "--resume", from, "--out", to, "--epochs", "3"]);
+    assert_eq!(done.code, 0, "{}", done.told);
+    assert!(!done.told.contains("all zero"), "{}", done.told);
+    let moved = fs::read(away.join("findings.jsonl")).unwrap();
+    assert_eq!(moved, fs::read(run.path.join("findings.jsonl")).unwrap());
 }
 
 #[cfg(unix)]
