@@ -1,6 +1,7 @@
 //! `replay`: a step that a run has kept because it overflowed, taken again on its device and by evaluation.
 
 use crate::{
+    code::Code,
     continuation::{config_in, description},
     ended::Ended,
     failure::Failure,
@@ -115,7 +116,8 @@ fn read(folder: &Path) -> Result<Bundle, Failure> {
                 state.display()
             ),
             "pass a directory such as RUN/bundles/step-000123, which `ane-trainer train --record-on-overflow` leaves",
-        ));
+        )
+        .with_code(Code::NoCheckpoint));
     }
     Ok(Bundle::read(folder)?)
 }
@@ -141,7 +143,8 @@ fn must_agree(folder: &Path, bundle: &Bundle, config: &RunConfig) -> Result<(), 
             said.2
         ),
         "record the step again",
-    ))
+    )
+    .with_code(Code::NoCheckpoint))
 }
 
 /// Prints what was recorded beside what came of it now.
