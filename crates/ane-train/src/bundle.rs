@@ -73,16 +73,6 @@ pub struct Bundle {
     pub outcome: Outcome,
 }
 
-/// Turns an error of the system into one that says what was tried.
-fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CheckpointError {
-    let path = path.to_owned();
-    move |source| CheckpointError::Io {
-        action,
-        path,
-        source,
-    }
-}
-
 /// The error of a file that holds something else.
 fn other(path: &Path, reason: impl ToString) -> CheckpointError {
     CheckpointError::Body {
@@ -109,7 +99,7 @@ impl Bundle {
         if !bundles.exists() {
             return Ok(0);
         }
-        let entries = fs::read_dir(bundles).map_err(failed("read", bundles))?;
+        let entries = fs::read_dir(bundles).map_err(CheckpointError::io("read", bundles))?;
         let is_whole = |e: &fs::DirEntry| e.file_name().to_string_lossy().starts_with("step-");
         Ok(entries.flatten().filter(is_whole).count())
     }
@@ -119,16 +109,16 @@ impl Bundle {
     /// # Errors
     /// When it cannot be written; there is none of its name then.
     pub fn write_in(&self, bundles: &Path, model: &Path) -> Result<PathBuf, CheckpointError> {
-        fs::create_dir_all(bundles).map_err(failed("make the directory", bundles))?;
+        fs::create_dir_all(bundles).map_err(CheckpointError::io("make the directory", bundles))?;
         remove_unfinished(bundles)?;
         let name = name(self.outcome.step);
         let (unfinished, path) = (
             bundles.join(format!("{UNFINISHED}{name}")),
             bundles.join(name),
         );
-        let written = self
-            .write_files(&unfinished, model)
-            .and_then(|()| fs::rename(&unfinished, &path).map_err(failed("rename to", &path)));
+        let written = self.write_files(&unfinished, model).and_then(|()| {
+            fs::rename(&unfinished, &path).map_err(CheckpointError::io("rename to", &path))
+        });
         if let Err(e) = written {
             // What could not be written may not be removed either; that is said first.
             let _ = fs::remove_dir_all(&unfinished);
@@ -138,7 +128,7 @@ impl Bundle {
     }
 
     fn write_files(&self, folder: &Path, model: &Path) -> Result<(), CheckpointError> {
-        fs::create_dir(folder).map_err(failed("make the directory", folder))?;
+        fs::create_dir(folder).map_err(CheckpointError::io("make the directory", folder))?;
         self.checkpoint.write(&folder.join(STATE))?;
         let path = folder.join(BATCH);
         let bytes = batches::encode(&self.batches).map_err(|reason| other(&path, reason))?;
@@ -160,7 +150,7 @@ impl Bundle {
         let checkpoint = Checkpoint::read(&Self::state(folder))?;
         let path = folder.join(OUTCOME);
         let read = |path: &Path, limit| {
-            ane_files::read(path, limit).map_err(|e| failed("read", path)(e.into()))
+            ane_files::read(path, limit).map_err(|e| CheckpointError::io("read", path)(e.into()))
         };
         let outcome: Outcome =
             serde_json::from_slice(&read(&path, LARGEST_OUTCOME)?).map_err(|e| other(&path, e))?;
@@ -198,31 +188,34 @@ impl Bundle {
 /// When they cannot be removed.
 pub(crate) fn remove_all(bundles: &Path) -> Result<(), CheckpointError> {
     match fs::remove_dir_all(bundles) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(failed("remove", bundles)(e)),
+        Err(e) if e.kind() != io::ErrorKind::NotFound => {
+            Err(CheckpointError::io("remove", bundles)(e))
+        }
         _ => Ok(()),
     }
 }
 
 /// Removes what writes that were killed have left.
 fn remove_unfinished(bundles: &Path) -> Result<(), CheckpointError> {
-    for entry in fs::read_dir(bundles).map_err(failed("read", bundles))? {
-        let entry = entry.map_err(failed("read", bundles))?;
+    for entry in fs::read_dir(bundles).map_err(CheckpointError::io("read", bundles))? {
+        let entry = entry.map_err(CheckpointError::io("read", bundles))?;
         if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
-            fs::remove_dir_all(entry.path()).map_err(failed("remove", &entry.path()))?;
+            fs::remove_dir_all(entry.path())
+                .map_err(CheckpointError::io("remove", &entry.path()))?;
         }
     }
     Ok(())
 }
 
 fn copy_folder(from: &Path, to: &Path) -> Result<(), CheckpointError> {
-    fs::create_dir(to).map_err(failed("make the directory", to))?;
-    for entry in fs::read_dir(from).map_err(failed("read", from))? {
-        let entry = entry.map_err(failed("read", from))?;
+    fs::create_dir(to).map_err(CheckpointError::io("make the directory", to))?;
+    for entry in fs::read_dir(from).map_err(CheckpointError::io("read", from))? {
+        let entry = entry.map_err(CheckpointError::io("read", from))?;
         let (source, target) = (entry.path(), to.join(entry.file_name()));
         if source.is_dir() {
             copy_folder(&source, &target)?;
         } else {
-            fs::copy(&source, &target).map_err(failed("copy", &source))?;
+            fs::copy(&source, &target).map_err(CheckpointError::io("copy", &source))?;
         }
     }
     Ok(())

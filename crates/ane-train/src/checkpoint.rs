@@ -115,6 +115,16 @@ pub enum CheckpointError {
 }
 
 impl CheckpointError {
+    /// Turns an error of the system into one that says what was tried, such as `read`, and on which path.
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
+        let path = path.to_owned();
+        move |source| Self::Io {
+            action,
+            path,
+            source,
+        }
+    }
+
     /// What the user can do.
     pub fn help(&self) -> Option<String> {
         match self {
@@ -317,14 +327,7 @@ pub(crate) const UNFINISHED: &str = ".writing-";
 /// # Errors
 /// When the folder cannot be read or a file not removed.
 pub(crate) fn remove_unfinished(folder: &Path) -> Result<(), CheckpointError> {
-    let io = |action: &'static str, path: &Path| {
-        let path = path.to_owned();
-        move |source| CheckpointError::Io {
-            action,
-            path,
-            source,
-        }
-    };
+    let io = CheckpointError::io;
     for entry in std::fs::read_dir(folder).map_err(io("read", folder))? {
         let entry = entry.map_err(io("read", folder))?;
         let name = entry.file_name();
@@ -340,14 +343,7 @@ pub(crate) fn remove_unfinished(folder: &Path) -> Result<(), CheckpointError> {
 /// # Errors
 /// When the bytes cannot be brought to disk.
 pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), CheckpointError> {
-    let io = |action: &'static str, path: &Path| {
-        let path = path.to_owned();
-        move |source| CheckpointError::Io {
-            action,
-            path,
-            source,
-        }
-    };
+    let io = CheckpointError::io;
     // A bare name has an empty parent, which is no folder.
     let folder = path.parent().filter(|f| !f.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));

@@ -83,14 +83,7 @@ impl RunDir {
     /// # Errors
     /// When it cannot be made.
     pub fn create_new(root: &Path) -> Result<Self, CheckpointError> {
-        let io = |path: &Path| {
-            let path = path.to_owned();
-            move |source| CheckpointError::Io {
-                action: "make the directory",
-                path,
-                source,
-            }
-        };
+        let io = |path: &Path| CheckpointError::io("make the directory", path);
         let parent = root.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(parent).map_err(io(parent))?;
         let mut path = root.to_owned();
@@ -149,14 +142,7 @@ impl RunDir {
     /// When they cannot be listed or removed.
     pub fn prune_epochs(&self, keep: u64) -> Result<(), CheckpointError> {
         let folder = self.checkpoints();
-        let io = |action: &'static str, path: &Path| {
-            let path = path.to_owned();
-            move |source| CheckpointError::Io {
-                action,
-                path,
-                source,
-            }
-        };
+        let io = CheckpointError::io;
         let mut files: Vec<(u64, PathBuf)> = Vec::new();
         for entry in fs::read_dir(&folder).map_err(io("read", &folder))? {
             let path = entry.map_err(io("read", &folder))?.path();

@@ -12,15 +12,6 @@ use std::{
 /// Most bytes that such a file may have: several times those of the longest run.
 const LARGEST: u64 = 1 << 28;
 
-fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> CheckpointError {
-    let path = path.to_owned();
-    move |source| CheckpointError::Io {
-        action,
-        path,
-        source,
-    }
-}
-
 /// `value` as a line.
 pub(super) fn line_of(path: &Path, value: &impl Serialize) -> Result<String, CheckpointError> {
     let mut line = serde_json::to_string(value).map_err(|e| CheckpointError::Body {
@@ -38,16 +29,17 @@ pub(super) fn append(path: &Path, text: &str) -> Result<File, CheckpointError> {
         .create(true)
         .append(true)
         .open(path)
-        .map_err(failed("append to", path))?;
+        .map_err(CheckpointError::io("append to", path))?;
     file.write_all(text.as_bytes())
-        .map_err(failed("append to", path))?;
+        .map_err(CheckpointError::io("append to", path))?;
     Ok(file)
 }
 
 /// Appends a text, and waits until it is on the disk.
 pub(super) fn append_for_good(path: &Path, text: &str) -> Result<(), CheckpointError> {
     let file = append(path, text)?;
-    file.sync_data().map_err(failed("append to", path))
+    file.sync_data()
+        .map_err(CheckpointError::io("append to", path))
 }
 
 /// What a file holds; nothing where there is none.
@@ -55,7 +47,7 @@ pub(super) fn read(path: &Path) -> Result<Option<String>, CheckpointError> {
     match ane_files::read(path, LARGEST).map_err(io::Error::from) {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(failed("read", path)(e)),
+        Err(e) => Err(CheckpointError::io("read", path)(e)),
     }
 }
 
