@@ -104,6 +104,8 @@ fn extract(archive: &Path, leave_out: &[&str], into: &Path) -> Result<()> {
     let files = read.stdout.take().context("`dpkg-deb` has no output")?;
     let mut write = Command::new("tar");
     write.args(["--extract", "--no-same-owner"]);
+    // A star stands for a part of one name: `src` below a folder is not the one that is meant.
+    write.args(["--anchored", "--no-wildcards-match-slash"]);
     write.args(leave_out.iter().map(|path| format!("--exclude={path}")));
     let written = write
         .arg("--directory")

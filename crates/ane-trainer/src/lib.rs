@@ -77,7 +77,7 @@ enum Command {
     Curves(commands::curves::Args),
     /// Write what a run came to as a page of HTML that needs nothing beside it
     Report(commands::report::Args),
-    /// Write what a run has learned as a file of PyTorch or Keras
+    /// Write what a run has learned for PyTorch, Keras, ONNX Runtime, Core ML or NumPy
     Export(commands::export::Args),
     /// Show a model layer by layer: shapes, parameters, work, memory, and what runs where
     Summary(Box<commands::summary::Args>),
