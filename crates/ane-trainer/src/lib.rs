@@ -35,6 +35,7 @@ mod settings;
 mod stored;
 mod supervision;
 mod threads;
+mod timed_training;
 
 pub use program::Program;
 
@@ -83,6 +84,8 @@ enum Command {
     Summary(Box<commands::summary::Args>),
     /// Say where the time of training steps goes: data, engine, host, and op by op
     Profile(Box<commands::profile::Args>),
+    /// Say how fast a configuration trains, and whether that has changed since a baseline
+    Bench(Box<commands::bench::Args>),
     /// Print the MIL of a training step or a file, with the rules it keeps or breaks
     Inspect(Box<commands::inspect::Args>),
     /// Fetch, verify and list data sets
@@ -139,6 +142,7 @@ pub fn run(program: Program, arguments: impl IntoIterator<Item = OsString>) -> u
         Command::Export(args) => commands::export::run(&args),
         Command::Summary(args) => commands::summary::run(&args),
         Command::Profile(args) => commands::profile::run(&args),
+        Command::Bench(args) => commands::bench::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args, &given),
         Command::Data(args) => commands::data::run(&args),
         Command::Devices => commands::devices::run(),

@@ -57,3 +57,38 @@ fn a_run_is_profiled_with_its_own_weights_and_stays_as_it_is() {
     assert!(before == last());
     fails(&["profile", "no-such-model"], 2, &["no-such-model"]);
 }
+
+#[test]
+fn a_baseline_is_kept_and_compared_with_alike_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("baseline.json");
+    let path = file.to_str().unwrap();
+    let own = [
+        "bench",
+        "64-8-10",
+        "--dataset",
+        "digits",
+        "--rounds",
+        "3",
+        "--steps",
+        "2",
+    ];
+    let compared = [&own[..], &["--compare", path]].concat();
+    let said = says(&[&own[..], &["--save-baseline", path]].concat());
+    assert!(said.contains("ms a step"), "{said}");
+    // Rounds that no later one can be slower than, and rounds that none can be faster than.
+    let mut kept: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    for (ms, is_slower) in [(1e9, false), (1e-9, true)] {
+        kept["ms"] = serde_json::json!([ms, ms, ms]);
+        std::fs::write(&file, kept.to_string()).unwrap();
+        match is_slower {
+            false => assert!(says(&compared).contains("times as fast")),
+            true => fails(&compared, 1, &["slower than the baseline"]),
+        }
+    }
+    let other = [&["bench", "64-9-10"], &own[2..], &["--compare", path]].concat();
+    fails(&other, 1, &["64-8-10", "64-9-10"]);
+    std::fs::write(&file, "{}").unwrap();
+    fails(&compared, 1, &["is no baseline"]);
+}
