@@ -3,6 +3,7 @@
 mod batches;
 mod beginning;
 mod clock;
+mod control;
 mod divergence;
 mod error;
 mod evaluation;
@@ -12,6 +13,8 @@ mod journal;
 mod prediction;
 
 pub use beginning::{Beginning, describe};
+pub use clock::Timing;
+pub use control::Control;
 pub use error::FitError;
 pub use evaluation::{Evaluation, Examples, evaluate, evaluate_each};
 pub use event::{EpochMetrics, Event, Values, show};
@@ -28,16 +31,13 @@ use crate::{
     store::first_not_finite,
     trainer::{StepOutcome, Trainer},
 };
-use clock::{Clock, Timing};
+use clock::Clock;
 use divergence::{PATIENCE, WithoutLoss};
 use journal::Journal;
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Instant,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
 /// How a run ended.
@@ -103,7 +103,7 @@ struct Safety {
 }
 
 impl Fit {
-    /// Trains to the end, or until `stop` is set, which is looked at between steps.
+    /// Trains to the end, or until `control` asks it to stop, which is looked at between steps.
     ///
     /// Where the device can start again, a fault leads back to the last snapshot in memory; the repeated steps have the
     /// same bits, and their events come again.
@@ -112,7 +112,7 @@ impl Fit {
     /// When the device, a file or the optimisation itself fails; the last checkpoint is a good one.
     pub fn run(
         &mut self,
-        stop: &AtomicBool,
+        control: &Control,
         report: &mut dyn FnMut(&Event),
     ) -> Result<Ending, FitError> {
         let mut safety = Safety {
@@ -128,7 +128,7 @@ impl Fit {
         );
         let mut journal = Journal::new(self.run.clone(), step, total);
         loop {
-            let error = match self.steps(stop, &mut safety, &mut journal, report) {
+            let error = match self.steps(control, &mut safety, &mut journal, report) {
                 Err(FitError::Trainer(e)) => e,
                 other => return other,
             };
@@ -157,7 +157,7 @@ impl Fit {
     /// Takes steps until the end, a stop or an error.
     fn steps(
         &mut self,
-        stop: &AtomicBool,
+        control: &Control,
         safety: &mut Safety,
         journal: &mut Journal,
         report: &mut dyn FnMut(&Event),
@@ -165,7 +165,7 @@ impl Fit {
         if self.is_over() {
             // A run that had ended; what stands beside its checkpoint may be missing or older.
             let snapshot = self.snapshot()?;
-            self.write("last", &snapshot)?;
+            self.save("last", &snapshot, report)?;
             return Ok(Ending::Finished);
         }
         let loader = Loader::start(
@@ -179,8 +179,6 @@ impl Fit {
         let mut clock = Clock::start(self.sums.examples);
         let mut without_loss = WithoutLoss::default();
         while !self.is_over() {
-            let is_late = self.deadline.is_some_and(|end| Instant::now() >= end);
-            let stops = is_late || stop.load(Ordering::Relaxed);
             let since = Instant::now();
             let Some(update) = loader.next_update() else {
                 return Err(FitError::LoaderStopped {
@@ -190,10 +188,14 @@ impl Fit {
             };
             clock.waited(since.elapsed());
             let batches = update.map_err(TrainerError::from)?;
-            if stops {
+            if control.pauses() {
+                clock.paused(self.pause(control, &batches, report)?);
+            }
+            let is_late = self.is_late();
+            if is_late || control.stops() {
                 self.must_have_finite_loss(&batches)?;
                 let snapshot = self.snapshot()?;
-                self.write("last", &snapshot)?;
+                self.save("last", &snapshot, report)?;
                 return Ok(match is_late {
                     true => Ending::OutOfTime,
                     false => Ending::Interrupted,
@@ -203,7 +205,7 @@ impl Fit {
             let due = |every: Option<u64>| every.is_some_and(|n| next.is_multiple_of(n));
             let position = self.position_after(&batches);
             let ends_epoch = position.1 == 0 || self.max_steps == Some(next);
-            let writes = due(self.checkpoint_every);
+            let writes = due(self.checkpoint_every) || control.takes_checkpoint();
             let snaps = due(self.recovery.map(|r| r.snapshot_every));
             if ends_epoch || writes || snaps {
                 self.trainer.device().verify_next();
@@ -241,13 +243,37 @@ impl Fit {
                 let snapshot = self.snapshot()?;
                 // What only infinite numbers come of may still pass, but replaces no checkpoint.
                 if writes && self.loss_of(&batches)?.is_finite() {
-                    self.write("last", &snapshot)?;
+                    self.save("last", &snapshot, report)?;
                 }
                 safety.keep(snapshot);
             }
             loader.recycle(batches);
         }
         Ok(Ending::Finished)
+    }
+
+    fn is_late(&self) -> bool {
+        self.deadline.is_some_and(|end| Instant::now() >= end)
+    }
+
+    /// Waits as long as it is asked to, and says for how long. Checkpoints that are asked for meanwhile are written.
+    fn pause(
+        &mut self,
+        control: &Control,
+        batches: &[Batch],
+        report: &mut dyn FnMut(&Event),
+    ) -> Result<Duration, FitError> {
+        let since = Instant::now();
+        report(&Event::Paused);
+        while control.pauses() && !self.is_late() {
+            if control.takes_checkpoint() && self.loss_of(batches)?.is_finite() {
+                let snapshot = self.snapshot()?;
+                self.save("last", &snapshot, report)?;
+            }
+            control.wait(self.deadline);
+        }
+        report(&Event::Resumed);
+        Ok(since.elapsed())
     }
 
     /// Where the run stands after these batches.
@@ -339,16 +365,17 @@ impl Fit {
         self.best = new_best.or(self.best);
         snapshot.record = self.record();
         if new_best.is_some() {
-            self.write("best", &snapshot)?;
+            self.save("best", &snapshot, report)?;
         }
         if self.keep > 0 {
             // Before `last`: a run that is killed in between comes here again.
-            self.write(&RunDir::epoch_name(epoch), &snapshot)?;
+            self.save(&RunDir::epoch_name(epoch), &snapshot, report)?;
             self.run.prune_epochs(self.keep)?;
         }
-        self.write("last", &snapshot)?;
+        self.save("last", &snapshot, report)?;
         safety.keep(snapshot);
         report(&Event::Epoch(metrics));
+        report(&Event::Timing(timing));
         Ok(())
     }
 
@@ -427,6 +454,22 @@ impl Fit {
             },
             other => other.into(),
         }
+    }
+
+    /// Writes the checkpoint `name`, and says so.
+    fn save(
+        &self,
+        name: &str,
+        checkpoint: &Checkpoint,
+        report: &mut dyn FnMut(&Event),
+    ) -> Result<(), CheckpointError> {
+        self.write(name, checkpoint)?;
+        report(&Event::Checkpoint {
+            name: name.to_owned(),
+            step: checkpoint.record.progress.step,
+            path: self.run.checkpoint(name),
+        });
+        Ok(())
     }
 
     /// Writes the checkpoint `name`, and before it the weights derived from it: a run that is killed between the two is

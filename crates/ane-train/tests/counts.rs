@@ -9,7 +9,7 @@ use ane_train::{
     Trainer, TrainerConfig,
     checkpoint::EpochSums,
     data::{Batch, Dataset, Images, LABEL, Sampler, Split, Values},
-    fit::{Ending, Examples, Fit},
+    fit::{Control, Ending, Examples, Fit},
     loss::Loss,
     machine::Machine,
     metric::Accuracy,
@@ -21,10 +21,7 @@ use ane_train::{
     step::PlanKind,
     update::Groups,
 };
-use std::{
-    path::Path,
-    sync::{Arc, atomic::AtomicBool},
-};
+use std::{path::Path, sync::Arc};
 
 const BATCH: usize = 16;
 const LOSS: Loss = Loss::CrossEntropy {
@@ -178,7 +175,7 @@ fn a_run_dispatches_its_steps_and_its_evaluations_and_compiles_once_for_each() {
             keep: 0,
             recovery: None,
         };
-        let ending = fit.run(&AtomicBool::new(false), &mut |_| {}).unwrap();
+        let ending = fit.run(&Control::default(), &mut |_| {}).unwrap();
         assert_eq!(ending, Ending::Finished);
         assert_eq!(fit.trainer.progress().step, 3 * steps);
         assert_eq!(

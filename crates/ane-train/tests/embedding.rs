@@ -9,7 +9,7 @@ use ane_train::{
     Trainer, TrainerConfig, TrainerError,
     checkpoint::EpochSums,
     data::{Batch, Dataset, Field, FillError, LABEL, Sampler, Values},
-    fit::{Ending, Examples, Fit},
+    fit::{Control, Ending, Examples, Fit},
     loss::Loss,
     machine::Machine,
     metric::Accuracy,
@@ -24,10 +24,7 @@ use ane_train::{
     step::{PlanKind, StepError},
     update::Groups,
 };
-use std::{
-    path::Path,
-    sync::{Arc, atomic::AtomicBool},
-};
+use std::{path::Path, sync::Arc};
 
 const BATCH: usize = 8;
 const TOKENS: usize = 5;
@@ -383,7 +380,7 @@ fn a_run_over_sentences_learns_and_counts_its_stages() {
             keep: 0,
             recovery: None,
         };
-        let ending = fit.run(&AtomicBool::new(false), &mut |_| {}).unwrap();
+        let ending = fit.run(&Control::default(), &mut |_| {}).unwrap();
         assert_eq!(ending, Ending::Finished);
         // Seven batches and two of validation an epoch.
         let counts = fit.trainer.device().counts();

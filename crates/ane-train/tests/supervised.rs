@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "supervised/controlled.rs"]
+mod controlled;
 #[path = "supervised/deadlines.rs"]
 mod deadlines;
 #[path = "supervised/faulty.rs"]
@@ -20,14 +22,13 @@ use ane_ir::{Graph, TensorType};
 use ane_standin::{Event, Fault, Faults};
 use ane_train::{
     checkpoint::Checkpoint,
-    fit::{self, FitError},
+    fit::{self, Control, FitError},
     step::PlanKind,
 };
 use run::{EPOCHS, OFTEN, disturbed, finish, fired, plain, plan_of, run_of, settings, undisturbed};
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
-    sync::atomic::AtomicBool,
     time::Duration,
 };
 
@@ -270,7 +271,7 @@ fn a_device_that_does_not_come_back_ends_the_run_with_its_state_saved() {
     let device = Supervised::open("software", &settings(), supervision).unwrap();
     let run = dir.path().join("run");
     let mut fit = run_of(Box::new(device), PlanKind::Fused, &run, Some(OFTEN));
-    let error = fit.run(&AtomicBool::new(false), &mut |_| {}).unwrap_err();
+    let error = fit.run(&Control::default(), &mut |_| {}).unwrap_err();
     let text = error.to_string();
     let FitError::GaveUp { saved, source, .. } = error else {
         panic!("{error}")
@@ -308,7 +309,7 @@ fn without_recovery_a_fault_is_an_error() {
         &dir.path().join("run"),
         None,
     );
-    let error = fit.run(&AtomicBool::new(false), &mut |_| {}).unwrap_err();
+    let error = fit.run(&Control::default(), &mut |_| {}).unwrap_err();
     let text = error.to_string();
     assert!(
         text.contains("executing") && text.contains("as_planned"),
@@ -436,7 +437,7 @@ fn a_trainer_counts_what_it_had_done_and_what_it_did_again() {
     let device = Supervised::open("software", &settings(), supervision).unwrap();
     let run = dir.path().join("run");
     let mut fit = run_of(Box::new(device), PlanKind::Fused, &run, Some(OFTEN));
-    fit.run(&AtomicBool::new(false), &mut |_| {}).unwrap();
+    fit.run(&Control::default(), &mut |_| {}).unwrap();
     let done = *fit.trainer.done();
     assert_eq!(done.faults, 1);
     assert_eq!(done.repeated_steps, 1);

@@ -16,27 +16,27 @@ pub(super) struct Clock {
 
 /// A line of `timing.jsonl`: what the part of an epoch took that this process has trained.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(super) struct Timing {
+pub struct Timing {
     /// Epoch, from 1.
-    pub(super) epoch: u64,
+    pub epoch: u64,
     /// Steps taken so far.
-    pub(super) step: u64,
+    pub step: u64,
     /// When its last step was done, in seconds since 1970.
-    pub(super) unix_time: f64,
+    pub unix_time: f64,
     /// Seconds of training.
-    pub(super) seconds: f64,
+    pub seconds: f64,
     /// Examples trained on in that time.
-    pub(super) examples: u64,
+    pub examples: u64,
     /// Examples per second of training.
-    pub(super) examples_per_second: f64,
+    pub examples_per_second: f64,
     /// Milliseconds a step in which the programs of the engine ran.
-    pub(super) engine_ms: f64,
+    pub engine_ms: f64,
     /// Milliseconds a step of the host: its stages, copies, metrics and the update.
-    pub(super) host_ms: f64,
+    pub host_ms: f64,
     /// Milliseconds a step of waiting for examples.
-    pub(super) data_ms: f64,
+    pub data_ms: f64,
     /// Seconds of validation, where there was one.
-    pub(super) validation_seconds: Option<f64>,
+    pub validation_seconds: Option<f64>,
 }
 
 impl Timing {
@@ -67,6 +67,11 @@ impl Clock {
     /// Takes note of a wait for examples.
     pub(super) fn waited(&mut self, time: Duration) {
         self.data += time;
+    }
+
+    /// Takes note of a pause, which is no time of training.
+    pub(super) fn paused(&mut self, time: Duration) {
+        self.since += time;
     }
 
     /// Takes note of a step, during a part of which the engine ran.
@@ -116,5 +121,13 @@ mod tests {
         let phases = [timing.engine_ms, timing.host_ms, timing.data_ms];
         assert_eq!(phases, [7.0, 3.0, 1.0]);
         assert!(timing.unix_time > 1.7e9 && timing.examples_per_second > 0.0);
+    }
+
+    #[test]
+    fn a_pause_is_no_time_of_training() {
+        let mut clock = Clock::start(0);
+        let since = clock.since;
+        clock.paused(Duration::from_secs(3));
+        assert_eq!(clock.since - since, Duration::from_secs(3));
     }
 }

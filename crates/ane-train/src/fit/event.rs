@@ -1,5 +1,6 @@
-//! What the loop reports: steps, epochs, faults.
+//! What the loop reports: steps, epochs, checkpoints, faults.
 
+use super::Timing;
 use crate::{
     forensics::Finding,
     metric::{self, Metric},
@@ -33,6 +34,21 @@ pub enum Event {
         /// The bundle.
         bundle: PathBuf,
     },
+    /// What that epoch took.
+    Timing(Timing),
+    /// A checkpoint was written.
+    Checkpoint {
+        /// `best`, `last`, or the name of an epoch's own.
+        name: String,
+        /// Steps taken up to it.
+        step: u64,
+        /// Its file.
+        path: PathBuf,
+    },
+    /// The run waits, as it was asked to.
+    Paused,
+    /// It waits no longer.
+    Resumed,
     /// The device failed and was started again; steps after this one are repeated.
     Fault {
         /// The step of the snapshot from which the run goes on.

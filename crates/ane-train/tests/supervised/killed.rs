@@ -6,7 +6,7 @@ use ane_ir::Value;
 use ane_train::{
     Trainer,
     checkpoint::Checkpoint,
-    fit::{self, Fit},
+    fit::{self, Control, Fit},
     model::{Builder, Input, Model, ModelError},
     nn::{Activation::Relu, BatchNorm2d, Conv2d, Dropout, Flatten, Linear},
     step::PlanKind,
@@ -15,7 +15,7 @@ use std::{
     io::{BufRead, BufReader, Read},
     path::Path,
     process::{Command, Stdio},
-    sync::{Arc, atomic::AtomicBool},
+    sync::Arc,
 };
 
 /// Names the directory of the run that this program is started for.
@@ -54,7 +54,7 @@ fn run_until_killed(out: &Path) {
         _ => PlanKind::Split,
     };
     let mut steps = 0;
-    let told = run(plan, out).run(&AtomicBool::new(false), &mut |event| {
+    let told = run(plan, out).run(&Control::default(), &mut |event| {
         if matches!(event, fit::Event::Step { .. }) {
             steps += 1;
             if steps == KILLED_AFTER {

@@ -9,7 +9,7 @@ use ane_train::{
     Trainer, TrainerConfig, TrainerError,
     checkpoint::{Checkpoint, EpochSums},
     data::{Images, LABEL, Sampler, Split, sampler},
-    fit::{self, Ending, Examples, Fit},
+    fit::{self, Control, Ending, Examples, Fit},
     loss::Loss,
     metric::Accuracy,
     models::Mlp,
@@ -21,10 +21,7 @@ use ane_train::{
     step::PlanKind,
     update::Groups,
 };
-use std::{
-    path::Path,
-    sync::{Arc, atomic::AtomicBool},
-};
+use std::{path::Path, sync::Arc};
 
 pub(crate) const LOSS: Loss = Loss::CrossEntropy {
     label_smoothing: 0.0,
@@ -124,7 +121,7 @@ pub(crate) fn plain() -> Box<dyn Device> {
 pub(crate) type Results = (Vec<Vec<u8>>, fit::Evaluation);
 
 pub(crate) fn finish(mut fit: Fit, report: &mut dyn FnMut(&fit::Event)) -> Results {
-    let ending = fit.run(&AtomicBool::new(false), report).unwrap();
+    let ending = fit.run(&Control::default(), report).unwrap();
     assert_eq!(ending, Ending::Finished);
     let mut faults = recovery::Faults::new(fit.recovery);
     let best = Checkpoint::read(&fit.run.checkpoint("best")).unwrap();

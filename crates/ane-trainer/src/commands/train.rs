@@ -249,7 +249,7 @@ pub(crate) fn run(args: &Args, settings: &Settings, keys: &[Key]) -> Result<Ende
     let meter = is_apples.then(PowerMeter::start);
     fit.watch(&config, args.record_on_overflow)?;
     fit.deadline = args.max_time.map(|time| Instant::now() + time);
-    let stop = catch_interrupts();
+    let control = catch_interrupts();
     let mut progress = Progress::new(
         total_steps,
         fit.trainer.progress().step,
@@ -257,7 +257,7 @@ pub(crate) fn run(args: &Args, settings: &Settings, keys: &[Key]) -> Result<Ende
         &fit.trainer.config().metrics,
     );
     let since = Instant::now();
-    let ending = fit.run(&stop, &mut |event| progress.show(event));
+    let ending = fit.run(&control, &mut |event| progress.show(event));
     let power = meter.map_or(Ok(None), PowerMeter::stop);
     progress.finish();
     let power = power.unwrap_or_else(|e| {
