@@ -100,6 +100,22 @@ impl Failure {
         }
     }
 
+    /// It as an event: the message with its causes, the advice and the exit code.
+    pub(crate) fn object(&self) -> serde_json::Value {
+        let mut message = self.to_string();
+        let mut cause = self.source();
+        while let Some(why) = cause {
+            message.push_str(&format!(": {why}"));
+            cause = why.source();
+        }
+        serde_json::json!({
+            "schema": crate::output::SCHEMA,
+            "message": message,
+            "help": self.help,
+            "exit_code": self.exit_code(),
+        })
+    }
+
     /// 2 for wrong usage, 1 for everything else.
     pub(crate) fn exit_code(&self) -> u8 {
         if self.usage { 2 } else { 1 }

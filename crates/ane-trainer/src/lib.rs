@@ -42,7 +42,7 @@ pub use program::Program;
 use crate::{
     failure::Failure,
     given::Given,
-    output::remark,
+    output::Manner,
     settings::{Settings, SettingsArgs},
 };
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -52,6 +52,9 @@ use std::ffi::OsString;
 #[derive(Debug, Parser)]
 #[command(version, about, max_term_width = 100)]
 struct Cli {
+    /// Say results and errors only: no progress, no notes
+    #[arg(long, short, global = true)]
+    quiet: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -127,6 +130,7 @@ pub fn run(program: Program, arguments: impl IntoIterator<Item = OsString>) -> u
         Err(Refused::Parser(said)) => return answer(&said),
         Err(Refused::Settings(failure)) => return end(Err(failure)),
     };
+    output::settle(manner(&cli));
     let leaves_files = matches!(&cli.command, Command::Train(args) if args.leaves_files());
     let outcome = match cli.command {
         Command::Train(args) => commands::train::run(&args, &settings, &train_keys()),
@@ -154,6 +158,15 @@ pub fn run(program: Program, arguments: impl IntoIterator<Item = OsString>) -> u
         Command::Worker => commands::worker::run(),
     };
     end(outcome.and_then(|ended| printed(ended.code(), leaves_files)))
+}
+
+/// How this command says things.
+fn manner(cli: &Cli) -> Manner {
+    match &cli.command {
+        Command::Train(args) if args.json() => Manner::Events,
+        _ if cli.quiet => Manner::Quiet,
+        _ => Manner::Lines,
+    }
 }
 
 /// What was asked for.
@@ -231,7 +244,8 @@ fn end(outcome: Result<u8, Failure>) -> u8 {
             Box::new(miette::MietteHandlerOpts::new().wrap_lines(false).build())
         }));
         let code = failure.exit_code();
-        remark!("{:?}", miette::Report::new(failure));
+        output::event("error", &failure.object());
+        output::error(&format!("{:?}", miette::Report::new(failure)));
         code
     })
 }
@@ -254,9 +268,9 @@ fn printed(code: u8, leaves_files: bool) -> Result<u8, Failure> {
     match output::lost() {
         None => Ok(code),
         Some(e) if leaves_files => {
-            remark!(
+            output::error(&format!(
                 "warning: cannot write to the standard output: {e}; the run directory holds what the run came to"
-            );
+            ));
             Ok(code)
         }
         Some(e) => Err(Failure::because(

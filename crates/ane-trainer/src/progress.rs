@@ -1,168 +1,59 @@
-//! What a run shows: a line per epoch on standard output, and a bar where standard error is a terminal that can move its
-//! cursor.
+//! What a run shows while it trains: lines and a bar, events as JSON, or nothing.
 
-use crate::output::{remark, say};
-use ane_train::{
-    fit::{EpochMetrics, Event, show},
-    forensics,
-    metric::{Metric, Tally},
-};
-use indicatif::{ProgressBar, ProgressStyle};
-use std::{
-    io::IsTerminal,
-    time::{Duration, Instant},
-};
+mod events;
+mod lines;
+mod nothing;
+
+pub(crate) use lines::epoch_line;
+
+use crate::output::{self, Manner};
+use ane_train::{fit::Event, metric::Metric};
+use serde::Serialize;
+use std::path::Path;
 
 /// Shows the events of a run.
-pub(crate) struct Progress {
-    bar: Option<ProgressBar>,
-    since: Instant,
-    shown: Instant,
-    examples: u64,
-    metrics: Vec<&'static dyn Metric>,
-    tallies: Vec<Tally>,
-    loss: f64,
-    epochs: u64,
+pub(crate) trait Show {
+    /// Shows what the loop reports.
+    fn show(&mut self, event: &Event);
+    /// The loop has ended.
+    fn finish(&mut self);
 }
 
-/// Time between changes of the bar's message.
-const REFRESH: Duration = Duration::from_millis(100);
-
-impl Progress {
-    /// For a run of `steps`, of which `done` are done already.
-    pub(crate) fn new(steps: u64, done: u64, epochs: u64, metrics: &[&'static dyn Metric]) -> Self {
-        let bar = moves_its_cursor().then(|| {
-            let bar = ProgressBar::new(steps);
-            let style = ProgressStyle::with_template("{bar:30} {percent:>3}% {msg} eta {eta}")
-                .unwrap_or_else(|_| ProgressStyle::default_bar());
-            bar.set_style(style);
-            bar.set_position(done);
-            bar.reset_eta();
-            bar
-        });
-        Self {
-            bar,
-            since: Instant::now(),
-            shown: Instant::now(),
-            examples: 0,
-            metrics: metrics.to_vec(),
-            tallies: vec![Tally::default(); metrics.len()],
-            loss: 0.0,
-            epochs,
-        }
-    }
-
-    pub(crate) fn show(&mut self, event: &Event) {
-        match event {
-            Event::Step { epoch, outcome, .. } => {
-                self.examples += outcome.examples as u64;
-                for (tally, more) in self.tallies.iter_mut().zip(&outcome.tallies) {
-                    tally.sum += more.sum;
-                    tally.count += more.count;
-                }
-                if outcome.loss.is_finite() {
-                    self.loss = if self.loss == 0.0 {
-                        f64::from(outcome.loss)
-                    } else {
-                        0.98 * self.loss + 0.02 * f64::from(outcome.loss)
-                    };
-                }
-                let Some(bar) = &self.bar else { return };
-                bar.inc(1);
-                if self.shown.elapsed() >= REFRESH {
-                    self.shown = Instant::now();
-                    let speed = self.examples as f64 / self.since.elapsed().as_secs_f64();
-                    bar.set_message(format!(
-                        "epoch {}/{} loss {:.4}{} {speed:.0} examples/s loss scale {}",
-                        epoch + 1,
-                        self.epochs,
-                        self.loss,
-                        show(&self.values(), &self.metrics),
-                        outcome.loss_scale
-                    ));
-                }
-            }
-            Event::Fault { step, message } => {
-                let line = format!("{message}; started again, going on from step {step}");
-                self.beside_the_bar(|| remark!("{line}"));
-                if let Some(bar) = &self.bar {
-                    bar.set_position(*step);
-                }
-            }
-            Event::Findings(findings) => {
-                let lines = forensics::lines(findings);
-                self.beside_the_bar(|| lines.iter().for_each(|line| remark!("{line}")));
-            }
-            Event::Recorded { step, bundle } => {
-                let bundle = bundle.display();
-                self.beside_the_bar(|| {
-                    remark!("step {step} is kept: ane-trainer replay {bundle}");
-                });
-            }
-            Event::Epoch(m) => {
-                let line = epoch_line(m, self.epochs, &self.metrics);
-                self.beside_the_bar(|| say!("{line}"));
-                self.tallies.fill(Tally::default());
-                self.examples = 0;
-                self.since = Instant::now();
-            }
-            _ => {}
-        }
-    }
-
-    fn values(&self) -> Vec<(&'static str, f64)> {
-        let pairs = self.metrics.iter().zip(&self.tallies);
-        pairs.map(|(m, t)| (m.name(), m.value(t))).collect()
-    }
-
-    /// Prints while the bar is off the screen: standard output may be the same terminal.
-    fn beside_the_bar(&self, print: impl FnOnce()) {
-        match &self.bar {
-            Some(bar) => bar.suspend(print),
-            None => print(),
-        }
-    }
-
-    pub(crate) fn finish(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-    }
+/// What begins.
+#[derive(Serialize)]
+pub(crate) struct Started<'a> {
+    /// The run directory.
+    pub(crate) run: &'a Path,
+    pub(crate) model: &'a str,
+    /// The data set as `--dataset` or `--data` has it.
+    pub(crate) dataset: &'a str,
+    /// Its title.
+    pub(crate) data: &'a str,
+    pub(crate) plan: &'static str,
+    pub(crate) device: &'a str,
+    pub(crate) target: String,
+    pub(crate) threads: usize,
+    pub(crate) seed: u64,
+    pub(crate) batch: usize,
+    pub(crate) epochs: u64,
+    /// Steps of the whole run.
+    pub(crate) steps: u64,
+    /// Those that are done already.
+    pub(crate) step: u64,
+    /// Values that are trained.
+    pub(crate) parameters: usize,
+    #[serde(skip)]
+    pub(crate) metrics: &'a [&'static dyn Metric],
+    /// A table of the layers, for people.
+    #[serde(skip)]
+    pub(crate) layers: &'a str,
 }
 
-/// Whether standard error is a terminal on which a line can be drawn again; a dumb one, and one that says nothing of
-/// itself, only adds to what it shows.
-fn moves_its_cursor() -> bool {
-    let says = std::env::var_os("TERM").unwrap_or_default();
-    std::io::stderr().is_terminal() && !says.is_empty() && says != "dumb"
-}
-
-/// The line of an epoch.
-pub(crate) fn epoch_line(m: &EpochMetrics, epochs: u64, metrics: &[&'static dyn Metric]) -> String {
-    let validation = m.validation_loss.map_or_else(String::new, |loss| {
-        format!(
-            "  validation loss {loss:.4}{}",
-            show(&m.validation, metrics)
-        )
-    });
-    let loss = m
-        .train_loss
-        .map_or_else(|| "not finite".to_owned(), |loss| format!("{loss:.4}"));
-    let skipped = if m.skipped > 0 {
-        format!("  skipped {}", m.skipped)
-    } else {
-        String::new()
-    };
-    let speed = if m.examples_per_second.is_finite() {
-        format!("  {:.0} examples/s", m.examples_per_second)
-    } else {
-        String::new()
-    };
-    format!(
-        "epoch {:>2}/{epochs}  loss {loss}{}{validation}  lr {:.2e}  loss scale {}{skipped}{speed}",
-        m.epoch,
-        show(&m.train, metrics),
-        m.lr,
-        m.loss_scale
-    )
+/// Says what begins in the way that the command says things, and gives what shows the rest.
+pub(crate) fn begin(started: &Started<'_>) -> Box<dyn Show> {
+    match output::manner() {
+        Manner::Lines => Box::new(lines::Lines::new(started)),
+        Manner::Quiet => Box::new(nothing::Nothing),
+        Manner::Events => Box::new(events::Events::new(started)),
+    }
 }

@@ -107,8 +107,9 @@ pub(crate) fn with_settings(
             }
         }
     }
-    // Behind the subcommand: what follows `--` would be no flags.
-    let at = 2.min(all.len());
+    // Behind the subcommand, before which only flags of every command stand: what follows `--` would be no flags.
+    let at = all.iter().position(|word| word == "train");
+    let at = at.map_or(all.len(), |at| at + 1);
     all.splice(at..at, added.into_iter().map(OsString::from));
     all
 }

@@ -24,7 +24,7 @@ use crate::{
     failure::Failure,
     model_file, numbers,
     output::{self, remark, say},
-    progress::Progress,
+    progress::{self, Started},
     settings::{Key, Settings, SettingsArgs, dumped},
     supervision::{Opened, SupervisionArgs},
     threads::machine,
@@ -40,7 +40,7 @@ use ane_train::{
 use finish::finish;
 use from::begin_with;
 use interrupts::catch_interrupts;
-use report::{say_placement, write_placement};
+use report::{say_placement, trained_values, write_placement};
 use settle::settled;
 use std::{
     path::PathBuf,
@@ -96,12 +96,20 @@ pub(crate) struct Args {
     record_on_overflow: bool,
     #[command(flatten)]
     settings: SettingsArgs,
+    /// Print what happens as JSON, an object a line, as docs/events.md describes
+    #[arg(long, conflicts_with_all = ["dry_run", "dump_config"])]
+    json: bool,
     /// Build and check the program, show what would run, and stop
     #[arg(long)]
     dry_run: bool,
 }
 
 impl Args {
+    /// Whether what happens is told as JSON.
+    pub(crate) fn json(&self) -> bool {
+        self.json
+    }
+
     /// Whether what the command comes to is more than what it prints.
     pub(crate) fn leaves_files(&self) -> bool {
         !self.dry_run
@@ -138,7 +146,9 @@ pub(crate) fn run(args: &Args, settings: &Settings, keys: &[Key]) -> Result<Ende
         refuse_another_run(out, resumed.as_ref())?;
     }
     if resumed.as_ref().is_some_and(|c| c.has_ended(&config)) {
-        say!("the run had ended: all of it is done, and its files stay as they are");
+        let message = "the run had ended: all of it is done, and its files stay as they are";
+        say!("{message}");
+        output::event("note", &serde_json::json!({"message": message}));
         return Ok(Ended::Done);
     }
     let sampler = opened.sampler(config.batch)?;
@@ -232,30 +242,30 @@ pub(crate) fn run(args: &Args, settings: &Settings, keys: &[Key]) -> Result<Ende
         recovery,
         isa,
     })?;
-    say!(
-        "{} on {}, {} plan on `{}` for {}, {} threads, seed {}; run directory {}",
-        config.model,
-        description.title,
-        config.plan.name(),
-        config.device,
-        config.target,
-        pool.threads(),
-        config.seed,
-        out.display()
-    );
-    output::write(&layers::of(&fit.trainer));
     // What stands in for Apple's engine draws nothing there; others may.
     let is_apples = config.device == APPLE && config.replaced().is_empty();
     let meter = is_apples.then(PowerMeter::start);
     fit.watch(&config, args.record_on_overflow)?;
     fit.deadline = args.max_time.map(|time| Instant::now() + time);
     let control = catch_interrupts();
-    let mut progress = Progress::new(
-        total_steps,
-        fit.trainer.progress().step,
-        config.epochs,
-        &fit.trainer.config().metrics,
-    );
+    let mut progress = progress::begin(&Started {
+        run: &out,
+        model: &config.model,
+        dataset: &config.dataset,
+        data: &description.title,
+        plan: config.plan.name(),
+        device: &config.device,
+        target: config.target.to_string(),
+        threads: pool.threads(),
+        seed: config.seed,
+        batch: config.batch,
+        epochs: config.epochs,
+        steps: total_steps,
+        step: fit.trainer.progress().step,
+        parameters: trained_values(&fit.trainer),
+        metrics: &fit.trainer.config().metrics,
+        layers: &layers::of(&fit.trainer),
+    });
     let since = Instant::now();
     let ending = fit.run(&control, &mut |event| progress.show(event));
     let power = meter.map_or(Ok(None), PowerMeter::stop);
@@ -272,6 +282,7 @@ pub(crate) fn run(args: &Args, settings: &Settings, keys: &[Key]) -> Result<Ende
                 "interrupted; continue with: ane-trainer train --resume {}",
                 out.display()
             );
+            report::tell_interrupted(&fit, since);
             Ok(Ended::Interrupted)
         }
         Ok(ending @ (Ending::Finished | Ending::NoBetter | Ending::OutOfTime)) => {
@@ -286,7 +297,7 @@ pub(crate) fn run(args: &Args, settings: &Settings, keys: &[Key]) -> Result<Ende
                 ),
                 Ending::Finished | Ending::Interrupted => {}
             }
-            finish(fit, &config, loaded.test, since, power)
+            finish(fit, &config, loaded.test, since, (ending, power))
         }
         Err(e) => {
             // What ended the run is what is to be said, whether or not this can be written.

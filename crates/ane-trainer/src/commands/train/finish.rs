@@ -1,13 +1,13 @@
 //! The end of a run whose epochs are done: the state that is kept, and its one look at the test set.
 
-use super::report::{say_placement, tell, test_line, write_placement};
+use super::report::{say_placement, tell, tell_finished, test_line, write_placement};
 use crate::{commands::curves, ended::Ended, failure::Failure, output::say};
 use ane_device::Power;
 use ane_train::{
     Trainer,
     checkpoint::{Best, Checkpoint},
     config::RunConfig,
-    fit::{Examples, Fit, evaluate},
+    fit::{Ending, Examples, Fit, evaluate},
     recovery::Faults,
 };
 use std::time::Instant;
@@ -18,7 +18,7 @@ pub(super) fn finish(
     config: &RunConfig,
     test: Option<Examples>,
     since: Instant,
-    power: Option<Power>,
+    (ending, power): (Ending, Option<Power>),
 ) -> Result<Ended, Failure> {
     let seconds = since.elapsed().as_secs_f64();
     let mut faults = Faults::new(fit.recovery);
@@ -43,6 +43,7 @@ pub(super) fn finish(
     tell(&mut faults);
     let placement = write_placement(&fit, config, power)?;
     fit.run.write_json("result.json", &result)?;
+    tell_finished(&fit, ending, result.as_ref(), seconds);
     match result {
         Some(result) => say!("{}", test_line(&result, &metrics, &chosen)),
         None => say!("test: none was held out ({chosen})"),

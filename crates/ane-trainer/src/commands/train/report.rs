@@ -1,18 +1,22 @@
 //! What a run says at its end, and leaves in `placement.json`.
 
 use crate::{
+    ended::Ended,
     failure::Failure,
-    output::{remark, say},
+    output::{self, remark, say},
 };
 use ane_device::Power;
 use ane_train::{
+    Trainer,
     config::RunConfig,
-    fit::{Evaluation, Fit, show},
+    fit::{Ending, Evaluation, Fit, show},
     memory::amount,
     metric::Metric,
     placement::Placement,
     recovery::Faults,
 };
+use serde_json::json;
+use std::time::Instant;
 
 /// Writes what ran where.
 pub(super) fn write_placement(
@@ -28,8 +32,51 @@ pub(super) fn write_placement(
     Ok(placement)
 }
 
+/// Values that are trained.
+pub(super) fn trained_values(trainer: &Trainer) -> usize {
+    let trained = trainer.step().trained.iter();
+    let values = trained.map(|&i| trainer.parameters()[i].shape.numel());
+    values.sum()
+}
+
+/// The event of a run that was asked to stop.
+pub(super) fn tell_interrupted(fit: &Fit, since: Instant) {
+    output::event(
+        "interrupted",
+        &json!({
+            "run": fit.run.root(),
+            "step": fit.trainer.progress().step,
+            "best": fit.best,
+            "seconds": since.elapsed().as_secs_f64(),
+            "exit_code": Ended::Interrupted.code(),
+        }),
+    );
+}
+
+/// The event of a run that has ended otherwise, with what it came to on the test set.
+pub(super) fn tell_finished(fit: &Fit, ending: Ending, test: Option<&Evaluation>, seconds: f64) {
+    let ending = match ending {
+        Ending::Finished => "finished",
+        Ending::NoBetter => "no_better",
+        Ending::OutOfTime => "out_of_time",
+        Ending::Interrupted => "interrupted",
+    };
+    output::event(
+        "finished",
+        &json!({
+            "run": fit.run.root(),
+            "ending": ending,
+            "test": test,
+            "best": fit.best,
+            "seconds": seconds,
+            "exit_code": Ended::Done.code(),
+        }),
+    );
+}
+
 /// The last lines of a run.
 pub(super) fn say_placement(placement: &Placement) {
+    output::event("placement", placement);
     say!("{}", placement_line(placement));
     if let Some(line) = &placement.host_summary {
         say!("{line}");
