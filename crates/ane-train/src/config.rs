@@ -247,6 +247,14 @@ pub enum ConfigError {
     /// No such metric.
     #[error(transparent)]
     Metric(#[from] UnknownMetric),
+    /// A metric that says nothing of what is learned.
+    #[error("the metric `{metric}` says nothing of a model that learns {found}")]
+    MetricOfAnother {
+        /// The metric.
+        metric: &'static str,
+        /// What is learned.
+        found: &'static str,
+    },
     /// A pattern of parameters to freeze, or of a group, fits none.
     #[error("`{pattern}` names no parameter; there are {}", .paths.join(", "))]
     NamesNothing {
@@ -277,6 +285,9 @@ impl ConfigError {
             Self::OutOfRange { .. } => "see `ane-trainer train --help`",
             Self::Build(_) => "pass another --model or --batch",
             Self::Metric(_) => "pass one of them as --metric, or leave it out",
+            Self::MetricOfAnother { .. } => {
+                "leave --metric out: accuracy is for classes, rmse for numbers"
+            }
             Self::NamesNothing { .. } => {
                 "a pattern is a path in which * stands for any characters, or one of the tags bias, norm and embedding"
             }
@@ -353,7 +364,19 @@ impl RunConfig {
                 Task::Reconstruction => "mse",
             },
         };
-        Ok(vec![metric::named(name)?])
+        let metric = metric::named(name)?;
+        let task = self.model()?.task(examples);
+        if !metric.is_for(task) {
+            return Err(ConfigError::MetricOfAnother {
+                metric: metric.name(),
+                found: match task {
+                    Task::Classification => "classes",
+                    Task::Regression => "numbers",
+                    Task::Reconstruction => "the input itself",
+                },
+            });
+        }
+        Ok(vec![metric])
     }
 
     /// Steps of the run, for so many batches an epoch.

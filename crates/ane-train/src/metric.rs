@@ -19,6 +19,7 @@ pub use perplexity::Perplexity;
 pub use rmse::Rmse;
 pub use top_k::Top5;
 
+use crate::models::Task;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -39,6 +40,10 @@ pub trait Metric: Send + Sync + fmt::Debug {
     fn name(&self) -> &'static str;
     /// Which values are better.
     fn better(&self) -> Better;
+    /// Whether it says something of what a model is for.
+    fn is_for(&self, _: Task) -> bool {
+        true
+    }
     /// Adds the examples of a batch.
     fn add(&self, seen: &Seen<'_>, tally: &mut Tally);
     /// The value of a tally; NaN of an empty one.

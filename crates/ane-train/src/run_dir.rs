@@ -11,7 +11,7 @@ pub use table::csv_row;
 
 use crate::{
     bundle,
-    checkpoint::{CheckpointError, remove_unfinished, replace_file},
+    checkpoint::{CheckpointError, UNFINISHED, remove_unfinished, replace_file},
     forensics::Finding,
 };
 use lock::RunLock;
@@ -22,6 +22,34 @@ use std::{
     sync::Arc,
 };
 pub use summary::{RunState, Summary};
+
+/// Everything that is written into a directory of a run, by training, by those who watch it, and by exports.
+const OWN: [&str; 24] = [
+    ".lock",
+    "bundles",
+    "checkpoints",
+    "commands.txt",
+    "config.json",
+    "curves.png",
+    "curves.svg",
+    "env.json",
+    "findings.jsonl",
+    "metrics.csv",
+    "metrics.jsonl",
+    "model",
+    "model.keras",
+    "model.mlpackage",
+    "model.npz",
+    "model.onnx",
+    "model.safetensors",
+    "model.swift",
+    "placement.json",
+    "report.html",
+    "result.json",
+    "steps.jsonl",
+    "tensorboard",
+    "timing.jsonl",
+];
 
 /// How the names of checkpoints begin that are kept of single epochs.
 const EPOCH: &str = "epoch-";
@@ -124,6 +152,34 @@ impl RunDir {
     /// often without being in anybody's way.
     pub fn trained_by(&self) -> Option<u32> {
         lock::holder(&self.root)
+    }
+
+    /// Removes what a run writes, and the directory where nothing else is in it; gives what else there is, which stays.
+    ///
+    /// # Errors
+    /// When something cannot be listed or removed.
+    pub fn remove(&self) -> Result<Vec<PathBuf>, CheckpointError> {
+        let io = CheckpointError::io;
+        let mut others = Vec::new();
+        for entry in fs::read_dir(&self.root).map_err(io("read", &self.root))? {
+            let path = entry.map_err(io("read", &self.root))?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let is_own = OWN.contains(&&*name) || name.starts_with(UNFINISHED);
+            let removed = match is_own {
+                true if path.is_dir() => fs::remove_dir_all(&path),
+                true => fs::remove_file(&path),
+                false => {
+                    others.push(path);
+                    continue;
+                }
+            };
+            removed.map_err(io("remove", &path))?;
+        }
+        if others.is_empty() {
+            fs::remove_dir(&self.root).map_err(io("remove", &self.root))?;
+        }
+        others.sort();
+        Ok(others)
     }
 
     /// The directory.

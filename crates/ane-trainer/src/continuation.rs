@@ -1,6 +1,6 @@
 //! Where a run goes on: the checkpoint that is meant, the directory it belongs to, and one that holds no other run.
 
-use crate::{failure::Failure, model_file, output::remark, run_name::default_out};
+use crate::{code::Code, failure::Failure, model_file, output::remark, run_name::default_out};
 use ane_engine::simd::Isa;
 use ane_train::{
     checkpoint::{Best, Checkpoint, replace_file},
@@ -248,6 +248,27 @@ pub(crate) fn description(
             Ok(described.ok_or(DataError::NotDivided { dataset: spec.name })?)
         }
     }
+}
+
+/// Refuses examples that a run divides anew where they are not those that it has learned from: what it is judged by may be
+/// among what it has seen.
+pub(crate) fn must_be_those_of(
+    known: &Description,
+    found: &Description,
+    file: &Path,
+) -> Result<(), Failure> {
+    if known.fingerprint == found.fingerprint {
+        return Ok(());
+    }
+    Err(Failure::new(
+        format!(
+            "`{}` holds other examples than those that `{}` has learned from",
+            found.title,
+            file.display()
+        ),
+        "bring the data back as it was, name examples that it has not seen by --data, or start a new run",
+    )
+    .with_code(Code::OwnData))
 }
 
 /// The directory of the run that a path means: itself, or the one in whose `checkpoints` a file lies.

@@ -110,6 +110,7 @@ impl Failure {
         }
         serde_json::json!({
             "schema": crate::output::SCHEMA,
+            "code": self.code.map(Code::name),
             "message": message,
             "help": self.help,
             "exit_code": self.exit_code(),

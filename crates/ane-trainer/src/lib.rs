@@ -91,7 +91,7 @@ enum Command {
     Bench(Box<commands::bench::Args>),
     /// Print the MIL of a training step or a file, with the rules it keeps or breaks
     Inspect(Box<commands::inspect::Args>),
-    /// Fetch, verify and list data sets
+    /// Fetch, verify and list data sets, and inspect data of your own
     Data(commands::data::Args),
     /// List devices and targets
     Devices,

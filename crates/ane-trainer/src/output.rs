@@ -66,6 +66,11 @@ pub(crate) fn manner() -> Manner {
     TOLD.lock().unwrap_or_else(PoisonError::into_inner).manner
 }
 
+/// Whether only results are said.
+pub(crate) fn is_quiet() -> bool {
+    manner() == Manner::Quiet
+}
+
 /// Prints an event, with the fields of an object, where events are what is said.
 pub(crate) fn event(name: &str, fields: &impl Serialize) {
     #[derive(Serialize)]

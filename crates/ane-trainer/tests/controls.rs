@@ -200,3 +200,69 @@ fn checkpoints_of_the_last_epochs_are_kept() {
         run.join("checkpoints/epoch-0004.ckpt").to_str().unwrap(),
     ]);
 }
+
+#[test]
+fn a_run_is_not_judged_by_what_its_table_has_become() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = table(&dir);
+    let run = dir.path().join("run");
+    let out = run.to_str().unwrap();
+    says(&["train", "--data", &table, "--epochs", "1", "--out", out]);
+    says(&["eval", out]);
+    let whole = fs::read_to_string(&table).unwrap();
+    let shorter: Vec<&str> = whole.lines().take(180).collect();
+    fs::write(&table, shorter.join("\n")).unwrap();
+    fails(&["eval", out], 1, &["other examples", "--data"]);
+    // Examples that are named are the user's to answer for.
+    says(&["eval", out, "--data", &table]);
+}
+
+#[test]
+fn rows_without_an_answer_are_told_and_inspect_shows_what_is_missing() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut text = fs::read_to_string(table(&dir)).unwrap();
+    text.push_str(",3,above\n");
+    let path = dir.path().join("gaps.csv");
+    fs::write(&path, &text).unwrap();
+    let gaps = path.to_str().unwrap();
+    let inspected = says(&["data", "inspect", gaps]);
+    assert!(inspected.contains("class above"), "{inspected}");
+    let run = dir.path().join("run");
+    let out = run.to_str().unwrap();
+    says(&[
+        "train",
+        "--data",
+        gaps,
+        "--missing",
+        "drop",
+        "--epochs",
+        "1",
+        "--out",
+        out,
+    ]);
+    let answered = std::process::Command::new(env!("CARGO_BIN_EXE_ane-trainer"))
+        .args(["predict", out, gaps, "--format", "csv"])
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&answered.stderr);
+    assert!(told.contains("1 of 241 rows have no answer"), "{told}");
+    assert!(told.contains("a cell is empty: 241"), "{told}");
+}
+
+#[test]
+fn a_metric_of_another_task_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = table(&dir);
+    fails(
+        &["train", "--data", &table, "--metric", "rmse"],
+        2,
+        &["`rmse` says nothing", "classes"],
+    );
+    fails(
+        &[
+            "train", "--data", &table, "--label", "y", "--task", "values", "--metric", "accuracy",
+        ],
+        2,
+        &["`accuracy` says nothing", "numbers"],
+    );
+}

@@ -66,6 +66,25 @@ fn runs_are_listed_shown_and_removed_and_what_is_no_run_is_left_alone() {
     );
     says(&["runs", "prune", folder, "--keep", "1", "--yes"]);
     assert_ne!(Path::new(&first).exists(), Path::new(&second).exists());
+    // What a run has not written stays, and a run in the directory of another does.
+    let kept = [&first, &second]
+        .into_iter()
+        .find(|run| Path::new(run).exists())
+        .unwrap();
+    fs::write(format!("{kept}/thesis.txt"), "precious").unwrap();
+    fs::create_dir(format!("{kept}/inner")).unwrap();
+    fs::copy(
+        format!("{kept}/config.json"),
+        format!("{kept}/inner/config.json"),
+    )
+    .unwrap();
+    says(&["runs", "rm", kept]);
+    for file in ["thesis.txt", "inner/config.json"] {
+        assert!(Path::new(kept).join(file).exists(), "{file}");
+    }
+    for file in ["config.json", "checkpoints", "metrics.jsonl"] {
+        assert!(!Path::new(kept).join(file).exists(), "{file}");
+    }
     let notes = format!("{folder}/notes");
     fails(&["runs", "rm", &notes], 1, &["is no run", "runs list"]);
     assert!(Path::new(&notes).exists());
@@ -123,8 +142,8 @@ fn a_run_goes_on_for_longer_and_says_so() {
     let before = file("metrics.jsonl");
     fails(
         &["train", "--resume", &path, "--epochs", "1"],
-        1,
-        &["epochs: the checkpoint has 2, the arguments say 1"],
+        2,
+        &["a run of 2 epochs", "--epochs says 1", "pass more epochs"],
     );
     let said = says(&["train", "--resume", &path, "--epochs", "4"]);
     assert!(said.contains("epoch  4/4"), "{said}");
@@ -134,6 +153,11 @@ fn a_run_goes_on_for_longer_and_says_so() {
     assert_eq!(config["epochs"], 4);
     assert_eq!(config["extended"][0]["epochs"], 2);
     assert!(says(&["train", "--resume", &path]).contains("the run had ended"));
+    fails(
+        &["train", "--resume", &path, "--epochs", "3"],
+        2,
+        &["a run of 4 epochs", "pass more epochs"],
+    );
     // A constant rate knows nothing of the end, so that the longer run has the same bits.
     let (whole, table) = (dir.path().join("whole"), table(&dir));
     let whole = whole.to_str().unwrap();

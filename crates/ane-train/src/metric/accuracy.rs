@@ -1,6 +1,7 @@
 //! Accuracy: the share of examples whose largest value is at their class.
 
 use super::{Better, Metric, Seen, Tally, Wanted};
+use crate::models::Task;
 
 /// Share of right answers, from 0 to 1. The answer of a row is the position of its largest value; of a row of a single
 /// value, whether it is above 0, as for a logit.
@@ -14,6 +15,10 @@ impl Metric for Accuracy {
 
     fn better(&self) -> Better {
         Better::Larger
+    }
+
+    fn is_for(&self, task: Task) -> bool {
+        task == Task::Classification
     }
 
     fn add(&self, seen: &Seen<'_>, tally: &mut Tally) {

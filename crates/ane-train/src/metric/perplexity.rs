@@ -1,6 +1,7 @@
 //! Perplexity: e to the mean cross-entropy, the number of classes a model is as unsure between.
 
 use super::{Better, Metric, Seen, Tally, Wanted};
+use crate::models::Task;
 
 /// e to the mean of −ln softmax(output) at the class, from 1 on. For targets that are rows it is the mean over the
 /// row's distribution.
@@ -14,6 +15,10 @@ impl Metric for Perplexity {
 
     fn better(&self) -> Better {
         Better::Smaller
+    }
+
+    fn is_for(&self, task: Task) -> bool {
+        task == Task::Classification
     }
 
     fn add(&self, seen: &Seen<'_>, tally: &mut Tally) {

@@ -1,6 +1,7 @@
 //! Root of the mean squared error.
 
 use super::{Better, Metric, Mse, Seen, Tally};
+use crate::models::Task;
 
 /// The root of the mean of squared differences over all values of all examples, in their own unit.
 #[derive(Debug, Clone, Copy)]
@@ -13,6 +14,10 @@ impl Metric for Rmse {
 
     fn better(&self) -> Better {
         Better::Smaller
+    }
+
+    fn is_for(&self, task: Task) -> bool {
+        task != Task::Classification
     }
 
     fn add(&self, seen: &Seen<'_>, tally: &mut Tally) {

@@ -1,6 +1,7 @@
 //! Top-k accuracy: the share of examples whose class is among the k largest values.
 
 use super::{Better, Metric, Seen, Tally, Wanted, argmax};
+use crate::models::Task;
 
 /// Share of examples whose class is among the five largest values, from 0 to 1. A value equal to that of the class
 /// counts as larger where it stands before it.
@@ -16,6 +17,10 @@ impl Metric for Top5 {
 
     fn better(&self) -> Better {
         Better::Larger
+    }
+
+    fn is_for(&self, task: Task) -> bool {
+        task == Task::Classification
     }
 
     fn add(&self, seen: &Seen<'_>, tally: &mut Tally) {

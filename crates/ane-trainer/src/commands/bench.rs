@@ -89,10 +89,14 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
     // What cannot be compared is said before anything is measured.
     let before = args.compare.as_deref().map(read).transpose()?;
     let mut training = TimedTraining::new(&args.training, args.rounds * args.steps)?;
+    let (title, machine) = (training.title(), training.machine.clone());
+    if let Some(before) = &before {
+        must_be_alike(before, &title, &machine)?;
+    }
     let measured = Baseline {
         schema: SCHEMA,
-        title: training.title(),
-        machine: training.machine.clone(),
+        title,
+        machine,
         ms: (0..args.rounds)
             .map(|_| {
                 let phases = training.take(args.steps)?;
@@ -118,19 +122,24 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
     }
 }
 
-fn compare(measured: &Baseline, before: &Baseline) -> Result<Ended, Failure> {
+/// Refuses a baseline of something else, or of another machine.
+fn must_be_alike(before: &Baseline, title: &str, machine: &str) -> Result<(), Failure> {
     let pairs = [
-        ("trained", &measured.title, &before.title),
-        ("measured on", &measured.machine, &before.machine),
+        ("of", title, &before.title),
+        ("measured on", machine, &before.machine),
     ];
     for (what, now, then) in pairs {
         if now != then {
             return Err(Failure::new(
-                format!("the baseline was {what} `{then}`, this is `{now}`"),
+                format!("the baseline is {what} `{then}`, this is `{now}`"),
                 "compare alike with alike: save a baseline of this one",
             ));
         }
     }
+    Ok(())
+}
+
+fn compare(measured: &Baseline, before: &Baseline) -> Result<Ended, Failure> {
     let (now, then) = (measured.spread(), before.spread());
     let ratio = then[1] / now[1];
     match Change::of(now, then) {

@@ -8,6 +8,7 @@ use super::{
     train::{tell, test_line},
 };
 use crate::{
+    continuation::must_be_those_of,
     ended::Ended,
     failure::Failure,
     numbers,
@@ -17,8 +18,7 @@ use crate::{
 };
 use ane_train::{
     TrainerError,
-    config::RunConfig,
-    data::{DataError, Description, Opened, own},
+    data::{DataError, Opened, own},
     fit::{Evaluation, Examples, evaluate_each},
     judgement::{Answers, Judgement},
     metric::Metric,
@@ -87,7 +87,7 @@ pub(crate) fn judged(args: &Asked) -> Result<Judged, Failure> {
     let Restored {
         trainer, faults, ..
     } = &mut restored;
-    let test = test_examples(args, config, data)?;
+    let test = test_examples(args, &stored)?;
     let fits = trainer
         .config()
         .objective
@@ -137,8 +137,9 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
 /// What the run is judged by: its test set, or what the user names.
 fn test_examples(
     args: &Asked,
-    config: &RunConfig,
-    data: &Description,
+    Stored {
+        config, data, path, ..
+    }: &Stored,
 ) -> Result<Examples, Failure> {
     if let Some(path) = &args.data {
         let (examples, indices) =
@@ -150,6 +151,7 @@ fn test_examples(
     }
     let options = args.source.options();
     let opened = Opened::of(config, Some(data), &options, &report)?;
+    must_be_those_of(data, &opened.description, path)?;
     let loaded = opened.load(config.batch, &options, &report)?;
     loaded.test.ok_or_else(|| {
         Failure::new(

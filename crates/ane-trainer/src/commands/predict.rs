@@ -10,7 +10,8 @@ use super::train::tell;
 use crate::{
     ended::Ended,
     failure::Failure,
-    numbers, output,
+    numbers,
+    output::{self, remark},
     stored::{Restored, Stored},
     supervision::SupervisionArgs,
 };
@@ -18,7 +19,7 @@ use ane_train::{
     TrainerError,
     checkpoint::replace_file,
     config::RunConfig,
-    data::{DataError, Description, OwnDataError, description::Input, own},
+    data::{DataError, Dataset, Description, OwnDataError, description::Input, own},
     fit::{Examples, predict},
 };
 use answer::Answer;
@@ -146,6 +147,7 @@ fn open(
     } else {
         own(file)?
     };
+    tell_left_out(file, examples.len(), &indices);
     Ok(Opened {
         name: file.display().to_string(),
         examples: if invert {
@@ -155,6 +157,27 @@ fn open(
         },
         indices,
     })
+}
+
+/// Says which rows have no answer, as cells of theirs are empty and the run leaves such rows out.
+fn tell_left_out(file: &Path, rows: usize, kept: &[u32]) {
+    let left_out = rows - kept.len();
+    if left_out == 0 {
+        return;
+    }
+    let mut kept = kept.iter().peekable();
+    let is_left_out = |&row: &u32| kept.next_if_eq(&&row).is_none();
+    let first: Vec<String> = (0..rows as u32)
+        .filter(is_left_out)
+        .take(5)
+        .map(|row| (row + 1).to_string())
+        .collect();
+    let more = if left_out > first.len() { ", …" } else { "" };
+    remark!(
+        "note: {}: {left_out} of {rows} rows have no answer, as a cell is empty: {}{more}",
+        file.display(),
+        first.join(", ")
+    );
 }
 
 fn answers(

@@ -7,7 +7,7 @@ mod resampled;
 mod rm;
 mod show;
 
-use crate::{ended::Ended, failure::Failure};
+use crate::{ended::Ended, failure::Failure, output::remark};
 use ane_train::run_dir::{RunDir, Summary};
 use clap::Subcommand;
 use std::path::{Path, PathBuf};
@@ -79,16 +79,22 @@ fn shown(name: &str, value: f64) -> String {
     }
 }
 
-/// Removes the directory of a run that nobody trains.
+/// Removes a run that nobody trains; what else its directory holds stays, and is named.
 fn remove(run: &Summary) -> Result<(), Failure> {
     let root = run.run.root();
     // Held until it is gone, so that nobody begins to train there.
-    let _taken = RunDir::take(root)?;
-    std::fs::remove_dir_all(root).map_err(|e| {
-        Failure::because(
-            format!("cannot remove `{}`", root.display()),
-            e,
-            "check that you may write there",
-        )
-    })
+    let taken = RunDir::take(root)?;
+    let others = taken.remove()?;
+    if let Some(first) = others.first() {
+        remark!(
+            "note: `{}` stays, as {} in it that the run has not written, such as `{}`",
+            root.display(),
+            match others.len() {
+                1 => "a file is".to_owned(),
+                n => format!("{n} files are"),
+            },
+            first.display()
+        );
+    }
+    Ok(())
 }

@@ -12,7 +12,7 @@ use ane_train::{
     data::{
         DataError, Holdout,
         own::{
-            self, Divide, Inspection, Numbers, Shared,
+            self, Divide, Inspection, Missing, Numbers, Shared,
             raw::{Layout, Raw, RawTargets},
         },
     },
@@ -48,7 +48,17 @@ pub(super) fn run(args: &Args) -> Result<Ended, Failure> {
         ..RunConfig::default()
     };
     args.data.settings(&mut config)?;
-    let raw = own::read(&args.path, &config.data, None).map_err(DataError::from)?;
+    let (raw, refused) = match own::read(&args.path, &config.data, None) {
+        Ok(raw) => (raw, None),
+        Err(refused) => {
+            // What is missing is what there is to see; a run would refuse it all the same.
+            let asked = config.data.missing.replace(Missing::Mean);
+            match (asked, own::read(&args.path, &config.data, None)) {
+                (None, Ok(raw)) => (raw, Some(refused)),
+                _ => return Err(DataError::from(refused).into()),
+            }
+        }
+    };
     let found = own::inspect(&args.path, &raw).map_err(DataError::from)?;
     let how = Divide {
         settings: &config.data,
@@ -65,9 +75,10 @@ pub(super) fn run(args: &Args) -> Result<Ended, Failure> {
         );
     } else {
         tell(&args.path, &found);
-        match shared {
-            Ok(shared) => tell_division(&shared),
-            Err(e) => remark!("note: it cannot be trained on as it is: {e}"),
+        match (shared, refused) {
+            (_, Some(e)) => remark!("note: it cannot be trained on as it is: {e}; {}", e.help()),
+            (Ok(shared), None) => tell_division(&shared),
+            (Err(e), None) => remark!("note: it cannot be trained on as it is: {e}"),
         }
     }
     if let Some(file) = &args.sheet {

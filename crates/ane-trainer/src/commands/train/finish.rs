@@ -1,7 +1,12 @@
 //! The end of a run whose epochs are done: the state that is kept, and its one look at the test set.
 
 use super::report::{say_placement, tell, tell_finished, test_line, write_placement};
-use crate::{commands::curves, ended::Ended, failure::Failure, output::say};
+use crate::{
+    commands::curves,
+    ended::Ended,
+    failure::Failure,
+    output::{self, say},
+};
 use ane_device::Power;
 use ane_train::{
     Trainer,
@@ -49,7 +54,9 @@ pub(super) fn finish(
         None => say!("test: none was held out ({chosen})"),
     }
     curves::leave(&fit.run);
-    say!("trained for {seconds:.1} s");
-    say_placement(&placement);
+    if !output::is_quiet() {
+        say!("trained for {seconds:.1} s");
+        say_placement(&placement);
+    }
     Ok(Ended::Done)
 }

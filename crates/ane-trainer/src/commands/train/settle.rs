@@ -2,7 +2,7 @@
 
 use super::ConfigArgs;
 use crate::{
-    continuation::{Continuation, stored_config},
+    continuation::{Continuation, must_be_those_of, stored_config},
     failure::Failure,
 };
 use ane_train::{
@@ -33,6 +33,17 @@ pub(super) fn settled(
     let data = (&opened.description, Some(opened.train_len()));
     let asked = flags.over(asked, data)?;
     let mut stored = stored;
+    if asked.epochs < stored.epochs {
+        return Err(Failure::usage(
+            format!(
+                "`{}` is of a run of {} epochs, and --epochs says {}",
+                c.file.display(),
+                stored.epochs,
+                asked.epochs
+            ),
+            "pass more epochs to go on for longer, or leave --epochs out",
+        ));
+    }
     // More epochs are the same run for longer.
     if asked.epochs > stored.epochs {
         stored.extended.push(Extension {
@@ -42,17 +53,8 @@ pub(super) fn settled(
         stored.epochs = asked.epochs;
     }
     let diff = stored.diff(&asked);
-    if let Some(known) = known
-        && known.fingerprint != opened.description.fingerprint
-    {
-        return Err(Failure::new(
-            format!(
-                "`{}` holds other examples than those that `{}` has learned from",
-                stored.dataset,
-                c.file.display()
-            ),
-            "bring the data back as it was, or start a new run",
-        ));
+    if let Some(known) = known {
+        must_be_those_of(known, &opened.description, &c.file)?;
     }
     if diff.is_empty() {
         return Ok((stored, opened));
