@@ -13,7 +13,7 @@ mod journal;
 mod prediction;
 
 pub use beginning::{Beginning, describe};
-pub use clock::Timing;
+pub use clock::{Phases, Timing};
 pub use control::Control;
 pub use error::FitError;
 pub use evaluation::{Evaluation, Examples, evaluate, evaluate_each};
@@ -225,6 +225,7 @@ impl Fit {
                 epoch,
                 batch,
                 outcome: outcome.clone(),
+                phases: clock.phases(),
             });
             if ends_epoch {
                 if self.validation.is_none() {

@@ -9,8 +9,11 @@ use serde_json::json;
 use std::{
     fmt::Arguments,
     io::{self, ErrorKind, Write},
+    os::fd::AsFd,
     sync::{Mutex, PoisonError},
 };
+use terminal_size::{Width, terminal_size_of};
+use textwrap::{WordSeparator, WordSplitter};
 
 /// Prints a line on standard output.
 macro_rules! say {
@@ -41,14 +44,20 @@ pub(crate) enum Manner {
 /// The version of the objects; it changes whenever a field changes its meaning.
 pub(crate) const SCHEMA: u32 = 1;
 
+/// What shows remarks in the place of standard error.
+type Shown = Box<dyn Fn(&str) + Send>;
+
 struct Told {
     manner: Manner,
+    /// A screen that has the terminal.
+    screen: Option<Shown>,
     /// Remarks from before the first event, which says what the others are of.
     waiting: Option<Vec<String>>,
 }
 
 static TOLD: Mutex<Told> = Mutex::new(Told {
     manner: Manner::Lines,
+    screen: None,
     waiting: None,
 });
 
@@ -57,8 +66,23 @@ pub(crate) fn settle(manner: Manner) {
     let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
     *told = Told {
         manner,
+        screen: None,
         waiting: Some(Vec::new()),
     };
+}
+
+/// Has remarks shown elsewhere while a screen has the terminal.
+pub(crate) fn send_remarks_to(screen: Shown) {
+    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    told.screen = Some(screen);
+}
+
+/// No screen has the terminal any more.
+pub(crate) fn keep_remarks() {
+    TOLD.lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .screen
+        .take();
 }
 
 /// How things are said.
@@ -103,7 +127,36 @@ fn print_object(object: &impl Serialize) {
 
 /// What [`say!`] does. The line is flushed: a log that is followed shows it at once.
 pub(crate) fn line(text: Arguments<'_>) {
+    let text = broken(&text.to_string(), columns(io::stdout()));
     write(&format!("{text}\n"));
+}
+
+/// Columns of a terminal; no end of them where there is none.
+pub(crate) fn columns(terminal: impl AsFd) -> usize {
+    match terminal_size_of(terminal) {
+        Some((Width(columns @ 1..), _)) => usize::from(columns),
+        _ => usize::MAX,
+    }
+}
+
+/// Lines broken between words, further in than where they begin. Commands stay whole: they are copied.
+fn broken(text: &str, columns: usize) -> String {
+    let line = |line: &str| {
+        let line = line.trim_end();
+        let words = line.trim_start();
+        let is_command = words.starts_with(concat!(env!("CARGO_PKG_NAME"), " "));
+        if is_command || textwrap::core::display_width(line) <= columns {
+            return line.to_owned();
+        }
+        let indent = " ".repeat(line.len() - words.len() + 2);
+        let options = textwrap::Options::new(columns)
+            .subsequent_indent(&indent)
+            .break_words(false)
+            .word_separator(WordSeparator::AsciiSpace)
+            .word_splitter(WordSplitter::NoHyphenation);
+        textwrap::fill(line, options)
+    };
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// Prints a text that has its own line ends on standard output, unless events are said there.
@@ -127,15 +180,19 @@ fn print(text: &str) {
 
 /// What [`remark!`] does.
 pub(crate) fn remark_line(text: Arguments<'_>) {
+    let text = text.to_string();
     let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
     match told.manner {
-        Manner::Lines => error(&text.to_string()),
+        Manner::Lines => match &told.screen {
+            Some(show) => show(&text),
+            None => error(&broken(&text, columns(io::stderr()))),
+        },
         Manner::Quiet => {}
         Manner::Events => match &mut told.waiting {
-            Some(waiting) => waiting.push(text.to_string()),
+            Some(waiting) => waiting.push(text),
             None => {
                 drop(told);
-                event("note", &json!({"message": text.to_string()}));
+                event("note", &json!({"message": text}));
             }
         },
     }
@@ -150,4 +207,23 @@ pub(crate) fn error(text: &str) {
 pub(crate) fn lost() -> Option<io::Error> {
     let mut stopped = STOPPED.lock().unwrap_or_else(PoisonError::into_inner);
     stopped.take_if(|e| e.kind() != ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_broken_between_words_and_commands_are_not() {
+        let path = "a sentence about /a/path/that-is-far/too-long in it";
+        let found = broken(path, 20);
+        assert_eq!(
+            found,
+            "a sentence about\n  /a/path/that-is-far/too-long\n  in it"
+        );
+        let command = "continue with:\n  ane-trainer train --resume runs/2026-11-30-mnist";
+        assert_eq!(broken(command, 20), command);
+        assert_eq!(broken("  one two three", 8), "  one\n    two\n    three");
+        assert_eq!(broken(path, usize::MAX), path);
+    }
 }

@@ -1,12 +1,13 @@
 //! What is said where this program itself is at fault.
 
-use crate::{command_line, output::remark};
+use crate::{command_line, output::remark, progress};
 use std::panic;
 
 /// Lets a panic say, besides where it was, how it is reported.
 pub(crate) fn explain() {
     let usual = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
+        progress::leave_screen();
         usual(info);
         remark!(
             "\nThis is a defect of ane-trainer, not of what you asked for. Checkpoints that were written are whole.\n\

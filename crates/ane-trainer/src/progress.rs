@@ -1,15 +1,23 @@
-//! What a run shows while it trains: lines and a bar, events as JSON, or nothing.
+//! What a run shows while it trains: lines and a bar, a screen, events as JSON, or nothing.
 
 mod events;
 mod lines;
 mod nothing;
+mod tui;
 
 pub(crate) use lines::epoch_line;
+pub(crate) use tui::{leave_screen, screen_is_possible};
 
-use crate::output::{self, Manner};
-use ane_train::{fit::Event, metric::Metric};
+use crate::{
+    failure::Failure,
+    output::{self, Manner},
+};
+use ane_train::{
+    fit::{Control, Event},
+    metric::Metric,
+};
 use serde::Serialize;
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 /// Shows the events of a run.
 pub(crate) trait Show {
@@ -47,13 +55,25 @@ pub(crate) struct Started<'a> {
     /// A table of the layers, for people.
     #[serde(skip)]
     pub(crate) layers: &'a str,
+    /// What of a step runs where, in lines for people.
+    #[serde(skip)]
+    pub(crate) placement: Vec<String>,
 }
 
-/// Says what begins in the way that the command says things, and gives what shows the rest.
-pub(crate) fn begin(started: &Started<'_>) -> Box<dyn Show> {
-    match output::manner() {
+/// Says what begins in the way that the command says things, and gives what shows the rest: on a screen, if there is to
+/// be one, whose keys ask through `control`.
+///
+/// # Errors
+/// When the terminal cannot show a screen.
+pub(crate) fn begin(
+    started: &Started<'_>,
+    screen: bool,
+    control: &Arc<Control>,
+) -> Result<Box<dyn Show>, Failure> {
+    Ok(match output::manner() {
+        Manner::Lines if screen => Box::new(tui::Tui::begin(started, control.clone())?),
         Manner::Lines => Box::new(lines::Lines::new(started)),
         Manner::Quiet => Box::new(nothing::Nothing),
         Manner::Events => Box::new(events::Events::new(started)),
-    }
+    })
 }

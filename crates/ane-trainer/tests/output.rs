@@ -3,12 +3,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure is the test's answer")]
 
+#[path = "support/terminal.rs"]
+mod terminal;
+
 use std::{
     fs::File,
-    io::{Read, pipe},
+    io::pipe,
     path::Path,
     process::{Command, Output, Stdio},
 };
+use terminal::Terminal;
 
 fn program(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ane-trainer"));
@@ -109,7 +113,7 @@ fn a_full_disk_fails_what_only_prints_and_no_training() {
 
 /// The lines about epochs.
 fn epoch_lines(text: &str) -> usize {
-    let is_whole = |line: &&str| line.starts_with("epoch") && line.ends_with("examples/s");
+    let is_whole = |line: &&str| line.starts_with("epoch") && line.contains("  val loss ");
     text.lines().filter(is_whole).count()
 }
 
@@ -117,14 +121,14 @@ fn epoch_lines(text: &str) -> usize {
 fn a_log_has_a_line_per_epoch_wherever_the_errors_go() {
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("log");
-    let terminal = Terminal::open();
+    let mut terminal = Terminal::open(80, 200);
     let mut child = train(&dir.path().join("run"))
         .env("TERM", "xterm")
         .stdout(File::create(&log).unwrap())
         .stderr(terminal.side())
         .spawn()
         .unwrap();
-    terminal.read();
+    terminal.read_to_end();
     assert!(child.wait().unwrap().success());
     assert_eq!(epoch_lines(&std::fs::read_to_string(&log).unwrap()), 2);
 }
@@ -132,56 +136,15 @@ fn a_log_has_a_line_per_epoch_wherever_the_errors_go() {
 #[test]
 fn a_dumb_terminal_has_a_line_per_epoch_and_nothing_that_it_cannot_show() {
     let dir = tempfile::tempdir().unwrap();
-    let terminal = Terminal::open();
+    let mut terminal = Terminal::open(80, 200);
     let mut child = train(&dir.path().join("run"))
         .env("TERM", "dumb")
         .stdout(terminal.side())
         .stderr(terminal.side())
         .spawn()
         .unwrap();
-    let shown = terminal.read();
+    let shown = terminal.read_to_end();
     assert!(child.wait().unwrap().success());
     assert_eq!(epoch_lines(&shown), 2, "{shown}");
     assert!(!shown.contains('\u{1b}'), "{shown:?}");
-}
-
-/// A terminal of our own.
-struct Terminal {
-    ours: File,
-    theirs: File,
-}
-
-impl Terminal {
-    fn open() -> Self {
-        use rustix::{
-            fs::{Mode, OFlags},
-            pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt},
-        };
-        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-        grantpt(&ours).unwrap();
-        unlockpt(&ours).unwrap();
-        let name = ptsname(&ours, Vec::new()).unwrap();
-        let theirs = rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
-        Self {
-            ours: ours.into(),
-            theirs: theirs.into(),
-        }
-    }
-
-    /// Where a program writes to.
-    fn side(&self) -> Stdio {
-        self.theirs.try_clone().unwrap().into()
-    }
-
-    /// What has been shown when all programs have left it.
-    fn read(self) -> String {
-        drop(self.theirs);
-        let (mut ours, mut shown) = (self.ours, Vec::new());
-        let mut part = [0; 4096];
-        // A terminal that everyone has left ends with an error, or with nothing.
-        while let Ok(n @ 1..) = ours.read(&mut part) {
-            shown.extend(&part[..n]);
-        }
-        String::from_utf8_lossy(&shown).replace('\r', "")
-    }
 }

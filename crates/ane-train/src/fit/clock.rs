@@ -14,6 +14,17 @@ pub(super) struct Clock {
     data: Duration,
 }
 
+/// What a step takes, in milliseconds: means over the steps of an epoch so far.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct Phases {
+    /// In which the programs of the engine ran.
+    pub engine_ms: f64,
+    /// Of the host: its stages, copies, metrics and the update.
+    pub host_ms: f64,
+    /// Of waiting for examples.
+    pub data_ms: f64,
+}
+
 /// A line of `timing.jsonl`: what the part of an epoch took that this process has trained.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Timing {
@@ -29,12 +40,9 @@ pub struct Timing {
     pub examples: u64,
     /// Examples per second of training.
     pub examples_per_second: f64,
-    /// Milliseconds a step in which the programs of the engine ran.
-    pub engine_ms: f64,
-    /// Milliseconds a step of the host: its stages, copies, metrics and the update.
-    pub host_ms: f64,
-    /// Milliseconds a step of waiting for examples.
-    pub data_ms: f64,
+    /// Milliseconds a step.
+    #[serde(flatten)]
+    pub phases: Phases,
     /// Seconds of validation, where there was one.
     pub validation_seconds: Option<f64>,
 }
@@ -44,9 +52,9 @@ impl Timing {
     pub(super) fn scalars(&self) -> [(&'static str, f64); 4] {
         [
             ("time/examples_per_second", self.examples_per_second),
-            ("time/engine_ms", self.engine_ms),
-            ("time/host_ms", self.host_ms),
-            ("time/data_ms", self.data_ms),
+            ("time/engine_ms", self.phases.engine_ms),
+            ("time/host_ms", self.phases.host_ms),
+            ("time/data_ms", self.phases.data_ms),
         ]
     }
 }
@@ -81,12 +89,21 @@ impl Clock {
         self.host += time.saturating_sub(engine);
     }
 
+    /// What its steps have taken so far.
+    pub(super) fn phases(&self) -> Phases {
+        let per_step = |time: Duration| 1e3 * time.as_secs_f64() / f64::from(self.steps.max(1));
+        Phases {
+            engine_ms: per_step(self.engine),
+            host_ms: per_step(self.host),
+            data_ms: per_step(self.data),
+        }
+    }
+
     /// What the epoch took, of which so many examples are done, without a validation.
     pub(super) fn timing(&self, epoch: u64, step: u64, examples: u64) -> Timing {
         let elapsed = self.since.elapsed().max(Duration::from_micros(1));
         let seconds = elapsed.as_secs_f64();
         let examples = examples.saturating_sub(self.examples);
-        let per_step = |time: Duration| 1e3 * time.as_secs_f64() / f64::from(self.steps.max(1));
         Timing {
             epoch,
             step,
@@ -96,9 +113,7 @@ impl Clock {
             seconds,
             examples,
             examples_per_second: examples as f64 / seconds,
-            engine_ms: per_step(self.engine),
-            host_ms: per_step(self.host),
-            data_ms: per_step(self.data),
+            phases: self.phases(),
             validation_seconds: None,
         }
     }
@@ -118,8 +133,12 @@ mod tests {
         }
         let timing = clock.timing(1, 4, 128);
         assert_eq!((timing.epoch, timing.step, timing.examples), (1, 4, 64));
-        let phases = [timing.engine_ms, timing.host_ms, timing.data_ms];
-        assert_eq!(phases, [7.0, 3.0, 1.0]);
+        let Phases {
+            engine_ms,
+            host_ms,
+            data_ms,
+        } = timing.phases;
+        assert_eq!([engine_ms, host_ms, data_ms], [7.0, 3.0, 1.0]);
         assert!(timing.unix_time > 1.7e9 && timing.examples_per_second > 0.0);
     }
 

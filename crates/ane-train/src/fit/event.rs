@@ -1,6 +1,6 @@
 //! What the loop reports: steps, epochs, checkpoints, faults.
 
-use super::Timing;
+use super::{Phases, Timing};
 use crate::{
     forensics::Finding,
     metric::{self, Metric},
@@ -22,6 +22,8 @@ pub enum Event {
         batch: usize,
         /// What came of it.
         outcome: StepOutcome,
+        /// What the steps of the epoch have taken so far.
+        phases: Phases,
     },
     /// An epoch ended.
     Epoch(EpochMetrics),

@@ -99,6 +99,9 @@ pub(crate) struct Args {
     /// Print what happens as JSON, an object a line, as docs/events.md describes
     #[arg(long, conflicts_with_all = ["dry_run", "dump_config"])]
     json: bool,
+    /// Show the run on the whole terminal: curves, what takes the time, and keys to pause, to write a checkpoint, to stop
+    #[arg(long, conflicts_with_all = ["dry_run", "dump_config", "json", "quiet"])]
+    tui: bool,
     /// Build and check the program, show what would run, and stop
     #[arg(long)]
     dry_run: bool,
@@ -120,6 +123,12 @@ pub(crate) fn run(args: &Args, settings: &Settings, keys: &[Key]) -> Result<Ende
     if args.settings.dump_config {
         output::write(&dumped(keys, settings));
         return Ok(Ended::Done);
+    }
+    if args.tui && !progress::screen_is_possible() {
+        return Err(Failure::usage(
+            "--tui needs a terminal that moves its cursor, as standard input and as standard output",
+            "leave it out; `ane-trainer watch RUN` follows a run from a terminal",
+        ));
     }
     let open = |path| Continuation::open(path, args.out.as_deref(), args.dry_run);
     let mut resumed = args.resume.as_deref().map(open).transpose()?;
@@ -248,7 +257,7 @@ pub(crate) fn run(args: &Args, settings: &Settings, keys: &[Key]) -> Result<Ende
     fit.watch(&config, args.record_on_overflow)?;
     fit.deadline = args.max_time.map(|time| Instant::now() + time);
     let control = catch_interrupts();
-    let mut progress = progress::begin(&Started {
+    let started = Started {
         run: &out,
         model: &config.model,
         dataset: &config.dataset,
@@ -265,7 +274,9 @@ pub(crate) fn run(args: &Args, settings: &Settings, keys: &[Key]) -> Result<Ende
         parameters: trained_values(&fit.trainer),
         metrics: &fit.trainer.config().metrics,
         layers: &layers::of(&fit.trainer),
-    });
+        placement: report::placement_lines(&fit.trainer),
+    };
+    let mut progress = progress::begin(&started, args.tui, &control)?;
     let since = Instant::now();
     let ending = fit.run(&control, &mut |event| progress.show(event));
     let power = meter.map_or(Ok(None), PowerMeter::stop);
@@ -279,7 +290,7 @@ pub(crate) fn run(args: &Args, settings: &Settings, keys: &[Key]) -> Result<Ende
             let placement = write_placement(&fit, &config, power)?;
             say_placement(&placement);
             say!(
-                "interrupted; continue with: ane-trainer train --resume {}",
+                "interrupted; continue with:\n  ane-trainer train --resume {}",
                 out.display()
             );
             report::tell_interrupted(&fit, since);
@@ -292,7 +303,7 @@ pub(crate) fn run(args: &Args, settings: &Settings, keys: &[Key]) -> Result<Ende
                     config.patience.unwrap_or_default()
                 ),
                 Ending::OutOfTime => say!(
-                    "its time is over; continue with: ane-trainer train --resume {}",
+                    "its time is over; continue with:\n  ane-trainer train --resume {}",
                     out.display()
                 ),
                 Ending::Finished | Ending::Interrupted => {}

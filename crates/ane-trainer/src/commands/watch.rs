@@ -3,7 +3,7 @@
 use crate::{
     ended::Ended,
     failure::Failure,
-    output::{remark, say},
+    output::{columns, remark, say},
     progress::epoch_line,
 };
 use ane_train::{
@@ -13,6 +13,7 @@ use ane_train::{
 };
 use serde_json::Value;
 use std::{
+    io::stdout,
     path::PathBuf,
     sync::{
         Arc,
@@ -112,7 +113,11 @@ impl Seen {
             let speed = of_step.and_then(|t| t.number("examples_per_second"));
             if let Some(metrics) = EpochMetrics::of(row, speed.unwrap_or(f64::NAN)) {
                 let epochs = self.config.as_ref().and_then(|c| c["epochs"].as_u64());
-                say!("{}", epoch_line(&metrics, epochs.unwrap_or(0), metric::ALL));
+                let epochs = epochs.unwrap_or(0);
+                say!(
+                    "{}",
+                    epoch_line(&metrics, epochs, metric::ALL, columns(stdout()))
+                );
             }
         }
         Ok(())
@@ -124,7 +129,7 @@ impl Seen {
             Some(Value::Null) => say!("test: none was held out"),
             Some(result) => say!("{}", result_line(&result)),
             None => say!(
-                "the run has stopped before its end; continue with: ane-trainer train --resume {}",
+                "the run has stopped before its end; continue with:\n  ane-trainer train --resume {}",
                 self.run.root().display()
             ),
         }
@@ -145,15 +150,18 @@ fn begin(config: &Value, run: &RunDir, trained_by: Option<u32>) {
         format!("trained by process {id}")
     });
     say!(
-        "{} on {}, {} plan on `{}` for {}, seed {}; run directory {}, {by}",
+        "{} on {}, seed {}",
         field("model"),
         field("dataset"),
+        field("seed")
+    );
+    say!(
+        "{} plan on `{}` for {}, {by}",
         field("plan"),
         field("device"),
-        field("target"),
-        field("seed"),
-        run.root().display()
+        field("target")
     );
+    say!("run directory {}", run.root().display());
 }
 
 /// What a run came to on the test set, as `train` says it.

@@ -1,6 +1,6 @@
 //! Ctrl-C in a run.
 
-use crate::output::remark;
+use crate::{output::remark, progress};
 use ane_train::fit::Control;
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ pub(super) fn catch_interrupts() -> Arc<Control> {
     // A second handler in one process cannot be set; without it Ctrl-C ends the program, and checkpoints stay good.
     let _ = ctrlc::set_handler(move || {
         if asked.stop() {
+            progress::leave_screen();
             std::process::exit(130);
         }
         remark!("finishing the step; press Ctrl-C again to stop at once");

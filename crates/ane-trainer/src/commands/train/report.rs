@@ -39,6 +39,28 @@ pub(super) fn trained_values(trainer: &Trainer) -> usize {
     values.sum()
 }
 
+/// What of a step runs where, before there is anything to count.
+pub(super) fn placement_lines(trainer: &Trainer) -> Vec<String> {
+    let placement = Placement::of(trainer, Vec::new());
+    let engine = format!(
+        "engine: {} nodes in {} of a step, {:.1} MFLOP ({:.1} %), on `{}` for {}",
+        placement.step.nodes,
+        counted(placement.engine_stages as u64, "program"),
+        placement.step.flops as f64 / 1e6,
+        placement.flops.percent(),
+        placement.device,
+        placement.target
+    );
+    let nodes = placement.host_nodes.len() as u64;
+    let host = match (placement.host_update, nodes) {
+        (0, 0) => "nothing".to_owned(),
+        (n, 0) => format!("the update of {n} values"),
+        (0, nodes) => counted(nodes, "node"),
+        (n, nodes) => format!("{}, and the update of {n} values", counted(nodes, "node")),
+    };
+    vec![engine, format!("host: {host}")]
+}
+
 /// The event of a run that was asked to stop.
 pub(super) fn tell_interrupted(fit: &Fit, since: Instant) {
     output::event(
@@ -89,7 +111,6 @@ pub(super) fn say_placement(placement: &Placement) {
 
 /// What ran where, in one line.
 fn placement_line(placement: &Placement) -> String {
-    let counted = |n: u64, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     let done = &placement.done;
     let again = match done.repeated_steps {
         0 => String::new(),
@@ -111,6 +132,10 @@ fn placement_line(placement: &Placement) -> String {
         counted(done.evaluations, "evaluation"),
         counted(placement.compiles, "compile"),
     )
+}
+
+fn counted(n: u64, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 /// What it took at most, in one line.
