@@ -1,7 +1,10 @@
 //! `pictures`: what people see of a run, as pictures that a reviewer can look at.
 //!
-//! A small run is trained and its page rendered by a Chromium without a screen, where one is found (Debian's package
-//! `chromium`); the curves are those that the run leaves itself.
+//! A run on a terminal, as lines and as a screen, goes into `docs/pictures`. A small run is trained and its page rendered
+//! by a Chromium without a screen, where one is found (Debian's package `chromium`); the curves are those that the run
+//! leaves itself.
+
+mod terminal;
 
 use std::env;
 use std::fs;
@@ -13,6 +16,7 @@ use clap::Args;
 
 use crate::process;
 use crate::unavailable::Unavailable;
+use terminal::Terminal;
 
 /// What is drawn.
 #[derive(Debug, Args)]
@@ -57,6 +61,9 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
     let report = [&program[..], &["report", path]].concat();
     process::run(&mut process::cargo(root, &report))?;
     println!("{}", run.join("curves.png").display());
+    for picture in terminals(root, &folder)? {
+        println!("{}", picture.display());
+    }
     let Some(browser) = browser() else {
         let reason = format!(
             "no browser renders the page: install Debian's package `chromium`, or let {VARIABLE} name one"
@@ -69,6 +76,39 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<()> {
         println!("{}", picture.display());
     }
     Ok(())
+}
+
+/// Runs on a terminal, as the documents show them.
+fn terminals(root: &Path, scratch: &Path) -> Result<[PathBuf; 2]> {
+    let program = process::target_folder(root).join("release/ane-trainer");
+    let program = program
+        .to_str()
+        .context("the target folder has a name that is no text")?;
+    process::run(&mut process::cargo(
+        root,
+        &["build", "--quiet", "--release", "--package", "ane-trainer"],
+    ))?;
+    let scratch = scratch
+        .to_str()
+        .context("the target folder has a name that is no text")?;
+    let pictures = root.join("docs/pictures");
+    let here = |arguments: &str| format!("cd {scratch} && rm -rf runs && {program} {arguments}");
+    let lines = pictures.join("train.svg");
+    let said = "train --dataset digits --epochs 6 --out runs/digits";
+    let tall = Terminal {
+        columns: 80,
+        lines: 60,
+    };
+    let command = format!("ane-trainer {said}");
+    tall.record(&here(said), Some(&command), &lines)?;
+    let screen = pictures.join("tui.svg");
+    let shown = "train --dataset fashion-mnist --epochs 4 --tui --out runs/fashion";
+    let large = Terminal {
+        columns: 100,
+        lines: 32,
+    };
+    large.record(&here(shown), None, &screen)?;
+    Ok([lines, screen])
 }
 
 fn browser() -> Option<PathBuf> {

@@ -21,7 +21,7 @@ const PROGRAM: [&str; 2] = ["ane-trainer ", "cargo run --release -- "];
 /// How commands of other programs begin that nobody runs here: of versions, packages and the tree itself.
 const OTHERS: [&str; 3] = ["git ", "pip ", "cargo xtask "];
 /// How commands begin that do not run here, and what they want.
-const LEFT_OUT: [(&str, &str); 14] = [
+const LEFT_OUT: [(&str, &str); 15] = [
     ("ane-trainer doctor --probe --device apple", "a Mac"),
     ("ane-trainer export runs/keras", "a run of a Python file"),
     ("ane-trainer export runs/net", "a run of a Python file"),
@@ -51,6 +51,7 @@ const LEFT_OUT: [(&str, &str); 14] = [
         "MNIST as it was published",
     ),
     ("ane-trainer train --device apple", "a Mac"),
+    ("ane-trainer train --tui", "a terminal"),
     ("cp ~/.cache/", "a cache where it is on most systems"),
     ("python ", "Python with PyTorch or Keras"),
     ("tensorboard ", "Python with TensorBoard"),
