@@ -41,6 +41,12 @@ impl ProcessLock {
             let mut file = open(path)?;
             match file.try_lock() {
                 Ok(()) => {}
+                Err(TryLockError::WouldBlock) if file.try_lock_shared().is_ok() => {
+                    // Somebody has only looked whether it is held.
+                    let _ = file.unlock();
+                    std::thread::yield_now();
+                    continue;
+                }
                 Err(TryLockError::WouldBlock) => {
                     let mut holder = String::new();
                     // Who holds the lock may be about to write its number.
@@ -64,21 +70,25 @@ impl ProcessLock {
         }
     }
 
-    /// The process whose number is in the file at `path`, if it lives. Nothing is locked to find out, which could keep
-    /// another process from locking the file just then.
+    /// The process that holds the file at `path`, by the number in it. Whoever wants the file meanwhile gets it.
     pub fn holder(path: &Path) -> Option<u32> {
         let mut number = String::new();
-        File::open(path)
-            .ok()?
-            .take(64)
-            .read_to_string(&mut number)
-            .ok()?;
+        let file = File::open(path).ok()?;
+        (&file).take(64).read_to_string(&mut number).ok()?;
         let number: u32 = number.trim().parse().ok()?;
         let process = Pid::from_raw(i32::try_from(number).ok()?)?;
         match test_kill_process(process) {
             // It may be another user's.
-            Ok(()) | Err(Errno::PERM) => Some(number),
-            Err(_) => None,
+            Ok(()) | Err(Errno::PERM) => {}
+            Err(_) => return None,
+        }
+        // The number may be another process's by now, which holds nothing. Where there are no locks it is all there is.
+        match file.try_lock_shared() {
+            Ok(()) => {
+                let _ = file.unlock();
+                None
+            }
+            Err(_) => Some(number),
         }
     }
 
@@ -131,6 +141,22 @@ mod tests {
             fs::write(&path, &nobody).unwrap();
             assert_eq!(ProcessLock::holder(&path), None, "{nobody}");
         }
+    }
+
+    #[test]
+    fn a_number_that_another_process_has_by_now_holds_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        fs::write(&path, std::process::id().to_string()).unwrap();
+        assert_eq!(ProcessLock::holder(&path), None);
+        // Who is just looking keeps nobody from it.
+        let looking = File::open(&path).unwrap();
+        looking.try_lock_shared().unwrap();
+        std::thread::scope(|s| {
+            let waiting = s.spawn(|| ProcessLock::acquire(&path).map(drop));
+            looking.unlock().unwrap();
+            waiting.join().unwrap().unwrap();
+        });
     }
 
     #[test]
