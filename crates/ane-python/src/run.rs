@@ -53,6 +53,7 @@ impl Run {
                 )));
             }
             run.truncate_metrics(0).map_err(|e| of_checkpoint(&e))?;
+            run.remove_result().map_err(|e| of_checkpoint(&e))?;
             describe(&run, &config, threads, Isa::detect()).map_err(|e| of_checkpoint(&e))?;
             keep(&run.model(), &model)
                 .map_err(|e| RunError::new_err(format!("cannot keep the model in the run: {e}")))?;

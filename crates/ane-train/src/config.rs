@@ -4,7 +4,6 @@ mod bounds;
 mod metadata;
 
 pub use bounds::{LARGEST_BATCH, MOST_BATCHES, MOST_EPOCHS};
-pub use metadata::input_scaling;
 
 use crate::{
     TrainerConfig,

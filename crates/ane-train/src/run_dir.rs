@@ -1,11 +1,13 @@
 //! The directory of a run: configuration, environment, metrics, reports and checkpoints.
 
+mod ending;
 mod lines;
 mod lock;
 mod row;
 mod summary;
 mod table;
 
+pub use ending::RunEnding;
 pub use row::Row;
 pub use table::csv_row;
 
@@ -24,7 +26,7 @@ use std::{
 pub use summary::{RunState, Summary};
 
 /// Everything that is written into a directory of a run, by training, by those who watch it, and by exports.
-const OWN: [&str; 24] = [
+const OWN: [&str; 25] = [
     ".lock",
     "bundles",
     "checkpoints",
@@ -32,6 +34,7 @@ const OWN: [&str; 24] = [
     "config.json",
     "curves.png",
     "curves.svg",
+    "ending.json",
     "env.json",
     "findings.jsonl",
     "metrics.csv",
@@ -64,7 +67,7 @@ const EPOCH: &str = "epoch-";
 /// curves.svg       losses and metrics as a picture   curves.png       the same in pixels
 /// checkpoints/     last.ckpt last.safetensors best.ckpt best.safetensors, with --keep epoch-0001.ckpt and so on
 /// findings.jsonl   where steps went wrong            bundles/         steps that can be replayed
-/// commands.txt     the commands that have trained it
+/// commands.txt     the commands that have trained it ending.json      how it has ended
 /// model/           what builds a model that was written elsewhere
 /// ```
 #[derive(Debug, Clone)]
@@ -284,22 +287,37 @@ impl RunDir {
         self.root.join("result.json")
     }
 
-    /// Removes what the run came to, which goes on.
+    /// How the run has ended, written when it has.
+    pub fn ending(&self) -> PathBuf {
+        self.root.join("ending.json")
+    }
+
+    /// Writes how the run has ended.
     ///
     /// # Errors
-    /// When the file cannot be removed.
+    /// When the file cannot be written.
+    pub fn end(&self, ending: &RunEnding) -> Result<(), CheckpointError> {
+        self.write_json("ending.json", ending)
+    }
+
+    /// Removes what the run came to and how it ended, as it goes on.
+    ///
+    /// # Errors
+    /// When a file cannot be removed.
     pub fn remove_result(&self) -> Result<(), CheckpointError> {
-        let path = self.result();
-        match fs::remove_file(&path) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                Err(CheckpointError::Io {
-                    action: "remove",
-                    path,
-                    source,
-                })
+        for path in [self.ending(), self.result()] {
+            match fs::remove_file(&path) {
+                Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(CheckpointError::Io {
+                        action: "remove",
+                        path,
+                        source,
+                    });
+                }
+                _ => {}
             }
-            _ => Ok(()),
         }
+        Ok(())
     }
 
     /// Writes `value` as the JSON file `name`.

@@ -7,6 +7,7 @@ const TEXT: &str = include_str!("../../../docs/errors.md");
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Code {
     Usage,
+    NotThere,
     UnknownDataset,
     DataNotHad,
     DataNotPublished,
@@ -17,6 +18,8 @@ pub(crate) enum Code {
     NoCheckpoint,
     RunBusy,
     StateDiffers,
+    CannotResume,
+    NoRun,
     UnknownDevice,
     EngineBusy,
     Supervised,
@@ -33,8 +36,9 @@ pub(crate) enum Code {
 
 impl Code {
     /// Every code, by its name.
-    const ALL: [(&str, Self); 23] = [
+    const ALL: [(&str, Self); 26] = [
         ("E0001", Self::Usage),
+        ("E0002", Self::NotThere),
         ("E0101", Self::UnknownDataset),
         ("E0102", Self::DataNotHad),
         ("E0103", Self::DataNotPublished),
@@ -45,6 +49,8 @@ impl Code {
         ("E0302", Self::NoCheckpoint),
         ("E0303", Self::RunBusy),
         ("E0304", Self::StateDiffers),
+        ("E0305", Self::CannotResume),
+        ("E0306", Self::NoRun),
         ("E0401", Self::UnknownDevice),
         ("E0402", Self::EngineBusy),
         ("E0403", Self::Supervised),

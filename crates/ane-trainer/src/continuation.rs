@@ -1,6 +1,9 @@
 //! Where a run goes on: the checkpoint that is meant, the directory it belongs to, and one that holds no other run.
 
-use crate::{code::Code, failure::Failure, model_file, output::remark, run_name::default_out};
+use crate::{
+    code::Code, failure::Failure, missing_run::missing_run, model_file, output::remark,
+    run_name::default_out,
+};
 use ane_engine::simd::Isa;
 use ane_train::{
     checkpoint::{Best, Checkpoint, replace_file},
@@ -78,17 +81,17 @@ impl Continuation {
             format!("cannot continue `{}`: {why}", self.file.display())
         };
         if let Some(why) = record.misplaced(config.epochs, batches) {
-            return Err(Failure::new(
-                cannot(&why),
-                "resume from another checkpoint of the run",
-            ));
+            return Err(
+                Failure::new(cannot(&why), "resume from another checkpoint of the run")
+                    .with_code(Code::CannotResume),
+            );
         }
         if let Some(computed) = &record.machine
             && let Err(e) = computed.goes_on_with(isa)
         {
             if !on_any_machine {
                 let help = format!("{}, or pass --allow-other-machine", e.help());
-                return Err(Failure::new(cannot(&e), help));
+                return Err(Failure::new(cannot(&e), help).with_code(Code::CannotResume));
             }
             remark!("note: {e}");
         }
@@ -157,6 +160,8 @@ fn bring(from: Option<&Path>, to: &Path) -> Result<(), Failure> {
 pub(crate) fn read_checkpoint(path: &Path) -> Result<(PathBuf, Checkpoint), Failure> {
     let file = if path.is_dir() {
         last_of(&RunDir::open(path))?
+    } else if path.extension().is_none_or(|end| end != "ckpt") && !path.exists() {
+        return Err(missing_run(path));
     } else {
         path.to_owned()
     };
@@ -195,10 +200,7 @@ fn last_of(run: &RunDir) -> Result<PathBuf, Failure> {
             ),
         ));
     }
-    Err(Failure::new(
-        format!("`{root}` holds no run: there is no `{}`", last.display()),
-        "pass the directory of a run, or one of its .ckpt files",
-    ))
+    Err(missing_run(run.root()))
 }
 
 /// The configuration of the run that wrote a checkpoint.

@@ -4,11 +4,16 @@ use crate::code::Code;
 use ane_device::{DeviceError, SupervisedError};
 use ane_export::ExportError;
 use ane_train::{
-    TrainerError, checkpoint::CheckpointError, config::ConfigError, data::DataError, fit::FitError,
+    TrainerError,
+    checkpoint::CheckpointError,
+    config::ConfigError,
+    data::{DataError, OwnDataError, own::Problem},
+    fit::FitError,
+    run_dir::{RunEnding, RunState},
     step::StepError,
 };
 use miette::Diagnostic;
-use std::error::Error;
+use std::{error::Error, io::ErrorKind};
 
 /// A command failed.
 #[derive(Debug)]
@@ -100,18 +105,35 @@ impl Failure {
         }
     }
 
-    /// It as an event: the message with its causes, the advice and the exit code.
-    pub(crate) fn object(&self) -> serde_json::Value {
+    /// The message with its causes.
+    fn message(&self) -> String {
         let mut message = self.to_string();
         let mut cause = self.source();
         while let Some(why) = cause {
             message.push_str(&format!(": {why}"));
             cause = why.source();
         }
+        message
+    }
+
+    /// The end of a run that it has ended.
+    pub(crate) fn ending(&self) -> RunEnding {
+        RunEnding {
+            state: match self.code {
+                Some(Code::Diverged | Code::NonFiniteState) => RunState::Diverged,
+                _ => RunState::Failed,
+            },
+            message: Some(self.message()),
+            code: self.code.map(|code| code.name().to_owned()),
+        }
+    }
+
+    /// It as an event: the message with its causes, the advice and the exit code.
+    pub(crate) fn object(&self) -> serde_json::Value {
         serde_json::json!({
             "schema": crate::output::SCHEMA,
             "code": self.code.map(Code::name),
-            "message": message,
+            "message": self.message(),
             "help": self.help,
             "exit_code": self.exit_code(),
         })
@@ -184,11 +206,15 @@ impl From<CheckpointError> for Failure {
 impl From<DataError> for Failure {
     fn from(e: DataError) -> Self {
         let help = e.help();
-        let code = match e {
+        let code = match &e {
             DataError::UnknownDataset { .. } => Code::UnknownDataset,
             DataError::WrongContent { .. }
             | DataError::DamagedCache { .. }
             | DataError::Gzip { .. } => Code::DataNotPublished,
+            DataError::Own(OwnDataError {
+                problem: Problem::Io(io),
+                ..
+            }) if io.kind() == ErrorKind::NotFound => Code::NotThere,
             DataError::Own(_) => Code::OwnData,
             DataError::Split(_) => Code::TooFewExamples,
             _ => Code::DataNotHad,

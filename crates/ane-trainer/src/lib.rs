@@ -24,6 +24,7 @@ mod ended;
 mod failure;
 mod given;
 mod isolated;
+mod missing_run;
 mod model_file;
 mod numbers;
 mod output;
@@ -34,6 +35,7 @@ mod run_name;
 mod settings;
 mod stored;
 mod supervision;
+mod table;
 mod threads;
 mod timed_training;
 
@@ -77,6 +79,8 @@ enum Command {
     Predict(commands::predict::Args),
     /// List, show, compare and remove runs
     Runs(commands::runs::Args),
+    /// Say in what runs differ, as runs compare
+    Compare(commands::runs::CompareArgs),
     /// Draw losses and metrics of runs as a picture
     Curves(commands::curves::Args),
     /// Write what a run came to as a page of HTML that needs nothing beside it
@@ -141,6 +145,7 @@ pub fn run(program: Program, arguments: impl IntoIterator<Item = OsString>) -> u
         Command::Replay(args) => commands::replay::run(&args),
         Command::Predict(args) => commands::predict::run(&args),
         Command::Runs(args) => commands::runs::run(&args),
+        Command::Compare(args) => commands::runs::compare(&args),
         Command::Curves(args) => commands::curves::run(&args),
         Command::Report(args) => commands::report::run(&args),
         Command::Export(args) => commands::export::run(&args),

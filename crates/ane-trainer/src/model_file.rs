@@ -15,7 +15,7 @@ pub(crate) use exporter::save_keras;
 pub(crate) use python::PythonArgs;
 pub(crate) use training::Training;
 
-use crate::{failure::Failure, output::say};
+use crate::{code::Code, failure::Failure, output::say};
 use ane_train::{
     config::RunConfig,
     loss::Loss,
@@ -77,6 +77,25 @@ pub(crate) fn read(asked: &Asked<'_>) -> Result<(Imported, Training), Failure> {
             Ok(read)
         }
     }
+}
+
+/// Whether the file that a model is asked for is there; a list of layers is read, as it needs nothing else.
+pub(crate) fn must_be_there(model: &str) -> Result<(), Failure> {
+    if model.ends_with(".toml") {
+        return layers::of_file(model).map(drop);
+    }
+    let end = model
+        .find(".py:")
+        .map_or(model.len(), |at| at + ".py".len());
+    let there = fs::metadata(&model[..end]).map(drop);
+    there.map_err(|e| {
+        Failure::because(
+            format!("cannot read the model `{}`", &model[..end]),
+            e,
+            "check that it is there and that you may read it",
+        )
+        .with_code(Code::NotThere)
+    })
 }
 
 fn say_exported(model: &str, shape: Option<Vec<usize>>, framework: &str, version: &str) {

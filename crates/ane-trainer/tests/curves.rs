@@ -70,7 +70,7 @@ fn what_has_no_curves_is_named_and_nothing_is_written() {
     fails(
         &["curves", absent],
         1,
-        &["no run directory", absent, "ane-trainer train"],
+        &["there is no run", absent, "ane-trainer runs list"],
     );
     fails(
         &["curves", empty, "-o", picture],

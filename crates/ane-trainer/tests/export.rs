@@ -9,7 +9,7 @@ mod pretended_python;
 #[path = "support/program.rs"]
 mod program;
 
-use pretended_python::{Keras, pretended};
+use pretended_python::{Keras, model_in, pretended};
 use program::{fails, says};
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
@@ -56,7 +56,8 @@ fn safetensors_are_the_weights_of_the_best_checkpoint_of_either_plan() {
         for part in [
             "model.safetensors: 4 tensors",
             "best.ckpt",
-            r#""std":0.3081"#,
+            "inputs: (pixel / 255 - mean) / std",
+            "std 0.3081",
         ] {
             assert!(told.contains(part), "{told}");
         }
@@ -114,7 +115,7 @@ fn a_keras_file_is_what_keras_makes_of_the_runs_configuration_and_weights() {
     let dir = keras.dir.path();
     let python = keras.compiled(Value::Null);
     let python = ["--python", python.to_str().unwrap()];
-    let out = run(dir, "net.py:build", &python);
+    let out = run(dir, &model_in(dir, "net.py:build"), &python);
     // A Python that makes a file of what it is given, or says that it does not.
     let saves = r#"cat "$to/request.json" "$to/weights.safetensors" > "$to/model.keras""#;
     let plays = |answer: Value| {

@@ -55,7 +55,8 @@ fn every_format_is_written_beside_the_run_and_replaced_only_when_asked_for() {
         for part in [
             &format!("{name}: 4 tensors"),
             "best.ckpt",
-            r#""std":0.3081"#,
+            "inputs: (pixel / 255 - mean) / std",
+            "std 0.3081",
         ] {
             assert!(told.contains(part), "{told}");
         }

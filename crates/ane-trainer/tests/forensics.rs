@@ -362,9 +362,10 @@ fn a_bundle_has_the_model_of_a_file_along_and_replays_far_from_its_run() {
     )
     .unwrap();
     let [python, run_text, begin] = [&python, &run, &begin].map(|path| path.to_str().unwrap());
+    let model = pretended_python::model_in(dir.path(), "net.py:build");
     let arguments = [
         "train",
-        "net.py:build",
+        &model,
         "--python",
         python,
         "--out",

@@ -85,7 +85,7 @@ fn what_is_wrong_with_a_list_is_said_with_its_place() {
     for (text, said) in [
         (
             "[[layers]]\ntype = \"Conv9\"\n",
-            "layer 0, from 0: unknown variant `Conv9`",
+            "line 2, layer 0 (from 0): unknown variant `Conv9`",
         ),
         (
             "[[layers]]\ntype = \"Linear\"\nout = 3\n",

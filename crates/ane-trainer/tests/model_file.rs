@@ -11,7 +11,7 @@ mod pretended_python;
 #[path = "support/program.rs"]
 mod program;
 
-use pretended_python::{Keras, pretended};
+use pretended_python::{Keras, model_in, pretended};
 use program::{fails, says};
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
@@ -147,6 +147,7 @@ fn that_answers(dir: &Path, answer: &str) -> PathBuf {
 #[test]
 fn what_the_exporter_refuses_has_a_place_a_help_and_a_code() {
     let dir = tempfile::tempdir().unwrap();
+    let model = model_in(dir.path(), "net.py:Net");
     let refusal = |kind: &str| {
         format!(
             r#"{{"ok": false, "error": {{"kind": "{kind}", "message": "what it is", "where": "net.py:7"}}}}"#
@@ -167,7 +168,7 @@ fn what_the_exporter_refuses_has_a_place_a_help_and_a_code() {
         fails(
             &[
                 "train",
-                "net.py:Net",
+                &model,
                 "--dry-run",
                 "--python",
                 python.to_str().unwrap(),
@@ -181,7 +182,7 @@ fn what_the_exporter_refuses_has_a_place_a_help_and_a_code() {
         fails(
             &[
                 "train",
-                "net.py:Net",
+                &model,
                 "--dry-run",
                 "--python",
                 python.to_str().unwrap(),
@@ -192,7 +193,7 @@ fn what_the_exporter_refuses_has_a_place_a_help_and_a_code() {
     }
     let none = dir.path().join("none");
     fails(
-        &["train", "net.py:Net", "--python", none.to_str().unwrap()],
+        &["train", &model, "--python", none.to_str().unwrap()],
         1,
         &["cannot run the Python", "--python"],
     );
@@ -201,12 +202,13 @@ fn what_the_exporter_refuses_has_a_place_a_help_and_a_code() {
 #[test]
 fn a_model_file_that_does_not_end_is_ended() {
     let dir = tempfile::tempdir().unwrap();
+    let model = model_in(dir.path(), "net.py:Net");
     let python = pretended(dir.path(), "exec tail -f /dev/null");
     let since = Instant::now();
     fails(
         &[
             "train",
-            "net.py:Net",
+            &model,
             "--model-deadline",
             "1",
             "--python",
@@ -235,7 +237,8 @@ fn a_keras_model_trains_goes_on_and_is_evaluated_without_its_file_and_its_python
     let settings = ["--batch", "500", "--device", "software", "--threads", "2"];
     let python = ["--python", python.to_str().unwrap()];
     let both = ["--epochs", "1", "--max-steps", "60", "--out", out];
-    let told = says(&[&["train", "net.py:build"], &settings[..], &python, &both].concat());
+    let model = model_in(keras.dir.path(), "net.py:build");
+    let told = says(&[&["train", &model], &settings[..], &python, &both].concat());
     for part in [
         "loss of the file: cross-entropy",
         "adam, learning rate 0.01, constant",
@@ -270,11 +273,12 @@ fn a_keras_model_trains_goes_on_and_is_evaluated_without_its_file_and_its_python
 #[test]
 fn flags_are_above_what_a_keras_model_is_compiled_with() {
     let keras = Keras::new();
+    let model = model_in(keras.dir.path(), "net.keras");
     let shown = |said: Value, flags: &[&str]| {
         let python = keras.compiled(said);
         let all = [
             "train",
-            "net.keras",
+            &model,
             "--dry-run",
             "--device",
             "software",
@@ -323,9 +327,10 @@ fn flags_are_above_what_a_keras_model_is_compiled_with() {
 fn images_are_given_as_a_keras_model_takes_them_or_it_is_said_that_they_are_not() {
     let keras = Keras::new();
     let python = keras.compiled(Value::Null);
+    let model = model_in(keras.dir.path(), "net.keras");
     let all = [
         "train",
-        "net.keras",
+        &model,
         "--dry-run",
         "--python",
         python.to_str().unwrap(),

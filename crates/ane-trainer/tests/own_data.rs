@@ -77,7 +77,7 @@ fn a_table_is_learned_from_and_its_run_answers_for_new_rows() {
     fails(
         &["eval", run_text, "--data", &strange],
         1,
-        &["row 1 (from 1)", "`rose`", "`tulip`"],
+        &["row 1 (line 2)", "`rose`", "`tulip`"],
     );
     let lacking = write(&dir, "lacking.csv", "width,colour\n1,red\n");
     fails(
@@ -330,7 +330,7 @@ fn what_data_is_read_as_is_said_before_anything_is_trained() {
         "3 texts",
         "learned: kind",
         "class iris: 30",
-        "judge by 18",
+        "train on 65, validate on 7 and test on 18",
     ] {
         assert!(said.contains(part), "`{part}` is not in: {said}");
     }

@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure is the test's answer")]
 
+#[path = "refused/asked.rs"]
+mod asked;
 #[path = "support/made_files.rs"]
 mod made_files;
 
@@ -569,7 +571,7 @@ fn told(case: &Case) -> String {
 
 #[test]
 fn what_cannot_be_used_is_refused_with_what_to_do_and_leaves_nothing() {
-    let cases: Vec<Case> = [tables(), arrays(), pictures(), others()]
+    let cases: Vec<Case> = [tables(), arrays(), pictures(), others(), asked::all()]
         .into_iter()
         .flatten()
         .collect();

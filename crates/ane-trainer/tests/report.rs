@@ -95,12 +95,8 @@ fn what_is_no_run_has_no_page() {
     fails(
         &["report", absent.to_str().unwrap()],
         1,
-        &["absent", "no run directory"],
+        &["absent", "there is no run"],
     );
-    fails(
-        &["report", dir.path().to_str().unwrap()],
-        1,
-        &["holds no run"],
-    );
+    fails(&["report", dir.path().to_str().unwrap()], 1, &["is no run"]);
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }

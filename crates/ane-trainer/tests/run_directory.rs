@@ -151,7 +151,7 @@ fn a_run_without_a_checkpoint_is_started_again() {
     assert!(run.join("result.json").exists());
     let empty = dir.path().join("empty");
     fs::create_dir(&empty).unwrap();
-    says(resume(&empty), 1, &["holds no run", "last.ckpt"]);
+    says(resume(&empty), 1, &["is no run", "config.json"]);
 }
 
 #[test]

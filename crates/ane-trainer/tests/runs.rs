@@ -52,13 +52,22 @@ fn runs_are_listed_shown_and_removed_and_what_is_no_run_is_left_alone() {
     let all = json(&says(&["runs", "list", folder, "--json"]));
     assert_eq!(all["schema"], 1);
     assert_eq!(all["runs"][1]["config"]["model"], "2-4-2");
-    assert_eq!(all["runs"][0]["state"], "ended");
+    assert_eq!(all["runs"][0]["state"], "finished");
     assert_eq!(all["runs"][0]["epochs"]["done"], 2);
     let shown = says(&["runs", "show", &first]);
     assert!(
-        shown.contains("ended, 2 of 2 epochs") && shown.contains("model: 2-8-2"),
+        shown.contains("finished, 2 of 2 epochs") && shown.contains("model: 2-8-2"),
         "{shown}"
     );
+    // Nothing of it is JSON, and no number has digits that nobody reads.
+    assert!(!shown.contains(['{', '[', '"']), "{shown}");
+    assert!(shown.contains("  optimizer.betas: 0.9, 0.999"), "{shown}");
+    for word in shown.split_whitespace() {
+        let is_number = word.parse::<f64>().is_ok();
+        let counting = word.trim_start_matches(['0', '.', '-']);
+        let digits = counting.bytes().filter(u8::is_ascii_digit).count();
+        assert!(!is_number || digits <= 7, "{word} in {shown}");
+    }
     let would = says(&["runs", "prune", folder, "--keep", "1"]);
     assert!(
         would.contains("would go") && Path::new(&second).exists(),
@@ -91,6 +100,54 @@ fn runs_are_listed_shown_and_removed_and_what_is_no_run_is_left_alone() {
 }
 
 #[test]
+fn a_run_that_was_cut_short_diverged_or_failed_is_called_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let cut = run(&dir, "cut", &["--max-time", "0.000001s"]);
+    let folder = dir.path().join("runs");
+    let folder = folder.to_str().unwrap();
+    let table = table(&dir);
+    let out = format!("{folder}/wild");
+    let wild = ["--lr", "1e30", "--schedule", "constant", "--out", &out];
+    fails(
+        &[&["train", "--data", &table, "--epochs", "2"], &wild[..]].concat(),
+        1,
+        &["diverged"],
+    );
+    // A folder where a file should be is found when the run is under way.
+    let broken = format!("{folder}/broken");
+    let config = ["--epochs", "1", "--out", &broken];
+    fs::create_dir_all(format!("{broken}/metrics.csv")).unwrap();
+    fails(
+        &[&["train", "--data", &table], &config[..]].concat(),
+        1,
+        &["metrics.csv"],
+    );
+    let all = json(&says(&["runs", "list", folder, "--json"]));
+    let state = |i: usize| all["runs"][i]["state"].clone();
+    assert_eq!([0, 1, 2].map(state), ["failed", "stopped", "diverged"]);
+    let listed = says(&["runs", "list", folder]);
+    assert!(listed.lines().all(|l| l.chars().count() <= 80), "{listed}");
+    for (run, said) in [
+        (&cut, "stopped before its end: its time was over; continue"),
+        (&out, "the run has diverged: training diverged at step"),
+        (&broken, "the run has failed: "),
+    ] {
+        let watched = says(&["watch", run]);
+        assert!(watched.contains(said), "{watched}");
+        assert!(says(&["runs", "show", run]).contains("because: "));
+    }
+    // What can go on is not thrown away.
+    let would = says(&["runs", "prune", folder, "--keep", "1"]);
+    assert_eq!(would, "nothing to remove\n");
+    says(&["train", "--resume", &cut]);
+    let shown = says(&["runs", "show", &cut]);
+    assert!(
+        shown.contains(": finished") && !shown.contains("because"),
+        "{shown}"
+    );
+}
+
+#[test]
 fn one_run_a_side_is_a_matter_of_checkpoints_and_several_of_settings() {
     let dir = tempfile::tempdir().unwrap();
     let seeds = ["0", "1", "2", "3"];
@@ -111,7 +168,10 @@ fn one_run_a_side_is_a_matter_of_checkpoints_and_several_of_settings() {
         said.contains("these checkpoints, not these settings"),
         "{said}"
     );
-    assert!(said.contains("  lr: 0.05 | "), "{said}");
+    assert!(said.contains("  lr: 0.05 | 1e-9"), "{said}");
+    assert!(said.lines().all(|l| l.chars().count() <= 80), "{said}");
+    let alias = says(&["compare", &able[0], &unable[0]]);
+    assert_eq!(alias, said);
     let all: Vec<&str> = able.iter().chain(&unable).map(String::as_str).collect();
     let compared = json(&says(&[&["runs", "compare", "--json"], &all[..]].concat()));
     assert_eq!(compared["groups"].as_array().unwrap().len(), 2);
@@ -129,7 +189,7 @@ fn one_run_a_side_is_a_matter_of_checkpoints_and_several_of_settings() {
     fails(
         &["runs", "compare", &able[0], "nowhere"],
         1,
-        &["`nowhere` is no run"],
+        &["there is no run `nowhere`"],
     );
     fails(&["runs", "compare", &able[0]], 2, &["2 values required"]);
 }

@@ -212,6 +212,18 @@ fn init_writes_a_file_with_every_setting_that_train_takes() {
             .count(),
         2
     );
+    // Of data of one's own it says what is learned.
+    let table: String = (0..40).map(|i| format!("{i}.5,{}\n", i % 2)).collect();
+    fs::write(dir.path().join("t.csv"), format!("a,plan\n{table}")).unwrap();
+    let done = run(dir.path(), &[], &["init", "own.toml", "--data", "t.csv"]);
+    assert!(done.status.success());
+    let own = dumped(dir.path(), &[], &["--config", "own.toml"]);
+    for line in ["path = \"t.csv\"", "label = \"plan\"", "task = \"classes\""] {
+        assert!(own.contains(line), "`{line}` is not in: {own}");
+    }
+    let done = run(dir.path(), &[], &["init", "b.toml", "--data", "none.csv"]);
+    assert_eq!(done.status.code(), Some(1));
+    assert!(!dir.path().join("b.toml").exists());
     let again = run(dir.path(), &[], &["init"]);
     assert_eq!(again.status.code(), Some(2));
     assert_eq!(fs::read_to_string(&file).unwrap(), text);

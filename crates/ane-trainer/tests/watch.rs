@@ -80,7 +80,8 @@ fn whoever_watches_may_leave_and_a_run_that_was_killed_has_stopped() {
     lines.read_line(&mut first).unwrap();
     let mut watching = started(&["watch", run.to_str().unwrap()]);
     let mut told = BufReader::new(watching.stdout.take().unwrap());
-    for _ in 0..2 {
+    // What it is, and two epochs: then there is a checkpoint.
+    for _ in 0..5 {
         told.read_line(&mut first).unwrap();
     }
     kill_process(Pid::from_child(&watching), Signal::INT).unwrap();
@@ -103,12 +104,12 @@ fn what_is_no_run_is_not_waited_for() {
     fails(
         &["watch", absent.to_str().unwrap()],
         1,
-        &["no run directory", "start its training"],
+        &["there is no run", "runs list"],
     );
     let empty = dir.path().to_str().unwrap();
-    fails(&["watch", empty], 1, &["holds no run", "config.json"]);
+    fails(&["watch", empty], 1, &["is no run", "config.json"]);
     fs::write(dir.path().join("config.json"), "{").unwrap();
-    fails(&["watch", empty], 1, &["holds no run"]);
+    fails(&["watch", empty], 1, &["is no run"]);
     fs::write(dir.path().join("config.json"), "[1]").unwrap();
     fs::write(dir.path().join("metrics.jsonl"), "{\"step\":3}\n\u{0}").unwrap();
     assert!(says(&["watch", empty]).contains("stopped before its end"));

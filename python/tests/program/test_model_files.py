@@ -89,10 +89,12 @@ def test_a_model_of_pytorch_comes_back_strictly(tmp_path: Path) -> None:
 def test_a_model_of_keras_is_loaded_and_predicts_what_the_run_does(tmp_path: Path) -> None:
     os.environ["KERAS_BACKEND"] = "tensorflow"
     import keras
+    from safetensors import safe_open
 
     file, loss, accuracy = trained("my_keras.py:build", tmp_path / "run", "keras")
     model = keras.models.load_model(file)
-    metadata = json.loads(program("export", str(tmp_path / "run"), "--format", "safetensors").rpartition("for inputs ")[2])
-    images, labels = held_out(metadata)
+    program("export", str(tmp_path / "run"), "--format", "safetensors")
+    with safe_open(tmp_path / "run" / "model.safetensors", "numpy") as opened:
+        images, labels = held_out(json.loads(opened.metadata()["input_scaling"]))
     probabilities = model.predict(images[..., None], verbose=0, batch_size=500)
     agree(np.log(np.maximum(probabilities, 1e-30)), labels, loss, accuracy)

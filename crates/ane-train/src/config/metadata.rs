@@ -29,7 +29,7 @@ impl RunConfig {
 }
 
 /// How what a file holds becomes inputs, as JSON: a formula and its numbers.
-pub fn input_scaling(data: &Description) -> String {
+fn input_scaling(data: &Description) -> String {
     // The shortest digits that are this number in f32, not those of its f64 neighbour.
     let number = |x: &[f32]| match x {
         [one] => format!("{one:?}"),

@@ -52,6 +52,23 @@ pub enum Input {
     },
 }
 
+impl Input {
+    /// What it is made of, for people.
+    pub fn kind(&self) -> String {
+        match self {
+            Self::Image {
+                shape: [channels, rows, columns],
+                ..
+            } => {
+                let colour = if *channels == 1 { "grey" } else { "coloured" };
+                format!("{colour} pictures of {rows} rows and {columns} columns")
+            }
+            Self::Array { shape, .. } => format!("arrays of the shape {shape:?}"),
+            Self::Table { columns } => format!("tables with {} columns", columns.len()),
+        }
+    }
+}
+
 /// What values are brought to: (x − mean) / std.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Scaling {

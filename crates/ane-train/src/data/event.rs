@@ -40,6 +40,13 @@ pub enum FetchEvent {
         /// What the system said.
         reason: String,
     },
+    /// Data of one's own can be read, and looks like a mistake.
+    Suspicious {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is seen, and what can be done.
+        note: String,
+    },
     /// A URL is about to be read.
     TryingUrl {
         /// The URL.
@@ -100,6 +107,7 @@ impl fmt::Display for FetchEvent {
             Self::CacheNotWritten { path, reason } => {
                 write!(f, "cannot cache {}: {reason}", path.display())
             }
+            Self::Suspicious { path, note } => write!(f, "note: {}: {note}", path.display()),
             Self::TryingUrl { url } => write!(f, "trying {url}"),
             Self::UrlFailed { url, reason } => write!(f, "no data from {url}: {reason}"),
             Self::RunningCommand { command } => write!(f, "running {command}"),

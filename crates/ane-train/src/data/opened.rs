@@ -74,7 +74,10 @@ impl Opened {
     ) -> Result<Self, DataError> {
         let mut opened = match catalog::find(&config.dataset) {
             _ if own::is_path(&config.dataset) => {
-                Self::own(config, Path::new(&config.dataset), known)?
+                let path = Path::new(&config.dataset);
+                let opened = Self::own(config, path, known)?;
+                opened.tell_notes(path, report);
+                opened
             }
             Err(unknown) => return Err(unknown),
             Ok(spec) => match &spec.content {
@@ -116,6 +119,17 @@ impl Opened {
             overfit: None,
             from: From::Own(Box::new(data)),
         })
+    }
+
+    /// Says what looks like a mistake in data of one's own.
+    fn tell_notes(&self, path: &Path, report: &dyn Fn(FetchEvent)) {
+        let From::Own(data) = &self.from else { return };
+        for note in &data.notes {
+            report(FetchEvent::Suspicious {
+                path: path.to_owned(),
+                note: note.clone(),
+            });
+        }
     }
 
     /// Images of the catalog, whose files are not needed yet.

@@ -21,6 +21,7 @@ pub mod raw;
 pub mod rows;
 mod safetensors;
 mod settings;
+mod suspicion;
 mod table;
 mod table_cache;
 
@@ -58,6 +59,8 @@ trait Format: Sync {
     fn name(&self) -> &'static str;
     /// Whether a path is of this format, by its name and by whether it is a folder.
     fn takes(&self, path: &Path) -> bool;
+    /// Whether such inputs may be made of it.
+    fn holds(&self, input: &Input) -> bool;
     /// What the path holds; `known` says what its examples have to be.
     fn read(
         &self,
@@ -106,6 +109,8 @@ pub struct OwnData {
     pub test: Option<(Arc<dyn Dataset>, Vec<u32>)>,
     /// The column or array that is learned, where it had to be found out.
     pub label: Option<String>,
+    /// What looks like a mistake, with what can be done.
+    pub notes: Vec<String>,
 }
 
 /// Reads `path` and divides its examples.
@@ -113,6 +118,17 @@ pub struct OwnData {
 /// # Errors
 /// [`OwnDataError`] when a file is not what is expected of it, [`SplitError`] when there are too few examples.
 pub fn open(
+    path: &Path,
+    how: Divide<'_>,
+    known: Option<&Description>,
+) -> Result<OwnData, super::DataError> {
+    divided(path, how, known).map_err(|e| match e {
+        super::DataError::Own(e) => csv::with_line(e, how.settings).into(),
+        other => other,
+    })
+}
+
+fn divided(
     path: &Path,
     how: Divide<'_>,
     known: Option<&Description>,
@@ -169,6 +185,10 @@ pub fn open(
     let held = how.validation.filter(|_| validation_file.is_none());
     let (train, validation) = hold_out(rest, held, classes, (how.seed, stratify::VALIDATION))?;
     let fingerprint = fingerprint(&raw, &say)?;
+    let mut notes = match known {
+        None => suspicion::notes(&raw, &say)?,
+        Some(_) => Vec::new(),
+    };
     let label = raw.label.clone();
     let mut description = match known {
         Some(known) => known.clone(),
@@ -182,10 +202,12 @@ pub fn open(
     }
     description.fingerprint = Some(fingerprint);
     let all = OwnExamples::new(&train_path, raw, &description)?;
-    let of_file = |file: Option<PathBuf>| -> Result<_, OwnDataError> {
+    let mut of_file = |file: Option<PathBuf>| -> Result<_, OwnDataError> {
         let Some(file) = file else { return Ok(None) };
         let (examples, indices) = examples(&file, settings, &description)?;
         let say = Sayer(&file);
+        let unknown = examples.notes().iter();
+        notes.extend(unknown.map(|note| format!("{}: {note}", file.display())));
         if examples.schema().len() < 2 {
             return Err(say
                 .content("has no column or array of what is learned")
@@ -207,6 +229,7 @@ pub fn open(
         validation,
         test,
         label,
+        notes,
         description,
     })
 }
@@ -225,7 +248,7 @@ pub fn examples(
     let kept = (0..raw.len() as u32)
         .filter(|i| raw.dropped.binary_search(i).is_err())
         .collect();
-    let examples = OwnExamples::new(path, raw, known)?;
+    let examples = OwnExamples::new(path, raw, known).map_err(|e| csv::with_line(e, settings))?;
     Ok((examples.weighing(None), kept))
 }
 
@@ -240,9 +263,23 @@ pub fn read(
 ) -> Result<Raw, OwnDataError> {
     let say = Sayer(path);
     std::fs::metadata(path).map_err(|e| say.whole(e))?;
-    let format = ALL.into_iter().find(|f| f.takes(path)).ok_or_else(|| {
-        let expected = ALL.map(Format::name).join(", ");
-        say.whole(Problem::Unknown { expected })
+    let is_wanted = |f: &&dyn Format| known.is_none_or(|known| f.holds(&known.input));
+    let format = ALL.into_iter().find(|f| f.takes(path));
+    let format = format.filter(is_wanted).ok_or_else(|| {
+        let wanted: Vec<&str> = ALL
+            .into_iter()
+            .filter(is_wanted)
+            .map(Format::name)
+            .collect();
+        let expected = wanted.join(", ");
+        let unknown = say.whole(Problem::Unknown { expected });
+        match known {
+            Some(known) => unknown.advise(format!(
+                "the run has learned from {}: pass one of these",
+                known.input.kind()
+            )),
+            None => unknown,
+        }
     })?;
     let task = known.map(|d| match &d.target {
         Target::Classes { .. } => TaskSetting::Classes,
@@ -260,7 +297,8 @@ pub fn read(
         settings.size = Some([*rows, *columns]);
         settings.fit = Some(*fit);
     }
-    let raw = format.read(path, &settings, known)?;
+    let raw = format.read(path, &settings, known);
+    let raw = raw.map_err(|e| csv::with_line(e, &settings))?;
     if raw.is_empty() {
         return Err(say
             .content("holds no examples")
@@ -324,8 +362,8 @@ fn weights(
     let own = examples.weights();
     if let Some((row, w)) = own.and_then(|w| w.iter().enumerate().find(|(_, w)| !is_weight(**w))) {
         return Err(say
-            .at(
-                format!("row {} (from 1)", row + 1),
+            .row(
+                row,
                 Problem::Differs {
                     expected: "a weight of at least 0".into(),
                     found: w.to_string(),

@@ -1,8 +1,9 @@
 //! What a run directory says of its run, for who looks at many.
 
-use super::RunDir;
+use super::{RunDir, RunEnding};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::SystemTime};
 
 /// Most bytes of a file that is looked at.
 const LARGEST: u64 = 64 << 20;
@@ -14,6 +15,10 @@ pub struct Summary {
     pub run: RunDir,
     /// Where the run stands.
     pub state: RunState,
+    /// How it has ended, where it says so.
+    pub ending: Option<RunEnding>,
+    /// When it was begun, or went on for the last time.
+    pub begun: Option<SystemTime>,
     /// Its configuration.
     pub config: Map<String, Value>,
     /// The last epoch's metrics.
@@ -23,16 +28,19 @@ pub struct Summary {
 }
 
 /// Where a run stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum RunState {
     /// A process trains it.
     Running,
-    /// It is done.
-    Ended,
-    /// It can go on from its last checkpoint.
-    Interrupted,
-    /// It ended before its first checkpoint.
-    Begun,
+    /// It is done, all of it or as much as made it better.
+    Finished,
+    /// It was asked to stop, or its time was over: it can go on from its last checkpoint.
+    Stopped,
+    /// Its numbers went beyond all bounds.
+    Diverged,
+    /// An error has ended it, or its process is gone without a word.
+    Failed,
 }
 
 impl RunState {
@@ -40,9 +48,21 @@ impl RunState {
     pub fn name(self) -> &'static str {
         match self {
             Self::Running => "running",
-            Self::Ended => "ended",
-            Self::Interrupted => "interrupted",
-            Self::Begun => "begun",
+            Self::Finished => "finished",
+            Self::Stopped => "stopped",
+            Self::Diverged => "diverged",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Of a run that nobody trains, by how it ended and by whether it has come to something.
+    fn of(ending: Option<&RunEnding>, has_result: bool) -> Self {
+        match ending.map(|e| e.state) {
+            Some(Self::Running) => Self::Failed,
+            Some(state) => state,
+            // Who trains without the command line says only what came of it.
+            None if has_result => Self::Finished,
+            None => Self::Failed,
         }
     }
 }
@@ -51,8 +71,13 @@ impl Summary {
     /// Reads a run directory; none where no run is in it.
     pub fn read(root: &Path) -> Option<Self> {
         let run = RunDir::open(root);
+        // Asked first: what is written until the end is then read after it.
+        let trained_by = run.trained_by();
         let config = object(&run.config())?;
         let result = object(&run.result());
+        let begun = fs::metadata(run.config()).and_then(|m| m.modified()).ok();
+        let ending = ane_files::read(&run.ending(), LARGEST).ok();
+        let ending: Option<RunEnding> = ending.and_then(|e| serde_json::from_slice(&e).ok());
         let metrics = ane_files::read(&run.metrics(), LARGEST).unwrap_or_default();
         let metrics = String::from_utf8_lossy(&metrics);
         // A line that is being written is no JSON yet.
@@ -61,15 +86,15 @@ impl Summary {
             Ok(Value::Object(last)) => Some(last),
             _ => None,
         });
-        let state = match (run.trained_by(), &result) {
-            (Some(_), _) => RunState::Running,
-            (None, Some(_)) => RunState::Ended,
-            (None, None) if run.checkpoint("last").is_file() => RunState::Interrupted,
-            (None, None) => RunState::Begun,
+        let state = match trained_by {
+            Some(_) => RunState::Running,
+            None => RunState::of(ending.as_ref(), run.result().is_file()),
         };
         Some(Self {
             run,
             state,
+            ending: ending.filter(|_| trained_by.is_none()),
+            begun,
             config,
             last,
             result,
@@ -131,5 +156,45 @@ fn object(path: &Path) -> Option<Map<String, Value>> {
     match serde_json::from_slice(&ane_files::read(path, LARGEST).ok()?) {
         Ok(Value::Object(map)) => Some(map),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_what_its_files_say_whatever_process_has_its_number_now() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = || Summary::read(dir.path()).map(|run| run.state);
+        assert_eq!(state(), None);
+        let run = RunDir::create(dir.path()).unwrap();
+        run.write_json("config.json", &serde_json::json!({"epochs": 3}))
+            .unwrap();
+        run.end(&RunEnding::stopped("interrupted")).unwrap();
+        assert_eq!(state(), Some(RunState::Running));
+        drop(run);
+        assert_eq!(state(), Some(RunState::Stopped));
+        let run = RunDir::open(dir.path());
+        run.remove_result().unwrap();
+        assert_eq!(state(), Some(RunState::Failed));
+        // What a killed run has left, whose number this process has by chance.
+        let own = std::process::id().to_string();
+        fs::write(dir.path().join(".lock"), own).unwrap();
+        assert_eq!(state(), Some(RunState::Failed));
+        run.write_json("result.json", &serde_json::json!(null))
+            .unwrap();
+        assert_eq!(state(), Some(RunState::Finished));
+        let failed = RunEnding {
+            state: RunState::Diverged,
+            message: Some("diverged".into()),
+            code: Some("E0601".into()),
+        };
+        run.end(&failed).unwrap();
+        let read = Summary::read(dir.path()).unwrap();
+        assert_eq!(
+            (read.state, read.ending),
+            (RunState::Diverged, Some(failed))
+        );
     }
 }

@@ -3,6 +3,7 @@
 use crate::{
     ended::Ended,
     failure::Failure,
+    missing_run::missing_run,
     output::{remark, say},
 };
 use ane_report::{
@@ -94,10 +95,7 @@ fn own_files(run: &Path) -> [(PathBuf, Kind); 2] {
 
 fn read(run: &Path) -> Result<Curves, Failure> {
     if !run.is_dir() {
-        return Err(Failure::new(
-            format!("there is no run directory `{}`", run.display()),
-            "pass a directory that `ane-trainer train` has made, such as runs/mine",
-        ));
+        return Err(missing_run(run));
     }
     Curves::read(&RunDir::open(run)).map_err(|e| match e {
         CurvesError::File(e) => e.into(),

@@ -12,7 +12,7 @@ use crate::{
     ended::Ended,
     failure::Failure,
     numbers,
-    output::say,
+    output::{remark, say},
     stored::{Restored, Stored},
     supervision::SupervisionArgs,
 };
@@ -144,6 +144,9 @@ fn test_examples(
     if let Some(path) = &args.data {
         let (examples, indices) =
             own::examples(path, &config.data, data).map_err(DataError::from)?;
+        for note in examples.notes() {
+            remark!("note: {}: {note}", path.display());
+        }
         return Ok(Examples {
             data: Arc::new(examples),
             indices,

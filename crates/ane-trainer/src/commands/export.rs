@@ -12,8 +12,11 @@ use crate::{
 };
 use ane_train::{
     checkpoint::write_weights,
-    config::{ConfigError, RunConfig, input_scaling},
-    data::Description,
+    config::{ConfigError, RunConfig},
+    data::{
+        Description,
+        description::{Input, Scaling, Target},
+    },
     model::Model,
     models::ModelSpec,
     store::{NamedWeight, weights_of},
@@ -160,6 +163,7 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
             ),
         ));
     }
+    must_suit(&args.choices, &data)?;
     let mut files = args.format.beside(&args.choices, &output);
     files.insert(0, output.clone());
     let there = files.iter().find(|file| file.symlink_metadata().is_ok());
@@ -190,21 +194,76 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
         python: &args.python,
     };
     args.format.write(&trained, &output)?;
-    let inputs = if args.choices.with_preprocessing || args.choices.image_input {
-        "as files hold them".to_owned()
-    } else {
-        input_scaling(&data)
-    };
     say!(
-        "{}: {} tensors of {}, for inputs {inputs}",
+        "{}: {} tensors of {}",
         output.display(),
         trained.weights.len(),
         checkpoint.display(),
+    );
+    say!(
+        "  inputs: {}",
+        inputs(
+            &data,
+            args.choices.with_preprocessing || args.choices.image_input
+        )
     );
     for file in &files[1..] {
         say!("{}", file.display());
     }
     Ok(Ended::Done)
+}
+
+/// Refuses choices that mean nothing to what a run has learned.
+fn must_suit(choices: &Choices, data: &Description) -> Result<(), Failure> {
+    if choices.classifier && matches!(data.target, Target::Values { .. }) {
+        return Err(Failure::usage(
+            "--classifier is for classes, and the run has learned numbers",
+            "leave it out; --with-preprocessing says numbers in the units of the data",
+        ));
+    }
+    if choices.image_input && !matches!(data.input, Input::Image { .. }) {
+        return Err(Failure::usage(
+            format!(
+                "--image-input is for pictures, and the run has learned from {}",
+                data.input.kind()
+            ),
+            "leave it out; --with-preprocessing takes what a file holds",
+        ));
+    }
+    Ok(())
+}
+
+/// What an exported model takes, in a line.
+fn inputs(data: &Description, are_prepared: bool) -> String {
+    if are_prepared {
+        return "as files hold them".to_owned();
+    }
+    let of = |values: &str, scaling: &Scaling| {
+        let (mean, std) = (numbers(&scaling.mean), numbers(&scaling.std));
+        format!("({values} - mean) / std, with mean {mean} and std {std}")
+    };
+    match &data.input {
+        Input::Image { scaling, .. } => of("pixel / 255", scaling),
+        Input::Array { scaling, .. } => of("x", scaling),
+        Input::Table { columns } => format!(
+            "{} values of {} columns: (x - mean) / std of a number, 1 at the text of a category",
+            data.shape().iter().product::<usize>(),
+            columns.len()
+        ),
+    }
+}
+
+/// A few numbers, or what there is instead.
+fn numbers(all: &[f32]) -> String {
+    // The shortest digits that are this number in f32.
+    match all.len() {
+        0..=3 => all
+            .iter()
+            .map(f32::to_string)
+            .collect::<Vec<_>>()
+            .join(", "),
+        n => format!("of each of {n} elements"),
+    }
 }
 
 fn format(name: &str) -> Result<&'static dyn Format, String> {

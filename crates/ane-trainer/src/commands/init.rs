@@ -3,11 +3,18 @@
 use crate::{
     ended::Ended,
     failure::Failure,
-    output::say,
+    output::{remark, say},
     settings::{Key, commented},
 };
-use ane_train::{checkpoint::replace_file, data::own};
-use std::path::PathBuf;
+use ane_train::{
+    checkpoint::replace_file,
+    data::{
+        catalog,
+        description::Target,
+        own::{self, DataSettings, Divide},
+    },
+};
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -33,14 +40,44 @@ pub(crate) fn run(args: &Args, keys: &[Key]) -> Result<Ended, Failure> {
             "pass --force to replace it, or another name",
         ));
     }
-    let data = if own::is_path(&args.data) {
-        "data.path"
+    let mut set = if own::is_path(&args.data) {
+        of_path(&args.data)?
     } else {
-        "data.dataset"
+        catalog::find(&args.data)?;
+        vec![("data.dataset", args.data.clone())]
     };
-    let mut set = vec![(data, args.data.clone())];
     set.extend(args.model.clone().map(|model| ("model.name", model)));
     replace_file(&args.file, commented(keys, &set).as_bytes())?;
     say!("{file}: edit it, then train with: ane-trainer train --config {file}");
     Ok(Ended::Done)
+}
+
+/// The settings of data at a path: what a run would take it for.
+fn of_path(path: &str) -> Result<Vec<(&'static str, String)>, Failure> {
+    let mut set = vec![("data.path", path.to_owned())];
+    let file = Path::new(path);
+    let settings = DataSettings::default();
+    let how = Divide {
+        settings: &settings,
+        centred: false,
+        validation: None,
+        seed: 0,
+    };
+    match own::open(file, how, None) {
+        Ok(data) => {
+            set.extend(data.label.map(|label| ("data.label", label)));
+            let task = match data.description.target {
+                Target::Classes { .. } => "classes",
+                Target::Values { .. } => "values",
+            };
+            set.push(("data.task", task.to_owned()));
+        }
+        Err(e) if !file.exists() => return Err(e.into()),
+        // What is to be said of it can be written into the file.
+        Err(e) => {
+            let help = e.help().unwrap_or_default();
+            remark!("note: it cannot be trained on as it is: {e}; {help}");
+        }
+    }
+    Ok(set)
 }

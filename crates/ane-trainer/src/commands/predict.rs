@@ -148,6 +148,9 @@ fn open(
         own(file)?
     };
     tell_left_out(file, examples.len(), &indices);
+    for note in examples.notes() {
+        remark!("note: {}: {note}", file.display());
+    }
     Ok(Opened {
         name: file.display().to_string(),
         examples: if invert {

@@ -1,7 +1,10 @@
 //! `report`: a run as one page of HTML.
 
 use super::eval::{Asked, Judged, judged};
-use crate::{continuation::run_of, ended::Ended, failure::Failure, output::say};
+use crate::{
+    code::Code, continuation::run_of, ended::Ended, failure::Failure, missing_run::missing_run,
+    output::say,
+};
 use ane_report::{
     curves::Curves,
     page::{Content, Page, Shown},
@@ -32,6 +35,9 @@ const MOST_SHOWN: usize = 24;
 const LARGEST_JSON: u64 = 1 << 26;
 
 pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
+    if !args.of.run.exists() {
+        return Err(missing_run(&args.of.run));
+    }
     let Some(root) = run_of(&args.of.run) else {
         return Err(Failure::new(
             format!(
@@ -39,7 +45,8 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
                 args.of.run.display()
             ),
             "pass the directory of a run, or one of its .ckpt files",
-        ));
+        )
+        .with_code(Code::NoRun));
     };
     let judged = judged(&args.of)?;
     let run = RunDir::open(&root);

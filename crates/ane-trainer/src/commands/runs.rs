@@ -1,19 +1,24 @@
 //! `runs`: what runs there are, what each came to, and which of them go.
 
 mod compare;
+mod flat;
 mod list;
 mod prune;
 mod resampled;
 mod rm;
 mod show;
 
-use crate::{ended::Ended, failure::Failure, output::remark};
+use crate::{
+    code::Code,
+    ended::Ended,
+    failure::Failure,
+    missing_run::{FOLDER, missing_run},
+    output::remark,
+};
 use ane_train::run_dir::{RunDir, Summary};
 use clap::Subcommand;
+pub(crate) use compare::{Args as CompareArgs, run as compare};
 use std::path::{Path, PathBuf};
-
-/// Where runs are, unless somebody says.
-const FOLDER: &str = "runs";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -49,15 +54,7 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
 fn find(path: &Path) -> Result<Summary, Failure> {
     let in_folder = PathBuf::from(FOLDER).join(path);
     let found = Summary::read(path).or_else(|| Summary::read(&in_folder));
-    found.ok_or_else(|| {
-        Failure::new(
-            format!(
-                "`{}` is no run: there is no config.json in it",
-                path.display()
-            ),
-            "`ane-trainer runs list` shows those there are",
-        )
-    })
+    found.ok_or_else(|| missing_run(path))
 }
 
 /// The runs of a folder.
@@ -68,6 +65,7 @@ fn all(folder: &Path) -> Result<Vec<Summary>, Failure> {
             e,
             "name the folder that the runs are in",
         )
+        .with_code(Code::NotThere)
     })
 }
 

@@ -36,6 +36,7 @@ use ane_train::{
     data::Augmented,
     fit::{Beginning, Ending, Fit, describe},
     recovery::Faults,
+    run_dir::{RunDir, RunEnding},
 };
 use finish::finish;
 use from::begin_with;
@@ -120,6 +121,22 @@ impl Args {
 }
 
 pub(crate) fn run(args: &Args, settings: &Settings, keys: &[Key]) -> Result<Ended, Failure> {
+    let mut begun = None;
+    let outcome = trained(args, settings, keys, &mut begun);
+    if let (Err(failure), Some(run)) = (&outcome, &begun) {
+        // What ended the run is what is to be said, whether or not this can be written.
+        let _ = run.end(&failure.ending());
+    }
+    outcome
+}
+
+/// Trains, and leaves the directory of the run in `begun` as soon as there is one.
+fn trained(
+    args: &Args,
+    settings: &Settings,
+    keys: &[Key],
+    begun: &mut Option<RunDir>,
+) -> Result<Ended, Failure> {
     if args.settings.dump_config {
         output::write(&dumped(keys, settings));
         return Ok(Ended::Done);
@@ -221,6 +238,7 @@ pub(crate) fn run(args: &Args, settings: &Settings, keys: &[Key]) -> Result<Ende
         })?);
     }
     let run = run_dir(out, resumed.as_mut(), &description.name)?;
+    *begun = Some(run.clone());
     let out = run.root().to_owned();
     if let Some(imported) = &config.imported {
         imported
@@ -288,6 +306,7 @@ pub(crate) fn run(args: &Args, settings: &Settings, keys: &[Key]) -> Result<Ende
     match ending {
         Ok(Ending::Interrupted) => {
             let placement = write_placement(&fit, &config, power)?;
+            fit.run.end(&RunEnding::stopped("interrupted"))?;
             say_placement(&placement);
             say!(
                 "interrupted; continue with:\n  ane-trainer train --resume {}",

@@ -3,13 +3,14 @@
 use crate::{
     ended::Ended,
     failure::Failure,
+    missing_run::missing_run,
     output::{columns, remark, say},
     progress::epoch_line,
 };
 use ane_train::{
     fit::EpochMetrics,
     metric::{self, Metric},
-    run_dir::{Row, RunDir},
+    run_dir::{Row, RunDir, RunState, Summary},
 };
 use serde_json::Value;
 use std::{
@@ -37,10 +38,7 @@ const LARGEST_JSON: u64 = 1 << 26;
 pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
     let run = RunDir::open(&args.run);
     if !args.run.is_dir() {
-        return Err(Failure::new(
-            format!("there is no run directory `{}`", args.run.display()),
-            "start its training first; `ane-trainer train` says where its run directory is",
-        ));
+        return Err(missing_run(&args.run));
     }
     let stop = Arc::new(AtomicBool::new(false));
     let flag = stop.clone();
@@ -83,14 +81,7 @@ impl Seen {
                 Some(config) => begin(config, &self.run, trained_by),
                 None if trained_by.is_some() => return Ok(()),
                 None => {
-                    return Err(Failure::new(
-                        format!(
-                            "`{}` holds no run: there is no `{}`",
-                            self.run.root().display(),
-                            self.run.config().display()
-                        ),
-                        "pass the directory of a run, as `ane-trainer train` has said it",
-                    ));
+                    return Err(missing_run(self.run.root()));
                 }
             }
         }
@@ -128,10 +119,27 @@ impl Seen {
         match json(&self.run.result()) {
             Some(Value::Null) => say!("test: none was held out"),
             Some(result) => say!("{}", result_line(&result)),
-            None => say!(
-                "the run has stopped before its end; continue with:\n  ane-trainer train --resume {}",
+            None => {}
+        }
+        let (state, ending) = Summary::read(self.run.root())
+            .map_or((RunState::Failed, None), |run| (run.state, run.ending));
+        let why = ending.and_then(|ending| ending.message);
+        let what = match state {
+            RunState::Finished => return Ok(Ended::Done),
+            RunState::Running => "the run goes on",
+            RunState::Diverged => "the run has diverged",
+            RunState::Failed if why.is_some() => "the run has failed",
+            RunState::Failed | RunState::Stopped => "the run has stopped before its end",
+        };
+        let why = why.map_or_else(String::new, |why| format!(": {why}"));
+        let can_go_on = matches!(state, RunState::Stopped | RunState::Failed);
+        if can_go_on && self.run.checkpoint("last").is_file() {
+            say!(
+                "{what}{why}; continue with:\n  ane-trainer train --resume {}",
                 self.run.root().display()
-            ),
+            );
+        } else {
+            say!("{what}{why}");
         }
         Ok(Ended::Done)
     }

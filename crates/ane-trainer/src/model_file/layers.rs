@@ -1,7 +1,7 @@
 //! Lists of layers in TOML: `[[layers]]` of a file, or `[[model.layers]]` of a file of settings.
 
 use super::{keras, remove, torch};
-use crate::failure::Failure;
+use crate::{code::Code, failure::Failure};
 use ane_ir::DType;
 use ane_train::{
     checkpoint::replace_file,
@@ -17,6 +17,8 @@ const LAYERS: &str = "layers.toml";
 pub(super) const FILES: [&str; 1] = [LAYERS];
 /// Most bytes of a file.
 const LARGEST: u64 = 1 << 20;
+/// Least likeness of a name that is offered for one that is not known.
+const ALIKE: f64 = 0.8;
 
 /// A list, and the text that it was read from.
 struct LayersFile {
@@ -67,6 +69,7 @@ fn read(name: &str, path: &Path) -> Result<Imported, Failure> {
             io::Error::from(e),
             "name a TOML file of [[layers]]",
         )
+        .with_code(Code::NotThere)
     })?;
     let text = String::from_utf8(bytes).map_err(|_| refused("it is not text in UTF-8".into()))?;
     let tables: toml::Table = text.parse().map_err(|e: toml::de::Error| {
@@ -80,8 +83,7 @@ fn read(name: &str, path: &Path) -> Result<Imported, Failure> {
         return Err(refused("there are no [[layers]] in it".into()));
     };
     let layer = |(i, value): (usize, &toml::Value)| {
-        NamedLayer::deserialize(value.clone())
-            .map_err(|e| refused(format!("layer {i}, from 0: {}", e.message())))
+        NamedLayer::deserialize(value.clone()).map_err(|e| misread(&file.to_string(), &text, i, &e))
     };
     let layers = layers
         .iter()
@@ -94,4 +96,45 @@ fn read(name: &str, path: &Path) -> Result<Imported, Failure> {
         text,
     };
     Ok(Imported::new(name, file))
+}
+
+/// The failure of the layer `i` of a text: the line of what is wrong with it, and what was meant.
+fn misread(file: &str, text: &str, i: usize, e: &toml::de::Error) -> Failure {
+    let said = e.message().trim_end();
+    let mut names = said.split('`').skip(1).step_by(2);
+    let found = names.next().unwrap_or_default();
+    // What is missing is in no line of the layer.
+    let is_there = !said.starts_with("missing");
+    let line = line_of(text, i, found, is_there);
+    let known: Vec<&str> = names.collect();
+    let likeness = |name: &str| strsim::jaro_winkler(&name.to_lowercase(), &found.to_lowercase());
+    let nearest = known
+        .iter()
+        .filter(|name| is_there && likeness(name) >= ALIKE)
+        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    let help = match nearest {
+        Some(name) => format!("did you mean `{name}`? Types and arguments are those of torch.nn"),
+        None => "types and arguments of layers are those of torch.nn, such as type = \"Linear\" with out_features = 64"
+            .to_owned(),
+    };
+    Failure::usage(
+        format!("`{file}`, line {line}, layer {i} (from 0): {said}"),
+        help,
+    )
+}
+
+/// The line, from 1, in which the layer `i` has a word, or the one in which it begins.
+fn line_of(text: &str, i: usize, word: &str, is_there: bool) -> usize {
+    let lines = || text.lines().enumerate();
+    let begins = |line: &str| matches!(line.trim(), "[[layers]]" | "[[model.layers]]");
+    let mut heads = lines().filter(|(_, line)| begins(line)).map(|(at, _)| at);
+    let Some(head) = heads.nth(i) else {
+        // The list stands in brackets.
+        let found = lines().find(|(_, line)| is_there && line.contains(word));
+        return found.map_or(1, |(at, _)| at + 1);
+    };
+    let end = heads.next().unwrap_or(usize::MAX);
+    let mut own = lines().skip(head).take_while(|(at, _)| *at < end);
+    let found = own.find(|(_, line)| is_there && line.contains(word));
+    found.map_or(head, |(at, _)| at) + 1
 }

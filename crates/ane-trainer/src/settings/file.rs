@@ -1,7 +1,7 @@
 //! Settings of a TOML file: a table for each heading.
 
 use super::{Setting, Settings, Value, from_folder, key, key::Key};
-use crate::failure::Failure;
+use crate::{code::Code, failure::Failure};
 use std::{collections::BTreeMap, io, path::Path};
 use toml::Spanned;
 
@@ -24,6 +24,7 @@ pub(super) fn read(path: &Path, keys: &[Key]) -> Result<Settings, Failure> {
             io::Error::from(e),
             "`ane-trainer init` writes such a file",
         )
+        .with_code(Code::NotThere)
     })?;
     let text = String::from_utf8(bytes).map_err(|_| {
         Failure::usage(format!("`{file}` is not text in UTF-8"), "save it as UTF-8")

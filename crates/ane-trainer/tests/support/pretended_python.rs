@@ -70,3 +70,10 @@ impl Keras {
         pretended(self.dir.path(), &script)
     }
 }
+
+/// A model in an empty file of a folder, such as `net.py:Net`: what it holds is what the pretended Python says.
+pub(crate) fn model_in(dir: &Path, name: &str) -> String {
+    let file = name.split(':').next().unwrap();
+    fs::write(dir.join(file), "").unwrap();
+    dir.join(name).to_str().unwrap().to_owned()
+}

@@ -124,8 +124,9 @@ pub(super) fn into_raw(
             read.map_err(|e| say.whole(e))?;
             if let Some(x) = record.iter().find(|x| !x.is_finite()) {
                 return Err(say
-                    .at(
-                        format!("array `{}`, example {i} (from 0)", array.name),
+                    .in_row(
+                        i,
+                        format!("array `{}`", array.name),
                         Problem::Differs {
                             expected: "a finite number".into(),
                             found: x.to_string(),

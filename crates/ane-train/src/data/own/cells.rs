@@ -2,7 +2,7 @@
 
 use super::{
     OwnDataError,
-    error::{Problem, Sayer},
+    error::{Problem, Sayer, quoted},
     settings::DataSettings,
 };
 use crate::data::description::{self, Description, Input};
@@ -51,6 +51,16 @@ pub(super) fn number(cell: &str) -> Result<f32, NoNumber> {
     })
 }
 
+/// The number of a cell with this sign before its decimals.
+pub(super) fn number_with(cell: &str, decimal: char) -> Result<f32, NoNumber> {
+    match decimal {
+        '.' => number(cell),
+        // A point would be something else there.
+        _ if cell.contains('.') => number(cell).and(Err(NoNumber::Text)),
+        sign => number(&cell.replacen(sign, ".", 1)),
+    }
+}
+
 /// What a column holds.
 #[derive(Debug)]
 pub(super) enum ColumnKind {
@@ -91,6 +101,25 @@ pub(super) fn compare(a: &str, b: &str) -> std::cmp::Ordering {
     }
 }
 
+/// Where a row is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// Its number, from 0 and without a line of names.
+    pub(super) row: usize,
+    /// Its line, from 1.
+    pub(super) line: u64,
+}
+
+impl Place {
+    /// A problem of a column there.
+    fn say(self, say: &Sayer<'_>, column: &str, problem: Problem) -> OwnDataError {
+        OwnDataError {
+            line: Some(self.line),
+            ..say.in_row(self.row, format!("column `{column}`"), problem)
+        }
+    }
+}
+
 /// What has been seen of the columns.
 #[derive(Debug)]
 pub(super) struct Columns(Vec<Seen>);
@@ -100,11 +129,15 @@ struct Seen {
     name: String,
     /// Whether its cells are texts whatever they look like, or numbers.
     is_texts: Option<bool>,
+    /// The sign before decimals.
+    decimal: char,
     numbers: u64,
     texts: u64,
-    /// The line and the content of the first cell that is text, and of the first that is infinite.
-    first_text: Option<(u64, String)>,
-    first_infinite: Option<(u64, String)>,
+    /// Texts that are numbers where a comma stands before decimals.
+    with_comma: u64,
+    /// The place and the content of the first cell that is text, and of the first that is infinite.
+    first_text: Option<(Place, String)>,
+    first_infinite: Option<(Place, String)>,
     different: HashMap<String, ()>,
     /// More texts than are kept.
     too_many: bool,
@@ -127,8 +160,10 @@ impl Columns {
             Seen {
                 is_texts: said.or(listed),
                 name,
+                decimal: settings.decimal_sign(),
                 numbers: 0,
                 texts: 0,
+                with_comma: 0,
                 first_text: None,
                 first_infinite: None,
                 different: HashMap::new(),
@@ -139,21 +174,22 @@ impl Columns {
     }
 
     /// Takes note of a row.
-    pub(super) fn look(&mut self, line: u64, cells: &StringRecord) -> Result<(), OwnDataError> {
+    pub(super) fn look(&mut self, place: Place, cells: &StringRecord) -> Result<(), OwnDataError> {
         for (cell, seen) in cells.iter().zip(&mut self.0) {
             let cell = cell.trim();
-            let is = number(cell);
+            let is = number_with(cell, seen.decimal);
             match is {
                 Ok(_) => seen.numbers += 1,
                 Err(NoNumber::Missing) => continue,
                 Err(NoNumber::Infinite) => {
-                    let first = || (line, cell.to_owned());
+                    let first = || (place, cell.to_owned());
                     seen.first_infinite.get_or_insert_with(first);
                 }
                 Err(NoNumber::Text) => {
                     seen.texts += 1;
+                    seen.with_comma += u64::from(number_with(cell, ',').is_ok());
                     seen.first_text
-                        .get_or_insert_with(|| (line, cell.to_owned()));
+                        .get_or_insert_with(|| (place, cell.to_owned()));
                 }
             }
             // A number may turn out to be a text among texts.
@@ -180,9 +216,10 @@ impl Seen {
         let all = (self.numbers + self.texts).max(1) as f64;
         let is_texts = match (self.is_texts, &self.first_text) {
             (Some(true), _) => true,
-            (Some(false), Some((line, text))) => {
-                return Err(say.at(
-                    format!("line {line}, column `{}`", self.name),
+            (Some(false), Some((place, text))) => {
+                return Err(place.say(
+                    say,
+                    &self.name,
                     Problem::Differs {
                         expected: "a number, as the run has learned from".into(),
                         found: format!("`{text}`"),
@@ -190,13 +227,29 @@ impl Seen {
                 ));
             }
             (_, None) => false,
-            (None, Some((line, text))) => {
+            (None, Some((place, text))) if self.with_comma == self.texts => {
+                let name = quoted(&self.name);
+                return Err(place
+                    .say(
+                        say,
+                        &self.name,
+                        Problem::Differs {
+                            expected: "a number with a point before its decimals".into(),
+                            found: format!("`{text}`"),
+                        },
+                    )
+                    .advise(format!(
+                        "pass --decimal , where a comma stands before decimals, write numbers without one where it stands between thousands, or pass --categorical {name} if these are names"
+                    )));
+            }
+            (None, Some((place, text))) => {
                 let share = self.numbers as f64 / all;
                 if share >= MOSTLY {
-                    let name = &self.name;
-                    return Err(say
-                        .at(
-                            format!("line {line}, column `{name}`"),
+                    let name = quoted(&self.name);
+                    return Err(place
+                        .say(
+                            say,
+                            &self.name,
                             Problem::Differs {
                                 expected: format!(
                                     "a number, as {:.1} % of the column are",
@@ -206,7 +259,7 @@ impl Seen {
                             },
                         )
                         .advise(format!(
-                            "mend that cell, leave it empty, or pass --categorical '{name}' if the numbers are names"
+                            "mend that cell, leave it empty, or pass --categorical {name} if the numbers are names"
                         )));
                 }
                 true
@@ -215,9 +268,10 @@ impl Seen {
         if !is_texts {
             return match self.first_infinite {
                 None => Ok(ColumnKind::Numbers),
-                Some((line, text)) => Err(say
-                    .at(
-                        format!("line {line}, column `{}`", self.name),
+                Some((place, text)) => Err(place
+                    .say(
+                        say,
+                        &self.name,
                         Problem::Differs {
                             expected: "a finite number of at most 3.4e38".into(),
                             found: format!("`{text}`"),
@@ -242,8 +296,9 @@ mod tests {
 
     fn kinds(rows: &[&str], settings: &DataSettings) -> Result<Vec<ColumnKind>, OwnDataError> {
         let mut columns = Columns::new(vec!["x".into()], settings, None);
-        for (line, cell) in rows.iter().enumerate() {
-            columns.look(line as u64 + 2, &StringRecord::from(vec![*cell]))?;
+        for (row, cell) in rows.iter().enumerate() {
+            let line = row as u64 + 2;
+            columns.look(Place { row, line }, &StringRecord::from(vec![*cell]))?;
         }
         columns.kinds(&Sayer(Path::new("t.csv")))
     }
@@ -259,6 +314,29 @@ mod tests {
             assert_eq!(number(cell), Err(NoNumber::Infinite), "{cell}");
         }
         assert_eq!(number("1,5"), Err(NoNumber::Text));
+    }
+
+    #[test]
+    fn a_comma_before_decimals_is_taken_where_somebody_says_so_and_seen_where_nobody_does() {
+        assert_eq!(number_with("-1,5e2", ','), Ok(-150.0));
+        assert_eq!(number_with("7", ','), Ok(7.0));
+        for (cell, is) in [
+            ("1.5", NoNumber::Text),
+            ("1,5,2", NoNumber::Text),
+            ("", NoNumber::Missing),
+            ("n/a", NoNumber::Missing),
+        ] {
+            assert_eq!(number_with(cell, ','), Err(is), "{cell}");
+        }
+        let error = kinds(&["1", "1,5", ""], &DataSettings::default()).unwrap_err();
+        assert!(error.to_string().contains("row 2 (line 3)"), "{error}");
+        assert!(error.help().contains("--decimal ,"), "{error:?}");
+        let german = DataSettings {
+            decimal: Some(','),
+            ..DataSettings::default()
+        };
+        let kinds = kinds(&["1", "1,5", ""], &german).unwrap();
+        assert!(matches!(kinds[0], ColumnKind::Numbers), "{kinds:?}");
     }
 
     #[test]
@@ -279,7 +357,7 @@ mod tests {
         let error = kinds(&rows, &DataSettings::default()).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "`t.csv`, line 22, column `x`: expected a number, as 95.2 % of the column are, found `l2`"
+            "`t.csv`, row 21 (line 22), column `x`: expected a number, as 95.2 % of the column are, found `l2`"
         );
         let named = DataSettings {
             categorical: vec!["x".into()],

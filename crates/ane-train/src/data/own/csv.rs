@@ -5,7 +5,7 @@
 
 use super::{
     Format, OwnDataError,
-    cells::{ColumnKind, Columns, number},
+    cells::{ColumnKind, Columns, Place, number, number_with},
     error::{Problem, Sayer},
     raw::Raw,
     rows::Rows,
@@ -13,7 +13,7 @@ use super::{
     table::{self, Table},
     table_cache::TableCache,
 };
-use crate::data::description::Description;
+use crate::data::description::{Description, Input};
 use ::csv::{ReaderBuilder, StringRecord};
 use flate2::read::MultiGzDecoder;
 use std::{
@@ -46,14 +46,48 @@ impl Format for Csv {
         [".csv", ".tsv"].iter().any(|end| name.ends_with(end))
     }
 
+    fn holds(&self, input: &Input) -> bool {
+        matches!(input, Input::Table { .. })
+    }
+
     fn read(
         &self,
         path: &Path,
         settings: &DataSettings,
         known: Option<&Description>,
     ) -> Result<Raw, OwnDataError> {
-        let table = read(path, settings, known)?;
+        let text = Text::open(path, settings)?;
+        // In a file without the label a place would be another column.
+        let settings = &match known {
+            None => text.with_names(settings),
+            Some(_) => settings.clone(),
+        };
+        let table = read(&text, settings, known)?;
         table::into_raw(table, path, settings, known)
+    }
+}
+
+/// The same with the line of the row that it is of, where that is one of a table of text.
+pub(super) fn with_line(error: OwnDataError, settings: &DataSettings) -> OwnDataError {
+    let (Some(row), None) = (error.row, error.line) else {
+        return error;
+    };
+    if !Csv.takes(&error.path) {
+        return error;
+    }
+    let mut found = None;
+    // What cannot be read again has no line to be named.
+    let _ = Text::open(&error.path, settings).and_then(|text| {
+        text.each(|place, _| {
+            if place.row as u64 + 1 == row {
+                found = Some(place.line);
+            }
+            Ok(())
+        })
+    });
+    OwnDataError {
+        line: found,
+        ..error
     }
 }
 
@@ -61,24 +95,26 @@ impl Format for Csv {
 struct Text<'a> {
     path: &'a Path,
     delimiter: u8,
+    /// The sign before decimals.
+    decimal: char,
     has_header: bool,
     names: Vec<String>,
 }
 
 /// The cells of a file, with texts where columns hold them.
 fn read(
-    path: &Path,
+    text: &Text<'_>,
     settings: &DataSettings,
     known: Option<&Description>,
 ) -> Result<Table, OwnDataError> {
+    let path = text.path;
     let say = Sayer(path);
-    let text = Text::open(path, settings)?;
     let cache = TableCache::of(path, &text.key(), text.has_header, settings, known);
     if let Some(table) = cache.as_ref().and_then(TableCache::read) {
         return Ok(table);
     }
     let mut columns = Columns::new(text.names.clone(), settings, known);
-    let rows = text.each(|line, cells| columns.look(line, cells))?;
+    let rows = text.each(|place, cells| columns.look(place, cells))?;
     if rows == 0 {
         return Err(say
             .content("has no rows but its header")
@@ -89,7 +125,7 @@ fn read(
         text.each(|_, cells| {
             for (cell, kind) in cells.iter().zip(&kinds) {
                 let x = match kind {
-                    ColumnKind::Numbers => number(cell).unwrap_or(f32::NAN),
+                    ColumnKind::Numbers => number_with(cell, text.decimal).unwrap_or(f32::NAN),
                     ColumnKind::Texts(texts) => texts.index(cell),
                 };
                 out.write_all(&x.to_le_bytes()).map_err(|e| {
@@ -156,6 +192,7 @@ impl<'a> Text<'a> {
                 })?,
                 None => delimiter(&start),
             },
+            decimal: settings.decimal_sign(),
             has_header: false,
             names: Vec::new(),
         };
@@ -177,7 +214,8 @@ impl<'a> Text<'a> {
             }));
         }
         // A line of names has no numbers in it.
-        let looks_so = first.iter().all(|cell| number(cell).is_err());
+        let is_number = |cell: &str| number(cell).is_ok() || number_with(cell, ',').is_ok();
+        let looks_so = !first.iter().any(is_number);
         text.has_header = settings.header.unwrap_or(looks_so);
         text.names = if text.has_header {
             names(&first, &say)?
@@ -189,7 +227,19 @@ impl<'a> Text<'a> {
 
     /// What else than the file decides its cells.
     fn key(&self) -> String {
-        format!("{} {}", self.delimiter, self.has_header)
+        format!("{} {} {}", self.delimiter, self.has_header, self.decimal)
+    }
+
+    /// The same settings with names for columns that are called by their places.
+    fn with_names(&self, settings: &DataSettings) -> DataSettings {
+        let mut settings = settings.clone();
+        let columns = settings.ignore.iter_mut().chain(&mut settings.categorical);
+        for name in columns.filter(|name| !self.names.contains(name)) {
+            if let Some(found) = table::place(name, self.names.len()) {
+                name.clone_from(&self.names[found]);
+            }
+        }
+        settings
     }
 
     /// Calls `take` with every line of cells, by number from 1, until it wants no more.
@@ -223,46 +273,48 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// Calls `take` with every row, by the number of its line; gives how many there are.
+    /// Calls `take` with every row and where it is; gives how many there are.
     fn each(
         &self,
-        mut take: impl FnMut(u64, &StringRecord) -> Result<(), OwnDataError>,
+        mut take: impl FnMut(Place, &StringRecord) -> Result<(), OwnDataError>,
     ) -> Result<usize, OwnDataError> {
         let say = Sayer(self.path);
-        let (mut rows, mut is_first) = (0, true);
+        let (mut row, mut is_first) = (0, true);
         self.lines(|line, cells| {
             if std::mem::take(&mut is_first) && self.has_header {
                 return Ok(true);
             }
             if cells.len() != self.names.len() {
-                return Err(say
-                    .at(
-                        format!("line {line}"),
-                        Problem::Differs {
-                            expected: format!("{} cells, as the first line has", self.names.len()),
-                            found: cells.len().to_string(),
-                        },
-                    )
-                    .advise("mend that line, put text that holds the delimiter in quotes, or pass --delimiter"));
+                let differs = Problem::Differs {
+                    expected: format!("{} cells, as the first line has", self.names.len()),
+                    found: cells.len().to_string(),
+                };
+                return Err(OwnDataError {
+                    line: Some(line),
+                    ..say.row(row, differs)
+                }
+                .advise("mend that line, put text that holds the delimiter in quotes, or pass --delimiter"));
             }
-            take(line, cells)?;
-            rows += 1;
+            take(Place { row, line }, cells)?;
+            row += 1;
             Ok(true)
         })?;
-        Ok(rows)
+        Ok(row)
     }
 }
 
 /// What the parser has to say.
 fn said(say: &Sayer<'_>, line: u64, e: ::csv::Error) -> OwnDataError {
-    let at = format!("line {line}");
     match e.into_kind() {
-        ::csv::ErrorKind::Io(e) => say.at(at, e),
+        ::csv::ErrorKind::Io(e) => say.line(line, e),
         ::csv::ErrorKind::Utf8 { .. } => say
-            .at(at, Problem::Content("holds bytes that are no UTF-8".into()))
+            .line(
+                line,
+                Problem::Content("holds bytes that are no UTF-8".into()),
+            )
             .advise("save it as UTF-8"),
-        other => say.at(
-            at,
+        other => say.line(
+            line,
             Problem::Content(format!("cannot be divided into cells: {other:?}")),
         ),
     }
@@ -277,8 +329,8 @@ fn names(first: &StringRecord, say: &Sayer<'_>) -> Result<Vec<String>, OwnDataEr
         let name = if cell.is_empty() { i.to_string() } else { cell };
         if let Some(before) = seen.insert(name.clone(), i) {
             return Err(say
-                .at(
-                    "line 1",
+                .line(
+                    1,
                     Problem::Content(format!("columns {before} and {i} are both called `{name}`")),
                 )
                 .advise("give every column a name of its own"));

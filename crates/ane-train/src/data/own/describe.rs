@@ -148,8 +148,9 @@ fn quantity(
     {
         let found = rows[row * width + i];
         return Err(say
-            .at(
-                format!("row {} (from 1), `{name}`", row + 1),
+            .in_row(
+                row,
+                format!("`{name}`"),
                 Problem::Differs {
                     expected: "a number above 0, of which there is a logarithm".into(),
                     found: found.to_string(),
@@ -221,8 +222,9 @@ impl Groups {
                     all[group(i)].add(x.into());
                 } else if !matches!(raw.layout, Layout::Table(_)) {
                     return Err(say
-                        .at(
-                            format!("example {row} (from 0), element {i}"),
+                        .in_row(
+                            row as usize,
+                            format!("element {i}"),
                             Problem::Differs {
                                 expected: "a finite number".into(),
                                 found: x.to_string(),

@@ -2,12 +2,19 @@
 
 use std::{io, path::PathBuf};
 
+/// Least likeness of a name that is offered for one that is not known.
+const ALIKE: f64 = 0.8;
+
 /// A file of examples cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("`{}`{}: {problem}", path.display(), at.as_ref().map(|at| format!(", {at}")).unwrap_or_default())]
+#[error("`{}`{}: {problem}", path.display(), place(*row, *line, at.as_deref()))]
 pub struct OwnDataError {
     /// The file or folder.
     pub path: PathBuf,
+    /// In which example, from 1; a line of names is none.
+    pub row: Option<u64>,
+    /// In which line, from 1, where the file has lines.
+    pub line: Option<u64>,
     /// Where in it.
     pub at: Option<String>,
     /// What is wrong.
@@ -62,6 +69,36 @@ pub enum Problem {
     },
 }
 
+/// Where something is wrong.
+fn place(row: Option<u64>, line: Option<u64>, at: Option<&str>) -> String {
+    let counted = match (row, line) {
+        (Some(row), Some(line)) => format!(", row {row} (line {line})"),
+        (Some(row), None) => format!(", row {row}"),
+        (None, Some(line)) => format!(", line {line}"),
+        (None, None) => String::new(),
+    };
+    counted + &at.map_or_else(String::new, |at| format!(", {at}"))
+}
+
+/// A name as a shell takes it.
+pub(super) fn quoted(name: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./".contains(c);
+    match !name.is_empty() && name.chars().all(is_plain) {
+        true => name.to_owned(),
+        false => format!("'{}'", name.replace('\'', r"'\''")),
+    }
+}
+
+/// The name that was meant, as far as that can be told.
+fn nearest<'a>(asked: &str, known: &'a [String]) -> Option<&'a String> {
+    let asked = asked.to_lowercase();
+    let likeness = |name: &str| strsim::jaro_winkler(&name.to_lowercase(), &asked);
+    let nearest = known
+        .iter()
+        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    nearest.filter(|name| likeness(name) >= ALIKE)
+}
+
 /// Names in backquotes, the first of many.
 fn shown(names: &[String]) -> String {
     const MOST: usize = 12;
@@ -84,7 +121,10 @@ impl OwnDataError {
             }
             Problem::Io(_) => "check that it is there and that you may read it".into(),
             Problem::Unknown { .. } => "pass one of these as --data".into(),
-            Problem::Missing { what, .. } => format!("name another {what}, as the file spells it"),
+            Problem::Missing { what, asked, known } => match nearest(asked, known) {
+                Some(name) => format!("did you mean `{name}`?"),
+                None => format!("name another {what}, as the file spells it"),
+            },
             Problem::Content(_) | Problem::Differs { .. } | Problem::TooMany { .. } => {
                 "`ane-trainer data inspect PATH` shows what is read of it; --help of `train` says how to have it read otherwise"
                     .into()
@@ -112,6 +152,8 @@ impl Sayer<'_> {
     pub(super) fn whole(&self, problem: impl Into<Problem>) -> OwnDataError {
         OwnDataError {
             path: self.0.to_owned(),
+            row: None,
+            line: None,
             at: None,
             problem: problem.into(),
             advice: None,
@@ -122,6 +164,35 @@ impl Sayer<'_> {
     pub(super) fn at(&self, at: impl Into<String>, problem: impl Into<Problem>) -> OwnDataError {
         OwnDataError {
             at: Some(at.into()),
+            ..self.whole(problem)
+        }
+    }
+
+    /// A problem of an example, by its number from 0.
+    pub(super) fn row(&self, row: usize, problem: impl Into<Problem>) -> OwnDataError {
+        OwnDataError {
+            row: Some(row as u64 + 1),
+            ..self.whole(problem)
+        }
+    }
+
+    /// A problem of an example, by its number from 0, at a place in it.
+    pub(super) fn in_row(
+        &self,
+        row: usize,
+        at: impl Into<String>,
+        problem: impl Into<Problem>,
+    ) -> OwnDataError {
+        OwnDataError {
+            at: Some(at.into()),
+            ..self.row(row, problem)
+        }
+    }
+
+    /// A problem of a line, from 1.
+    pub(super) fn line(&self, line: u64, problem: impl Into<Problem>) -> OwnDataError {
+        OwnDataError {
+            line: Some(line),
             ..self.whole(problem)
         }
     }

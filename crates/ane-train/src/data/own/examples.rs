@@ -34,6 +34,8 @@ pub struct OwnExamples {
     weights: Option<Arc<[f32]>>,
     /// The file of each, where it has one of its own.
     names: Option<Arc<[PathBuf]>>,
+    /// What of them is read as nothing that was learned from.
+    notes: Arc<[String]>,
 }
 
 /// What some values of an input are made of.
@@ -85,6 +87,7 @@ impl OwnExamples {
         let inputs = sources(&raw, &description.input, &say)?;
         let targets = targets(&raw, &description.target, &say)?;
         Ok(Self {
+            notes: unknown_texts(&raw.layout, &description.input).collect(),
             path: Arc::new(path.to_owned()),
             weights: raw.weights.map(Into::into),
             names: raw.names.map(Into::into),
@@ -94,6 +97,11 @@ impl OwnExamples {
             inputs: inputs.into(),
             targets: Arc::new(targets),
         })
+    }
+
+    /// What of them is read as nothing that was learned from, a note for each column.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// The class of each example; none where numbers are learned.
@@ -281,6 +289,31 @@ impl Source {
     }
 }
 
+/// Texts that no training example has, by column.
+fn unknown_texts(there: &Layout, input: &Input) -> impl Iterator<Item = String> {
+    let (Layout::Table(there), Input::Table { columns }) = (there, input) else {
+        return Vec::new().into_iter();
+    };
+    let of_column = |column: &RawColumn| {
+        let known = columns.iter().find(|known| known.name == column.name)?;
+        let ColumnKind::Category { values } = &known.kind else {
+            return None;
+        };
+        let unknown = column.texts.iter().flatten();
+        let unknown = unknown.filter(|text| !values.contains(text));
+        let unknown: Vec<String> = unknown.cloned().collect();
+        (!unknown.is_empty()).then(|| {
+            format!(
+                "column `{}`: {} was not there in training, and is read as none of its texts",
+                column.name,
+                shown(&unknown)
+            )
+        })
+    };
+    let notes: Vec<String> = there.iter().filter_map(of_column).collect();
+    notes.into_iter()
+}
+
 /// What inputs are made of.
 fn sources(raw: &Raw, input: &Input, say: &Sayer<'_>) -> Result<Vec<Source>, OwnDataError> {
     let differs = |expected: String, found: String| say.whole(Problem::Differs { expected, found });
@@ -417,8 +450,9 @@ fn must_have_all(columns: &[&RawColumn], raw: &Raw, say: &Sayer<'_>) -> Result<(
             && raw.dropped.binary_search(&(row as u32)).is_err()
         {
             return Err(say
-                .at(
-                    format!("row {} (from 1), column `{}`", row + 1, column.name),
+                .in_row(
+                    row,
+                    format!("column `{}`", column.name),
                     Problem::Content("the cell is empty".into()),
                 )
                 .advise(
@@ -455,8 +489,8 @@ fn targets(raw: &Raw, target: &Target, say: &Sayer<'_>) -> Result<Targets, OwnDa
                 None => {
                     let found = there.get(class as usize).map_or("", String::as_str);
                     Err(say
-                        .at(
-                            format!("row {} (from 1)", row + 1),
+                        .row(
+                            row,
                             Problem::Differs {
                                 expected: format!(
                                     "a class of the training examples, {}",

@@ -13,7 +13,7 @@ use super::{
     rows::{Element, Rows},
     settings::DataSettings,
 };
-use crate::data::description::Description;
+use crate::data::description::{Description, Input};
 use flate2::read::MultiGzDecoder;
 use std::{
     io::{self, Read},
@@ -38,6 +38,10 @@ impl Format for Idx {
         let name = name.strip_suffix(".gz").unwrap_or(&name);
         let is_marked = (1..=4).any(|axes| name.contains(&format!("idx{axes}")));
         is_marked || name.ends_with(".idx")
+    }
+
+    fn holds(&self, input: &Input) -> bool {
+        matches!(input, Input::Image { .. })
     }
 
     fn read(

@@ -9,7 +9,7 @@ use super::{
     raw::{Raw, RawTargets},
     settings::DataSettings,
 };
-use crate::data::description::{Description, Target};
+use crate::data::description::{Description, Input, Target};
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -26,6 +26,10 @@ impl Format for ImageFolder {
 
     fn takes(&self, path: &Path) -> bool {
         path.is_dir()
+    }
+
+    fn holds(&self, input: &Input) -> bool {
+        matches!(input, Input::Image { .. })
     }
 
     fn read(

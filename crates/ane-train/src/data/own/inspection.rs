@@ -4,6 +4,7 @@ use super::{
     Divide, OwnDataError,
     error::Sayer,
     raw::{Layout, Raw, RawTargets},
+    suspicion,
 };
 use crate::data::{DataError, fingerprint::Sha256Digest};
 use serde::Serialize;
@@ -33,6 +34,8 @@ pub struct Inspection {
     pub values: Option<Vec<Numbers>>,
     /// Examples that are equal to an earlier one, inputs and all.
     pub repeated: usize,
+    /// What looks like a mistake, with what can be done.
+    pub notes: Vec<String>,
 }
 
 /// The numbers of a column.
@@ -176,6 +179,7 @@ pub fn inspect(path: &Path, raw: &Raw) -> Result<Inspection, OwnDataError> {
         classes,
         values,
         repeated,
+        notes: suspicion::notes(raw, &say)?,
     })
 }
 

@@ -10,7 +10,7 @@ use super::{
     rows::{Element, Rows},
     settings::DataSettings,
 };
-use crate::data::description::Description;
+use crate::data::description::{Description, Input};
 use npyz::{DType, Endianness, NpyHeader, Order, TypeChar};
 use std::{
     fs::File,
@@ -36,6 +36,10 @@ impl Format for Npy {
     fn takes(&self, path: &Path) -> bool {
         let end = path.extension().unwrap_or_default();
         end.eq_ignore_ascii_case("npy") || end.eq_ignore_ascii_case("npz")
+    }
+
+    fn holds(&self, input: &Input) -> bool {
+        matches!(input, Input::Array { .. } | Input::Image { .. })
     }
 
     fn read(

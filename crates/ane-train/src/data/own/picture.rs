@@ -10,7 +10,7 @@ use super::{
     rows::{Element, Rows},
     settings::DataSettings,
 };
-use crate::data::description::{Description, Fit};
+use crate::data::description::{Description, Fit, Input};
 use image::{
     DynamicImage, GenericImageView, ImageReader, Limits, Rgb, RgbImage, imageops,
     imageops::FilterType,
@@ -42,6 +42,10 @@ impl Format for Picture {
 
     fn takes(&self, path: &Path) -> bool {
         has_end(path)
+    }
+
+    fn holds(&self, input: &Input) -> bool {
+        matches!(input, Input::Image { .. })
     }
 
     fn read(

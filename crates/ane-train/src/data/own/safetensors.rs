@@ -8,7 +8,7 @@ use super::{
     rows::{Element, Rows},
     settings::DataSettings,
 };
-use crate::data::description::Description;
+use crate::data::description::{Description, Input};
 use ::safetensors::Dtype;
 use serde::Deserialize;
 use std::{
@@ -47,6 +47,10 @@ impl Format for Tensors {
     fn takes(&self, path: &Path) -> bool {
         let end = path.extension().unwrap_or_default();
         end.eq_ignore_ascii_case("safetensors")
+    }
+
+    fn holds(&self, input: &Input) -> bool {
+        matches!(input, Input::Array { .. } | Input::Image { .. })
     }
 
     fn read(

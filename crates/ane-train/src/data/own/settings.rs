@@ -36,6 +36,9 @@ pub struct DataSettings {
     /// What stands between the cells of a table.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delimiter: Option<char>,
+    /// The sign before the decimals of a number in a table; a point unless somebody says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decimal: Option<char>,
     /// Rows and columns of images.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<[usize; 2]>,
@@ -70,6 +73,11 @@ impl DataSettings {
     pub fn image_fit(&self) -> Fit {
         let cropped = self.size.map_or(Fit::Exact, |_| Fit::Crop);
         self.fit.unwrap_or(cropped)
+    }
+
+    /// The sign before the decimals of a number in a table.
+    pub(super) fn decimal_sign(&self) -> char {
+        self.decimal.unwrap_or('.')
     }
 
     /// Whether all of it is left to the content.
@@ -135,13 +143,17 @@ pub enum Held {
 }
 
 impl std::str::FromStr for Held {
-    type Err = std::convert::Infallible;
+    type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(match text.parse() {
-            Ok(holdout) => Self::Some(holdout),
-            Err(_) => Self::File(text.into()),
-        })
+        match text.parse() {
+            Ok(holdout) => Ok(Self::Some(holdout)),
+            Err(_) if text.parse::<f64>().is_ok() => Err(
+                "expected a number of examples, a share between 0 and 1, or a file; 0 holds none out"
+                    .to_owned(),
+            ),
+            Err(_) => Ok(Self::File(text.into())),
+        }
     }
 }
 

@@ -18,6 +18,16 @@ const FEW: usize = 20;
 /// Most classes that a table may have.
 const MOST_CLASSES: usize = 4_096;
 
+/// What may stand between cells, and how a shell takes it.
+const DIVIDING: [(char, &str); 6] = [
+    (';', "';'"),
+    ('\t', "$'\\t'"),
+    ('|', "'|'"),
+    (',', ","),
+    (':', ":"),
+    (' ', "' '"),
+];
+
 /// Rows of numbers with named columns.
 #[derive(Debug)]
 pub(super) struct Table {
@@ -148,15 +158,17 @@ fn position(columns: &[RawColumn], name: &str) -> Option<usize> {
     columns.iter().position(|c| c.name == name)
 }
 
+/// The place of a column that is called by it, from the end where it is negative.
+pub(super) fn place(name: &str, columns: usize) -> Option<usize> {
+    let place: i64 = name.parse().ok()?;
+    let from_end = place.checked_add(columns as i64);
+    let place = if place < 0 { from_end? } else { place };
+    usize::try_from(place).ok().filter(|&at| at < columns)
+}
+
 /// The column called `name`, or at this place.
 fn must_have(columns: &[RawColumn], name: &str, say: &Sayer<'_>) -> Result<usize, OwnDataError> {
-    let at_place = || {
-        let place: i64 = name.parse().ok()?;
-        let from_end = place.checked_add(columns.len() as i64);
-        let place = if place < 0 { from_end? } else { place };
-        usize::try_from(place).ok().filter(|&at| at < columns.len())
-    };
-    let found = position(columns, name).or_else(at_place);
+    let found = position(columns, name).or_else(|| place(name, columns.len()));
     found.ok_or_else(|| {
         say.whole(Problem::Missing {
             what: "column",
@@ -197,9 +209,14 @@ fn labels(
         return Ok(Vec::new());
     }
     if columns.len() < 2 {
+        let name = &columns[0].name;
+        let divides = |d: &&(char, &str)| name.contains(d.0);
         return Err(say
-            .content(format!("has the column `{}` alone", columns[0].name))
-            .advise("pass a table with columns to learn from and one to learn, and --delimiter if cells are divided by something unusual"));
+            .content(format!("has the column `{name}` alone"))
+            .advise(match DIVIDING.iter().find(divides) {
+                Some((_, flag)) => format!("its cells look as if they were divided otherwise: pass --delimiter {flag}"),
+                None => "pass a table with columns to learn from and one to learn, and --delimiter if cells are divided by something unusual".to_owned(),
+            }));
     }
     let by_name = LABELS.iter().find_map(|label| {
         let is = |c: &RawColumn| c.name.eq_ignore_ascii_case(label);
@@ -263,7 +280,7 @@ fn missing(
     };
     let more = match count {
         1 => String::new(),
-        n => format!(", the first of {n} such rows"),
+        n => format!("the first of {n} such rows, "),
     };
     let rules = if is_label {
         "--missing drop leaves such rows out"
@@ -271,8 +288,9 @@ fn missing(
         "--missing drop leaves such rows out, --missing mean puts the column's mean there, --missing zero puts 0, --ignore leaves the column out"
     };
     Err(say
-        .at(
-            format!("row {} (from 1){more}, column `{name}`", row + 1),
+        .in_row(
+            row,
+            format!("{more}column `{name}`"),
             Problem::Content("the cell is empty".into()),
         )
         .advise(rules))

@@ -48,6 +48,7 @@ pub(super) fn run(args: &Args) -> Result<Ended, Failure> {
         ..RunConfig::default()
     };
     args.data.settings(&mut config)?;
+    args.data.division(&mut config);
     let (raw, refused) = match own::read(&args.path, &config.data, None) {
         Ok(raw) => (raw, None),
         Err(refused) => {
@@ -63,7 +64,7 @@ pub(super) fn run(args: &Args) -> Result<Ended, Failure> {
     let how = Divide {
         settings: &config.data,
         centred: false,
-        validation: Some(config.validation),
+        validation: (!config.whole).then_some(config.validation),
         seed: config.seed,
     };
     let shared = own::shared(&args.path, how);
@@ -125,17 +126,28 @@ fn tell(path: &Path, found: &Inspection) {
             say!("  and {} more", classes.len() - SHOWN);
         }
     }
+    for note in &found.notes {
+        remark!("note: {note}");
+    }
 }
 
 fn tell_division(shared: &Shared) {
-    say!("a run would train on {}", shared.train);
-    for (what, part) in [("choose by", shared.validation), ("judge by", shared.test)] {
-        if let Some((examples, both)) = part {
-            let also = match both {
-                0 => String::new(),
-                n => format!(", {n} of which are equal to one that is trained on"),
-            };
-            say!("  {what} {examples}{also}");
+    let count = |part: Option<(usize, usize)>| match part {
+        Some((examples, _)) => examples.to_string(),
+        None => "none".to_owned(),
+    };
+    say!(
+        "a run would train on {}, validate on {} and test on {}",
+        shared.train,
+        count(shared.validation),
+        count(shared.test)
+    );
+    for (what, part) in [
+        ("validates on", shared.validation),
+        ("tests on", shared.test),
+    ] {
+        if let Some((_, both @ 1..)) = part {
+            say!("  {both} that it {what} are equal to one that is trained on");
         }
     }
 }

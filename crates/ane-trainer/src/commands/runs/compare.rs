@@ -5,13 +5,14 @@
 
 use super::{
     find,
+    flat::{data_name, flat},
     resampled::{least, mean, probability},
     shown,
 };
-use crate::{ended::Ended, failure::Failure, output::say};
+use crate::{ended::Ended, failure::Failure, output::say, table::COLUMNS};
 use ane_train::run_dir::Summary;
 use serde_json::{Map, Value, json};
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// Probability up to which results are called different.
 const LIMIT: f64 = 0.05;
@@ -143,42 +144,51 @@ impl Verdict {
         let names = format!("{} and {}", a.name(self.a), b.name(self.b));
         let Some(p) = self.probability else {
             return format!(
-                "{names}: these checkpoints, not these settings: a setting takes at least {SEEDS} runs a side that differ in their seed"
+                "{names}:\n  these checkpoints, not these settings: a setting takes at least {SEEDS} runs a side\n  \
+                 that differ in their seed"
             );
         };
         if p <= LIMIT {
             let by = shown(metric, (mean(&b.scores) - mean(&a.scores)).abs());
-            return format!("{names}: different, by {by} (p = {p:.3})");
+            return format!("{names}:\n  different, by {by} (p = {p:.3})");
         }
         let least = least(a.scores.len(), b.scores.len());
         if least > LIMIT {
             return format!(
-                "{names}: so few runs cannot show a difference (p is at least {least:.2}); 4 a side can"
+                "{names}:\n  so few runs cannot show a difference (p is at least {least:.2}); 4 a side can"
             );
         }
-        format!("{names}: no difference that seeds could not make (p = {p:.3})")
+        format!("{names}:\n  no difference that seeds could not make (p = {p:.3})")
     }
 }
 
-/// Settings in which the groups differ, a line each.
+/// Settings in which the groups differ, a line each, or one for each group where it would be too long.
 fn differences(groups: &[Group]) -> Vec<String> {
-    let mut names: Vec<&String> = groups.iter().flat_map(|g| g.setting.keys()).collect();
+    let settings: Vec<_> = groups.iter().map(|g| flat(&g.setting)).collect();
+    let mut names: Vec<&String> = settings.iter().flat_map(BTreeMap::keys).collect();
     names.sort();
     names.dedup();
-    let text = |group: &Group, name: &str| {
-        group
-            .setting
-            .get(name)
-            .map_or("-".to_owned(), Value::to_string)
-    };
-    names
-        .into_iter()
-        .filter_map(|name| {
-            let all: Vec<String> = groups.iter().map(|g| text(g, name)).collect();
-            let differ = all.iter().any(|value| *value != all[0]);
-            differ.then(|| format!("  {name}: {}", all.join(" | ")))
-        })
-        .collect()
+    let mut lines = Vec::new();
+    for name in names {
+        let text = |s: &BTreeMap<String, String>| s.get(name).map_or("-", |t| t).to_owned();
+        let mut all: Vec<String> = settings.iter().map(text).collect();
+        let differ = |all: &[String]| all.iter().any(|value| *value != all[0]);
+        if !differ(&all) {
+            continue;
+        }
+        let short: Vec<String> = all.iter().map(|path| data_name(path)).collect();
+        if name == "dataset" && differ(&short) {
+            all = short;
+        }
+        let line = format!("  {name}: {}", all.join(" | "));
+        if line.chars().count() <= COLUMNS.into() {
+            lines.push(line);
+            continue;
+        }
+        lines.push(format!("  {name}:"));
+        lines.extend(all.iter().map(|text| format!("    {text}")));
+    }
+    lines
 }
 
 fn as_json(groups: &[Group], metric: &str, verdicts: &[Verdict]) -> Value {

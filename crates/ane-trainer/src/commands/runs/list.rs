@@ -1,11 +1,15 @@
 //! `runs list`: a line per run.
 
-use super::{FOLDER, all, shown};
-use crate::{ended::Ended, failure::Failure, output::say};
+use super::{FOLDER, all, flat::data_name, shown};
+use crate::{ended::Ended, failure::Failure, output::say, table::table};
 use ane_train::run_dir::Summary;
-use comfy_table::{Table, presets};
+use comfy_table::ColumnConstraint;
+use jiff::ZonedDateTime;
 use serde_json::json;
-use std::path::PathBuf;
+use std::{path::PathBuf, time::SystemTime};
+
+/// Widest name of a run that is not broken.
+const WIDEST_NAME: usize = 32;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -28,9 +32,9 @@ pub(super) fn run(args: &Args) -> Result<Ended, Failure> {
         say!("no runs in {}", args.folder.display());
         return Ok(Ended::Done);
     }
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header(["run", "model", "seed", "epochs", "state", "test"]);
+    let mut table = table([
+        "run", "data", "model", "seed", "date", "epochs", "state", "test",
+    ]);
     for run in &runs {
         let (done, of) = run.epochs();
         let test = run
@@ -38,15 +42,34 @@ pub(super) fn run(args: &Args) -> Result<Ended, Failure> {
             .map(|(name, value)| format!("{name} {}", shown(&name, value)));
         table.add_row([
             run.name(),
+            data_name(&run.setting("dataset")),
             run.setting("model"),
             run.setting("seed"),
+            run.begun.map(day).unwrap_or_default(),
             format!("{done}/{of}"),
             run.state.name().to_owned(),
             test.unwrap_or_default(),
         ]);
     }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 1));
+    }
+    // What is copied or compared stands in one piece.
+    let widest = runs.iter().map(|run| run.name().chars().count()).max();
+    let is_narrow = widest.is_some_and(|n| n <= WIDEST_NAME);
+    for whole in [Some(0).filter(|_| is_narrow), Some(4), Some(6)] {
+        if let Some(column) = whole.and_then(|at| table.column_mut(at)) {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
     say!("{}", table.trim_fmt());
     Ok(Ended::Done)
+}
+
+/// The day of a time, where we are.
+fn day(time: SystemTime) -> String {
+    let day = ZonedDateTime::try_from(time).map(|t| t.date());
+    day.map_or_else(|_| String::new(), |day| day.to_string())
 }
 
 /// A run as JSON.

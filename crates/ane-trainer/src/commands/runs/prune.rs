@@ -25,7 +25,7 @@ pub(super) fn run(args: &Args) -> Result<Ended, Failure> {
     let mut by_data: BTreeMap<String, Vec<(String, f64, Summary)>> = BTreeMap::new();
     for run in all(&args.folder)? {
         // What can go on, or goes on, is nobody's to throw away.
-        let (RunState::Ended, Some((name, value))) = (run.state, run.score()) else {
+        let (RunState::Finished, Some((name, value))) = (run.state, run.score()) else {
             continue;
         };
         let runs = by_data.entry(run.setting("dataset")).or_default();

@@ -1,7 +1,12 @@
 //! `runs show`: what a run is and what it came to.
 
-use super::{find, list::object, shown};
+use super::{
+    find,
+    flat::{flat, short},
+    list::object,
+};
 use crate::{ended::Ended, failure::Failure, output::say};
+use ane_train::metric;
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
@@ -29,20 +34,23 @@ pub(super) fn run(args: &Args) -> Result<Ended, Failure> {
         done,
         of
     );
-    for (name, value) in &run.config {
-        let text = match value {
-            serde_json::Value::String(text) => text.clone(),
-            other => other.to_string(),
-        };
+    if let Some(why) = run.ending.as_ref().and_then(|e| e.message.as_ref()) {
+        say!("  because: {why}");
+    }
+    for (name, text) in flat(&run.config) {
         say!("  {name}: {text}");
     }
     for (what, map) in [("last epoch", &run.last), ("test", &run.result)] {
         let Some(map) = map else { continue };
-        let numbers = map.iter().filter_map(|(name, value)| {
+        say!("{what}:");
+        for (name, value) in map {
+            let Some(value) = value.as_f64() else {
+                continue;
+            };
             let plain = name.split_once('_').map_or(name.as_str(), |(_, rest)| rest);
-            Some(format!("{name} {}", shown(plain, value.as_f64()?)))
-        });
-        say!("{what}: {}", numbers.collect::<Vec<_>>().join(", "));
+            let value = metric::named(plain).map_or_else(|_| short(value), |m| m.show(value));
+            say!("  {name}: {value}");
+        }
     }
     Ok(Ended::Done)
 }

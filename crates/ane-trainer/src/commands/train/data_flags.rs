@@ -1,6 +1,6 @@
 //! The flags that say which data is trained on, and how one's own is read.
 
-use crate::{commands::data::Source, failure::Failure};
+use crate::{code::Code, commands::data::Source, failure::Failure};
 use ane_train::{
     config::RunConfig,
     data::{
@@ -54,6 +54,9 @@ pub(crate) struct DataArgs {
     /// What stands between the cells of a table [default: what divides all lines alike]
     #[arg(long, value_name = "CHARACTER")]
     delimiter: Option<char>,
+    /// What stands before the decimals of numbers in a table: . or , [default: .]
+    #[arg(long, value_name = "CHARACTER", value_parser = decimal)]
+    decimal: Option<char>,
     /// Rows and columns that pictures are scaled to, such as 64x64 [default: those of the first picture]
     #[arg(long, value_name = "ROWSxCOLUMNS", value_parser = size)]
     size: Option<[usize; 2]>,
@@ -75,10 +78,15 @@ pub(crate) struct DataArgs {
     augment: Option<Augmentation>,
     /// Examples that the network is judged by at the end: a number, a share, or a file; 0 for none [default: a folder called
     /// test, or else 0.2]
-    #[arg(long, value_name = "N|SHARE|FILE", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "N|SHARE|FILE", allow_negative_numbers = true, value_hint = ValueHint::FilePath)]
     test: Option<Held>,
     /// Training examples that choose the best state: a number, or a share such as 0.1 [default: 5000; 0.1 of data of your own]
-    #[arg(long, value_name = "N|SHARE", conflicts_with = "whole")]
+    #[arg(
+        long,
+        value_name = "N|SHARE",
+        allow_negative_numbers = true,
+        conflicts_with = "whole"
+    )]
     pub(super) validation: Option<Holdout>,
     /// A file of examples that choose the best state
     #[arg(long, value_name = "FILE", conflicts_with_all = ["validation", "whole"])]
@@ -137,6 +145,12 @@ enum NormaliseArg {
     None,
 }
 
+/// What may stand before decimals.
+fn decimal(text: &str) -> Result<char, String> {
+    let sign = [',', '.'].into_iter().find(|sign| text == sign.to_string());
+    sign.ok_or_else(|| "expected . or ,".to_owned())
+}
+
 /// Rows and columns, such as 64x48.
 fn size(text: &str) -> Result<[usize; 2], String> {
     let (rows, columns) = text.split_once(['x', '×']).unwrap_or((text, text));
@@ -176,9 +190,14 @@ impl DataArgs {
         if let Some(augmentation) = &self.augment {
             base.augment.clone_from(augmentation);
         }
+        self.division(base);
+        Ok(())
+    }
+
+    /// Those of them that say how many examples choose the best state.
+    pub(crate) fn division(&self, base: &mut RunConfig) {
         base.validation = self.validation.unwrap_or(base.validation);
         base.whole |= self.whole;
-        Ok(())
     }
 
     /// Those of them that say how data of one's own is read.
@@ -216,6 +235,7 @@ impl DataArgs {
         settings.header = self.no_header.then_some(false).or(settings.header);
         settings.stratify = self.no_stratify.then_some(false).or(settings.stratify);
         settings.delimiter = self.delimiter.or(settings.delimiter);
+        settings.decimal = self.decimal.or(settings.decimal);
         settings.size = self.size.or(settings.size);
         settings.channels = self.channels.or(settings.channels);
         if let Some(weights) = &self.class_weights {
@@ -245,6 +265,7 @@ impl DataArgs {
             ("--missing", self.missing.is_some()),
             ("--no-header", self.no_header),
             ("--delimiter", self.delimiter.is_some()),
+            ("--decimal", self.decimal.is_some()),
             ("--size", self.size.is_some()),
             ("--channels", self.channels.is_some()),
             ("--fit", self.fit.is_some()),
@@ -268,6 +289,7 @@ fn found(path: &Path) -> Result<String, Failure> {
             e,
             "check that it is there and that you may read it",
         )
+        .with_code(Code::NotThere)
     })?;
     let whole = whole.into_os_string().into_string();
     whole.map_err(|path| {

@@ -14,6 +14,7 @@ use ane_train::{
     config::RunConfig,
     fit::{Ending, Examples, Fit, evaluate},
     recovery::Faults,
+    run_dir::RunEnding,
 };
 use std::time::Instant;
 
@@ -48,6 +49,11 @@ pub(super) fn finish(
     tell(&mut faults);
     let placement = write_placement(&fit, config, power)?;
     fit.run.write_json("result.json", &result)?;
+    fit.run.end(&match ending {
+        Ending::OutOfTime => RunEnding::stopped("its time was over"),
+        Ending::Interrupted => RunEnding::stopped("interrupted"),
+        Ending::Finished | Ending::NoBetter => RunEnding::finished(),
+    })?;
     tell_finished(&fit, ending, result.as_ref(), seconds);
     match result {
         Some(result) => say!("{}", test_line(&result, &metrics, &chosen)),

@@ -1,5 +1,7 @@
 //! The flags that decide a run's numbers, over defaults or a checkpoint's configuration.
 
+mod fitting;
+
 use super::{data_flags::DataArgs, optimizer_flags::OptimizerArgs};
 use crate::{
     commands::data::report,
@@ -175,6 +177,7 @@ impl ConfigArgs {
         known: Option<&Description>,
     ) -> Result<Opened, Failure> {
         self.data.over(base)?;
+        self.check_before_data(base)?;
         base.seed = self.seed.unwrap_or(base.seed);
         let is_own = is_undivided(&base.dataset);
         if known.is_none() && is_own && self.data.validation.is_none() {
@@ -249,10 +252,10 @@ impl ConfigArgs {
             Some(PlanArg::Fused) => PlanKind::Fused,
             None => base.plan,
         };
+        let task = base.model()?.task(&examples);
+        self.must_fit(task, &base)?;
         // Neither pixels nor other numbers are classes.
-        if base.model()?.task(&examples) != Task::Classification
-            && matches!(base.loss, Loss::CrossEntropy { .. })
-        {
+        if task != Task::Classification && matches!(base.loss, Loss::CrossEntropy { .. }) {
             base.loss = Loss::Mse;
         }
         base.loss = self.loss().unwrap_or(base.loss);

@@ -1,14 +1,13 @@
 //! The layers of a model as a table of at most eighty columns.
 
+use crate::table::table;
 use ane_train::{
     Trainer,
     memory::amount,
     summary::{LayerSummary, Summary},
 };
-use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::CellAlignment;
 
-/// Columns of a terminal.
-const COLUMNS: u16 = 80;
 /// Most layers that a run shows; of more it shows the outermost alone.
 const MOST_LAYERS: usize = 20;
 
@@ -29,12 +28,7 @@ pub(super) fn of(trainer: &Trainer) -> String {
 
 /// The table, with its totals below.
 pub(crate) fn summary_table(summary: &Summary) -> String {
-    let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic)
-        .set_width(COLUMNS)
-        .set_header(["layer", "ops", "output", "parameters", "MFLOP", "runs on"]);
+    let mut table = table(["layer", "ops", "output", "parameters", "MFLOP", "runs on"]);
     for layer in &summary.layers {
         table.add_row([
             layer.path.clone(),

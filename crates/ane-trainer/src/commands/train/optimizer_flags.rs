@@ -81,6 +81,23 @@ fn factor(text: &str) -> Result<Group, String> {
     })
 }
 
+/// The optimizer of this name, as it is by default.
+pub(super) fn known_optimizer(name: &str) -> Result<OptimizerConfig, Failure> {
+    OptimizerConfig::named(name).ok_or_else(|| {
+        let known: Vec<&str> = OptimizerConfig::all()
+            .iter()
+            .map(|o| o.as_dyn().name())
+            .collect();
+        Failure::usage(
+            format!(
+                "no optimizer is called `{name}`; there are {}",
+                known.join(", ")
+            ),
+            "see --optimizer in `ane-trainer train --help`",
+        )
+    })
+}
+
 /// A flag that means nothing to what was chosen.
 fn foreign(flag: &str, to: &str, chosen: &str, help: &str) -> Failure {
     Failure::usage(format!("{flag} belongs to {to}, not to {chosen}"), help)
@@ -175,19 +192,7 @@ impl OptimizerArgs {
         if let Some(name) = &self.optimizer
             && base.optimizer.as_dyn().name() != name
         {
-            base.optimizer = OptimizerConfig::named(name).ok_or_else(|| {
-                let known: Vec<&str> = OptimizerConfig::all()
-                    .iter()
-                    .map(|o| o.as_dyn().name())
-                    .collect();
-                Failure::usage(
-                    format!(
-                        "no optimizer is called `{name}`; there are {}",
-                        known.join(", ")
-                    ),
-                    "see --optimizer in `ane-trainer train --help`",
-                )
-            })?;
+            base.optimizer = known_optimizer(name)?;
             base.lr = base.optimizer.default_lr();
         }
         base.lr = self.lr.unwrap_or(base.lr);

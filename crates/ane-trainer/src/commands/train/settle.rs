@@ -2,6 +2,7 @@
 
 use super::ConfigArgs;
 use crate::{
+    code::Code,
     continuation::{Continuation, must_be_those_of, stored_config},
     failure::Failure,
 };
@@ -42,7 +43,8 @@ pub(super) fn settled(
                 asked.epochs
             ),
             "pass more epochs to go on for longer, or leave --epochs out",
-        ));
+        )
+        .with_code(Code::CannotResume));
     }
     // More epochs are the same run for longer.
     if asked.epochs > stored.epochs {
@@ -66,5 +68,6 @@ pub(super) fn settled(
             diff.join("\n")
         ),
         "leave these arguments out to continue the run, or start a new one without --resume",
-    ))
+    )
+    .with_code(Code::CannotResume))
 }
