@@ -12,6 +12,7 @@ use ane_train::{
     run_dir::{RunEnding, RunState},
     step::StepError,
 };
+use clap::error::ErrorKind as Refused;
 use miette::Diagnostic;
 use std::{error::Error, io::ErrorKind};
 
@@ -55,6 +56,27 @@ impl Failure {
             code: Some(Code::Usage),
             ..Self::new(message, help)
         }
+    }
+
+    /// What the parser of the command line refuses.
+    pub(crate) fn of_parser(said: &clap::Error) -> Self {
+        let text = match said.kind() {
+            Refused::DisplayHelpOnMissingArgumentOrSubcommand | Refused::MissingSubcommand => {
+                "a command is missing".to_owned()
+            }
+            _ => said.render().to_string(),
+        };
+        // Its words are paragraphs: what is wrong, tips, the usage.
+        let message = text.split("\n\n").next().unwrap_or_default();
+        let message = message.strip_prefix("error: ").unwrap_or(message);
+        let words: Vec<&str> = message.split_whitespace().collect();
+        let tips = text
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("tip: "));
+        let help: Vec<&str> = tips
+            .chain(["--help after a command lists its flags"])
+            .collect();
+        Self::usage(words.join(" "), help.join("; "))
     }
 
     /// What an error means for the command, with advice.
@@ -131,7 +153,6 @@ impl Failure {
     /// It as an event: the message with its causes, the advice and the exit code.
     pub(crate) fn object(&self) -> serde_json::Value {
         serde_json::json!({
-            "schema": crate::output::SCHEMA,
             "code": self.code.map(Code::name),
             "message": self.message(),
             "help": self.help,

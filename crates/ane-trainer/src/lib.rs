@@ -22,7 +22,9 @@ mod continuation;
 mod divergence;
 mod ended;
 mod failure;
+mod foreseen;
 mod given;
+mod invocation;
 mod isolated;
 mod missing_run;
 mod model_file;
@@ -31,6 +33,7 @@ mod output;
 mod panics;
 mod program;
 mod progress;
+mod reachable;
 mod run_name;
 mod settings;
 mod stored;
@@ -44,6 +47,7 @@ pub use program::Program;
 use crate::{
     failure::Failure,
     given::Given,
+    invocation::Invocation,
     output::Manner,
     settings::{Settings, SettingsArgs},
 };
@@ -57,6 +61,9 @@ struct Cli {
     /// Say results and errors only: no progress, no notes
     #[arg(long, short, global = true)]
     quiet: bool,
+    /// Print what comes of it as JSON, as docs/json.md describes
+    #[arg(long, global = true)]
+    json: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -125,17 +132,23 @@ pub fn run(program: Program, arguments: impl IntoIterator<Item = OsString>) -> u
     command_line::remember(&arguments);
     let name = OsString::from(env!("CARGO_PKG_NAME"));
     let arguments: Vec<OsString> = std::iter::once(name).chain(arguments).collect();
+    let command = command();
+    let invocation = Invocation::of(&command, &arguments);
+    invocation.settle_failures();
     let Parsed {
         cli,
         given,
         settings,
-    } = match parse(&arguments) {
+    } = match parse(&command, &arguments) {
         Ok(parsed) => parsed,
         Err(Refused::Parser(said)) => return answer(&said),
         Err(Refused::Settings(failure)) => return end(Err(failure)),
     };
-    output::settle(manner(&cli));
-    let leaves_files = matches!(&cli.command, Command::Train(args) if args.leaves_files());
+    if let Err(failure) = must_be_sayable(&cli) {
+        return end(Err(failure));
+    }
+    output::settle(manner(&cli), invocation.command());
+    let leaves_files = matches!(&cli.command, Command::Train(args) if args.trains());
     let outcome = match cli.command {
         Command::Train(args) => commands::train::run(&args, &settings, &train_keys()),
         Command::Init(args) => commands::init::run(&args, &train_keys()),
@@ -168,10 +181,42 @@ pub fn run(program: Program, arguments: impl IntoIterator<Item = OsString>) -> u
 /// How this command says things.
 fn manner(cli: &Cli) -> Manner {
     match &cli.command {
-        Command::Train(args) if args.json() => Manner::Events,
         _ if cli.quiet => Manner::Quiet,
-        _ => Manner::Lines,
+        _ if !cli.json => Manner::Lines,
+        Command::Train(args) if args.trains() => Manner::Events,
+        Command::Watch(_) => Manner::Events,
+        _ => Manner::Object,
     }
+}
+
+/// Refuses ways to say things that contradict each other, or that the command does not know. The parser holds flags against
+/// each other only where they stand on one side of the command.
+fn must_be_sayable(cli: &Cli) -> Result<(), Failure> {
+    if cli.json && cli.quiet {
+        return Err(Failure::usage(
+            "--quiet cannot be used with --json, which prints objects and nothing else",
+            "leave one of them out",
+        ));
+    }
+    let what = match &cli.command {
+        Command::Completions(_) => "a script for a shell",
+        Command::Man(_) => "pages of a manual",
+        _ => return Ok(()),
+    };
+    match cli.json {
+        true => Err(Failure::usage(
+            format!("--json means nothing here: what is printed is {what}"),
+            "leave it out",
+        )),
+        false => Ok(()),
+    }
+}
+
+/// The parser, with what it adds by itself.
+fn command() -> clap::Command {
+    let mut command = Cli::command();
+    command.build();
+    command
 }
 
 /// What was asked for.
@@ -195,9 +240,7 @@ impl From<clap::Error> for Refused {
 }
 
 /// Reads the arguments and, for a training, the settings that stand beside them.
-fn parse(arguments: &[OsString]) -> Result<Parsed, Refused> {
-    let mut command = Cli::command();
-    command.build();
+fn parse(command: &clap::Command, arguments: &[OsString]) -> Result<Parsed, Refused> {
     let mut matches = command.clone().try_get_matches_from(arguments)?;
     let mut given = Given::default();
     let mut settings = Settings::new();
@@ -232,9 +275,7 @@ fn parse(arguments: &[OsString]) -> Result<Parsed, Refused> {
 
 /// The keys of settings.
 fn train_keys() -> Vec<settings::Key> {
-    let mut command = Cli::command();
-    command.build();
-    command
+    command()
         .find_subcommand("train")
         .map(settings::keys)
         .unwrap_or_default()
@@ -249,7 +290,7 @@ fn end(outcome: Result<u8, Failure>) -> u8 {
             Box::new(miette::MietteHandlerOpts::new().wrap_lines(false).build())
         }));
         let code = failure.exit_code();
-        output::event("error", &failure.object());
+        output::failure(&failure.object());
         output::error(&format!("{:?}", miette::Report::new(failure)));
         code
     })
@@ -258,9 +299,12 @@ fn end(outcome: Result<u8, Failure>) -> u8 {
 /// What the parser has to say: help and version as results, anything else as wrong usage.
 fn answer(said: &clap::Error) -> u8 {
     if said.use_stderr() {
+        output::failure(&Failure::of_parser(said).object());
         // There is nowhere left to say that this failed.
         let _ = said.print();
     } else {
+        // Help is text, whatever results are printed as.
+        output::settle(Manner::Lines, None);
         output::write(&said.render().to_string());
     }
     let code = u8::try_from(said.exit_code()).unwrap_or(1);

@@ -10,6 +10,7 @@ use std::{
     fmt::Arguments,
     io::{self, ErrorKind, Write},
     os::fd::AsFd,
+    path::Path,
     sync::{Mutex, PoisonError},
 };
 use terminal_size::{Width, terminal_size_of};
@@ -39,6 +40,8 @@ pub(crate) enum Manner {
     Quiet,
     /// Both on standard output, as an object of JSON a line.
     Events,
+    /// What the command came to as one object of JSON on standard output, remarks on standard error.
+    Object,
 }
 
 /// The version of the objects; it changes whenever a field changes its meaning.
@@ -51,6 +54,8 @@ struct Told {
     manner: Manner,
     /// A screen that has the terminal.
     screen: Option<Shown>,
+    /// The command by name, such as `runs list`; none where there is none of that name.
+    command: Option<String>,
     /// Remarks from before the first event, which says what the others are of.
     waiting: Option<Vec<String>>,
 }
@@ -58,15 +63,17 @@ struct Told {
 static TOLD: Mutex<Told> = Mutex::new(Told {
     manner: Manner::Lines,
     screen: None,
+    command: None,
     waiting: None,
 });
 
-/// Says from now on how things are said.
-pub(crate) fn settle(manner: Manner) {
+/// Says from now on how things are said, and by which command.
+pub(crate) fn settle(manner: Manner, command: Option<&str>) {
     let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
     *told = Told {
         manner,
         screen: None,
+        command: command.map(str::to_owned),
         waiting: Some(Vec::new()),
     };
 }
@@ -90,26 +97,81 @@ pub(crate) fn manner() -> Manner {
     TOLD.lock().unwrap_or_else(PoisonError::into_inner).manner
 }
 
+/// The command that says them.
+fn command() -> Option<String> {
+    let told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    told.command.clone()
+}
+
 /// Whether only results are said.
 pub(crate) fn is_quiet() -> bool {
     manner() == Manner::Quiet
 }
 
-/// Prints an event, with the fields of an object, where events are what is said.
-pub(crate) fn event(name: &str, fields: &impl Serialize) {
+/// A path as objects have it: what is no Unicode in it is replaced.
+pub(crate) fn path(path: impl AsRef<Path>) -> String {
+    path.as_ref().display().to_string()
+}
+
+/// Prints what a command came to: as one object with these fields where that is asked for, by `lines` otherwise.
+pub(crate) fn result(fields: &impl Serialize, lines: impl FnOnce()) {
+    #[derive(Serialize)]
+    struct Object<'a, T> {
+        schema: u32,
+        command: Option<String>,
+        #[serde(flatten)]
+        fields: &'a T,
+    }
+    if manner() != Manner::Object {
+        return lines();
+    }
+    print_object(&Object {
+        schema: SCHEMA,
+        command: command(),
+        fields,
+    });
+}
+
+/// Prints that the command has failed, wherever objects are what is said.
+pub(crate) fn failure(fields: &impl Serialize) {
+    #[derive(Serialize)]
+    struct Failed<'a, T> {
+        schema: u32,
+        command: Option<String>,
+        #[serde(flatten)]
+        fields: &'a T,
+    }
+    let failed = Failed {
+        schema: SCHEMA,
+        command: command(),
+        fields,
+    };
+    match manner() {
+        Manner::Events => event("error", &failed),
+        Manner::Object => print_event("error", &failed),
+        Manner::Lines | Manner::Quiet => {}
+    }
+}
+
+fn print_event(name: &str, fields: &impl Serialize) {
     #[derive(Serialize)]
     struct Object<'a, T> {
         event: &'a str,
         #[serde(flatten)]
         fields: &'a T,
     }
-    if manner() != Manner::Events {
-        return;
-    }
     print_object(&Object {
         event: name,
         fields,
     });
+}
+
+/// Prints an event, with the fields of an object, where events are what is said.
+pub(crate) fn event(name: &str, fields: &impl Serialize) {
+    if manner() != Manner::Events {
+        return;
+    }
+    print_event(name, fields);
     let waiting = TOLD
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
@@ -159,9 +221,9 @@ fn broken(text: &str, columns: usize) -> String {
     text.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// Prints a text that has its own line ends on standard output, unless events are said there.
+/// Prints a text that has its own line ends on standard output, unless objects are said there.
 pub(crate) fn write(text: &str) {
-    if manner() != Manner::Events {
+    if matches!(manner(), Manner::Lines | Manner::Quiet) {
         print(text);
     }
 }
@@ -183,7 +245,7 @@ pub(crate) fn remark_line(text: Arguments<'_>) {
     let text = text.to_string();
     let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
     match told.manner {
-        Manner::Lines => match &told.screen {
+        Manner::Lines | Manner::Object => match &told.screen {
             Some(show) => show(&text),
             None => error(&broken(&text, columns(io::stderr()))),
         },

@@ -73,7 +73,7 @@ pub(crate) fn begin(
     Ok(match output::manner() {
         Manner::Lines if screen => Box::new(tui::Tui::begin(started, control.clone())?),
         Manner::Lines => Box::new(lines::Lines::new(started)),
-        Manner::Quiet => Box::new(nothing::Nothing),
+        Manner::Quiet | Manner::Object => Box::new(nothing::Nothing),
         Manner::Events => Box::new(events::Events::new(started)),
     })
 }

@@ -10,7 +10,7 @@ mod key;
 mod write;
 
 pub(crate) use key::{Key, keys};
-pub(crate) use write::{commented, dumped};
+pub(crate) use write::{as_json, commented, dumped};
 
 use crate::failure::Failure;
 use clap::{

@@ -300,7 +300,11 @@ fn other_silicon_is_found_by_the_probes() {
         let written: Value =
             serde_json::from_slice(&std::fs::read(dir.path().join("report.json")).unwrap())
                 .unwrap();
-        assert_eq!(json(&done), written);
+        let mut printed = json(&done);
+        // What every object has besides is of printing it.
+        let besides = printed.as_object_mut().unwrap();
+        besides.retain(|name, _| !["schema", "command"].contains(&name.as_str()));
+        assert_eq!(printed, written);
         written
     };
     let pessimistic = report("pessimistic");

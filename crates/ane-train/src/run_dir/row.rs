@@ -1,7 +1,7 @@
 //! A line of the files in which a run notes what it goes through: values by name, in the order of the file.
 
 use serde::{
-    Deserialize, Deserializer,
+    Deserialize, Deserializer, Serialize, Serializer,
     de::{MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
@@ -70,6 +70,12 @@ impl<'de> Deserialize<'de> for Row {
     }
 }
 
+impl Serialize for Row {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,6 +91,8 @@ mod tests {
         let numbers: Vec<_> = row.numbers().collect();
         assert_eq!(numbers, [("step", 3.0), ("b", 0.1)]);
         assert_eq!((row.step(), row.number("a")), (Some(3), None));
+        let text = serde_json::to_string(&row).unwrap();
+        assert_eq!(text, r#"{"step":3,"b":0.10000000000000001,"a":null}"#);
     }
 
     #[test]

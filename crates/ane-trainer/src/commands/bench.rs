@@ -4,7 +4,7 @@ use crate::{
     ended::Ended,
     failure::Failure,
     numbers::whole,
-    output::say,
+    output::{self, say},
     timed_training::{TimedArgs, TimedTraining},
 };
 use ane_train::{checkpoint::replace_file, config::MOST_BATCHES};
@@ -65,7 +65,8 @@ impl Baseline {
 }
 
 /// How what was measured stands to what was before.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
 enum Change {
     Faster,
     Slower,
@@ -83,6 +84,32 @@ impl Change {
             Self::WithinNoise
         }
     }
+}
+
+/// What was measured.
+#[derive(Serialize)]
+struct Report {
+    title: String,
+    machine: String,
+    /// Milliseconds a step, a number for each round.
+    ms: Vec<f64>,
+    fastest_ms: f64,
+    median_ms: f64,
+    slowest_ms: f64,
+    examples_per_second: f64,
+    /// The file in which it is kept.
+    kept: Option<String>,
+    comparison: Option<Comparison>,
+}
+
+/// How it stands to a baseline.
+#[derive(Serialize)]
+struct Comparison {
+    change: Change,
+    /// Times as fast as the baseline.
+    ratio: f64,
+    /// The baseline's median.
+    before_ms: f64,
 }
 
 pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
@@ -104,21 +131,55 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
             })
             .collect::<Result<_, Failure>>()?,
     };
-    let [fastest, median, slowest] = measured.spread();
-    say!("{}", measured.title);
-    say!(
-        "{median:.3} ms a step ({fastest:.3} to {slowest:.3}); {:.0} examples/s",
-        1e3 * (training.config.batch * training.config.accumulate) as f64 / median
-    );
     if let Some(path) = &args.save_baseline {
         let mut text = serde_json::to_string_pretty(&measured).unwrap_or_default();
         text.push('\n');
         replace_file(path, text.as_bytes())?;
-        say!("kept in {}", path.display());
     }
-    match &before {
-        Some(before) => compare(&measured, before),
-        None => Ok(Ended::Done),
+    let [fastest_ms, median_ms, slowest_ms] = measured.spread();
+    let examples = training.config.batch * training.config.accumulate;
+    let report = Report {
+        comparison: before.map(|before| Comparison::of(&measured, &before)),
+        title: measured.title,
+        machine: measured.machine,
+        ms: measured.ms,
+        fastest_ms,
+        median_ms,
+        slowest_ms,
+        examples_per_second: 1e3 * examples as f64 / median_ms,
+        kept: args.save_baseline.as_ref().map(output::path),
+    };
+    output::result(&report, || tell(&report));
+    match &report.comparison {
+        Some(comparison) if comparison.change == Change::Slower => {
+            Ended::found_wrong(comparison.failure(median_ms))
+        }
+        _ => Ok(Ended::Done),
+    }
+}
+
+fn tell(report: &Report) {
+    say!("{}", report.title);
+    say!(
+        "{:.3} ms a step ({:.3} to {:.3}); {:.0} examples/s",
+        report.median_ms,
+        report.fastest_ms,
+        report.slowest_ms,
+        report.examples_per_second
+    );
+    if let Some(file) = &report.kept {
+        say!("kept in {file}");
+    }
+    let Some(Comparison { change, ratio, .. }) = &report.comparison else {
+        return;
+    };
+    match change {
+        Change::Faster => say!("{ratio:.3} times as fast as the baseline"),
+        Change::WithinNoise => {
+            say!("{ratio:.3} times as fast as the baseline, which is within what rounds differ by");
+        }
+        // That is a failure, which says so.
+        Change::Slower => {}
     }
 }
 
@@ -139,25 +200,26 @@ fn must_be_alike(before: &Baseline, title: &str, machine: &str) -> Result<(), Fa
     Ok(())
 }
 
-fn compare(measured: &Baseline, before: &Baseline) -> Result<Ended, Failure> {
-    let (now, then) = (measured.spread(), before.spread());
-    let ratio = then[1] / now[1];
-    match Change::of(now, then) {
-        Change::Faster => say!("{ratio:.3} times as fast as the baseline"),
-        Change::WithinNoise => {
-            say!("{ratio:.3} times as fast as the baseline, which is within what rounds differ by");
-        }
-        Change::Slower => {
-            return Err(Failure::new(
-                format!(
-                    "slower than the baseline: {:.3} ms a step, {:.3} before, and no round is among those before",
-                    now[1], then[1]
-                ),
-                "measure again while nothing else runs; `ane-trainer profile` says where the time goes",
-            ));
+impl Comparison {
+    fn of(measured: &Baseline, before: &Baseline) -> Self {
+        let (now, then) = (measured.spread(), before.spread());
+        Self {
+            change: Change::of(now, then),
+            ratio: then[1] / now[1],
+            before_ms: then[1],
         }
     }
-    Ok(Ended::Done)
+
+    /// What is said of a slower one.
+    fn failure(&self, median_ms: f64) -> Failure {
+        Failure::new(
+            format!(
+                "slower than the baseline: {median_ms:.3} ms a step, {:.3} before, and no round is among those before",
+                self.before_ms
+            ),
+            "measure again while nothing else runs; `ane-trainer profile` says where the time goes",
+        )
+    }
 }
 
 fn read(path: &Path) -> Result<Baseline, Failure> {

@@ -4,13 +4,14 @@ use crate::{
     ended::Ended,
     failure::Failure,
     missing_run::missing_run,
-    output::{remark, say},
+    output::{self, remark, say},
 };
 use ane_report::{
     curves::{Curves, CurvesError},
     figure, picture,
 };
 use ane_train::{checkpoint::replace_file, run_dir::RunDir};
+use serde_json::json;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Args)]
@@ -53,8 +54,11 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
     let svg = figure::svg(&curves, args.log);
     for (file, kind) in &files {
         write(&svg, file, *kind)?;
-        say!("{}", file.display());
     }
+    let files: Vec<String> = files.iter().map(|(file, _)| output::path(file)).collect();
+    output::result(&json!({"files": files}), || {
+        files.iter().for_each(|file| say!("{file}"));
+    });
     Ok(Ended::Done)
 }
 

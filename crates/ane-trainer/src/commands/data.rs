@@ -5,10 +5,11 @@ mod inspect;
 use crate::{
     ended::Ended,
     failure::Failure,
-    output::{remark, say},
+    output::{self, remark, say},
 };
 use ane_train::data::{self, FetchEvent, FetchOptions, FileStatus, catalog};
 use clap::Subcommand;
+use serde_json::json;
 use std::{cell::RefCell, path::PathBuf};
 
 #[derive(Debug, clap::Args)]
@@ -83,6 +84,7 @@ fn specs(names: &[String]) -> Result<Vec<&'static data::DatasetSpec>, Failure> {
 pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
     match &args.command {
         Command::Fetch { names, source } => {
+            let mut complete = Vec::new();
             for spec in specs(names)? {
                 let lost = RefCell::new(None);
                 let files = data::fetch(spec, &source.options(), &|e| {
@@ -106,19 +108,30 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
                 }
                 let all = files.train.iter().chain(&files.test);
                 let bytes: usize = all.map(|file| file.content.len()).sum();
+                // Said one by one: fetching takes long.
                 say!("{}: complete, {} MB", spec.name, bytes / 1_000_000);
+                complete.push(json!({"dataset": spec.name, "bytes": bytes}));
             }
+            output::result(&json!({"datasets": complete}), || {});
         }
         Command::Verify { names, source } => {
-            let mut whole = true;
+            let (mut whole, mut files) = (true, Vec::new());
             for spec in specs(names)? {
                 for file in data::verify(spec, &source.options())? {
                     whole &= file.status == FileStatus::Verified;
                     say!("{:<14} {:<28} {}", spec.name, file.file, file.status);
+                    files.push(json!({
+                        "dataset": spec.name,
+                        "file": file.file,
+                        "path": output::path(&file.path),
+                        "verified": file.status == FileStatus::Verified,
+                        "status": file.status.to_string(),
+                    }));
                 }
             }
+            output::result(&json!({"whole": whole, "files": files}), || {});
             if !whole {
-                return Err(Failure::new(
+                return Ended::found_wrong(Failure::new(
                     "not every file is there and whole",
                     "`ane-trainer data fetch` brings what is missing",
                 ));
@@ -126,10 +139,16 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
         }
         Command::Inspect(args) => return inspect::run(args),
         Command::List => {
-            for spec in catalog::all() {
-                say!("{:<14} {}", spec.name, spec.title);
-                say!("{:<14} {}", "", spec.licence);
-            }
+            let all = catalog::all().iter();
+            let all: Vec<_> = all
+                .map(|s| json!({"dataset": s.name, "title": s.title, "licence": s.licence}))
+                .collect();
+            output::result(&json!({"datasets": all}), || {
+                for spec in catalog::all() {
+                    say!("{:<14} {}", spec.name, spec.title);
+                    say!("{:<14} {}", "", spec.licence);
+                }
+            });
         }
     }
     Ok(Ended::Done)

@@ -4,7 +4,11 @@ mod examination;
 mod probing;
 
 use super::selftest::Place;
-use crate::{ended::Ended, failure::Failure, output::say};
+use crate::{
+    ended::Ended,
+    failure::Failure,
+    output::{self, say},
+};
 use examination::Examination;
 use probing::Probing;
 use serde::Serialize;
@@ -18,9 +22,6 @@ pub(crate) struct Args {
     /// Run the probes on the device and write a report that can be attached to an issue
     #[arg(long)]
     probe: bool,
-    /// Print the report as JSON
-    #[arg(long)]
-    json: bool,
     /// Where to write the report [default with --probe: ane-trainer-report-CHIP-DATE.json]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -62,16 +63,12 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
         None if args.probe => Some(default_out(settings.target.chip.name())),
         None => None,
     };
-    let mut text = serde_json::to_string_pretty(&report).unwrap_or_default();
-    text.push('\n');
     if let Some(out) = &out {
+        let mut text = serde_json::to_string_pretty(&report).unwrap_or_default();
+        text.push('\n');
         ane_train::checkpoint::replace_file(out, text.as_bytes())?;
     }
-    if args.json {
-        crate::output::write(&text);
-    } else {
-        print(&report, out.as_deref());
-    }
+    output::result(&report, || print(&report, out.as_deref()));
     Ok(Ended::Done)
 }
 

@@ -12,7 +12,7 @@ use crate::{
     ended::Ended,
     failure::Failure,
     numbers,
-    output::{remark, say},
+    output::{self, remark, say},
     stored::{Restored, Stored},
     supervision::SupervisionArgs,
 };
@@ -33,9 +33,6 @@ use std::{
 pub(crate) struct Args {
     #[command(flatten)]
     of: Asked,
-    /// Print the result as JSON
-    #[arg(long)]
-    json: bool,
     /// Write the answer to every example as comma-separated values
     #[arg(long, short, value_name = "FILE.csv")]
     output: Option<PathBuf>,
@@ -70,14 +67,15 @@ pub(crate) struct Judged {
     pub(crate) examples: Examples,
 }
 
-/// What `--json` prints.
+/// What an evaluation came to, as JSON has it.
 #[derive(Serialize)]
 struct Report<'a> {
-    /// Changes whenever a field changes its meaning.
-    schema: u32,
+    checkpoint: String,
     #[serde(flatten)]
     result: &'a Evaluation,
     judgement: &'a Option<Judgement>,
+    /// The file of answers.
+    output: Option<String>,
 }
 
 pub(crate) fn judged(args: &Asked) -> Result<Judged, Failure> {
@@ -117,20 +115,19 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
     if let Some(output) = &args.output {
         predictions::write(output, judged.judgement.as_ref(), &judged.examples.indices)?;
     }
-    if args.json {
-        let report = Report {
-            schema: 1,
-            result: &judged.result,
-            judgement: &judged.judgement,
-        };
-        say!("{}", serde_json::to_string(&report).unwrap_or_default());
-        return Ok(Ended::Done);
-    }
-    let of = judged.checkpoint.display().to_string();
-    say!("{}", test_line(&judged.result, &judged.metrics, &of));
-    if let Some(judgement) = &judged.judgement {
-        crate::output::write(&tables::of(judgement));
-    }
+    let report = Report {
+        checkpoint: output::path(&judged.checkpoint),
+        result: &judged.result,
+        judgement: &judged.judgement,
+        output: args.output.as_ref().map(output::path),
+    };
+    output::result(&report, || {
+        let of = judged.checkpoint.display().to_string();
+        say!("{}", test_line(&judged.result, &judged.metrics, &of));
+        if let Some(judgement) = &judged.judgement {
+            output::write(&tables::of(judgement));
+        }
+    });
     Ok(Ended::Done)
 }
 

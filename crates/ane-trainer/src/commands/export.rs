@@ -7,7 +7,11 @@ mod onnx;
 mod safetensors;
 
 use crate::{
-    continuation::run_of, ended::Ended, failure::Failure, model_file::PythonArgs, output::say,
+    continuation::run_of,
+    ended::Ended,
+    failure::Failure,
+    model_file::PythonArgs,
+    output::{self, say},
     stored::Stored,
 };
 use ane_train::{
@@ -21,6 +25,7 @@ use ane_train::{
     models::ModelSpec,
     store::{NamedWeight, weights_of},
 };
+use serde::Serialize;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Args)]
@@ -140,6 +145,19 @@ impl Trained<'_> {
     }
 }
 
+/// What was written.
+#[derive(Serialize)]
+struct Report {
+    file: String,
+    /// Other files that were written with it.
+    beside: Vec<String>,
+    format: &'static str,
+    checkpoint: String,
+    tensors: usize,
+    /// What the model takes.
+    inputs: String,
+}
+
 pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
     let Stored {
         path: checkpoint,
@@ -194,22 +212,27 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
         python: &args.python,
     };
     args.format.write(&trained, &output)?;
-    say!(
-        "{}: {} tensors of {}",
-        output.display(),
-        trained.weights.len(),
-        checkpoint.display(),
-    );
-    say!(
-        "  inputs: {}",
-        inputs(
-            &data,
-            args.choices.with_preprocessing || args.choices.image_input
-        )
-    );
-    for file in &files[1..] {
-        say!("{}", file.display());
-    }
+    let prepared = args.choices.with_preprocessing || args.choices.image_input;
+    let report = Report {
+        file: output::path(output),
+        beside: files[1..].iter().map(output::path).collect(),
+        format,
+        checkpoint: output::path(checkpoint),
+        tensors: trained.weights.len(),
+        inputs: inputs(&data, prepared),
+    };
+    output::result(&report, || {
+        say!(
+            "{}: {} tensors of {}",
+            report.file,
+            report.tensors,
+            report.checkpoint
+        );
+        say!("  inputs: {}", report.inputs);
+        for file in &report.beside {
+            say!("{file}");
+        }
+    });
     Ok(Ended::Done)
 }
 

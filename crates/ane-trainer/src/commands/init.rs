@@ -3,7 +3,7 @@
 use crate::{
     ended::Ended,
     failure::Failure,
-    output::{remark, say},
+    output::{self, remark, say},
     settings::{Key, commented},
 };
 use ane_train::{
@@ -33,7 +33,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, keys: &[Key]) -> Result<Ended, Failure> {
-    let file = args.file.display();
+    let file = output::path(&args.file);
     if args.file.exists() && !args.force {
         return Err(Failure::usage(
             format!("`{file}` is there already"),
@@ -48,7 +48,9 @@ pub(crate) fn run(args: &Args, keys: &[Key]) -> Result<Ended, Failure> {
     };
     set.extend(args.model.clone().map(|model| ("model.name", model)));
     replace_file(&args.file, commented(keys, &set).as_bytes())?;
-    say!("{file}: edit it, then train with: ane-trainer train --config {file}");
+    output::result(&serde_json::json!({"file": file}), || {
+        say!("{file}: edit it, then train with: ane-trainer train --config {file}");
+    });
     Ok(Ended::Done)
 }
 

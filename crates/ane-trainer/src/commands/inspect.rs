@@ -5,6 +5,7 @@ use crate::{
     continuation::{description, read_checkpoint, stored_config},
     ended::Ended,
     failure::Failure,
+    foreseen::Foreseen,
     given::Given,
     output::{self, say},
     supervision::open_in_worker,
@@ -20,6 +21,8 @@ use ane_train::{
     TrainerConfig, config::RunConfig, data::Description, memory::Forecast, placement::Work,
     step::PlanKind,
 };
+use serde::Serialize;
+use serde_json::json;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Args)]
@@ -54,6 +57,27 @@ pub(crate) fn run(args: &Args, given: &Given) -> Result<Ended, Failure> {
     }
 }
 
+/// A training step.
+#[derive(Serialize)]
+struct StepReport<'a> {
+    model: &'a str,
+    batch: usize,
+    plan: &'static str,
+    device: &'a str,
+    target: String,
+    inputs: usize,
+    outputs: usize,
+    /// Values that the host updates.
+    host_update: usize,
+    lowerings: Vec<Lowering<'a>>,
+    #[serde(flatten)]
+    foreseen: Foreseen<'a>,
+    verdicts: Vec<Verdict>,
+    /// The texts of the programs, where they are not written into files.
+    mil: Vec<String>,
+    files: Vec<String>,
+}
+
 /// The training step of a configuration.
 fn step(config: &RunConfig, data: &Description, out: Option<&Path>) -> Result<Ended, Failure> {
     let trainer = config.trainer_on(data, 1)?;
@@ -66,14 +90,18 @@ fn step(config: &RunConfig, data: &Description, out: Option<&Path>) -> Result<En
         .map(|program| ane_mil::print(&program.legal))
         .collect();
     let work = staged.engine_work();
+    let trained = built.trained.iter();
+    let host_update = match config.plan {
+        PlanKind::Split => trained.map(|&i| model.parameters[i].shape.numel()).sum(),
+        PlanKind::Fused => 0,
+    };
     let host = match config.plan {
-        PlanKind::Split => {
-            let trained = built.trained.iter();
-            let values: usize = trained.map(|&i| model.parameters[i].shape.numel()).sum();
-            format!("the host updates {values} values a step")
-        }
+        PlanKind::Split => format!("the host updates {host_update} values a step"),
         PlanKind::Fused => "nothing runs on the host".to_owned(),
     };
+    let lowered = [built.lowered, lowerings(&built.graph, &target)];
+    let lowerings: Vec<Lowering<'_>> = lowered.iter().flat_map(|l| Lowering::of(l)).collect();
+    let forecast = foresee(config, &trainer)?;
     let mut head = vec![
         format!(
             "the {} step of {}, batch {}, for {target}",
@@ -102,19 +130,20 @@ fn step(config: &RunConfig, data: &Description, out: Option<&Path>) -> Result<En
         ),
     ];
     head.extend(staged.lines());
-    head.extend(lowering_lines(&built.lowered));
-    head.extend(lowering_lines(&lowerings(&built.graph, &target)));
-    head.push(foresee(config, &trainer)?);
+    head.extend(lowerings.iter().map(Lowering::line));
+    head.push(forecast.to_string());
     // A target without limits says nothing of how a chip would be reached.
     let route = if target.is_chip() {
         target.route
     } else {
         Route::E5rt
     };
-    head.extend(verdicts(&chips_over(&[route]), |t| {
+    let verdicts = verdicts(&chips_over(&[route]), |t| {
         let (_, staged) = trainer.staged_step(t).map_err(|e| e.to_string())?;
         staged.summary().map_or(Ok(()), Err)
-    }));
+    });
+    head.extend(verdicts.iter().map(Verdict::line));
+    let (mut mil, mut files) = (Vec::new(), Vec::new());
     if let Some(out) = out {
         for (i, program) in programs.iter().enumerate() {
             // One program is what most steps are; more have a directory each.
@@ -123,23 +152,37 @@ fn step(config: &RunConfig, data: &Description, out: Option<&Path>) -> Result<En
                 _ => out.join(format!("engine-{}", i + 1)),
             };
             write_program(&out, program)?;
-            head.push(format!(
-                "wrote {} and {}",
-                out.join("model.mil").display(),
-                out.join("weights.bin").display()
-            ));
+            let written = ["model.mil", "weights.bin"].map(|name| output::path(out.join(name)));
+            head.push(format!("wrote {} and {}", written[0], written[1]));
+            files.extend(written);
         }
-        for line in head {
-            say!("{line}");
-        }
-        return Ok(Ended::Done);
+    } else {
+        mil = programs.into_iter().map(|p| p.text).collect();
     }
-    let texts: Vec<String> = programs.into_iter().map(|p| p.text).collect();
-    print(&head, &texts.join("\n"))
+    let report = StepReport {
+        model: &model.name,
+        batch: config.batch,
+        plan: config.plan.name(),
+        device: &config.device,
+        target: target.to_string(),
+        inputs: built.graph.inputs().len(),
+        outputs: built.graph.outputs().len(),
+        host_update,
+        lowerings,
+        foreseen: Foreseen::of(&forecast),
+        verdicts,
+        mil,
+        files,
+    };
+    output::result(&report, || match out {
+        Some(_) => head.iter().for_each(|line| say!("{line}")),
+        None => print(&head, &report.mil.join("\n")),
+    });
+    Ok(Ended::Done)
 }
 
 /// What the training would hold. Whatever is not software is not asked: what it works in is not in this process.
-pub(super) fn foresee(config: &RunConfig, trainer: &TrainerConfig) -> Result<String, Failure> {
+pub(super) fn foresee(config: &RunConfig, trainer: &TrainerConfig) -> Result<Forecast, Failure> {
     let (pool, isa) = machine(None)?;
     let name = if config.device == "software" {
         "software"
@@ -147,18 +190,17 @@ pub(super) fn foresee(config: &RunConfig, trainer: &TrainerConfig) -> Result<Str
         "null"
     };
     let device = ane_device::open(name, &config.settings(&pool, isa))?;
-    Ok(Forecast::of(trainer, &*device, &pool, isa)?.to_string())
+    Ok(Forecast::of(trainer, &*device, &pool, isa)?)
 }
 
 /// Comment lines before the text, so that the whole output is MIL.
-fn print(head: &[String], text: &str) -> Result<Ended, Failure> {
+fn print(head: &[String], text: &str) {
     let mut all = String::new();
     for line in head {
         all.push_str(&format!("// {}\n", line.replace('\n', "\n// ")));
     }
     all.push_str(text);
     output::write(&all);
-    Ok(Ended::Done)
 }
 
 fn work_line(work: &Work) -> String {
@@ -172,33 +214,51 @@ fn work_line(work: &Work) -> String {
     )
 }
 
-/// What becomes of convolutions, pools and norms, a line for all places of which the same is to be said.
-fn lowering_lines(all: &[Lowered]) -> Vec<String> {
-    let mut lines: Vec<(&Lowered, Vec<String>)> = Vec::new();
-    for lowered in all {
-        let said = |l: &Lowered| (l.op, l.into, l.reason);
-        let place = if lowered.place.is_unknown() {
-            "no place".to_owned()
-        } else {
-            lowered.place.to_string()
-        };
-        match lines.iter_mut().find(|(l, _)| said(l) == said(lowered)) {
-            Some((_, places)) if places.contains(&place) => {}
-            Some((_, places)) => places.push(place),
-            None => lines.push((lowered, vec![place])),
+/// What becomes of convolutions, pools and norms, together for all places of which the same is to be said.
+#[derive(Serialize)]
+struct Lowering<'a> {
+    op: &'a str,
+    into: &'a str,
+    places: Vec<String>,
+    reason: &'a str,
+    source: &'a str,
+}
+
+impl<'a> Lowering<'a> {
+    fn of(all: &'a [Lowered]) -> Vec<Self> {
+        let mut found: Vec<Self> = Vec::new();
+        for l in all {
+            let place = if l.place.is_unknown() {
+                "no place".to_owned()
+            } else {
+                l.place.to_string()
+            };
+            let said = (l.op, l.into, l.reason);
+            match found.iter_mut().find(|f| (f.op, f.into, f.reason) == said) {
+                Some(same) if same.places.contains(&place) => {}
+                Some(same) => same.places.push(place),
+                None => found.push(Self {
+                    op: l.op,
+                    into: l.into,
+                    places: vec![place],
+                    reason: l.reason,
+                    source: l.source,
+                }),
+            }
         }
+        found
     }
-    let line = |(l, places): (&Lowered, Vec<String>)| {
+
+    fn line(&self) -> String {
         format!(
             "lowering: {} becomes {} at {}, as {} ({})",
-            l.op,
-            l.into,
-            places.join(", "),
-            l.reason,
-            l.source
+            self.op,
+            self.into,
+            self.places.join(", "),
+            self.reason,
+            self.source
         )
-    };
-    lines.into_iter().map(line).collect()
+    }
 }
 
 /// How often each op is computed.
@@ -226,13 +286,35 @@ fn place(target: &Target) -> String {
     }
 }
 
-/// What the rules of these targets say, a line each.
-fn verdicts(targets: &[Target], legal: impl Fn(&Target) -> Result<(), String>) -> Vec<String> {
-    let line = |target| match legal(target) {
-        Ok(()) => format!("{}: legal", place(target)),
-        Err(why) => format!("{}: {why}", place(target)),
+/// What the rules of a target say.
+#[derive(Serialize)]
+struct Verdict {
+    target: String,
+    legal: bool,
+    /// Why not.
+    why: Option<String>,
+}
+
+impl Verdict {
+    fn line(&self) -> String {
+        match &self.why {
+            None => format!("{}: legal", self.target),
+            Some(why) => format!("{}: {why}", self.target),
+        }
+    }
+}
+
+/// What the rules of these targets say.
+fn verdicts(targets: &[Target], legal: impl Fn(&Target) -> Result<(), String>) -> Vec<Verdict> {
+    let of = |target| {
+        let why = legal(target).err();
+        Verdict {
+            target: place(target),
+            legal: why.is_none(),
+            why,
+        }
     };
-    targets.iter().map(line).collect()
+    targets.iter().map(of).collect()
 }
 
 /// The targets whose rules are asked about a file.
@@ -255,6 +337,23 @@ const ASKED: [&str; 3] = ["--device", "--target", "--route"];
 
 /// Most bytes of a MIL text that is read: 1 GiB.
 const LARGEST_TEXT: u64 = 1 << 30;
+
+/// A file.
+#[derive(Serialize)]
+struct FileReport<'a> {
+    file: String,
+    functions: Vec<Function<'a>>,
+    /// The text, as it is printed.
+    mil: [String; 1],
+}
+
+#[derive(Serialize)]
+struct Function<'a> {
+    name: &'a str,
+    opset: String,
+    work: Work,
+    verdicts: Vec<Verdict>,
+}
 
 /// A MIL file with its weights beside it.
 fn file(path: &Path, args: &Args, given: &Given) -> Result<Ended, Failure> {
@@ -293,17 +392,31 @@ fn file(path: &Path, args: &Args, given: &Given) -> Result<Ended, Failure> {
         return compile(module, &args.config.over(config, (&data, None))?);
     }
     let targets = targets(&args.config)?;
-    let mut head = Vec::new();
-    for f in &module.functions {
-        head.push(format!("function {} <{}>", f.name, f.opset));
-        head.push(work_line(&Work::of(&f.graph)));
-        head.extend(verdicts(&targets, |t| {
+    let functions = module.functions.iter().map(|f| Function {
+        name: &f.name,
+        opset: f.opset.to_string(),
+        work: Work::of(&f.graph),
+        verdicts: verdicts(&targets, |t| {
             ane_mil::check(f.graph.clone(), t)
                 .map(|_| ())
                 .map_err(|violations| in_lines(&violations))
-        }));
-    }
-    print(&head, &ane_mil::print_module(&module).text)
+        }),
+    });
+    let report = FileReport {
+        file: output::path(path),
+        functions: functions.collect(),
+        mil: [ane_mil::print_module(&module).text],
+    };
+    output::result(&report, || {
+        let mut head = Vec::new();
+        for f in &report.functions {
+            head.push(format!("function {} <{}>", f.name, f.opset));
+            head.push(work_line(&f.work));
+            head.extend(f.verdicts.iter().map(Verdict::line));
+        }
+        print(&head, &report.mil[0]);
+    });
+    Ok(Ended::Done)
 }
 
 fn in_lines(violations: &[Violation]) -> String {
@@ -318,6 +431,7 @@ fn compile(module: Module, config: &RunConfig) -> Result<Ended, Failure> {
     let device = open_in_worker(config, &pool, isa)?;
     let name = &config.device;
     let target = place(device.target());
+    let mut compiled = Vec::new();
     for f in module.functions {
         let legal = ane_mil::check(f.graph, device.target()).map_err(|violations| {
             Failure::new(
@@ -336,8 +450,12 @@ fn compile(module: Module, config: &RunConfig) -> Result<Ended, Failure> {
                 "the rules allow the program: report it with this message, and try another --route",
             )
         })?;
+        // Said one by one: the next one may crash the compiler.
         say!("`{name}` for {target} compiles `{}`", f.name);
+        compiled.push(f.name);
     }
+    let report = json!({"device": name, "target": target, "compiled": compiled});
+    output::result(&report, || {});
     Ok(Ended::Done)
 }
 

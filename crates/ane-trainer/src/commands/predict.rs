@@ -11,7 +11,7 @@ use crate::{
     ended::Ended,
     failure::Failure,
     numbers,
-    output::{self, remark},
+    output::{self, Manner, remark},
     stored::{Restored, Stored},
     supervision::SupervisionArgs,
 };
@@ -24,6 +24,7 @@ use ane_train::{
 };
 use answer::Answer;
 use clap::ValueEnum;
+use serde::Serialize;
 use standard_input::StandardInput;
 use std::{
     io::IsTerminal,
@@ -66,6 +67,13 @@ pub(crate) struct Args {
     threads: Option<usize>,
 }
 
+impl Args {
+    /// Classes that are named.
+    fn top(&self) -> usize {
+        usize::try_from(self.top).unwrap_or(usize::MAX)
+    }
+}
+
 /// How answers are written.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Format {
@@ -85,7 +93,23 @@ trait Writer {
     fn answer(&self, answer: &Answer, out: &mut String);
 }
 
+/// All answers, as JSON has them.
+#[derive(Serialize)]
+struct Report {
+    checkpoint: String,
+    predictions: Vec<serde_json::Value>,
+    /// The file of answers.
+    output: Option<String>,
+}
+
 pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
+    let is_object = output::manner() == Manner::Object;
+    if is_object && args.format.is_some() && args.output.is_none() {
+        return Err(Failure::usage(
+            "--format says how lines are written, and --json prints one object",
+            "leave one of them out, or name a file for the lines by --output",
+        ));
+    }
     let mut stored = Stored::read(&args.run)?;
     stored.data = asked(stored.data, args);
     let Stored { config, data, .. } = &stored;
@@ -96,10 +120,16 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
     }
     let mut restored = stored.restore(&args.supervision, args.threads)?;
     let writer = writer(args, data);
-    let mut text = String::new();
+    let object = json::Json::of(args);
+    let (mut text, mut predictions) = (String::new(), Vec::new());
     writer.head(&mut text);
     for input in &inputs {
-        answers(&mut restored, input, data, &*writer, &mut text)?;
+        answers(&mut restored, input, data, &mut |answer| {
+            writer.answer(answer, &mut text);
+            if is_object {
+                predictions.push(object.of_answer(answer).into());
+            }
+        })?;
         if args.output.is_none() {
             output::write(&std::mem::take(&mut text));
         }
@@ -108,6 +138,13 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
     if let Some(file) = &args.output {
         replace_file(file, text.as_bytes())?;
     }
+    let report = Report {
+        checkpoint: output::path(&stored.path),
+        predictions,
+        output: args.output.as_ref().map(output::path),
+    };
+    // Lines are there already.
+    output::result(&report, || {});
     Ok(Ended::Done)
 }
 
@@ -187,8 +224,7 @@ fn answers(
     restored: &mut Restored,
     input: &Opened,
     data: &Description,
-    writer: &dyn Writer,
-    text: &mut String,
+    each: &mut dyn FnMut(&Answer),
 ) -> Result<(), Failure> {
     let all = Examples {
         data: Arc::new(input.examples.clone()),
@@ -208,7 +244,7 @@ fn answers(
             None if only_one => input.name.clone(),
             None => format!("{}:{}", input.name, example + 1),
         };
-        writer.answer(&Answer::of(name, row, data), text);
+        each(&Answer::of(name, row, data));
     })?;
     Ok(())
 }
@@ -221,13 +257,9 @@ fn writer(args: &Args, data: &Description) -> Box<dyn Writer> {
             Format::Csv
         }
     });
-    let top = usize::try_from(args.top).unwrap_or(usize::MAX);
     match format {
-        Format::Table => Box::new(table::Table { top }),
-        Format::Csv => Box::new(csv::Csv::new(data, top, args.logits)),
-        Format::Json => Box::new(json::Json {
-            top,
-            logits: args.logits,
-        }),
+        Format::Table => Box::new(table::Table { top: args.top() }),
+        Format::Csv => Box::new(csv::Csv::new(data, args.top(), args.logits)),
+        Format::Json => Box::new(json::Json::of(args)),
     }
 }

@@ -9,15 +9,16 @@ use crate::{
 };
 use ane_train::{
     config::MOST_BATCHES,
-    profile::{OpPlace, OpTime, Profile},
+    profile::{OpPlace, OpTime, Profile, StageTime},
 };
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
-use std::time::Duration;
+use serde::Serialize;
 
 /// Columns of a terminal.
 const COLUMNS: u16 = 80;
 /// Ops that are shown, those that took the longest.
 const MOST_OPS: usize = 15;
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -32,60 +33,103 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
     training.trainer.start_profile();
     let phases = training.take(args.steps)?;
     let profile = training.trainer.take_profile();
-    say!("{}, {} steps", training.title(), phases.steps);
-    show(&phases, &profile);
+    let report = Report::of(&training, &phases, &profile);
+    output::result(&report, || report.show());
     Ok(Ended::Done)
 }
 
-/// The phases of a step, its stages where there are several, and its ops.
-fn show(phases: &Phases, profile: &Profile) {
-    let steps = f64::from(phases.steps.max(1));
-    let ms = |seconds: f64| 1e3 * seconds / steps;
-    let of = |duration: Duration| ms(duration.as_secs_f64());
-    let host = phases.host();
-    say!(
-        "{:.2} ms a step: {:.2} engine, {:.2} host, {:.2} data; {:.0} examples/s",
-        of(phases.all),
-        of(phases.engine),
-        of(host),
-        of(phases.data),
-        phases.examples as f64 / phases.all.as_secs_f64()
-    );
-    if profile.stages().len() > 1 {
-        for (i, stage) in profile.stages().iter().enumerate() {
+/// What was measured. Times are of all steps together.
+#[derive(Serialize)]
+struct Report<'a> {
+    /// What was trained, in one line.
+    title: String,
+    machine: &'a str,
+    steps: u32,
+    examples: usize,
+    seconds: f64,
+    engine_seconds: f64,
+    host_seconds: f64,
+    /// Waiting for examples.
+    data_seconds: f64,
+    stages: &'a [StageTime],
+    /// None where the device does not tell.
+    ops: Vec<Op<'a>>,
+}
+
+#[derive(Serialize)]
+struct Op<'a> {
+    #[serde(flatten)]
+    place: &'a OpPlace,
+    #[serde(flatten)]
+    time: OpTime,
+}
+
+impl<'a> Report<'a> {
+    fn of(training: &'a TimedTraining, phases: &Phases, profile: &'a Profile) -> Self {
+        let ops = profile.ops().into_iter();
+        Self {
+            title: training.title(),
+            machine: &training.machine,
+            steps: phases.steps,
+            examples: phases.examples,
+            seconds: phases.all.as_secs_f64(),
+            engine_seconds: phases.engine.as_secs_f64(),
+            host_seconds: phases.host().as_secs_f64(),
+            data_seconds: phases.data.as_secs_f64(),
+            stages: profile.stages(),
+            ops: ops.map(|(place, time)| Op { place, time }).collect(),
+        }
+    }
+
+    /// Prints the phases of a step, its stages where there are several, and its ops.
+    fn show(&self) {
+        let steps = f64::from(self.steps.max(1));
+        let ms = |seconds: f64| 1e3 * seconds / steps;
+        say!("{}, {} steps", self.title, self.steps);
+        say!(
+            "{:.2} ms a step: {:.2} engine, {:.2} host, {:.2} data; {:.0} examples/s",
+            ms(self.seconds),
+            ms(self.engine_seconds),
+            ms(self.host_seconds),
+            ms(self.data_seconds),
+            self.examples as f64 / self.seconds
+        );
+        if self.stages.len() > 1 {
+            for (i, stage) in self.stages.iter().enumerate() {
+                say!(
+                    "stage {}: {}, {:.2} ms",
+                    i + 1,
+                    stage.side,
+                    ms(stage.seconds)
+                );
+            }
+        }
+        if self.ops.is_empty() {
+            say!("the device does not tell what single ops take");
+            return;
+        }
+        let all: f64 = self.ops.iter().map(|op| op.time.seconds).sum();
+        output::write(&table(&self.ops, all, steps));
+        let rest = self.ops.get(MOST_OPS..).unwrap_or_default();
+        if !rest.is_empty() {
+            let seconds: f64 = rest.iter().map(|op| op.time.seconds).sum();
             say!(
-                "stage {}: {}, {:.2} ms",
-                i + 1,
-                stage.side,
-                ms(stage.seconds)
+                "{} others: {:.1} % of the time of ops",
+                rest.len(),
+                100.0 * seconds / all
             );
         }
     }
-    let ops = profile.ops();
-    if ops.is_empty() {
-        say!("the device does not tell what single ops take");
-        return;
-    }
-    let all: f64 = ops.iter().map(|(_, time)| time.seconds).sum();
-    output::write(&table(&ops, all, steps));
-    let rest = ops.len().saturating_sub(MOST_OPS);
-    if rest > 0 {
-        let seconds: f64 = ops[MOST_OPS..].iter().map(|(_, time)| time.seconds).sum();
-        say!(
-            "{rest} others: {:.1} % of the time of ops",
-            100.0 * seconds / all
-        );
-    }
 }
 
-fn table(ops: &[(&OpPlace, OpTime)], all: f64, steps: f64) -> String {
+fn table(ops: &[Op<'_>], all: f64, steps: f64) -> String {
     let mut table = Table::new();
     table
         .load_style(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_width(COLUMNS)
         .set_header(["layer", "pass", "op", "runs on", "ms", "share", "GFLOP/s"]);
-    for (place, time) in ops.iter().take(MOST_OPS) {
+    for Op { place, time } in ops.iter().take(MOST_OPS) {
         let or = |text: &str, other: &str| match text {
             "" => other.to_owned(),
             _ => text.to_owned(),

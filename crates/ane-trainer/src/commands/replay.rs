@@ -6,7 +6,7 @@ use crate::{
     ended::Ended,
     failure::Failure,
     numbers,
-    output::{remark, say},
+    output::{self, remark, say},
     supervision::{Opened, SupervisionArgs},
     threads::machine,
 };
@@ -29,16 +29,11 @@ pub(crate) struct Args {
     /// Threads; every core when left out
     #[arg(long, value_parser = numbers::threads)]
     threads: Option<usize>,
-    /// Print the result as JSON
-    #[arg(long)]
-    json: bool,
 }
 
-/// What came of it, as `--json` prints it.
+/// What came of it, as JSON has it.
 #[derive(Serialize)]
 struct Replay<'a> {
-    /// Changes whenever a field changes its meaning.
-    schema: u32,
     step: u64,
     loss_scale: f32,
     /// Whether every number has the bits that were recorded.
@@ -84,21 +79,18 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
     let evaluated = trainer.evaluate_step(&before, batches, &numerics)?;
     let finding = trainer.examine(&before, batches, &numerics)?;
     let repeats = found == outcome.batches;
-    if args.json {
-        let replay = Replay {
-            schema: 1,
-            step: outcome.step,
-            loss_scale: outcome.loss_scale,
-            repeats,
-            recorded: &outcome.batches,
-            found: &found,
-            evaluated: &evaluated,
-            finding: finding.as_ref(),
-        };
-        say!("{}", serde_json::to_string(&replay).unwrap_or_default());
-    } else {
+    let replay = Replay {
+        step: outcome.step,
+        loss_scale: outcome.loss_scale,
+        repeats,
+        recorded: &outcome.batches,
+        found: &found,
+        evaluated: &evaluated,
+        finding: finding.as_ref(),
+    };
+    output::result(&replay, || {
         tell(outcome, &found, &evaluated, finding.as_ref());
-    }
+    });
     Ok(if repeats {
         Ended::Done
     } else {

@@ -2,8 +2,12 @@
 
 use super::eval::{Asked, Judged, judged};
 use crate::{
-    code::Code, continuation::run_of, ended::Ended, failure::Failure, missing_run::missing_run,
-    output::say,
+    code::Code,
+    continuation::run_of,
+    ended::Ended,
+    failure::Failure,
+    missing_run::missing_run,
+    output::{self, say},
 };
 use ane_report::{
     curves::Curves,
@@ -73,7 +77,9 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
         None => root.join("report.html"),
     };
     replace_file(&file, page.html().as_bytes())?;
-    say!("{}", file.display());
+    let (file, checkpoint) = (output::path(file), output::path(judged.checkpoint));
+    let report = serde_json::json!({"file": file, "checkpoint": checkpoint});
+    output::result(&report, || say!("{file}"));
     Ok(Ended::Done)
 }
 

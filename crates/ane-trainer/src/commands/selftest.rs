@@ -1,7 +1,13 @@
 //! `selftest`: every op and the training step on a device, against the software engine.
 
 use super::train::NumericsArg;
-use crate::{ended::Ended, failure::Failure, isolated, numbers, output::say, threads::machine};
+use crate::{
+    ended::Ended,
+    failure::Failure,
+    isolated, numbers,
+    output::{self, say},
+    threads::machine,
+};
 use ane_device::{AppleOptions, Hardware, Settings};
 use ane_engine::simd::Isa;
 use ane_ir::Route;
@@ -23,9 +29,6 @@ pub(crate) struct Args {
     /// Training steps that are compared
     #[arg(long, default_value_t = 5, value_parser = numbers::whole(1..=10_000))]
     steps: u64,
-    /// Print the result as JSON
-    #[arg(long)]
-    json: bool,
     /// Run one test in this process and print its row as JSON
     #[arg(long, hide = true, value_name = "NAME")]
     alone: Option<String>,
@@ -162,14 +165,7 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
         }
         summary.rows.push(row);
     }
-    if args.json {
-        say!(
-            "{}",
-            serde_json::to_string_pretty(&summary).unwrap_or_default()
-        );
-    } else {
-        print(&summary);
-    }
+    output::result(&summary, || print(&summary));
     Ok(if summary.wrong > 0 {
         Ended::FoundWrong
     } else {

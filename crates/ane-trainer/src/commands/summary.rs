@@ -8,6 +8,7 @@ use crate::{
     continuation::{description, read_checkpoint, stored_config},
     ended::Ended,
     failure::Failure,
+    foreseen::Foreseen,
     numbers::whole,
     output::{self, say},
 };
@@ -16,6 +17,7 @@ use ane_train::{
     data::Description,
     summary::Summary,
 };
+use serde::Serialize;
 use std::path::Path;
 
 #[derive(Debug, clap::Args)]
@@ -28,6 +30,20 @@ pub(crate) struct Args {
     /// Put layers together from this depth of their paths on; 1 shows the outermost alone
     #[arg(long, value_parser = whole(1..=MOST_EPOCHS))]
     depth: Option<u64>,
+}
+
+/// The model and what a training of it takes.
+#[derive(Serialize)]
+struct Report<'a> {
+    model: &'a str,
+    /// The data set's title.
+    data: &'a str,
+    batch: usize,
+    target: String,
+    #[serde(flatten)]
+    summary: Summary,
+    #[serde(flatten)]
+    foreseen: Foreseen<'a>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
@@ -53,18 +69,30 @@ fn show(config: &RunConfig, data: &Description, depth: Option<u64>) -> Result<En
     let trainer = config.trainer_on(data, 1)?;
     let (step, staged) = trainer.staged_step(&config.target)?;
     let summary = Summary::of(&trainer.model, &staged, &step.trained);
-    say!(
-        "{} on {}, batch {}, for {}",
-        config.model,
-        data.title,
-        config.batch,
-        config.target
-    );
     let depth = depth.map_or(usize::MAX, |d| d as usize);
-    output::write(&summary_table(&summary.to_depth(depth)));
-    for line in staged.lines() {
-        say!("{line}");
-    }
-    say!("{}", foresee(config, &trainer)?);
+    let forecast = foresee(config, &trainer)?;
+    let report = Report {
+        model: &config.model,
+        data: &data.title,
+        batch: config.batch,
+        target: config.target.to_string(),
+        summary: summary.to_depth(depth),
+        foreseen: Foreseen::of(&forecast),
+    };
+    output::result(&report, || {
+        let Report {
+            model,
+            data,
+            batch,
+            target,
+            ..
+        } = &report;
+        say!("{model} on {data}, batch {batch}, for {target}");
+        output::write(&summary_table(&report.summary));
+        for line in staged.lines() {
+            say!("{line}");
+        }
+        say!("{forecast}");
+    });
     Ok(Ended::Done)
 }

@@ -25,7 +25,7 @@ use crate::{
     model_file, numbers,
     output::{self, remark, say},
     progress::{self, Started},
-    settings::{Key, Settings, SettingsArgs, dumped},
+    settings::{Key, Settings, SettingsArgs, as_json, dumped},
     supervision::{Opened, SupervisionArgs},
     threads::machine,
 };
@@ -42,6 +42,7 @@ use finish::finish;
 use from::begin_with;
 use interrupts::catch_interrupts;
 use report::{say_placement, trained_values, write_placement};
+use serde::Serialize;
 use settle::settled;
 use std::{
     path::PathBuf,
@@ -97,9 +98,6 @@ pub(crate) struct Args {
     record_on_overflow: bool,
     #[command(flatten)]
     settings: SettingsArgs,
-    /// Print what happens as JSON, an object a line, as docs/events.md describes
-    #[arg(long, conflicts_with_all = ["dry_run", "dump_config"])]
-    json: bool,
     /// Show the run on the whole terminal: curves, what takes the time, and keys to pause, to write a checkpoint, to stop
     #[arg(long, conflicts_with_all = ["dry_run", "dump_config", "json", "quiet"])]
     tui: bool,
@@ -109,15 +107,16 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// Whether what happens is told as JSON.
-    pub(crate) fn json(&self) -> bool {
-        self.json
+    /// Whether it trains, and leaves more than what it prints.
+    pub(crate) fn trains(&self) -> bool {
+        !self.dry_run && !self.settings.dump_config
     }
+}
 
-    /// Whether what the command comes to is more than what it prints.
-    pub(crate) fn leaves_files(&self) -> bool {
-        !self.dry_run
-    }
+/// The settings that hold.
+#[derive(Serialize)]
+struct Dumped {
+    settings: serde_json::Map<String, serde_json::Value>,
 }
 
 pub(crate) fn run(args: &Args, settings: &Settings, keys: &[Key]) -> Result<Ended, Failure> {
@@ -138,7 +137,10 @@ fn trained(
     begun: &mut Option<RunDir>,
 ) -> Result<Ended, Failure> {
     if args.settings.dump_config {
-        output::write(&dumped(keys, settings));
+        let report = Dumped {
+            settings: as_json(settings),
+        };
+        output::result(&report, || output::write(&dumped(keys, settings)));
         return Ok(Ended::Done);
     }
     if args.tui && !progress::screen_is_possible() {

@@ -5,7 +5,7 @@ use crate::{
     ended::Ended,
     failure::Failure,
     numbers,
-    output::say,
+    output::{self, say},
     stored::Stored,
     supervision::{Opened, SupervisionArgs},
     threads::machine,
@@ -36,16 +36,12 @@ pub(crate) struct Args {
     /// Threads; every core when left out
     #[arg(long, value_parser = numbers::threads)]
     threads: Option<usize>,
-    /// Print the result as JSON
-    #[arg(long)]
-    json: bool,
 }
 
-/// What `--json` prints.
+/// What was found.
 #[derive(Serialize)]
 struct Report {
-    /// Changes whenever a field changes its meaning.
-    schema: u32,
+    checkpoint: String,
     device: String,
     target: String,
     batches: usize,
@@ -95,7 +91,7 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
     let parameters = fidelity.parameters();
     let right = parameters.iter().all(|p| p.verdict == Verdict::Right);
     let report = Report {
-        schema: 1,
+        checkpoint: output::path(&stored.path),
         device: config.device.clone(),
         target: config.target.to_string(),
         batches,
@@ -104,11 +100,7 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
         right,
         parameters,
     };
-    if args.json {
-        say!("{}", serde_json::to_string(&report).unwrap_or_default());
-    } else {
-        tell(&report, &stored);
-    }
+    output::result(&report, || tell(&report));
     Ok(if right {
         Ended::Done
     } else {
@@ -137,7 +129,7 @@ fn take_weights(trainer: &mut Trainer, stored: &Stored) -> Result<(), Failure> {
     Ok(())
 }
 
-fn tell(report: &Report, stored: &Stored) {
+fn tell(report: &Report) {
     say!(
         "gradients on `{}` for {} against those that nothing rounds: {} of {}, loss scale {}",
         report.device,
@@ -146,7 +138,7 @@ fn tell(report: &Report, stored: &Stored) {
             1 => "1 batch".to_owned(),
             n => format!("{n} batches"),
         },
-        stored.path.display(),
+        report.checkpoint,
         report.loss_scale
     );
     let mut table = Table::new();

@@ -4,7 +4,7 @@ use crate::{
     ended::Ended,
     failure::Failure,
     missing_run::missing_run,
-    output::{columns, remark, say},
+    output::{self, columns, remark, say},
     progress::epoch_line,
 };
 use ane_train::{
@@ -12,7 +12,7 @@ use ane_train::{
     metric::{self, Metric},
     run_dir::{Row, RunDir, RunState, Summary},
 };
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use std::{
     io::stdout,
     path::PathBuf,
@@ -102,6 +102,10 @@ impl Seen {
             self.step = step;
             let of_step = timing.iter().find(|t| t.step() == Some(step));
             let speed = of_step.and_then(|t| t.number("examples_per_second"));
+            output::event("epoch", row);
+            if let Some(timing) = of_step {
+                output::event("timing", timing);
+            }
             if let Some(metrics) = EpochMetrics::of(row, speed.unwrap_or(f64::NAN)) {
                 let epochs = self.config.as_ref().and_then(|c| c["epochs"].as_u64());
                 let epochs = epochs.unwrap_or(0);
@@ -116,14 +120,16 @@ impl Seen {
 
     /// Tells what the run came to.
     fn end(&self) -> Result<Ended, Failure> {
-        match json(&self.run.result()) {
+        let result = json(&self.run.result());
+        let (state, ending) = Summary::read(self.run.root())
+            .map_or((RunState::Failed, None), |run| (run.state, run.ending));
+        let why = ending.and_then(|ending| ending.message);
+        self.tell_ended(result.as_ref(), state, why.as_deref());
+        match result {
             Some(Value::Null) => say!("test: none was held out"),
             Some(result) => say!("{}", result_line(&result)),
             None => {}
         }
-        let (state, ending) = Summary::read(self.run.root())
-            .map_or((RunState::Failed, None), |run| (run.state, run.ending));
-        let why = ending.and_then(|ending| ending.message);
         let what = match state {
             RunState::Finished => return Ok(Ended::Done),
             RunState::Running => "the run goes on",
@@ -143,6 +149,40 @@ impl Seen {
         }
         Ok(Ended::Done)
     }
+
+    /// The event of its end, with what its files say of it.
+    fn tell_ended(&self, result: Option<&Value>, state: RunState, why: Option<&str>) {
+        let (run, exit_code) = (output::path(self.run.root()), Ended::Done.code());
+        match result {
+            Some(test) => output::event(
+                "finished",
+                &json!({"run": run, "ending": state, "test": test, "exit_code": exit_code}),
+            ),
+            None => output::event(
+                "interrupted",
+                &json!({
+                    "run": run,
+                    "step": self.step,
+                    "state": state,
+                    "message": why,
+                    "exit_code": exit_code,
+                }),
+            ),
+        }
+    }
+}
+
+/// The first event, with what the configuration says.
+fn tell_started(config: &Value, run: &RunDir) {
+    let fields = [
+        "model", "dataset", "plan", "device", "target", "seed", "batch", "epochs",
+    ];
+    let known = fields.map(|name| (name.to_owned(), config[name].clone()));
+    let mut started: Map<String, Value> = known.into_iter().collect();
+    started.insert("schema".to_owned(), output::SCHEMA.into());
+    started.insert("run".to_owned(), output::path(run.root()).into());
+    started.insert("step".to_owned(), 0.into());
+    output::event("started", &started);
 }
 
 fn json(file: &std::path::Path) -> Option<Value> {
@@ -150,6 +190,7 @@ fn json(file: &std::path::Path) -> Option<Value> {
 }
 
 fn begin(config: &Value, run: &RunDir, trained_by: Option<u32>) {
+    tell_started(config, run);
     let field = |name: &str| match &config[name] {
         Value::String(text) => text.clone(),
         other => other.to_string(),

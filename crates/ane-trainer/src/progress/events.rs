@@ -1,4 +1,4 @@
-//! An object of JSON a line, as `docs/events.md` describes them.
+//! An object of JSON a line, as `docs/json.md` describes them.
 
 use super::{Show, Started};
 use crate::output::{self, remark};

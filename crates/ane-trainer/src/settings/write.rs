@@ -1,6 +1,7 @@
 //! Settings as a TOML file: a new one with every key, and what holds for a run.
 
-use super::{Key, Settings, Value};
+use super::{Key, Setting, Settings, Value};
+use serde_json::{Map, json};
 use std::fmt::Write;
 
 /// Widest line of a comment.
@@ -66,6 +67,19 @@ pub(crate) fn dumped(keys: &[Key], settings: &Settings) -> String {
         let _ = writeln!(text, "{name} = {value}  # {}", setting.origin);
     }
     text
+}
+
+/// The same by key, each with its value and where it comes from.
+pub(crate) fn as_json(settings: &Settings) -> Map<String, serde_json::Value> {
+    let object = |(name, setting): (&String, &Setting)| {
+        let value = match &setting.value {
+            Value::Switch(on) => json!(on),
+            Value::Texts(texts) => json!(texts),
+        };
+        let object = json!({"value": value, "origin": setting.origin});
+        (name.clone(), object)
+    };
+    settings.iter().map(object).collect()
 }
 
 /// A text as TOML has it, a number as itself.

@@ -4,7 +4,7 @@ use super::super::train::DataArgs;
 use crate::{
     ended::Ended,
     failure::Failure,
-    output::{remark, say},
+    output::{self, remark, say},
 };
 use ane_train::{
     checkpoint::replace_file,
@@ -36,9 +36,6 @@ pub(crate) struct Args {
     /// Write some pictures of every class as one PNG
     #[arg(long, value_name = "FILE")]
     sheet: Option<PathBuf>,
-    /// Print it as JSON
-    #[arg(long)]
-    json: bool,
 }
 
 pub(super) fn run(args: &Args) -> Result<Ended, Failure> {
@@ -68,23 +65,30 @@ pub(super) fn run(args: &Args) -> Result<Ended, Failure> {
         seed: config.seed,
     };
     let shared = own::shared(&args.path, how);
-    if args.json {
-        let shared = shared.as_ref().ok();
-        say!(
-            "{}",
-            json!({"schema": 1, "found": found, "division": shared})
-        );
-    } else {
-        tell(&args.path, &found);
-        match (shared, refused) {
-            (_, Some(e)) => remark!("note: it cannot be trained on as it is: {e}; {}", e.help()),
-            (Ok(shared), None) => tell_division(&shared),
-            (Err(e), None) => remark!("note: it cannot be trained on as it is: {e}"),
-        }
-    }
+    let (division, refused) = match (shared, refused) {
+        (_, Some(e)) => (None, Some(format!("{e}; {}", e.help()))),
+        (Ok(shared), None) => (Some(shared), None),
+        (Err(e), None) => (None, Some(e.to_string())),
+    };
     if let Some(file) = &args.sheet {
         replace_file(file, &sheet(&args.path, &raw)?)?;
     }
+    let report = json!({
+        "path": output::path(&args.path),
+        "found": found,
+        "division": division,
+        "refused": refused,
+        "sheet": args.sheet.as_ref().map(output::path),
+    });
+    output::result(&report, || {
+        tell(&args.path, &found);
+        if let Some(division) = &division {
+            tell_division(division);
+        }
+        if let Some(why) = &refused {
+            remark!("note: it cannot be trained on as it is: {why}");
+        }
+    });
     Ok(Ended::Done)
 }
 

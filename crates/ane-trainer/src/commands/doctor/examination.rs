@@ -1,6 +1,9 @@
 //! What can be said without running a program.
 
-use crate::output::say;
+use crate::{
+    output::say,
+    reachable::{Reachable, Replaced},
+};
 use ane_device::{AppleOptions, EngineInfo, EngineLock, Hardware, Settings};
 use ane_engine::simd::Isa;
 use ane_ir::{Chip, Route, Target};
@@ -26,7 +29,7 @@ pub(super) struct Examination {
     system: SystemReport,
     /// Files that are opened instead of Apple's frameworks.
     replaced: Vec<Replaced>,
-    devices: Vec<Opened>,
+    devices: Vec<Reachable>,
     instruction_set: &'static str,
     instruction_sets: Vec<&'static str>,
     threads: usize,
@@ -50,22 +53,6 @@ struct SystemReport {
     chip_by: String,
 }
 
-#[derive(Debug, Serialize)]
-struct Replaced {
-    variable: &'static str,
-    file: PathBuf,
-}
-
-/// Whether a device can be opened, by one of its routes where it has several.
-#[derive(Debug, Serialize)]
-struct Opened {
-    device: &'static str,
-    route: Option<&'static str>,
-    opens: bool,
-    /// Why not.
-    why: Option<String>,
-}
-
 /// A folder that something is kept in.
 #[derive(Debug, Serialize)]
 struct Place {
@@ -81,7 +68,7 @@ impl Examination {
         let options = AppleOptions::default();
         let hardware = Hardware::of(&config.device, &options.replaced());
         let system = SystemReport::of();
-        let devices = devices(settings);
+        let devices = Reachable::all(settings);
         let cache = ane_train::data::default_root();
         let cache = match cache {
             Ok(path) => Place::of("data sets", path.clone(), writable(&path)),
@@ -110,14 +97,7 @@ impl Examination {
             hardware: hardware.to_string(),
             verdict: verdict(&system, &devices),
             system,
-            replaced: options
-                .replaced()
-                .into_iter()
-                .map(|(variable, file)| Replaced {
-                    variable,
-                    file: file.to_owned(),
-                })
-                .collect(),
+            replaced: Replaced::all(&options),
             devices,
             instruction_set: Isa::name(settings.isa),
             instruction_sets: Isa::ALL
@@ -147,11 +127,7 @@ impl Examination {
             self.threads
         );
         for r in &self.replaced {
-            say!(
-                "  {} replaces a framework by `{}`",
-                r.variable,
-                r.file.display()
-            );
+            say!("  {} replaces a framework by `{}`", r.variable, r.file);
         }
         say!("\ndevices");
         for d in &self.devices {
@@ -203,56 +179,8 @@ impl SystemReport {
     }
 }
 
-/// Every device and every route of the one that has routes.
-fn devices(settings: &Settings) -> Vec<Opened> {
-    let mut all = Vec::new();
-    for entry in ane_device::DEVICES {
-        if entry.name == APPLE {
-            let chip = if settings.target.is_chip() {
-                settings.target.chip
-            } else {
-                ane_device::detect().chip
-            };
-            all.extend(Route::ALL.map(|route| {
-                let wished = Target::new(chip, route);
-                Opened::of(entry.name, Some(route), &with(settings, wished))
-            }));
-        } else {
-            all.push(Opened::of(entry.name, None, settings));
-        }
-    }
-    all
-}
-
-fn with(settings: &Settings, target: Target) -> Settings {
-    Settings {
-        target,
-        ..settings.clone()
-    }
-}
-
-impl Opened {
-    fn of(device: &'static str, route: Option<Route>, settings: &Settings) -> Self {
-        let why = match ane_device::open(device, settings) {
-            // Another route was taken instead.
-            Ok(d) if route.is_some_and(|r| d.target().route != r) => {
-                let notes = d.notes().iter();
-                Some(notes.take(1).cloned().collect())
-            }
-            Ok(_) => None,
-            Err(e) => Some(e.to_string()),
-        };
-        Self {
-            device,
-            route: route.map(Route::name),
-            opens: why.is_none(),
-            why,
-        }
-    }
-}
-
 /// What `train` would use without flags, and why.
-fn verdict(system: &SystemReport, devices: &[Opened]) -> String {
+fn verdict(system: &SystemReport, devices: &[Reachable]) -> String {
     let best = ane_device::best();
     if best == APPLE {
         return format!(

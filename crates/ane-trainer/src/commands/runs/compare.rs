@@ -9,7 +9,12 @@ use super::{
     resampled::{least, mean, probability},
     shown,
 };
-use crate::{ended::Ended, failure::Failure, output::say, table::COLUMNS};
+use crate::{
+    ended::Ended,
+    failure::Failure,
+    output::{self, say},
+    table::COLUMNS,
+};
 use ane_train::run_dir::Summary;
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeMap, path::PathBuf};
@@ -24,9 +29,6 @@ pub(crate) struct Args {
     /// Their directories, or their names in `runs`; those that differ in their seed alone are a group
     #[arg(required = true, num_args = 2..)]
     runs: Vec<PathBuf>,
-    /// Print it as JSON
-    #[arg(long)]
-    json: bool,
 }
 
 /// Runs of one setting.
@@ -77,19 +79,17 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
     }
     let metric = metric.unwrap_or_default();
     let verdicts = verdicts(&groups);
-    if args.json {
-        say!("{}", as_json(&groups, &metric, &verdicts));
-        return Ok(Ended::Done);
-    }
-    for (i, group) in groups.iter().enumerate() {
-        say!("{}", group.line(i, &metric));
-    }
-    for line in differences(&groups) {
-        say!("{line}");
-    }
-    for v in &verdicts {
-        say!("{}", v.line(&groups, &metric));
-    }
+    output::result(&as_json(&groups, &metric, &verdicts), || {
+        for (i, group) in groups.iter().enumerate() {
+            say!("{}", group.line(i, &metric));
+        }
+        for line in differences(&groups) {
+            say!("{line}");
+        }
+        for v in &verdicts {
+            say!("{}", v.line(&groups, &metric));
+        }
+    });
     Ok(Ended::Done)
 }
 
@@ -204,7 +204,6 @@ fn as_json(groups: &[Group], metric: &str, verdicts: &[Verdict]) -> Value {
         })
     };
     json!({
-        "schema": 1,
         "metric": metric,
         "groups": groups.iter().enumerate().map(group).collect::<Vec<_>>(),
         "verdicts": verdicts.iter().map(verdict).collect::<Vec<_>>(),

@@ -1,12 +1,20 @@
 //! `runs list`: a line per run.
 
 use super::{FOLDER, all, flat::data_name, shown};
-use crate::{ended::Ended, failure::Failure, output::say, table::table};
+use crate::{
+    ended::Ended,
+    failure::Failure,
+    output::{self, say},
+    table::table,
+};
 use ane_train::run_dir::Summary;
 use comfy_table::ColumnConstraint;
 use jiff::ZonedDateTime;
 use serde_json::json;
-use std::{path::PathBuf, time::SystemTime};
+use std::{
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
 
 /// Widest name of a run that is not broken.
 const WIDEST_NAME: usize = 32;
@@ -16,26 +24,24 @@ pub(crate) struct Args {
     /// The folder of the runs
     #[arg(default_value = FOLDER)]
     folder: PathBuf,
-    /// Print it as JSON
-    #[arg(long)]
-    json: bool,
 }
 
 pub(super) fn run(args: &Args) -> Result<Ended, Failure> {
     let runs = all(&args.folder)?;
-    if args.json {
-        let runs: Vec<_> = runs.iter().map(object).collect();
-        say!("{}", json!({"schema": 1, "runs": runs}));
-        return Ok(Ended::Done);
-    }
+    let objects: Vec<_> = runs.iter().map(object).collect();
+    let report = json!({"folder": output::path(&args.folder), "runs": objects});
+    output::result(&report, || tell(&args.folder, &runs));
+    Ok(Ended::Done)
+}
+
+fn tell(folder: &Path, runs: &[Summary]) {
     if runs.is_empty() {
-        say!("no runs in {}", args.folder.display());
-        return Ok(Ended::Done);
+        return say!("no runs in {}", folder.display());
     }
     let mut table = table([
         "run", "data", "model", "seed", "date", "epochs", "state", "test",
     ]);
-    for run in &runs {
+    for run in runs {
         let (done, of) = run.epochs();
         let test = run
             .score()
@@ -63,7 +69,6 @@ pub(super) fn run(args: &Args) -> Result<Ended, Failure> {
         }
     }
     say!("{}", table.trim_fmt());
-    Ok(Ended::Done)
 }
 
 /// The day of a time, where we are.
@@ -77,11 +82,12 @@ pub(super) fn object(run: &Summary) -> serde_json::Value {
     let (done, of) = run.epochs();
     json!({
         "name": run.name(),
-        "path": run.run.root(),
+        "path": output::path(run.run.root()),
         "state": run.state.name(),
         "epochs": {"done": done, "of": of},
         "config": run.config,
         "last": run.last,
         "result": run.result,
+        "ending": run.ending,
     })
 }

@@ -1,11 +1,17 @@
 //! `runs prune`: of the runs on each data set, the best stay.
 
 use super::{FOLDER, all, remove, shown};
-use crate::{ended::Ended, failure::Failure, numbers, output::say};
+use crate::{
+    ended::Ended,
+    failure::Failure,
+    numbers,
+    output::{self, say},
+};
 use ane_train::{
     metric::{self, Better},
     run_dir::{RunState, Summary},
 };
+use serde::Serialize;
 use std::{collections::BTreeMap, path::PathBuf};
 
 #[derive(Debug, clap::Args)]
@@ -21,6 +27,22 @@ pub(crate) struct Args {
     yes: bool,
 }
 
+/// What went, or would go.
+#[derive(Serialize)]
+struct Report {
+    /// Whether they are gone.
+    removed: bool,
+    runs: Vec<Worse>,
+}
+
+/// A run that is not among the best.
+#[derive(Serialize)]
+struct Worse {
+    path: String,
+    metric: String,
+    value: f64,
+}
+
 pub(super) fn run(args: &Args) -> Result<Ended, Failure> {
     let mut by_data: BTreeMap<String, Vec<(String, f64, Summary)>> = BTreeMap::new();
     for run in all(&args.folder)? {
@@ -31,28 +53,44 @@ pub(super) fn run(args: &Args) -> Result<Ended, Failure> {
         let runs = by_data.entry(run.setting("dataset")).or_default();
         runs.push((name, value, run));
     }
-    let mut count = 0;
+    let mut report = Report {
+        removed: args.yes,
+        runs: Vec::new(),
+    };
     for runs in by_data.values_mut() {
         runs.sort_by(order);
-        for (name, value, run) in runs.iter().skip(args.keep as usize) {
-            count += 1;
-            let what = if args.yes { "removed" } else { "would go:" };
+        for (metric, value, run) in runs.iter().skip(args.keep as usize) {
             if args.yes {
                 remove(run)?;
             }
-            say!(
-                "{what} {} ({name} {})",
-                run.run.root().display(),
-                shown(name, *value)
-            );
+            let worse = Worse {
+                path: output::path(run.run.root()),
+                metric: metric.clone(),
+                value: *value,
+            };
+            worse.tell(args.yes);
+            report.runs.push(worse);
         }
     }
-    match (count, args.yes) {
-        (0, _) => say!("nothing to remove"),
+    output::result(&report, || match (&report.runs[..], args.yes) {
+        ([], _) => say!("nothing to remove"),
         (_, false) => say!("pass --yes to remove them"),
         (_, true) => {}
-    }
+    });
     Ok(Ended::Done)
+}
+
+impl Worse {
+    /// Said one by one: what is gone is known where the next one fails.
+    fn tell(&self, removed: bool) {
+        let what = if removed { "removed" } else { "would go:" };
+        say!(
+            "{what} {} ({} {})",
+            self.path,
+            self.metric,
+            shown(&self.metric, self.value)
+        );
+    }
 }
 
 /// The better one first; results of one kind before those of another.

@@ -1,7 +1,12 @@
 //! `runs rm`: removes runs that nobody trains.
 
 use super::{find, remove};
-use crate::{ended::Ended, failure::Failure, output::say};
+use crate::{
+    ended::Ended,
+    failure::Failure,
+    output::{self, say},
+};
+use serde_json::json;
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
@@ -14,9 +19,15 @@ pub(crate) struct Args {
 pub(super) fn run(args: &Args) -> Result<Ended, Failure> {
     // All of them are runs before the first goes.
     let runs = args.runs.iter().map(|path| find(path));
-    for run in runs.collect::<Result<Vec<_>, _>>()? {
-        remove(&run)?;
-        say!("removed {}", run.run.root().display());
+    let runs = runs.collect::<Result<Vec<_>, _>>()?;
+    let mut removed = Vec::new();
+    for run in &runs {
+        remove(run)?;
+        // Said one by one: what is gone is known where the next one fails.
+        let root = output::path(run.run.root());
+        say!("removed {root}");
+        removed.push(root);
     }
+    output::result(&json!({"removed": removed}), || {});
     Ok(Ended::Done)
 }

@@ -5,27 +5,27 @@ use super::{
     flat::{flat, short},
     list::object,
 };
-use crate::{ended::Ended, failure::Failure, output::say};
-use ane_train::metric;
+use crate::{
+    ended::Ended,
+    failure::Failure,
+    output::{self, say},
+};
+use ane_train::{metric, run_dir::Summary};
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Its directory, or its name in `runs`
     run: PathBuf,
-    /// Print it as JSON
-    #[arg(long)]
-    json: bool,
 }
 
 pub(super) fn run(args: &Args) -> Result<Ended, Failure> {
     let run = find(&args.run)?;
-    if args.json {
-        let mut object = object(&run);
-        object["schema"] = 1.into();
-        say!("{object}");
-        return Ok(Ended::Done);
-    }
+    output::result(&object(&run), || tell(&run));
+    Ok(Ended::Done)
+}
+
+fn tell(run: &Summary) {
     let (done, of) = run.epochs();
     say!(
         "{}: {}, {} of {} epochs",
@@ -52,5 +52,4 @@ pub(super) fn run(args: &Args) -> Result<Ended, Failure> {
             say!("  {name}: {value}");
         }
     }
-    Ok(Ended::Done)
 }
