@@ -1,15 +1,19 @@
 //! What a command line asks for, as far as it can be told before it is parsed: what the parser refuses is said in the way
 //! that was asked for as well.
 
-use crate::output::{self, Manner};
-use clap::Command;
+use crate::{
+    color::Color,
+    output::{self, Manner},
+};
+use clap::{Command, ValueEnum};
 use std::ffi::OsString;
 
-/// The command by name, and whether JSON is asked for.
+/// The command by name, whether JSON is asked for, and what of colours.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Invocation {
     command: Option<String>,
     json: bool,
+    color: Color,
 }
 
 impl Invocation {
@@ -23,8 +27,15 @@ impl Invocation {
                 word => Some(word.unwrap_or_default()),
             });
         let (mut at, mut names, mut json) = (program, Vec::new(), false);
+        let (mut color, mut before) = (Color::default(), "");
         for word in words {
             json |= word == "--json";
+            let value = word.strip_prefix("--color=");
+            if let Some(value) = value.or((before == "--color").then_some(word)) {
+                // What is none of them is refused by the parser.
+                color = Color::from_str(value, false).unwrap_or_default();
+            }
+            before = word;
             if let Some(command) = at.find_subcommand(word) {
                 names.push(command.get_name());
                 at = command;
@@ -33,7 +44,13 @@ impl Invocation {
         Self {
             command: (!names.is_empty()).then(|| names.join(" ")),
             json,
+            color,
         }
+    }
+
+    /// When words are coloured.
+    pub(crate) fn color(&self) -> Color {
+        self.color
     }
 
     /// The command, such as `runs list`.
@@ -71,6 +88,15 @@ mod tests {
             let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
             let found = Invocation::of(&program, &words);
             assert_eq!((found.command(), found.json), (command, json), "{line}");
+        }
+        for (line, color) in [
+            ("p train", Color::Auto),
+            ("p --color never train", Color::Never),
+            ("p train --color=always", Color::Always),
+            ("p train --color pink", Color::Auto),
+        ] {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            assert_eq!(Invocation::of(&program, &words).color(), color, "{line}");
         }
     }
 }

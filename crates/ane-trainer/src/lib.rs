@@ -16,6 +16,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod code;
+mod color;
 mod command_line;
 mod commands;
 mod continuation;
@@ -45,6 +46,7 @@ mod timed_training;
 pub use program::Program;
 
 use crate::{
+    color::Color,
     failure::Failure,
     given::Given,
     invocation::Invocation,
@@ -52,7 +54,7 @@ use crate::{
     settings::{Settings, SettingsArgs},
 };
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use std::ffi::OsString;
+use std::{ffi::OsString, io::IsTerminal};
 
 /// Train neural networks on Apple's Neural Engine, or on a faithful software Neural Engine.
 #[derive(Debug, Parser)]
@@ -64,6 +66,16 @@ struct Cli {
     /// Print what comes of it as JSON, as docs/json.md describes
     #[arg(long, global = true)]
     json: bool,
+    /// Colours of errors and help: auto, always or never
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_default_value = true,
+        hide_possible_values = true
+    )]
+    color: Color,
     #[command(subcommand)]
     command: Command,
 }
@@ -135,17 +147,18 @@ pub fn run(program: Program, arguments: impl IntoIterator<Item = OsString>) -> u
     let command = command();
     let invocation = Invocation::of(&command, &arguments);
     invocation.settle_failures();
+    let color = invocation.color();
     let Parsed {
         cli,
         given,
         settings,
     } = match parse(&command, &arguments) {
         Ok(parsed) => parsed,
-        Err(Refused::Parser(said)) => return answer(&said),
-        Err(Refused::Settings(failure)) => return end(Err(failure)),
+        Err(Refused::Parser(said)) => return answer(&said, color),
+        Err(Refused::Settings(failure)) => return end(Err(failure), color),
     };
     if let Err(failure) = must_be_sayable(&cli) {
-        return end(Err(failure));
+        return end(Err(failure), cli.color);
     }
     output::settle(manner(&cli), invocation.command());
     let leaves_files = matches!(&cli.command, Command::Train(args) if args.trains());
@@ -175,7 +188,8 @@ pub fn run(program: Program, arguments: impl IntoIterator<Item = OsString>) -> u
         Command::Man(args) => commands::man::run(&args, Cli::command()),
         Command::Worker => commands::worker::run(),
     };
-    end(outcome.and_then(|ended| printed(ended.code(), leaves_files)))
+    let outcome = outcome.and_then(|ended| printed(ended.code(), leaves_files));
+    end(outcome, color)
 }
 
 /// How this command says things.
@@ -282,13 +296,15 @@ fn train_keys() -> Vec<settings::Key> {
 }
 
 /// Reports a failure, and gives the exit code.
-fn end(outcome: Result<u8, Failure>) -> u8 {
+fn end(outcome: Result<u8, Failure>, color: Color) -> u8 {
     outcome.unwrap_or_else(|failure| {
         // Messages hold commands and paths that are copied: the terminal may break a line, the text does not. Setting
         // this fails only where it is set already.
-        let _ = miette::set_hook(Box::new(|_| {
-            Box::new(miette::MietteHandlerOpts::new().wrap_lines(false).build())
-        }));
+        let colored = color.on(std::io::stderr().is_terminal());
+        let options = miette::MietteHandlerOpts::new()
+            .wrap_lines(false)
+            .color(colored);
+        let _ = miette::set_hook(Box::new(move |_| Box::new(options.clone().build())));
         let code = failure.exit_code();
         output::failure(&failure.object());
         output::error(&format!("{:?}", miette::Report::new(failure)));
@@ -297,18 +313,26 @@ fn end(outcome: Result<u8, Failure>) -> u8 {
 }
 
 /// What the parser has to say: help and version as results, anything else as wrong usage.
-fn answer(said: &clap::Error) -> u8 {
+fn answer(said: &clap::Error, color: Color) -> u8 {
     if said.use_stderr() {
         output::failure(&Failure::of_parser(said).object());
-        // There is nowhere left to say that this failed.
-        let _ = said.print();
+        let colored = color.on(std::io::stderr().is_terminal());
+        output::error(text(said, colored).trim_end());
     } else {
         // Help is text, whatever results are printed as.
         output::settle(Manner::Lines, None);
-        output::write(&said.render().to_string());
+        output::write(&text(said, color.on(std::io::stdout().is_terminal())));
     }
     let code = u8::try_from(said.exit_code()).unwrap_or(1);
-    end(printed(code, false))
+    end(printed(code, false), color)
+}
+
+/// The parser's words.
+fn text(said: &clap::Error, colored: bool) -> String {
+    match colored {
+        true => said.render().ansi().to_string(),
+        false => said.render().to_string(),
+    }
 }
 
 /// The end of a command that has said what it had to say. What a training has learned is in its files, so that it has not

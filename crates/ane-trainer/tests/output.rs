@@ -148,3 +148,54 @@ fn a_dumb_terminal_has_a_line_per_epoch_and_nothing_that_it_cannot_show() {
     assert_eq!(epoch_lines(&shown), 2, "{shown}");
     assert!(!shown.contains('\u{1b}'), "{shown:?}");
 }
+
+/// What is said on both channels, which are a terminal or none.
+fn shown(args: &[&str], is_terminal: bool, variables: &[(&str, &str)]) -> String {
+    let mut command = program(args);
+    for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
+        command.env_remove(name);
+    }
+    command.env("TERM", "xterm").envs(variables.iter().copied());
+    if !is_terminal {
+        let done = command.output().unwrap();
+        return errors(&done) + &String::from_utf8_lossy(&done.stdout);
+    }
+    let terminal = Terminal::open();
+    command.stdout(terminal.side()).stderr(terminal.side());
+    let mut child = command.spawn().unwrap();
+    // It holds the terminal's side as long as it is there.
+    drop(command);
+    let shown = terminal.read();
+    child.wait().unwrap();
+    shown
+}
+
+#[test]
+fn colours_are_there_where_a_terminal_shows_them_or_somebody_asks() {
+    // Help, the parser's own errors, and ours, which settings are checked by before a command begins.
+    for args in [
+        &["eval", "--help"][..],
+        &["eval"],
+        &["eval", "no/such/run"],
+        &["train", "--set", "training.epoch=3"],
+    ] {
+        for (color, is_terminal, variables, wanted) in [
+            ("auto", true, &[][..], true),
+            ("auto", false, &[], false),
+            ("auto", true, &[("NO_COLOR", "1")], false),
+            ("auto", true, &[("TERM", "dumb")], false),
+            ("auto", false, &[("CLICOLOR_FORCE", "1")], true),
+            ("always", false, &[], true),
+            ("never", true, &[], false),
+        ] {
+            let args = [args, &["--color", color]].concat();
+            let said = shown(&args, is_terminal, variables);
+            assert!(!said.is_empty());
+            let found = said.contains('\u{1b}');
+            assert_eq!(
+                found, wanted,
+                "{args:?} {is_terminal} {variables:?}: {said:?}"
+            );
+        }
+    }
+}
