@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 pub(super) const ENTRY: Entry = Entry {
     name: "software",
-    summary: "the software Neural Engine: same programs, same limits, same rounding, on this processor",
+    summary: "the software Neural Engine: same programs, limits and rounding",
     open: |settings| Ok(Box::new(Software::open(settings)?)),
 };
 

@@ -26,7 +26,7 @@ use std::{
 pub use summary::{RunState, Summary};
 
 /// Everything that is written into a directory of a run, by training, by those who watch it, and by exports.
-const OWN: [&str; 25] = [
+const OWN: [&str; 26] = [
     ".lock",
     "bundles",
     "checkpoints",
@@ -37,6 +37,7 @@ const OWN: [&str; 25] = [
     "ending.json",
     "env.json",
     "findings.jsonl",
+    "log.txt",
     "metrics.csv",
     "metrics.jsonl",
     "model",
@@ -68,6 +69,7 @@ const EPOCH: &str = "epoch-";
 /// checkpoints/     last.ckpt last.safetensors best.ckpt best.safetensors, with --keep epoch-0001.ckpt and so on
 /// findings.jsonl   where steps went wrong            bundles/         steps that can be replayed
 /// commands.txt     the commands that have trained it ending.json      how it has ended
+/// log.txt          what was said meanwhile
 /// model/           what builds a model that was written elsewhere
 /// ```
 #[derive(Debug, Clone)]
@@ -275,6 +277,11 @@ impl RunDir {
     /// The resolved configuration, written when a run begins.
     pub fn config(&self) -> PathBuf {
         self.root.join("config.json")
+    }
+
+    /// What the program has said while it trained.
+    pub fn log(&self) -> PathBuf {
+        self.root.join("log.txt")
     }
 
     /// Where that is which builds a model that was written elsewhere.

@@ -128,7 +128,7 @@ impl Failure {
     }
 
     /// The message with its causes.
-    fn message(&self) -> String {
+    pub(crate) fn message(&self) -> String {
         let mut message = self.to_string();
         let mut cause = self.source();
         while let Some(why) = cause {

@@ -64,7 +64,7 @@ impl Invocation {
             true => Manner::Object,
             false => Manner::Lines,
         };
-        output::settle(manner, self.command());
+        output::settle(manner, self.command(), false);
     }
 }
 

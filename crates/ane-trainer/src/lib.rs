@@ -27,6 +27,7 @@ mod foreseen;
 mod given;
 mod invocation;
 mod isolated;
+mod log;
 mod missing_run;
 mod model_file;
 mod numbers;
@@ -63,6 +64,9 @@ struct Cli {
     /// Say results and errors only: no progress, no notes
     #[arg(long, short, global = true)]
     quiet: bool,
+    /// Say details on standard error: what is opened, what a setting comes from, what takes time
+    #[arg(long, short, global = true)]
+    verbose: bool,
     /// Print what comes of it as JSON, as docs/json.md describes
     #[arg(long, global = true)]
     json: bool,
@@ -160,8 +164,12 @@ pub fn run(program: Program, arguments: impl IntoIterator<Item = OsString>) -> u
     if let Err(failure) = must_be_sayable(&cli) {
         return end(Err(failure), cli.color);
     }
-    output::settle(manner(&cli), invocation.command());
-    let leaves_files = matches!(&cli.command, Command::Train(args) if args.trains());
+    output::settle(manner(&cli), invocation.command(), cli.verbose);
+    if leaves_files(&cli.command) {
+        log::begin();
+    }
+    settings::tell(&settings);
+    let leaves_files = leaves_files(&cli.command);
     let outcome = match cli.command {
         Command::Train(args) => commands::train::run(&args, &settings, &train_keys()),
         Command::Init(args) => commands::init::run(&args, &train_keys()),
@@ -192,6 +200,11 @@ pub fn run(program: Program, arguments: impl IntoIterator<Item = OsString>) -> u
     end(outcome, color)
 }
 
+/// Whether what the command comes to is more than what it prints.
+fn leaves_files(command: &Command) -> bool {
+    matches!(command, Command::Train(args) if args.trains())
+}
+
 /// How this command says things.
 fn manner(cli: &Cli) -> Manner {
     match &cli.command {
@@ -206,6 +219,12 @@ fn manner(cli: &Cli) -> Manner {
 /// Refuses ways to say things that contradict each other, or that the command does not know. The parser holds flags against
 /// each other only where they stand on one side of the command.
 fn must_be_sayable(cli: &Cli) -> Result<(), Failure> {
+    if cli.verbose && cli.quiet {
+        return Err(Failure::usage(
+            "--quiet cannot be used with --verbose",
+            "leave one of them out",
+        ));
+    }
     if cli.json && cli.quiet {
         return Err(Failure::usage(
             "--quiet cannot be used with --json, which prints objects and nothing else",
@@ -307,6 +326,7 @@ fn end(outcome: Result<u8, Failure>, color: Color) -> u8 {
         let _ = miette::set_hook(Box::new(move |_| Box::new(options.clone().build())));
         let code = failure.exit_code();
         output::failure(&failure.object());
+        log::note(&format!("error: {}", failure.message()));
         output::error(&format!("{:?}", miette::Report::new(failure)));
         code
     })
@@ -320,7 +340,7 @@ fn answer(said: &clap::Error, color: Color) -> u8 {
         output::error(text(said, colored).trim_end());
     } else {
         // Help is text, whatever results are printed as.
-        output::settle(Manner::Lines, None);
+        output::settle(Manner::Lines, None, false);
         output::write(&text(said, color.on(std::io::stdout().is_terminal())));
     }
     let code = u8::try_from(said.exit_code()).unwrap_or(1);

@@ -4,6 +4,7 @@
 //! printed, and the command goes on to its own end and exit code. Any other failure of standard output is kept for
 //! [`lost`]; one of standard error has nowhere to be told.
 
+use crate::log;
 use serde::Serialize;
 use serde_json::json;
 use std::{
@@ -26,7 +27,12 @@ macro_rules! remark {
     ($($text:tt)*) => { $crate::output::remark_line(format_args!($($text)*)) };
 }
 
-pub(crate) use {remark, say};
+/// Prints a line on standard error where --verbose asks for details.
+macro_rules! detail {
+    ($($text:tt)*) => { $crate::output::detail_line(format_args!($($text)*)) };
+}
+
+pub(crate) use {detail, remark, say};
 
 /// Why nothing is printed any more, once that is so.
 static STOPPED: Mutex<Option<io::Error>> = Mutex::new(None);
@@ -56,6 +62,8 @@ struct Told {
     screen: Option<Shown>,
     /// The command by name, such as `runs list`; none where there is none of that name.
     command: Option<String>,
+    /// Whether details are said too.
+    verbose: bool,
     /// Remarks from before the first event, which says what the others are of.
     waiting: Option<Vec<String>>,
 }
@@ -64,16 +72,28 @@ static TOLD: Mutex<Told> = Mutex::new(Told {
     manner: Manner::Lines,
     screen: None,
     command: None,
+    verbose: false,
     waiting: None,
 });
 
-/// Says from now on how things are said, and by which command.
-pub(crate) fn settle(manner: Manner, command: Option<&str>) {
+impl Told {
+    /// Shows what is no result.
+    fn show_aside(&self, text: &str) {
+        match &self.screen {
+            Some(show) => show(text),
+            None => error(&broken(text, columns(io::stderr()))),
+        }
+    }
+}
+
+/// Says from now on how things are said, by which command, and whether with details.
+pub(crate) fn settle(manner: Manner, command: Option<&str>, verbose: bool) {
     let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
     *told = Told {
         manner,
         screen: None,
         command: command.map(str::to_owned),
+        verbose,
         waiting: Some(Vec::new()),
     };
 }
@@ -243,12 +263,10 @@ fn print(text: &str) {
 /// What [`remark!`] does.
 pub(crate) fn remark_line(text: Arguments<'_>) {
     let text = text.to_string();
+    log::note(&text);
     let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
     match told.manner {
-        Manner::Lines | Manner::Object => match &told.screen {
-            Some(show) => show(&text),
-            None => error(&broken(&text, columns(io::stderr()))),
-        },
+        Manner::Lines | Manner::Object => told.show_aside(&text),
         Manner::Quiet => {}
         Manner::Events => match &mut told.waiting {
             Some(waiting) => waiting.push(text),
@@ -258,6 +276,21 @@ pub(crate) fn remark_line(text: Arguments<'_>) {
             }
         },
     }
+}
+
+/// What [`detail!`] does. Standard error is free for it in every manner.
+pub(crate) fn detail_line(text: Arguments<'_>) {
+    let text = text.to_string();
+    log::note(&text);
+    let told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    if told.verbose {
+        told.show_aside(&text);
+    }
+}
+
+/// Whether details are said.
+pub(crate) fn is_verbose() -> bool {
+    TOLD.lock().unwrap_or_else(PoisonError::into_inner).verbose
 }
 
 /// Prints on standard error, whatever the manner is.

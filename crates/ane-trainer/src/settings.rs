@@ -12,7 +12,7 @@ mod write;
 pub(crate) use key::{Key, keys};
 pub(crate) use write::{as_json, commented, dumped};
 
-use crate::failure::Failure;
+use crate::{failure::Failure, output::detail};
 use clap::{
     ArgMatches, Command,
     error::{ContextKind, ContextValue},
@@ -112,6 +112,15 @@ pub(crate) fn with_settings(
     let at = at.map_or(all.len(), |at| at + 1);
     all.splice(at..at, added.into_iter().map(OsString::from));
     all
+}
+
+/// Says where each of the settings comes from.
+pub(crate) fn tell(settings: &Settings) {
+    for (name, setting) in as_json(settings) {
+        let (value, origin) = (&setting["value"], &setting["origin"]);
+        let origin = origin.as_str().unwrap_or_default();
+        detail!("setting {name} is {value}, by {origin}");
+    }
 }
 
 /// Adds the flags that are given themselves, for who wants to see all that holds.

@@ -3,6 +3,7 @@
 use crate::{
     continuation::{description, judged_by, stored_config},
     failure::Failure,
+    output::detail,
     supervision::{Opened, SupervisionArgs},
     threads::machine,
 };
@@ -37,6 +38,8 @@ impl Stored {
     /// The state that a run is judged by, `best` where there is one, or the checkpoint that a path means.
     pub(crate) fn read(run: &Path) -> Result<Self, Failure> {
         let (path, checkpoint) = judged_by(run)?;
+        let step = checkpoint.record.progress.step;
+        detail!("opened {}, of step {step}", path.display());
         let config = stored_config(&path, &checkpoint)?;
         let data = description(&config, &checkpoint)?;
         Ok(Self {

@@ -1,6 +1,11 @@
 //! How a run's device is opened: here or in a worker, and alone on its engine.
 
-use crate::{failure::Failure, numbers, output::remark, program::Program};
+use crate::{
+    failure::Failure,
+    numbers,
+    output::{detail, remark},
+    program::Program,
+};
 use ane_device::{Device, EngineLock, Supervised, Supervision, Worker};
 use ane_engine::{Pool, simd::Isa};
 use ane_train::{
@@ -101,6 +106,15 @@ impl SupervisionArgs {
         } else {
             None
         };
+        detail!(
+            "opening device `{}` for {}, {}",
+            config.device,
+            config.target,
+            match supervised {
+                true => "in a process of its own",
+                false => "in this process",
+            }
+        );
         let settings = config.settings(pool, isa);
         let (device, recovery): (Box<dyn Device>, _) = if supervised {
             let device = Supervised::open(&config.device, &settings, self.supervision()?)?;

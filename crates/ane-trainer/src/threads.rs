@@ -1,6 +1,6 @@
 //! Threads and instruction set of this process.
 
-use crate::failure::Failure;
+use crate::{failure::Failure, output::detail};
 use ane_engine::{Pool, simd::Isa};
 use std::sync::Arc;
 
@@ -23,5 +23,6 @@ pub(crate) fn machine(threads: Option<usize>) -> Result<(Arc<Pool>, Isa), Failur
             "pass a smaller --threads",
         )
     })?;
+    detail!("{} threads, instruction set {isa}", pool.threads());
     Ok((Arc::new(pool), isa))
 }

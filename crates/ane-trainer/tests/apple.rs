@@ -124,7 +124,7 @@ fn a_run_says_that_a_framework_was_replaced() {
 
 #[test]
 fn devices_says_what_can_be_opened_and_why_the_rest_cannot() {
-    let listed = said(&ane_trainer(&["devices"]).output().unwrap());
+    let listed = said(&ane_trainer(&["devices", "-v"]).output().unwrap());
     let opened = listed.matches("can be opened").count();
     assert!(listed.contains("e5rt     can be opened"), "{listed}");
     assert_eq!(opened, 1, "another route was opened instead: {listed}");
@@ -134,7 +134,7 @@ fn devices_says_what_can_be_opened_and_why_the_rest_cannot() {
     );
     assert!(listed.contains("ANE_TRAINER_ESPRESSO replaces"), "{listed}");
     let plain = Command::new(env!("CARGO_BIN_EXE_ane-trainer"))
-        .arg("devices")
+        .args(["devices", "--verbose"])
         .env("ANE_TRAINER_ESPRESSO", "/nowhere/espresso")
         .output()
         .unwrap();
@@ -143,6 +143,15 @@ fn devices_says_what_can_be_opened_and_why_the_rest_cannot() {
         listed.contains("cannot open `/nowhere/espresso`"),
         "{listed}"
     );
+}
+
+#[test]
+fn devices_fit_a_terminal_unless_details_are_asked_for() {
+    let listed = said(&ane_trainer(&["devices"]).output().unwrap());
+    let widest = listed.lines().map(|line| line.chars().count()).max();
+    assert!(widest <= Some(80), "{listed}");
+    assert!(listed.contains("e5rt     can be opened"), "{listed}");
+    assert!(listed.contains("devices --verbose"), "{listed}");
 }
 
 #[test]

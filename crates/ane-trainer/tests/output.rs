@@ -149,6 +149,51 @@ fn a_dumb_terminal_has_a_line_per_epoch_and_nothing_that_it_cannot_show() {
     assert!(!shown.contains('\u{1b}'), "{shown:?}");
 }
 
+#[test]
+fn details_are_said_where_they_are_asked_for_and_kept_in_any_case() {
+    let dir = tempfile::tempdir().unwrap();
+    let told = |name: &str, more: &str| {
+        let run = dir.path().join(name);
+        let (out, more) = (run.to_str().unwrap(), more.split_whitespace());
+        let mut args = vec!["train", "--dataset", "iris", "--epochs", "1", "--out", out];
+        args.extend(more);
+        let done = program(&args).output().unwrap();
+        (errors(&done), std::fs::read_to_string(run.join("log.txt")))
+    };
+    let details = [
+        "setting training.epochs is [\"1\"], by --epochs",
+        "opening device `software` for software, in this process",
+        "; programs: 1",
+    ];
+    let in_loop = ["last.ckpt as last, of step ", "epoch 1 has ended"];
+    for (name, more) in [
+        ("plain", "--device software"),
+        ("quiet", "--device software -q"),
+        ("verbose", "--device software -v"),
+        ("json", "--device software --json --verbose"),
+    ] {
+        let (said, log) = told(name, more);
+        let log = log.unwrap();
+        let is_verbose = more.contains("-v");
+        for part in details {
+            assert_eq!(said.contains(part), is_verbose, "{name}: {said}");
+            assert!(log.contains(part), "{name}: {log}");
+        }
+        for part in in_loop {
+            assert!(log.contains(part) && !said.contains(part), "{name}: {log}");
+        }
+        for line in log.lines() {
+            let (time, text) = line.split_once(' ').unwrap();
+            assert!(time.ends_with('Z') && time.contains('T'), "{line}");
+            assert!(!text.is_empty(), "{line}");
+        }
+    }
+    // What a run fails by is its last line.
+    let (_, log) = told("steep", "--optimizer sgd --lr 1e9");
+    let log = log.unwrap();
+    assert!(log.lines().last().unwrap().contains(" error: "), "{log}");
+}
+
 /// What is said on both channels, which are a terminal or none.
 fn shown(args: &[&str], is_terminal: bool, variables: &[(&str, &str)]) -> String {
     let mut command = program(args);
@@ -160,12 +205,12 @@ fn shown(args: &[&str], is_terminal: bool, variables: &[(&str, &str)]) -> String
         let done = command.output().unwrap();
         return errors(&done) + &String::from_utf8_lossy(&done.stdout);
     }
-    let terminal = Terminal::open();
+    let mut terminal = Terminal::open(80, 200);
     command.stdout(terminal.side()).stderr(terminal.side());
     let mut child = command.spawn().unwrap();
     // It holds the terminal's side as long as it is there.
     drop(command);
-    let shown = terminal.read();
+    let shown = terminal.read_to_end();
     child.wait().unwrap();
     shown
 }

@@ -5,7 +5,7 @@ mod inspect;
 use crate::{
     ended::Ended,
     failure::Failure,
-    output::{self, remark, say},
+    output::{self, detail, remark, say},
 };
 use ane_train::data::{self, FetchEvent, FetchOptions, FileStatus, catalog};
 use clap::Subcommand;
@@ -63,11 +63,9 @@ impl Source {
 
 /// Shows what happens on the way, on standard error.
 pub(crate) fn report(event: FetchEvent) {
-    if !matches!(
-        event,
-        FetchEvent::Verified { .. } | FetchEvent::UsingCache { .. }
-    ) {
-        remark!("{event}");
+    match event {
+        FetchEvent::Verified { .. } | FetchEvent::UsingCache { .. } => detail!("{event}"),
+        _ => remark!("{event}"),
     }
 }
 

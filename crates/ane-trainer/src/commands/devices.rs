@@ -11,6 +11,9 @@ use ane_engine::simd::Isa;
 use ane_ir::{Chip, Route, Target};
 use serde::Serialize;
 
+/// Columns of a terminal.
+const COLUMNS: usize = 80;
+
 /// What there is.
 #[derive(Serialize)]
 struct Report {
@@ -74,44 +77,63 @@ impl Report {
         }
     }
 
-    fn tell(&self) {
-        say!("devices");
+    fn lines(&self) -> Vec<String> {
+        let mut lines = vec!["devices".to_owned()];
         for d in &self.devices {
-            let best = match d.name == self.default {
-                true => " (the default)",
-                false => "",
-            };
-            say!("  {:<10} {}{best}", d.name, d.summary);
+            lines.push(format!("  {:<10} {}", d.name, d.summary));
             for r in &d.reachable {
                 if let Some(route) = r.route {
-                    let why: Vec<&str> = r.why.iter().chain(&r.notes).map(String::as_str).collect();
-                    match r.opens {
-                        true => say!("    {route:<8} can be opened"),
-                        false => say!("    {route:<8} {}", why.join("; ")),
-                    }
+                    let why = r.why.as_deref().unwrap_or("can be opened");
+                    lines.push(format!("    {route:<8} {why}"));
                 }
+                lines.extend(r.notes.iter().map(|note| format!("             {note}")));
             }
         }
-        say!("\ntargets, the limits and quirks a program is held to");
-        for t in &self.targets {
-            say!("  {:<10} {}", t.target, t.line());
-        }
-        say!(
-            "\nthis machine: {} threads, instruction sets {} (ANE_TRAINER_ISA chooses; {} is the default)",
+        lines.push(format!("  `{}` is the default here", self.default));
+        lines.push("\ntargets, the limits and quirks a program is held to".to_owned());
+        let targets = self.targets.iter();
+        lines.extend(targets.map(|t| format!("  {:<10} {}", t.target, t.line())));
+        lines.push(format!(
+            "\nthis machine: {} threads, instruction set {} of {}",
             self.threads,
-            self.instruction_sets.join(", "),
-            self.instruction_set
-        );
-        say!("system: {}", self.system);
-        if let Some(warning) = &self.warning {
-            say!("warning: {warning}");
-        }
+            self.instruction_set,
+            self.instruction_sets.join(", ")
+        ));
+        lines.push(format!("system: {}", self.system));
+        lines.extend(self.warning.iter().map(|why| format!("warning: {why}")));
         for Replaced { variable, file } in &self.replaced {
-            say!(
+            lines.push(format!(
                 "{variable} replaces Apple's framework by `{file}`: what runs there may not be Apple's engine"
-            );
+            ));
+        }
+        lines
+    }
+
+    /// Prints all of it where details are asked for, and otherwise a line of each that fits a terminal.
+    fn tell(&self) {
+        let mut is_whole = true;
+        for line in self.lines() {
+            match shortened(&line) {
+                Some(short) if !output::is_verbose() => {
+                    is_whole = false;
+                    say!("{short}");
+                }
+                _ => say!("{line}"),
+            }
+        }
+        if !is_whole {
+            say!("`ane-trainer devices --verbose` shows all of it");
         }
     }
+}
+
+/// What a terminal shows of a line that is wider than it.
+fn shortened(line: &str) -> Option<String> {
+    if line.chars().count() <= COLUMNS {
+        return None;
+    }
+    let start: String = line.chars().take(COLUMNS - 1).collect();
+    Some(format!("{}…", start.trim_end()))
 }
 
 impl Limits {
@@ -127,10 +149,10 @@ impl Limits {
         let Some(axis) = self.max_axis else {
             return "no hardware limits".to_owned();
         };
-        let slice = self.slice_limit.map_or(String::new(), |l| {
-            format!(", slices inside the last axis up to {l}")
-        });
-        format!("axes up to {axis}, matmul results up to 32752{slice}")
+        let slice = self
+            .slice_limit
+            .map_or(String::new(), |l| format!(", last-axis slices to {l}"));
+        format!("axes to {axis}, matmul results to 32752{slice}")
     }
 }
 

@@ -22,8 +22,8 @@ use crate::{
     divergence::explained,
     ended::Ended,
     failure::Failure,
-    model_file, numbers,
-    output::{self, remark, say},
+    log, model_file, numbers,
+    output::{self, detail, remark, say},
     progress::{self, Started},
     settings::{Key, Settings, SettingsArgs, as_json, dumped},
     supervision::{Opened, SupervisionArgs},
@@ -202,7 +202,13 @@ fn trained(
         )?;
         return Ok(Ended::Done);
     }
+    let compiling = Instant::now();
     let mut trainer = Trainer::new(trainer_config, device, pool.clone(), isa)?;
+    detail!(
+        "compiling took {:.2} s; programs: {}",
+        compiling.elapsed().as_secs_f64(),
+        trainer.device().counts().compiles
+    );
     if config.require_ane {
         trainer.require_ane().map_err(TrainerError::from)?;
     }
@@ -242,6 +248,9 @@ fn trained(
     let run = run_dir(out, resumed.as_mut(), &description.name)?;
     *begun = Some(run.clone());
     let out = run.root().to_owned();
+    if let Some(e) = log::keep_in(&run.log()) {
+        remark!("note: the run has no log.txt: {e}");
+    }
     if let Some(imported) = &config.imported {
         imported
             .save(&run.model())
@@ -298,7 +307,10 @@ fn trained(
     };
     let mut progress = progress::begin(&started, args.tui, &control)?;
     let since = Instant::now();
-    let ending = fit.run(&control, &mut |event| progress.show(event));
+    let ending = fit.run(&control, &mut |event| {
+        report::note(event);
+        progress.show(event);
+    });
     let power = meter.map_or(Ok(None), PowerMeter::stop);
     progress.finish();
     let power = power.unwrap_or_else(|e| {

@@ -8,7 +8,7 @@ use crate::{
     failure::Failure,
     model_file::{self, PythonArgs, Training},
     numbers::{positive, share, whole},
-    output::remark,
+    output::{detail, remark},
 };
 use ane_ir::Route;
 use ane_train::{
@@ -215,6 +215,11 @@ impl ConfigArgs {
         text(&self.device, &mut base.device);
         if base.device == "auto" {
             base.device = ane_device::best().to_owned();
+            let why = match ane_device::detect().engine {
+                true => "there is a Neural Engine",
+                false => "the system reports no Neural Engine",
+            };
+            detail!("device `{}` is the best one here: {why}", base.device);
         }
         base.require_ane |= self.require_ane;
         if base.require_ane && base.device != APPLE {

@@ -3,13 +3,14 @@
 use crate::{
     ended::Ended,
     failure::Failure,
+    log,
     output::{self, remark, say},
 };
 use ane_device::Power;
 use ane_train::{
     Trainer,
     config::RunConfig,
-    fit::{Ending, Evaluation, Fit, show},
+    fit::{Ending, Evaluation, Event, Fit, show},
     memory::amount,
     metric::Metric,
     placement::Placement,
@@ -145,6 +146,18 @@ fn memory_line(placement: &Placement) -> String {
         amount(placement.peak_bytes),
         amount(placement.memory.total())
     )
+}
+
+/// Notes in the log of a run what happens in its loop. Nothing of it is said: a bar may stand where it would be.
+pub(super) fn note(event: &Event) {
+    match event {
+        Event::Epoch(m) => log::note(&format!("epoch {} has ended", m.epoch)),
+        Event::Checkpoint { name, step, path } => log::note(&format!(
+            "wrote {} as {name}, of step {step}",
+            path.display()
+        )),
+        _ => {}
+    }
 }
 
 /// Says which faults were survived.
