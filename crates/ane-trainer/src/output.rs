@@ -278,6 +278,14 @@ pub(crate) fn remark_line(text: Arguments<'_>) {
     }
 }
 
+/// Prints again on standard error what a screen alone has shown.
+pub(crate) fn repeat(remarks: &[String]) {
+    let columns = columns(io::stderr());
+    remarks
+        .iter()
+        .for_each(|text| error(&broken(text, columns)));
+}
+
 /// What [`detail!`] does. Standard error is free for it in every manner.
 pub(crate) fn detail_line(text: Arguments<'_>) {
     let text = text.to_string();

@@ -71,7 +71,7 @@ fn begun(mut command: Command) -> Child {
     let mut line = String::new();
     let mut output = BufReader::new(child.stdout.take().unwrap());
     output.read_line(&mut line).unwrap();
-    assert!(line.contains("run directory"), "{line}");
+    assert!(line.contains(" on MNIST"), "{line}");
     child
 }
 

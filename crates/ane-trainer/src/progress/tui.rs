@@ -9,11 +9,7 @@ mod screen;
 pub(crate) use screen::{is_possible as screen_is_possible, leave as leave_screen};
 
 use super::{Show, Started};
-use crate::{
-    ended::Ended,
-    failure::Failure,
-    output::{self, remark},
-};
+use crate::{ended::Ended, failure::Failure, output};
 use ane_train::fit::{Control, Event};
 use dashboard::Dashboard;
 use ratatui::crossterm::event::{self, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
@@ -77,8 +73,7 @@ impl Tui {
             // What it panicked of has been said.
             let _ = drawing.join();
             give_back();
-            let remarks = with(&self.dashboard, Dashboard::take_remarks);
-            remarks.iter().for_each(|line| remark!("{line}"));
+            output::repeat(&with(&self.dashboard, Dashboard::take_remarks));
         }
     }
 }
