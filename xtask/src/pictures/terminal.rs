@@ -39,6 +39,8 @@ impl Terminal {
     pub(super) fn record(&self, command: &str, shown: Option<&str>, picture: &Path) -> Result<()> {
         let typescript = picture.with_extension("typescript");
         let size = format!("stty cols {} rows {}", self.columns, self.lines);
+        // At the end of its input it reads no output any more, and a program that goes on to write waits for ever.
+        let (input, open) = std::io::pipe().context("cannot make a pipe")?;
         let mut recorder = Command::new("script");
         recorder
             .args(["--quiet", "--return", "--flush", "--command"])
@@ -46,13 +48,14 @@ impl Terminal {
             .arg(&typescript)
             .env("TERM", "xterm-256color")
             .env_remove("NO_COLOR")
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(Stdio::null());
         if !process::succeeds(Command::new("script").arg("--version")) {
             let reason = "util-linux's `script` is not there to record a terminal";
             return Err(Unavailable(reason.to_owned()).into());
         }
         process::run(&mut recorder)?;
+        drop(open);
         let all = fs::read(&typescript)
             .with_context(|| format!("cannot read {}", typescript.display()))?;
         fs::remove_file(&typescript)
@@ -82,7 +85,7 @@ impl Terminal {
              viewBox=\"0 0 {width:.0} {height:.0}\" role=\"img\"><title>ane-trainer in a terminal</title>\n\
              <rect width=\"{width:.0}\" height=\"{height:.0}\" rx=\"6\" fill=\"{BACKGROUND}\"/>\n\
              <g font-family=\"ui-monospace, Menlo, Consolas, DejaVu Sans Mono, monospace\" font-size=\"12\" \
-             xml:space=\"preserve\">\n"
+             style=\"white-space: pre\">\n"
         );
         if let Some(command) = shown {
             let prompt = Look {

@@ -40,8 +40,6 @@ pub(super) struct Dashboard {
     /// Which of them stands beside the loss.
     chosen: usize,
     state: State,
-    /// The step of the last epoch's end, whose checkpoints need no line of their own.
-    ended: u64,
     /// Whether a key has asked for a checkpoint.
     awaited: bool,
     log: VecDeque<String>,
@@ -116,7 +114,6 @@ impl Dashboard {
             curves,
             chosen: 1,
             state: State::Training,
-            ended: started.step,
             awaited: false,
             log: VecDeque::new(),
             remarks: Vec::new(),
@@ -143,8 +140,8 @@ impl Dashboard {
             }
             Event::Epoch(metrics) => self.end_epoch(metrics),
             Event::Checkpoint { name, step, .. } => {
-                let is_usual = *step == self.ended && !self.awaited;
-                if name == "best" || !is_usual {
+                // Every epoch ends with a `last`.
+                if name != "last" || self.awaited {
                     self.add(format!("step {step}: checkpoint {name}"));
                 }
                 self.awaited &= name != "last";
@@ -194,7 +191,6 @@ impl Dashboard {
             }
         }
         self.skipped = metrics.skipped;
-        self.ended = metrics.step;
         self.add(epoch_line(metrics, self.epochs, &self.metrics, LOG_COLUMNS));
     }
 
