@@ -84,8 +84,7 @@ impl Terminal {
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{height:.0}\" \
              viewBox=\"0 0 {width:.0} {height:.0}\" role=\"img\"><title>ane-trainer in a terminal</title>\n\
              <rect width=\"{width:.0}\" height=\"{height:.0}\" rx=\"6\" fill=\"{BACKGROUND}\"/>\n\
-             <g font-family=\"ui-monospace, Menlo, Consolas, DejaVu Sans Mono, monospace\" font-size=\"12\" \
-             style=\"white-space: pre\">\n"
+             <g font-family=\"ui-monospace, Menlo, Consolas, DejaVu Sans Mono, monospace\" font-size=\"12\">\n"
         );
         if let Some(command) = shown {
             let prompt = Look {
@@ -205,7 +204,9 @@ fn text(svg: &mut String, row: usize, column: usize, run: &str, look: &Look) -> 
         ""
     };
     let dim = if look.dim { " opacity=\"0.6\"" } else { "" };
-    let escaped = run.replace('&', "&amp;").replace('<', "&lt;");
+    // Not every browser keeps more than one space.
+    let kept = run.replace(' ', "\u{a0}");
+    let escaped = kept.replace('&', "&amp;").replace('<', "&lt;");
     writeln!(
         svg,
         "<text x=\"{x:.1}\" y=\"{:.1}\" textLength=\"{width:.1}\" fill=\"{}\"{bold}{dim}>{escaped}</text>",
@@ -240,7 +241,7 @@ mod tests {
         };
         let svg = terminal.svg(contents(typescript), Some("say")).unwrap();
         assert!(svg.contains("fill=\"#7ee787\">a&lt;b</text>"), "{svg}");
-        assert!(svg.contains(">$ say</text>"), "{svg}");
+        assert!(svg.contains(">$\u{a0}say</text>"), "{svg}");
         let key = format!("fill=\"{BACKGROUND}\">key</text>");
         assert!(svg.contains(&key), "{svg}");
     }
