@@ -214,31 +214,21 @@ impl Columns {
 impl Seen {
     fn kind(self, say: &Sayer<'_>) -> Result<ColumnKind, OwnDataError> {
         let all = (self.numbers + self.texts).max(1) as f64;
+        let differs = |place: &Place, text: &str, expected: String| {
+            let found = format!("`{text}`");
+            place.say(say, &self.name, Problem::Differs { expected, found })
+        };
         let is_texts = match (self.is_texts, &self.first_text) {
             (Some(true), _) => true,
             (Some(false), Some((place, text))) => {
-                return Err(place.say(
-                    say,
-                    &self.name,
-                    Problem::Differs {
-                        expected: "a number, as the run has learned from".into(),
-                        found: format!("`{text}`"),
-                    },
-                ));
+                let expected = "a number, as the run has learned from".to_owned();
+                return Err(differs(place, text, expected));
             }
             (_, None) => false,
             (None, Some((place, text))) if self.with_comma == self.texts => {
                 let name = quoted(&self.name);
-                return Err(place
-                    .say(
-                        say,
-                        &self.name,
-                        Problem::Differs {
-                            expected: "a number with a point before its decimals".into(),
-                            found: format!("`{text}`"),
-                        },
-                    )
-                    .advise(format!(
+                let expected = "a number with a point before its decimals".to_owned();
+                return Err(differs(place, text, expected).advise(format!(
                         "pass --decimal , where a comma stands before decimals, write numbers without one where it stands between thousands, or pass --categorical {name} if these are names"
                     )));
             }
@@ -246,19 +236,8 @@ impl Seen {
                 let share = self.numbers as f64 / all;
                 if share >= MOSTLY {
                     let name = quoted(&self.name);
-                    return Err(place
-                        .say(
-                            say,
-                            &self.name,
-                            Problem::Differs {
-                                expected: format!(
-                                    "a number, as {:.1} % of the column are",
-                                    100.0 * share
-                                ),
-                                found: format!("`{text}`"),
-                            },
-                        )
-                        .advise(format!(
+                    let expected = format!("a number, as {:.1} % of the column are", 100.0 * share);
+                    return Err(differs(place, text, expected).advise(format!(
                             "mend that cell, leave it empty, or pass --categorical {name} if the numbers are names"
                         )));
                 }
