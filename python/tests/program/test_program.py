@@ -22,7 +22,7 @@ def test_results_go_to_stdout_and_failures_to_stderr_with_their_codes(tmp_path: 
     wrong = run("train", "--no-such-flag")
     assert (wrong.returncode, wrong.stdout) == (2, "") and "Usage: ane-trainer train" in wrong.stderr
     failed = run("eval", str(tmp_path / "none"))
-    assert (failed.returncode, failed.stdout) == (1, "") and "cannot read" in failed.stderr
+    assert (failed.returncode, failed.stdout) == (1, "") and "there is no run" in failed.stderr
 
 
 def test_the_worker_of_a_supervised_device_is_found(tmp_path: Path) -> None:
