@@ -8,6 +8,7 @@ use crate::tree::{File, Tree};
 /// Our crates, and for each those of ours it may depend on.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("ane-files", &[]),
+    ("ane-text", &["ane-files"]),
     ("ane-ir", &[]),
     ("ane-mil", &["ane-files", "ane-ir"]),
     ("ane-engine", &["ane-ir"]),
@@ -18,7 +19,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("ane-standin", &["ane-ir", "ane-mil", "ane-engine"]),
     (
         "ane-train",
-        &["ane-files", "ane-ir", "ane-mil", "ane-engine", "ane-device"],
+        &[
+            "ane-files",
+            "ane-text",
+            "ane-ir",
+            "ane-mil",
+            "ane-engine",
+            "ane-device",
+        ],
     ),
     (
         "ane-import",
@@ -47,6 +55,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "ane-trainer",
         &[
             "ane-files",
+            "ane-text",
             "ane-ir",
             "ane-mil",
             "ane-engine",
