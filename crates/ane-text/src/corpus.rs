@@ -55,9 +55,9 @@ enum Source {
 }
 
 /// What the bytes of a document are read from.
-pub(crate) trait ReadSeek: Read + Seek {}
+pub(crate) trait ReadSeek: Read + Seek + Send {}
 
-impl<T: Read + Seek> ReadSeek for T {}
+impl<T: Read + Seek + Send> ReadSeek for T {}
 
 impl Corpus {
     /// The text at a path: of a file whatever its name, or of all files of a folder and of those within it that end in

@@ -135,10 +135,8 @@ pub enum TextError {
         problem: String,
     },
     /// The tokenizer has no ids for a text, or no text for ids.
-    #[error("the tokenizer `{tokenizer}` cannot {action}: {problem}")]
+    #[error("the tokenizer cannot {action}: {problem}")]
     Refused {
-        /// Its name.
-        tokenizer: String,
         /// What was tried.
         action: &'static str,
         /// Its word.

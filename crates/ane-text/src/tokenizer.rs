@@ -1,11 +1,17 @@
 //! `Tokenizer`: text to ids and back.
 
+mod blanks;
 mod byte;
+mod byte_pair_training;
+mod byte_pairs;
 mod character;
 mod decoder;
 mod encoder;
 mod files;
+mod gpt2;
+mod hugging_face;
 pub mod record;
+mod sentence_piece;
 pub mod spec;
 
 use crate::TextError;

@@ -252,6 +252,18 @@ fn documents_are_divided_whole_and_by_their_names() {
 }
 
 #[test]
+fn documents_end_with_the_end_of_text_where_there_is_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let corpus = of_texts(&[("a", "ab\n"), ("b", "b")]);
+    let tokenizer = TokenizerSpec::Bpe { vocabulary: 257 };
+    let tokenizer = tokenizer.tokenizer(&corpus).unwrap();
+    let made = prepare(&corpus, &tokenizer, Split::None, dir.path()).unwrap();
+    // The bytes have the order of GPT-2's alphabet.
+    assert_eq!(ids(&made.train), [64, 65, 198, 256, 65, 256]);
+    assert_eq!(made.train.documents(), [0, 4]);
+}
+
+#[test]
 fn progress_counts_bytes_and_may_end_it_without_a_trace() {
     let dir = tempfile::tempdir().unwrap();
     let line = "a line of text\n".repeat(100_000);

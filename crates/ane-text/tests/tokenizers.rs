@@ -33,7 +33,7 @@ fn refused(spec: &str) -> String {
 #[test]
 fn text_comes_back_from_its_ids() {
     let all = ODD.concat();
-    for spec in ["byte", "char"] {
+    for spec in ["byte", "char", "bpe:300"] {
         let tokenizer = of(spec, &all);
         for text in ODD {
             let ids = tokenizer.encode(text).unwrap();
@@ -97,7 +97,7 @@ fn bytes_that_are_no_utf8_become_replacement_characters() {
 
 #[test]
 fn records_make_the_tokenizer_again() {
-    for spec in ["byte", "char"] {
+    for spec in ["byte", "char", "bpe:300"] {
         let tokenizer = of(spec, "some text");
         let json = serde_json::to_string(&tokenizer.record()).unwrap();
         let record: TokenizerRecord = serde_json::from_str(&json).unwrap();
@@ -132,7 +132,13 @@ fn records_of_no_tokenizer_are_refused() {
 
 #[test]
 fn specs_say_what_they_can_be() {
-    for spec in ["byte", "char", "folder/tokenizer.json"] {
+    for spec in [
+        "byte",
+        "char",
+        "bpe:257",
+        "bpe:4096",
+        "folder/tokenizer.json",
+    ] {
         assert_eq!(spec.parse::<TokenizerSpec>().unwrap().to_string(), spec);
     }
     let expected = "expected `byte`, `char`, `bpe:N` such as `bpe:4096`, or a path";
@@ -144,4 +150,11 @@ fn specs_say_what_they_can_be() {
         refused("words"),
         format!("`words` is no tokenizer: no file has this name; {expected}")
     );
+    for vocabulary in ["", "256", "-1", "1048577", "many"] {
+        let said = refused(&format!("bpe:{vocabulary}"));
+        let problem =
+            format!("its vocabulary is `{vocabulary}`, expected a number from 257 to 1048576");
+        assert!(said.contains(&problem), "{said}");
+    }
+    assert!(refused("chars").contains("did you mean `char`?"));
 }

@@ -7,14 +7,14 @@ use crate::TextError;
 const ENOUGH: usize = 1 << 18;
 
 /// So much is held while a place is looked for at which it can be cut.
-const MOST: usize = 1 << 24;
+const MOST: usize = 1 << 22;
 
 /// The ids of a text that comes piece by piece.
 ///
 /// They are those of the whole text, wherever its pieces end: text is held back until a place comes at which it can be
 /// cut. For `byte` and `char` that is anywhere. Where tokens are made of words it is behind a line feed that stands
 /// alone between two characters which are no blanks: the patterns by which text is divided into words make that line
-/// feed a word of its own, or the end of one. A text of which 16 MiB have no such place is cut behind those, at any
+/// feed a word of its own, or the end of one. A text of which 4 MiB have no such place is cut behind those, at any
 /// character.
 #[derive(Debug)]
 pub struct Encoder<'a> {
