@@ -165,6 +165,26 @@ fn a_text_in_pieces_has_the_ids_of_the_whole() {
 }
 
 #[test]
+fn a_text_without_a_place_to_cut_is_encoded_in_bounded_parts() {
+    let tokenizer = Tokenizer::open(&fixture("gpt2")).unwrap();
+    let mut encoder = tokenizer.encoder();
+    let mut ids = Vec::new();
+    // 6 MB in one line.
+    let piece = " é".repeat(5_000);
+    for _ in 0..400 {
+        encoder.push("text", &piece, &mut ids).unwrap();
+    }
+    assert!(!ids.is_empty());
+    encoder.finish("text", &mut ids).unwrap();
+    assert_eq!(tokenizer.decode(&ids).unwrap(), piece.repeat(400));
+    let corpus = Corpus::of_texts([("text".to_owned(), piece.repeat(400))]).unwrap();
+    let trained = TokenizerSpec::Bpe { vocabulary: 300 }
+        .tokenizer(&corpus)
+        .unwrap();
+    assert_eq!(trained.encode(" é").unwrap().len(), 1);
+}
+
+#[test]
 fn byte_pairs_are_those_that_others_learn() {
     let expected: BytePairs = read("byte_pairs.json");
     let tokenizer = "bpe:600".parse::<TokenizerSpec>().unwrap();

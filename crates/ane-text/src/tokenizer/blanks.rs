@@ -26,6 +26,11 @@ pub(super) fn character_of(byte: u8) -> char {
     char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)
 }
 
+/// A word in GPT-2's alphabet.
+pub(super) fn spelled(word: &str) -> String {
+    word.bytes().map(character_of).collect()
+}
+
 /// The offset behind the last line feed that stands alone behind a character which is no blank, and before a letter or
 /// a digit; 0 where there is none.
 ///

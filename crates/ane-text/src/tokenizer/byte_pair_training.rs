@@ -4,19 +4,15 @@
 //! alphabet, then one for each pair in the order in which pairs are joined: always the one that is seen most often, and
 //! twice at least. The last is `<|endoftext|>`, which is learned nothing from where the text has it.
 
-use super::spec::TrainingReport;
-use super::{Tokenizer, blanks, hugging_face};
+use super::{Tokenizer, blanks, byte_pairs::words, encoder, hugging_face, spec::TrainingReport};
 use crate::{Corpus, Progress, TextError};
 use std::{
     collections::HashSet,
     sync::{Mutex, PoisonError},
 };
 use tokenizers::{
-    AddedToken, Tokenizer as Inner,
-    models::{
-        TrainerWrapper,
-        bpe::{BPE, BpeTrainer},
-    },
+    AddedToken, Tokenizer as Inner, Trainer,
+    models::bpe::{BPE, BpeTrainer},
     pre_tokenizers::byte_level::ByteLevel,
 };
 
@@ -43,16 +39,12 @@ pub(super) fn train(
         problem: error.to_string(),
     };
     let alphabet: HashSet<char> = (0..=255).map(blanks::character_of).collect();
-    let trainer = BpeTrainer::builder()
+    let mut trainer = BpeTrainer::builder()
         .vocab_size(vocabulary as usize - 1)
         .min_frequency(2)
         .show_progress(false)
         .initial_alphabet(alphabet)
         .build();
-    let mut inner = Inner::new(BPE::default());
-    let words = ByteLevel::new(false, false, true);
-    inner.with_pre_tokenizer(Some(words));
-    inner.with_decoder(Some(words));
     // The words are counted by several threads, which take turns at this.
     let error = Mutex::new(None);
     let texts = texts(corpus, progress);
@@ -63,11 +55,17 @@ pub(super) fn train(
             None
         }
     });
-    let trained = inner.train(&mut TrainerWrapper::BpeTrainer(trainer), texts);
+    let counted = trainer.feed(texts, |text| Ok(words(text).map(blanks::spelled).collect()));
     if let Some(error) = error.into_inner().unwrap_or_default() {
         return Err(error);
     }
-    trained.map_err(failed)?;
+    counted.map_err(failed)?;
+    let mut pairs = BPE::default();
+    trainer.train(&mut pairs).map_err(failed)?;
+    let mut inner = Inner::new(pairs);
+    let bytes = ByteLevel::new(false, false, true);
+    inner.with_pre_tokenizer(Some(bytes));
+    inner.with_decoder(Some(bytes));
     let end = AddedToken::from(END, true).normalized(false);
     inner.add_special_tokens([end]).map_err(failed)?;
     hugging_face::of_inner(inner, &name, &name)
@@ -109,6 +107,10 @@ fn texts<'a>(
         let end = match text.is_empty() {
             true => pending.len(),
             false => blanks::last_line_apart(&pending),
+        };
+        let end = match end {
+            0 if pending.len() >= encoder::MOST => pending.len(),
+            end => end,
         };
         let rest = pending.split_off(end);
         Ok(std::mem::replace(&mut pending, rest))

@@ -100,8 +100,7 @@ impl Cache {
                 ids.extend_from_slice(&self.ids[at.start as usize..at.end as usize]);
                 continue;
             }
-            let spelled: String = word.bytes().map(blanks::character_of).collect();
-            let tokens = inner.get_model().tokenize(&spelled)?;
+            let tokens = inner.get_model().tokenize(&blanks::spelled(word))?;
             let start = ids.len();
             ids.extend(tokens.iter().map(|token| token.id));
             if word.len() <= LONGEST && self.words.len() < MOST_WORDS {
@@ -117,7 +116,7 @@ impl Cache {
 }
 
 /// The words of a text, one behind the other.
-fn words(text: &str) -> impl Iterator<Item = &str> {
+pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
     let mut at = 0;
     std::iter::from_fn(move || {
         let found = WORD.find_at(text, at)?;
