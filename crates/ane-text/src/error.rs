@@ -215,7 +215,7 @@ pub enum TokenFileError {
         /// Its length.
         found: u64,
         /// The length that its header says.
-        expected: Expected,
+        expected: ExpectedLength,
     },
     /// Its tokens were changed after it was written.
     #[error("is damaged: the SHA-256 of its tokens is {found}, expected {expected}")]
@@ -269,7 +269,7 @@ pub enum TokenFileError {
 
 /// A length that may be more than a number holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expected {
+pub enum ExpectedLength {
     /// Exactly so many bytes.
     Exactly(u64),
     /// At least so many, as a header has.
@@ -278,7 +278,7 @@ pub enum Expected {
     Absurd,
 }
 
-impl fmt::Display for Expected {
+impl fmt::Display for ExpectedLength {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Exactly(bytes) => write!(f, "{bytes}"),

@@ -2,7 +2,7 @@
 //!
 //! A [`Corpus`] is documents that are read piece by piece, a [`Tokenizer`] turns their text into ids below
 //! [`Tokenizer::vocabulary`] and back, and a [`TokenFile`] holds the ids of many documents and is read by ranges.
-//! [`prepare`] makes a file of tokens to train on, and one to validate on, of a corpus.
+//! [`Prepare`] makes a file of tokens to train on, and one to validate on, of a corpus.
 //!
 //! ```
 //! use ane_text::{Corpus, Prepare, Split, TokenizerSpec};
@@ -39,7 +39,7 @@ mod token_file;
 pub mod tokenizer;
 
 pub use corpus::{Corpus, Document, Encoding};
-pub use error::TextError;
+pub use error::{ExpectedLength, SplitError, TextError, TokenFileError};
 pub use prepare::{Prepare, Prepared, Progress, Split};
 pub use token_file::{Element, TokenFile, TokenWriter};
 pub use tokenizer::{Decoder, Tokenizer, record::TokenizerRecord, spec::TokenizerSpec};

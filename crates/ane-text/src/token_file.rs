@@ -21,7 +21,7 @@ mod writer;
 
 use crate::{
     TextError, Tokenizer,
-    error::{Expected, TokenFileError},
+    error::{ExpectedLength, TokenFileError},
     tokenizer::hex,
 };
 use header::Header;
@@ -275,7 +275,7 @@ fn check_starts(starts: &[u64], tokens: u64) -> Result<(), TokenFileError> {
 }
 
 /// A length that is exactly, or at least, so many bytes.
-fn length(found: u64, expected: Expected) -> TokenFileError {
+fn length(found: u64, expected: ExpectedLength) -> TokenFileError {
     TokenFileError::Length { found, expected }
 }
 

@@ -3,7 +3,7 @@
 use super::{Element, length};
 use crate::{
     Tokenizer,
-    error::{Expected, TokenFileError},
+    error::{ExpectedLength, TokenFileError},
     tokenizer::hex,
 };
 use sha2::{Digest, Sha256};
@@ -63,7 +63,7 @@ impl Header {
             return Err(TokenFileError::Magic { found });
         }
         if there < BYTES {
-            return Err(length(found, Expected::AtLeast(BYTES as u64)));
+            return Err(length(found, ExpectedLength::AtLeast(BYTES as u64)));
         }
         let version = u32::from_le_bytes(field(bytes, 8));
         if version != VERSION {
@@ -93,8 +93,10 @@ impl Header {
             fingerprint: field(bytes, 40),
             content: field(bytes, 72),
         };
-        let expected = header.length().map_or(Expected::Absurd, Expected::Exactly);
-        if expected != Expected::Exactly(found) {
+        let expected = header
+            .length()
+            .map_or(ExpectedLength::Absurd, ExpectedLength::Exactly);
+        if expected != ExpectedLength::Exactly(found) {
             return Err(length(found, expected));
         }
         Ok(header)
