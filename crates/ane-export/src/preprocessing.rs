@@ -48,6 +48,13 @@ impl Preprocessing {
             Input::Image { scaling, .. } => (255.0, scaling.clone()),
             Input::Array { scaling, .. } => (1.0, scaling.clone()),
             Input::Table { columns } => (1.0, of_columns(columns.iter().map(|c| &c.kind))),
+            Input::Tokens { .. } => {
+                return Err(ExportError::Examples {
+                    asked: "preprocessing inside",
+                    wanted: "models of pictures or numbers",
+                    found: "tokens, which a tokenizer makes".into(),
+                });
+            }
         };
         let count = scaling.mean.len().max(scaling.std.len());
         let (offset, divisor) = groups(&scaling, unit, count);

@@ -3,7 +3,11 @@
 use crate::{
     graph::{Graph, Node, Results, Value},
     operands::Operands,
-    ops::{OpDef, TypeError, support::elementwise},
+    ops::{
+        Op, OpDef, TypeError,
+        scatter::{Mode, Scatter},
+        support::elementwise,
+    },
     place::Place,
 };
 use std::{collections::HashMap, ops::Range};
@@ -336,11 +340,38 @@ fn mark_undefined(slots: &mut Slots, v: Value, cause: Undefined) {
 fn accumulate(graph: &mut Graph, slots: &mut Slots, v: Value, ct: Value) -> Result<(), TypeError> {
     if let Some(slot) = needed_slot(slots, v) {
         slot.ct = Some(match slot.ct {
-            Some(earlier) => graph.add(earlier, ct)?,
+            Some(earlier) => sum(graph, earlier, ct)?,
             None => ct,
         });
     }
     Ok(())
+}
+
+/// The sum of two cotangents. Slices that are added into zeros are added into the other one instead, so that a table that is
+/// looked up and multiplied by has one gradient, rounded once.
+fn sum(graph: &mut Graph, x: Value, y: Value) -> Result<Value, TypeError> {
+    for (into, added) in [(x, y), (y, x)] {
+        if let Some((scatter, indices, updates)) = slices_added_to_zeros(graph, added) {
+            return graph.push(scatter, &[into, indices, updates]);
+        }
+    }
+    graph.add(x, y)
+}
+
+/// What a value adds into zeros, and where: the op, the indices and the slices.
+fn slices_added_to_zeros(graph: &Graph, value: Value) -> Option<(Scatter, Value, Value)> {
+    let node = graph.node_of(value)?;
+    let (Op::Scatter(scatter), [data, indices, updates]) = (&node.op, &node.operands[..]) else {
+        return None;
+    };
+    let Op::Fill(fill) = &graph.node_of(*data)?.op else {
+        return None;
+    };
+    let is_zero = fill
+        .value
+        .as_ref()
+        .is_none_or(|v| v.splat_value() == Some(0.0));
+    (is_zero && scatter.mode == Mode::Add).then(|| (scatter.clone(), *indices, *updates))
 }
 
 #[cfg(test)]
@@ -461,5 +492,27 @@ mod tests {
                 cotangents: 0
             })
         ));
+    }
+
+    #[test]
+    fn a_table_that_is_looked_up_and_multiplied_by_has_one_gradient() {
+        let mut g = Graph::new();
+        let fp16 = |dims: &[usize]| TensorType::fp16(dims);
+        let table = g.input("table", fp16(&[5, 2])).unwrap();
+        let x = g.input("x", fp16(&[3, 2])).unwrap();
+        let indices = TensorType::new(crate::DType::Int32, [3]);
+        let indices = g.input("indices", indices).unwrap();
+        let rows = g.gather(table, indices, 0).unwrap();
+        let met = g.mul(rows, x).unwrap();
+        let scores = g.matmul(met, table, false, true).unwrap();
+        let ct = g.input("ct", fp16(&[3, 5])).unwrap();
+        let found = vjp(&mut g, &[scores], &[ct], &[table]).unwrap();
+        let node = g.node_of(found[0].unwrap()).unwrap();
+        assert_eq!(node.op.name(), "scatter");
+        // The rows are added into the gradient of the product, not into zeros.
+        let into = g.node_of(node.operands[0]).unwrap();
+        assert_eq!(into.op.name(), "matmul");
+        let sums = g.nodes().iter().filter(|n| n.op.name() == "add");
+        assert_eq!(sums.count(), 0);
     }
 }

@@ -361,6 +361,7 @@ impl RunConfig {
                 Task::Classification => "accuracy",
                 Task::Regression => "rmse",
                 Task::Reconstruction => "mse",
+                Task::Language => "perplexity",
             },
         };
         let metric = metric::named(name)?;
@@ -372,6 +373,7 @@ impl RunConfig {
                     Task::Classification => "classes",
                     Task::Regression => "numbers",
                     Task::Reconstruction => "the input itself",
+                    Task::Language => "the next token",
                 },
             });
         }
@@ -408,10 +410,12 @@ impl RunConfig {
         for p in &mut model.parameters {
             p.trainable &= !self.freeze.iter().any(|pattern| names(pattern, p));
         }
-        let output = model.train.outputs.first();
-        let output = output.map_or("output", |(name, _)| name.as_str());
+        let outputs = model.train.outputs.iter().map(|(name, _)| name);
+        let scores = model.train.head.iter().map(|(name, _)| name);
+        let output = outputs.chain(scores).next();
+        let output = output.map_or("output", String::as_str);
         let target = match self.model()?.task(examples) {
-            Task::Classification => LABEL,
+            Task::Classification | Task::Language => LABEL,
             Task::Regression => TARGET,
             Task::Reconstruction => IMAGE,
         };

@@ -11,6 +11,7 @@ mod batch;
 mod cache;
 pub mod catalog;
 pub mod cifar;
+mod corpus;
 mod dataset;
 pub mod description;
 mod event;
@@ -28,9 +29,11 @@ mod source;
 mod stratify;
 #[cfg(test)]
 mod tests;
+pub mod text;
 mod undivided;
 mod verify;
 
+use ane_text::TextError;
 use std::io;
 use std::path::PathBuf;
 
@@ -39,6 +42,7 @@ pub use batch::{Batch, Values};
 pub use cache::{CACHE_VARIABLE, default_root};
 pub use catalog::{Content, DatasetSpec, FileSpec, Files, ImageSet, Normalisation, SplitSpec};
 pub use cifar::CifarError;
+pub use corpus::{Cleaned, CorpusSet};
 pub use dataset::{Dataset, Field, FillError};
 pub use description::Description;
 pub use event::FetchEvent;
@@ -49,7 +53,7 @@ pub use holdout::{Holdout, SplitError, fills_a_batch};
 pub use idx::IdxError;
 pub use images::{Datasets, IMAGE, Images, LABEL, Split, TARGET, load};
 pub use loader::{Loader, share_divisor};
-pub use opened::{Loaded, Opened, is_undivided};
+pub use opened::{Loaded, Opened, is_text, is_undivided};
 pub use own::{DataSettings, OwnDataError};
 pub use sampler::Sampler;
 pub use source::archive::Archive;
@@ -148,6 +152,9 @@ pub enum DataError {
     /// The caller's: a file of one's own is not what it should be.
     #[error(transparent)]
     Own(#[from] OwnDataError),
+    /// The caller's: a text is none, or its tokens cannot be had.
+    #[error(transparent)]
+    Text(#[from] TextError),
     /// The caller's: there are too few examples.
     #[error(transparent)]
     Split(#[from] SplitError),
@@ -244,7 +251,8 @@ impl DataError {
             Self::NotKept { .. } => Some(format!(
                 "let {CACHE_VARIABLE} name a directory that can be written and has space left"
             )),
-            Self::Shape { .. }
+            Self::Text(_)
+            | Self::Shape { .. }
             | Self::Examples { .. }
             | Self::Form { .. }
             | Self::NotDivided { .. } => None,

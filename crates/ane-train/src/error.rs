@@ -3,6 +3,7 @@
 use crate::{
     data::FillError,
     memory::OutOfMemory,
+    model::ModelError,
     objective::ObjectiveError,
     stage::{NotOnEngine, StageError, list},
     step::StepError,
@@ -30,6 +31,9 @@ pub enum TrainerError {
         /// Every broken rule.
         violations: Vec<Violation>,
     },
+    /// A language model's program could not be built.
+    #[error(transparent)]
+    Decoder(Box<ModelError>),
     /// The step could not be cut into stages: our bug.
     #[error(transparent)]
     Stage(StageError),

@@ -55,6 +55,7 @@ pub mod profile;
 mod program;
 pub mod recovery;
 pub mod run_dir;
+pub mod sampling;
 pub mod schedule;
 pub mod selftest;
 pub mod stage;
@@ -69,5 +70,6 @@ mod work;
 pub use error::TrainerError;
 pub use program::legalize;
 pub use trainer::{
-    BatchNumbers, Done, Evaluated, Probed, Progress, StepOutcome, Trainer, TrainerConfig,
+    BatchNumbers, Decoding, DecodingError, Done, Evaluated, Probed, Progress, StepOutcome, Trainer,
+    TrainerConfig, decoding_inputs,
 };

@@ -5,12 +5,14 @@ mod cross_entropy;
 mod huber;
 mod l1;
 mod mse;
+mod next_token;
 
 pub use bce_with_logits::bce_with_logits;
 pub use cross_entropy::cross_entropy;
 pub use huber::huber;
 pub use l1::l1;
 pub use mse::mse;
+pub use next_token::next_token;
 
 use ane_ir::{Graph, TypeError, Value};
 use serde::{Deserialize, Serialize};

@@ -41,8 +41,8 @@ pub trait Metric: Send + Sync + fmt::Debug {
     /// Which values are better.
     fn better(&self) -> Better;
     /// Whether it says something of what a model is for.
-    fn is_for(&self, _: Task) -> bool {
-        true
+    fn is_for(&self, task: Task) -> bool {
+        task != Task::Language
     }
     /// Adds the examples of a batch.
     fn add(&self, seen: &Seen<'_>, tally: &mut Tally);
@@ -91,6 +91,8 @@ pub enum Wanted<'a> {
     Classes(&'a [i32]),
     /// As many values per row as the output has.
     Rows(&'a [f32]),
+    /// The output's values are the losses of tokens; 1 for each that counts, 0 for another.
+    Counted(&'a [f32]),
 }
 
 /// Sums from which a metric's value is formed.
@@ -108,6 +110,8 @@ fn errors<'a>(seen: &Seen<'a>) -> impl Iterator<Item = f64> + use<'a> {
     seen.output.iter().enumerate().map(move |(i, &x)| {
         let wanted = match target {
             Wanted::Rows(rows) => rows[i],
+            // A loss should be 0.
+            Wanted::Counted(_) => 0.0,
             Wanted::Classes(classes) if width == 1 => classes[i] as f32,
             Wanted::Classes(classes) => {
                 let here = usize::try_from(classes[i / width]) == Ok(i % width);

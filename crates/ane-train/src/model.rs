@@ -7,6 +7,7 @@
 
 mod builder;
 mod error;
+mod head;
 mod init;
 mod kept;
 mod layer;
@@ -15,6 +16,7 @@ mod layer;
 pub use ane_mil::identifier;
 pub use builder::{Builder, Mode};
 pub use error::{LayerError, ModelError};
+pub use head::Head;
 pub use init::Init;
 pub use kept::{Kept, KeptValues};
 pub use layer::Layer;
@@ -62,6 +64,12 @@ impl Tags {
         bias: false,
         norm: true,
         embedding: false,
+    };
+    /// A table of rows that are looked up.
+    pub const EMBEDDING: Self = Self {
+        bias: false,
+        norm: false,
+        embedding: true,
     };
     /// The bias of a normalisation.
     pub const NORM_BIAS: Self = Self {
@@ -166,6 +174,8 @@ pub struct ModelGraph {
     pub buffers: Vec<BufferPort>,
     /// The loss, one number, of a model that computes it itself; its targets are inputs then.
     pub loss: Option<Value>,
+    /// A language model: by the name of its scores, what they are made of. They are no output.
+    pub head: Option<(String, Head)>,
     /// Training: what buffers are updated with.
     pub statistics: Vec<Statistic>,
     /// Training: random inputs.

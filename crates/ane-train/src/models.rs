@@ -4,16 +4,24 @@
 //! model is a file and its two lines here. One of your own needs neither, see [`Model::build`].
 
 mod autoencoder;
+pub mod decoder;
+mod gpt2;
 mod imported;
 mod layer_list;
 mod lenet;
+mod llama;
 mod mlp;
 mod mobilenet_tiny;
+mod recipe;
 mod resnet;
 
+pub use decoder::Decoder;
+pub use gpt2::Gpt2;
 pub use imported::{Imported, ModelSource, is_model_file};
 pub use layer_list::{LayerList, LayerSpec, NamedLayer, Sizes};
+pub use llama::Llama;
 pub use mlp::{Mlp, ParseSpecError};
+pub use recipe::Recipe;
 
 use crate::model::{Builder, Input, Model, ModelError};
 use ane_ir::{DType, Shape, Value};
@@ -22,7 +30,7 @@ use std::{fmt, str::FromStr};
 /// What a named model is built for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Examples {
-    /// Shape of an example: channels, rows and columns of an image, the features of a row.
+    /// Shape of an example: channels, rows and columns of an image, the features of a row, the positions of a sequence.
     pub shape: Shape,
     /// What is to be said of it.
     pub outputs: Outputs,
@@ -35,6 +43,8 @@ pub enum Outputs {
     Classes(usize),
     /// So many numbers.
     Values(usize),
+    /// At every position, which of so many tokens is next.
+    Tokens(usize),
 }
 
 impl Outputs {
@@ -43,13 +53,14 @@ impl Outputs {
         match self {
             Self::Classes(_) => "logits",
             Self::Values(_) => "values",
+            Self::Tokens(_) => decoder::LOGITS,
         }
     }
 
     /// Values in a row of the model's output.
     pub fn width(self) -> usize {
         match self {
-            Self::Classes(n) | Self::Values(n) => n,
+            Self::Classes(n) | Self::Values(n) | Self::Tokens(n) => n,
         }
     }
 }
@@ -60,6 +71,7 @@ impl fmt::Display for Outputs {
             Self::Classes(n) => write!(f, "{n} classes"),
             Self::Values(1) => f.write_str("1 value"),
             Self::Values(n) => write!(f, "{n} values"),
+            Self::Tokens(n) => write!(f, "{n} tokens"),
         }
     }
 }
@@ -93,6 +105,8 @@ pub enum Task {
     Regression,
     /// Its output `reconstruction` has the shape of its input, which is its target.
     Reconstruction,
+    /// Its output `logits` [B, T, tokens] scores the token after each.
+    Language,
 }
 
 /// A model with a name.
@@ -105,18 +119,47 @@ pub struct Entry {
     reconstructs: bool,
     /// Whether its input is [B, values] instead of [B, channels, rows, columns].
     flat: bool,
-    /// The forward pass.
-    forward: fn(&mut Builder, Value, &Examples) -> Result<Value, ModelError>,
+    /// What it computes.
+    network: Network,
+}
+
+/// What a model with a name computes.
+enum Network {
+    /// A value of a value.
+    Layers(fn(&mut Builder, Value, &Examples) -> Result<Value, ModelError>),
+    /// The token after each token, and how that is learned.
+    Decoder(fn(&Examples) -> Box<dyn Decoder>, Recipe),
+}
+
+impl Entry {
+    /// A language model.
+    const fn decoder(
+        name: &'static str,
+        about: &'static str,
+        decoder: fn(&Examples) -> Box<dyn Decoder>,
+        recipe: Recipe,
+    ) -> Self {
+        Self {
+            name,
+            about,
+            reconstructs: false,
+            flat: false,
+            network: Network::Decoder(decoder, recipe),
+        }
+    }
 }
 
 /// Every model that has a name, the default first.
-pub const ALL: [&Entry; 6] = [
+pub const ALL: [&Entry; 9] = [
     &mlp::MLP,
     &lenet::LENET,
     &resnet::RESNET8,
     &resnet::RESNET20,
     &mobilenet_tiny::MOBILENET_TINY,
     &autoencoder::AUTOENCODER,
+    &gpt2::CHAR_GPT,
+    &llama::LLAMA_15M,
+    &llama::LLAMA_110M,
 ];
 
 impl fmt::Debug for Entry {
@@ -170,6 +213,29 @@ impl ModelSpec {
             (Self::Named(entry), _) if entry.reconstructs => Task::Reconstruction,
             (_, Outputs::Classes(_)) => Task::Classification,
             (_, Outputs::Values(_)) => Task::Regression,
+            (_, Outputs::Tokens(_)) => Task::Language,
+        }
+    }
+
+    /// The language model for sequences of tokens, if it is one.
+    pub fn decoder(&self, examples: &Examples) -> Option<Box<dyn Decoder>> {
+        match self {
+            Self::Named(Entry {
+                network: Network::Decoder(make, _),
+                ..
+            }) => Some(make(examples)),
+            Self::Named(_) | Self::Mlp(_) | Self::Imported(_) => None,
+        }
+    }
+
+    /// How it is trained, if it is a language model.
+    pub fn recipe(&self) -> Option<Recipe> {
+        match self {
+            Self::Named(Entry {
+                network: Network::Decoder(_, recipe),
+                ..
+            }) => Some(*recipe),
+            Self::Named(_) | Self::Mlp(_) | Self::Imported(_) => None,
         }
     }
 
@@ -200,6 +266,18 @@ impl ModelSpec {
         batch: usize,
         examples: &Examples,
     ) -> Result<Model, ModelError> {
+        if let Some(decoder) = self.decoder(examples) {
+            return match examples.outputs {
+                Outputs::Tokens(_) => {
+                    let name = self.to_string();
+                    decoder::model_of(&*decoder, dtype, &name, batch, examples.values())
+                }
+                other => Err(ModelError::NoTokens {
+                    model: self.to_string(),
+                    found: other.to_string(),
+                }),
+            };
+        }
         let shape: Shape = match self {
             Self::Named(entry) if entry.flat => [examples.values()].into(),
             Self::Named(entry) => match examples.image() {
@@ -219,12 +297,15 @@ impl ModelSpec {
         };
         let output = match self.task(examples) {
             Task::Reconstruction => "reconstruction",
-            Task::Classification | Task::Regression => examples.outputs.name(),
+            Task::Classification | Task::Regression | Task::Language => examples.outputs.name(),
         };
         let inputs = [Input::fp16("x", shape)];
         Model::build_in(dtype, &self.to_string(), batch, &inputs, |cx, x| {
             let y = match self {
-                Self::Named(entry) => (entry.forward)(cx, x[0], examples)?,
+                Self::Named(entry) => match entry.network {
+                    Network::Layers(forward) => forward(cx, x[0], examples)?,
+                    Network::Decoder(..) => unreachable!("it was built above"),
+                },
                 Self::Mlp(mlp) => mlp.forward(cx, x[0])?,
                 Self::Imported(_) => unreachable!("it has built itself above"),
             };

@@ -5,34 +5,42 @@
 
 mod activation;
 mod adaptive_avg_pool;
+mod attention;
 mod batch_norm;
 mod concat;
 mod conv;
 mod conv_transpose;
 mod dropout;
+mod embedding;
 mod flatten;
 mod group_norm;
 mod layer_norm;
 mod linear;
 mod pool;
 mod residual;
+mod rms_norm;
+mod rope;
 mod rows;
 mod sequential;
 mod window;
 
 pub use activation::Activation;
 pub use adaptive_avg_pool::AdaptiveAvgPool2d;
+pub use attention::{HIDDEN, Heads, attend, causal_mask, merge_heads, split_heads};
 pub use batch_norm::{BatchNorm, BatchNorm1d, BatchNorm2d, RunningStatistics};
 pub use concat::Concat;
 pub use conv::{Conv, Conv1d, Conv2d};
 pub use conv_transpose::ConvTranspose2d;
 pub use dropout::Dropout;
+pub use embedding::{Embedding, look_up};
 pub use flatten::Flatten;
 pub use group_norm::GroupNorm;
 pub use layer_norm::LayerNorm;
 pub use linear::Linear;
 pub use pool::{AvgPool2d, MaxPool2d};
 pub use residual::Residual;
+pub use rms_norm::RmsNorm;
+pub use rope::{Rope, angles};
 pub use rows::{Rows, reciprocal_root};
 pub use sequential::Sequential;
 

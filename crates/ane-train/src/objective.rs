@@ -1,12 +1,16 @@
 //! What is minimised: losses over named outputs and targets, as one weighted mean over examples.
 
+mod targets;
+
+pub use targets::IGNORED;
+pub(crate) use targets::{TermTargets, Written};
+
 use crate::{
-    data::{Batch, Dataset, Field, Values},
-    loss::Loss,
-    model::{Model, identifier},
+    data::{Dataset, Field},
+    loss::{Loss, next_token},
+    model::{Head, Model, ModelGraph, identifier},
 };
 use ane_ir::{DType, Graph, GraphError, Shape, TensorType, TypeError, Value};
-use half::f16;
 use serde::{Deserialize, Serialize};
 
 /// One loss, of one output.
@@ -142,43 +146,49 @@ impl Objective {
         self.terms.is_empty()
     }
 
-    /// Input port of the target of term `i`, which is always of fp16 rows.
-    pub fn port(&self, i: usize) -> String {
+    /// Input port of the target of term `i`: fp16 rows, or the ids of tokens.
+    fn port(&self, i: usize) -> String {
         match self.terms.len() {
             1 => "target".to_owned(),
             _ => format!("target_{i}_{}", identifier(&self.terms[i].target)),
         }
     }
 
-    /// Appends the loss [1, 1] to a forward pass with these outputs, for example weights [B, 1] and a divisor [1, 1].
+    /// Appends the loss [1, 1] to a forward pass, for example weights [B, 1] and a divisor [1, 1].
     ///
     /// # Errors
-    /// When a term names no output of the model.
+    /// When a term names no output of the model, or has a loss that does not take what it is.
     pub fn build(
         &self,
         g: &mut Graph,
         model: &Model,
-        outputs: &[(String, Value)],
+        of: &ModelGraph,
         weight: Value,
         divisor: Value,
-    ) -> Result<Value, ObjectiveError> {
+    ) -> Result<Minimised, ObjectiveError> {
         // Dividing the weights instead of the sum keeps every term of the gradient small: no term is scaled twice.
         let share = g.real_div(weight, divisor)?;
         let mut total = None;
+        let mut minimised = Minimised::default();
         for (i, term) in self.terms.iter().enumerate() {
-            let output = self.output_of(term, model, outputs)?;
-            let shape = &g.ty(output).shape;
-            let rows = Shape::new(&[model.batch, shape.numel() / model.batch]);
-            let target = g.input(
-                &self.port(i),
-                TensorType::new(g.ty(output).dtype, rows.clone()),
-            )?;
-            let output = if *shape_of(g, output) == rows {
-                output
-            } else {
-                g.reshape(output, &rows)?
+            let port = self.port(i);
+            let per_example = match of.head.as_ref().filter(|(name, _)| *name == term.output) {
+                Some((_, head)) => minimised.tokens(g, term, head, &port)?,
+                None => {
+                    let output = self.output_of(term, model, of)?;
+                    let shape = &g.ty(output).shape;
+                    let rows = Shape::new(&[model.batch, shape.numel() / model.batch]);
+                    let ty = TensorType::new(g.ty(output).dtype, rows.clone());
+                    let target = g.input(&port, ty)?;
+                    let output = if g.ty(output).shape == rows {
+                        output
+                    } else {
+                        g.reshape(output, &rows)?
+                    };
+                    minimised.targets.push(port);
+                    term.loss.per_example(g, output, target)?
+                }
             };
-            let per_example = term.loss.per_example(g, output, target)?;
             let weighted = g.mul(per_example, share)?;
             let mut loss = g.reduce_sum(weighted, &[0], true)?;
             if term.weight != 1.0 {
@@ -190,22 +200,26 @@ impl Objective {
                 None => loss,
             });
         }
-        total.ok_or_else(|| ObjectiveError::NoTerms {
-            model: model.name.clone(),
-        })
+        minimised.loss = total;
+        match total {
+            Some(_) => Ok(minimised),
+            None => Err(ObjectiveError::NoTerms {
+                model: model.name.clone(),
+            }),
+        }
     }
 
     fn output_of(
         &self,
         term: &Term,
         model: &Model,
-        outputs: &[(String, Value)],
+        of: &ModelGraph,
     ) -> Result<Value, ObjectiveError> {
-        let found = outputs.iter().find(|(name, _)| *name == term.output);
+        let found = of.outputs.iter().find(|(name, _)| *name == term.output);
         let (_, value) = found.ok_or_else(|| ObjectiveError::NoOutput {
             output: term.output.clone(),
             model: model.name.clone(),
-            outputs: outputs.iter().map(|(name, _)| name.clone()).collect(),
+            outputs: of.outputs.iter().map(|(name, _)| name.clone()).collect(),
         })?;
         Ok(*value)
     }
@@ -219,13 +233,27 @@ impl Objective {
         let fields = data.schema();
         let graph = &model.train.graph;
         for term in &self.terms {
-            let output = self.output_of(term, model, &model.train.outputs)?;
-            let width = graph.ty(output).shape.numel() / model.batch;
             let field = fields.iter().find(|f| f.name == term.target);
             let field = field.ok_or_else(|| ObjectiveError::NoTarget {
                 target: term.target.clone(),
                 fields: fields.iter().map(|f| f.name.clone()).collect(),
             })?;
+            let head = model.train.head.as_ref();
+            if let Some((_, head)) = head.filter(|(name, _)| *name == term.output) {
+                let positions = head.positions(graph);
+                if field.dtype != DType::Int32 || field.shape.dims() != [positions] {
+                    return Err(ObjectiveError::Target {
+                        loss: term.loss.name(),
+                        output: term.output.clone(),
+                        expected: format!("{positions} tokens"),
+                        target: term.target.clone(),
+                        found: field.to_string(),
+                    });
+                }
+                continue;
+            }
+            let output = self.output_of(term, model, &model.train)?;
+            let width = graph.ty(output).shape.numel() / model.batch;
             if !term.loss.takes(field, width) {
                 return Err(ObjectiveError::Target {
                     loss: term.loss.name(),
@@ -237,6 +265,56 @@ impl Objective {
             }
         }
         Ok(())
+    }
+}
+
+/// What became of an objective in a graph.
+#[derive(Debug, Clone, Default)]
+pub struct Minimised {
+    /// The loss [1, 1].
+    pub loss: Option<Value>,
+    /// Input ports of the targets, those of a term one after the other.
+    pub targets: Vec<String>,
+    /// Language models: the loss of every token [B, T], by output port.
+    pub token_losses: Vec<(String, Value)>,
+}
+
+/// Output port of the losses of tokens [B, T].
+pub const TOKEN_LOSS: &str = "token_loss";
+
+impl Minimised {
+    /// The loss [B, 1] of every example of a language model: Σ over its positions of weight · loss.
+    fn tokens(
+        &mut self,
+        g: &mut Graph,
+        term: &Term,
+        head: &Head,
+        port: &str,
+    ) -> Result<Value, ObjectiveError> {
+        let Loss::CrossEntropy { label_smoothing } = term.loss else {
+            return Err(ObjectiveError::Target {
+                loss: term.loss.name(),
+                output: term.output.clone(),
+                expected: "numbers".to_owned(),
+                target: term.target.clone(),
+                found: "tokens, which cross-entropy is for".to_owned(),
+            });
+        };
+        let hidden = g.ty(head.hidden).clone();
+        let positions = Shape::new(&hidden.shape.dims()[..2]);
+        let ids = g.input(port, TensorType::new(DType::Int32, positions.clone()))?;
+        let weights = format!("{port}_weight");
+        let weight = g.input(&weights, TensorType::new(hidden.dtype, positions.clone()))?;
+        let losses = next_token(g, head, ids, label_smoothing)?;
+        let losses = g.reshape(losses, &positions)?;
+        let weighted = g.mul(losses, weight)?;
+        self.targets.extend([port.to_owned(), weights]);
+        let name = match self.token_losses.len() {
+            0 => TOKEN_LOSS.to_owned(),
+            n => format!("{TOKEN_LOSS}_{n}"),
+        };
+        self.token_losses.push((name, losses));
+        Ok(g.reduce_sum(weighted, &[1], true)?)
     }
 }
 
@@ -270,95 +348,9 @@ impl Model {
     }
 }
 
-fn shape_of(g: &Graph, v: Value) -> &Shape {
-    &g.ty(v).shape
-}
-
-/// Turns the targets of a term into fp16 rows: what is stored as a class becomes the loss's row for it.
-#[derive(Debug)]
-pub(crate) struct TargetRows {
-    loss: Loss,
-    target: String,
-    /// Values of a row of the output.
-    width: usize,
-    /// The row of every class, one behind the other.
-    classes: Vec<u16>,
-    rows: Vec<u16>,
-}
-
-impl TargetRows {
-    pub(crate) fn new(term: &Term, width: usize) -> Self {
-        // A single value tells two classes apart.
-        let classes = if width == 1 { 2 } else { width };
-        let row = |class| match width {
-            1 => vec![class as f32],
-            _ => term.loss.target_row(class, width),
-        };
-        Self {
-            loss: term.loss,
-            target: term.target.clone(),
-            width,
-            classes: (0..classes)
-                .flat_map(row)
-                .map(|x| f16::from_f32(x).to_bits())
-                .collect(),
-            rows: Vec::new(),
-        }
-    }
-
-    /// The rows of a batch, padding included.
-    pub(crate) fn of<'a>(&'a mut self, batch: &'a Batch) -> Result<&'a [u16], ObjectiveError> {
-        match batch.get(&self.target) {
-            Some(Values::Fp16(rows)) => {
-                let outside = |bits: u16| self.loss.wants_probabilities() && !is_probability(bits);
-                match rows.iter().position(|&bits| outside(bits)) {
-                    None => Ok(rows),
-                    Some(at) => Err(ObjectiveError::Range {
-                        loss: self.loss.name(),
-                        target: self.target.clone(),
-                        row: at / self.width.max(1),
-                        value: f16::from_bits(rows[at]).to_f32(),
-                    }),
-                }
-            }
-            Some(Values::Int32(classes)) => {
-                self.rows.clear();
-                for (row, &class) in classes.iter().enumerate() {
-                    let from = usize::try_from(class).map(|c| c * self.width);
-                    let values = from
-                        .ok()
-                        .and_then(|at| self.classes.get(at..at + self.width));
-                    let values = values.ok_or_else(|| ObjectiveError::Class {
-                        target: self.target.clone(),
-                        row,
-                        class,
-                        classes: self.classes.len() / self.width,
-                    })?;
-                    self.rows.extend_from_slice(values);
-                }
-                Ok(&self.rows)
-            }
-            found => Err(ObjectiveError::NoTarget {
-                target: match found {
-                    Some(_) => format!("{} of fp16 or int32", self.target),
-                    None => self.target.clone(),
-                },
-                fields: batch.names().map(str::to_owned).collect(),
-            }),
-        }
-    }
-}
-
-/// Whether an fp16 bit pattern is a number from 0 to 1.
-fn is_probability(bits: u16) -> bool {
-    const ONE: u16 = 0x3C00;
-    const MINUS_ZERO: u16 = 0x8000;
-    bits <= ONE || bits == MINUS_ZERO
-}
-
 impl Loss {
     /// Whether its targets are probabilities.
-    fn wants_probabilities(&self) -> bool {
+    pub(crate) fn wants_probabilities(&self) -> bool {
         matches!(self, Self::CrossEntropy { .. } | Self::BceWithLogits)
     }
 

@@ -22,7 +22,7 @@ mod sides;
 pub use report::{HostNode, NotOnEngine, Share};
 
 use ane_ir::{
-    DType, Graph, GraphError, PartError, Target, TensorType, TypeError,
+    DType, Def, Graph, GraphError, PartError, Target, TensorType, TypeError,
     passes::{self, PassError},
 };
 use ane_mil::{LegalGraph, Violation};
@@ -148,7 +148,7 @@ impl Staged {
     fn cut(graph: &Graph, target: &Target) -> Result<Self, StageError> {
         let sides = sides::of(graph, target);
         let mut staged = Self::empty(graph);
-        staged.host_nodes = report::host_nodes(graph, &sides);
+        staged.host_nodes = report::host_nodes(graph, &sides, target);
         let parts = cut::parts(graph, &sides)?;
         for part in &parts {
             for port in &part.ports {
@@ -215,6 +215,22 @@ pub(crate) fn host_ports(graph: &Graph, target: &Target) -> BTreeSet<String> {
     let values = on_host.flat_map(|n| n.operands.iter().chain(&n.results));
     let ports = values.filter(|&&v| graph.is_port(v));
     ports.map(|&v| graph.port(v).to_owned()).collect()
+}
+
+/// How many values nodes of one side make and nodes of the other read: the most ports that cutting a graph adds to a program.
+pub(crate) fn crossings(graph: &Graph, target: &Target) -> usize {
+    let sides = sides::of(graph, target);
+    let mut crossing = BTreeSet::new();
+    for (node, side) in graph.nodes().iter().zip(&sides) {
+        for &v in &node.operands {
+            if let Def::Result { node: maker, .. } = graph.def(v)
+                && sides[maker].is_host() != side.is_host()
+            {
+                crossing.insert(v.index());
+            }
+        }
+    }
+    crossing.len()
 }
 
 /// The legal form of a graph for a target.

@@ -191,6 +191,7 @@ impl Step {
         let backward = g.nodes()[forward_nodes..]
             .iter()
             .filter(|n| needed[n.results[0].index()]);
+        let backward = overflow::of_axes_that_fit(&g, &config.target, backward);
         let watched = watched(backward, &config.target, false);
         let largest = match overflow::largest_gradient(&mut g, &watched)? {
             Some(largest) => largest,
@@ -297,7 +298,8 @@ impl Step {
         nodes: usize,
         target: &Target,
     ) -> Result<(), StepError> {
-        let watched = watched(g.nodes()[..nodes].iter(), target, true);
+        let forward = overflow::of_axes_that_fit(g, target, g.nodes()[..nodes].iter());
+        let watched = watched(forward, target, true);
         if let Some(largest) = overflow::largest_activation(g, &watched)? {
             output(g, LARGEST_ACTIVATION, largest)?;
             self.watches_forward = true;
@@ -312,13 +314,25 @@ impl Step {
         of: &ModelGraph,
     ) -> Result<(), StepError> {
         for (name, value) in &of.outputs {
-            let width = g.ty(*value).shape.numel() / model.batch;
-            output(g, name, *value)?;
-            self.outputs.push(OutputPort {
-                name: name.clone(),
-                width,
-            });
+            self.output_rows(g, model, name, *value)?;
         }
+        Ok(())
+    }
+
+    /// Makes a value an output whose first axis is the batch.
+    fn output_rows(
+        &mut self,
+        g: &mut Graph,
+        model: &Model,
+        name: &str,
+        value: Value,
+    ) -> Result<(), StepError> {
+        let width = g.ty(value).shape.numel() / model.batch;
+        output(g, name, value)?;
+        self.outputs.push(OutputPort {
+            name: name.to_owned(),
+            width,
+        });
         Ok(())
     }
 }
@@ -336,16 +350,20 @@ fn forward(
         ..Step::default()
     };
     let Some(objective) = objective else {
+        if let Some((name, head)) = &of.head {
+            let logits = head.logits(&mut g)?;
+            step.output_rows(&mut g, model, name, logits)?;
+        }
         return Ok(Forward {
             g,
             step,
             loss: None,
         });
     };
-    let dtype = of
-        .outputs
-        .first()
-        .map_or(ane_ir::DType::Fp16, |(_, v)| g.ty(*v).dtype);
+    let outputs = of.outputs.iter().map(|(_, v)| *v);
+    let head = of.head.iter().map(|(_, head)| head.hidden);
+    let first = outputs.chain(head).next();
+    let dtype = first.map_or(ane_ir::DType::Fp16, |v| g.ty(v).dtype);
     if let (true, Some(own)) = (objective.is_own(), of.loss) {
         let loss = g.reshape(own, &Shape::new(&[1, 1]))?;
         output(&mut g, LOSS, loss)?;
@@ -357,15 +375,18 @@ fn forward(
     }
     let weight = g.input(WEIGHT, TensorType::new(dtype, [model.batch, 1]))?;
     let divisor = g.input(DIVISOR, TensorType::new(dtype, [1, 1]))?;
-    let loss = objective.build(&mut g, model, &of.outputs, weight, divisor)?;
-    step.targets = (0..objective.terms.len())
-        .map(|i| objective.port(i))
-        .collect();
-    output(&mut g, LOSS, loss)?;
+    let minimised = objective.build(&mut g, model, of, weight, divisor)?;
+    step.targets = minimised.targets;
+    for (name, losses) in minimised.token_losses {
+        step.output_rows(&mut g, model, &name, losses)?;
+    }
+    if let Some(loss) = minimised.loss {
+        output(&mut g, LOSS, loss)?;
+    }
     Ok(Forward {
         g,
         step,
-        loss: Some(loss),
+        loss: minimised.loss,
     })
 }
 
@@ -404,6 +425,7 @@ fn without_loss(of: &ModelGraph) -> Result<ModelGraph, StepError> {
             .map(|((name, _), v)| (name.clone(), v))
             .collect(),
         loss: None,
+        head: None,
         statistics: Vec::new(),
         randoms: Vec::new(),
         present: of.present.and_then(|v| here.get(&v).copied()),

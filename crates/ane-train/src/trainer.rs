@@ -3,6 +3,7 @@
 mod average;
 mod batch_ports;
 mod config;
+mod decoding;
 mod entries;
 mod homes;
 mod inference;
@@ -14,6 +15,7 @@ mod state;
 mod watch;
 
 pub use config::TrainerConfig;
+pub use decoding::{Decoding, DecodingError, inputs as decoding_inputs};
 pub use inference::Evaluated;
 pub use probe::Probed;
 pub use progress::{Done, Progress, StepOutcome};
@@ -97,7 +99,7 @@ impl Trainer {
         let program = compiled.bind(&*device, &host, &stored)?;
         let update = entries::make_update(&config, &step, &program, &store, &weights, isa);
         let mut trainer = Self {
-            io: BatchPorts::new(&config.objective, &step),
+            io: BatchPorts::new(&config.objective, &config.model.train, &step),
             averages: average::pairs(&store),
             config,
             device,

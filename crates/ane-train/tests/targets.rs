@@ -10,7 +10,7 @@ use ane_train::{
     config::RunConfig,
     data::{Batch, IMAGE, LABEL, Values},
     loss::Loss,
-    models::{self, Examples, Mlp, ModelSpec, Task},
+    models::{self, Examples, Mlp, ModelSpec, Outputs, Task, decoder::TOKENS},
     objective::Objective,
     optim::OptimizerConfig,
     stage::{Stage, Staged},
@@ -73,6 +73,9 @@ fn batch(rows: usize) -> Batch {
 fn every_model_is_legal(plan: PlanKind) {
     let pool = Arc::new(Pool::new(1).unwrap());
     for entry in models::ALL {
+        if ModelSpec::Named(entry).recipe().is_some() {
+            continue;
+        }
         for chip in Chip::HARDWARE {
             for route in Route::ALL {
                 let config = RunConfig {
@@ -85,6 +88,7 @@ fn every_model_is_legal(plan: PlanKind) {
                             label_smoothing: 0.0,
                         },
                         Task::Regression | Task::Reconstruction => Loss::Mse,
+                        Task::Language => unreachable!("language models are left out"),
                     },
                     ..RunConfig::default()
                 };
@@ -115,4 +119,45 @@ fn every_split_model_is_legal_on_every_chip_by_every_route() {
 #[test]
 fn every_fused_model_is_legal_on_every_chip_by_every_route() {
     every_model_is_legal(PlanKind::Fused);
+}
+
+/// Compiles training and evaluation of a language model for every chip and route: what is looked up is on the host, and nothing
+/// else.
+fn a_language_model_is_legal(name: &str, vocabulary: usize) {
+    let pool = Arc::new(Pool::new(1).unwrap());
+    let examples = Examples {
+        shape: [32].into(),
+        outputs: Outputs::Tokens(vocabulary),
+    };
+    for chip in Chip::HARDWARE {
+        for route in Route::ALL {
+            let config = RunConfig {
+                model: name.to_owned(),
+                batch: 2,
+                target: Target::new(chip, route),
+                ..RunConfig::default()
+            };
+            let device = open("null", &config.settings(&pool, Isa::detect())).unwrap();
+            let name = format!("{name} on {}", config.target);
+            let trainer = config.trainer(&examples, 1).unwrap();
+            let trained = Trainer::new(trainer, device, pool.clone(), Isa::detect());
+            let mut t = trained.unwrap_or_else(|e| panic!("{name}: {e}"));
+            t.require_ane().unwrap_or_else(|e| panic!("{name}: {e}"));
+            let mut batch = Batch::new(2, 2);
+            for tokens in [TOKENS, LABEL] {
+                batch.set(tokens, Values::Int32(vec![0; 64]));
+            }
+            t.evaluate(&batch).unwrap_or_else(|e| panic!("{name}: {e}"));
+        }
+    }
+}
+
+#[test]
+fn a_gpt_is_legal_on_every_chip() {
+    a_language_model_is_legal("char-gpt", 81);
+}
+
+#[test]
+fn a_llama_with_a_large_vocabulary_is_legal_on_every_chip() {
+    a_language_model_is_legal("llama-15m", 32_000);
 }

@@ -109,7 +109,7 @@ impl Failure {
         }
     }
 
-    fn of(cause: impl Error + Send + Sync + 'static, help: Option<String>) -> Self {
+    pub(crate) fn of(cause: impl Error + Send + Sync + 'static, help: Option<String>) -> Self {
         Self {
             cause: Box::new(cause),
             help,

@@ -100,6 +100,8 @@ enum Command {
     Replay(commands::replay::Args),
     /// Say what a run makes of new examples: pictures, tables, arrays
     Predict(commands::predict::Args),
+    /// Go on with a text, by a language model
+    Generate(commands::generate::Args),
     /// List, show, compare and remove runs
     Runs(commands::runs::Args),
     /// Say in what runs differ, as runs compare
@@ -178,6 +180,7 @@ pub fn run(program: Program, arguments: impl IntoIterator<Item = OsString>) -> u
         Command::Verify(args) => commands::verify::run(&args),
         Command::Replay(args) => commands::replay::run(&args),
         Command::Predict(args) => commands::predict::run(&args),
+        Command::Generate(args) => commands::generate::run(&args),
         Command::Runs(args) => commands::runs::run(&args),
         Command::Compare(args) => commands::runs::compare(&args),
         Command::Curves(args) => commands::curves::run(&args),

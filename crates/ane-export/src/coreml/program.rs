@@ -144,6 +144,11 @@ fn classes(trained: &Trained<'_>) -> Result<usize, ExportError> {
             "models that tell classes apart",
             "numbers".to_owned(),
         )),
+        Target::Tokens { .. } => Err(unsuited(
+            "a classifier",
+            "models that tell classes apart",
+            "tokens".to_owned(),
+        )),
     }
 }
 
@@ -166,6 +171,9 @@ fn picture(
         }
         Input::Array { .. } | Input::Table { .. } => {
             return Err(unsuited(asked, "models of pictures", "numbers".to_owned()));
+        }
+        Input::Tokens { .. } => {
+            return Err(unsuited(asked, "models of pictures", "tokens".to_owned()));
         }
     }
     raw_numbers(network, baked, trained)

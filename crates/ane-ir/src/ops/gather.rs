@@ -109,8 +109,14 @@ impl OpDef for Gather {
         let table = TensorType::new(x.dtype, [batches * length, outer * inner]);
         let zeros = g.fill(&table, 0.0)?;
         let sum = g.scatter(zeros, rows, updates, 0, Mode::Add)?;
-        let sum = support::view(g, sum, &[batches, length, outer, inner].into())?;
-        let sum = exchange(g, sum)?;
+        let sum = match outer {
+            1 => sum,
+            _ => {
+                let by_block = [batches, length, outer, inner].into();
+                let sum = support::view(g, sum, &by_block)?;
+                exchange(g, sum)?
+            }
+        };
         Ok(vec![
             support::view(g, sum, &x.shape)?.into(),
             Cotangent::Zero,

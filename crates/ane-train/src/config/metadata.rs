@@ -20,6 +20,7 @@ impl RunConfig {
         match &data.target {
             Target::Classes { names } => entries.insert("class_names", json!(names).to_string()),
             Target::Values { values } => entries.insert("values", json!(values).to_string()),
+            Target::Tokens { count } => entries.insert("vocabulary", count.to_string()),
         };
         let entries = entries.into_iter();
         entries
@@ -49,6 +50,9 @@ fn input_scaling(data: &Description) -> String {
         Input::Table { columns } => {
             json!({"formula": "(x - mean) / std of numbers; 1 at the value of a category", "columns": columns})
                 .to_string()
+        }
+        Input::Tokens { tokenizer, .. } => {
+            json!({"formula": "ids of the tokenizer", "tokenizer": tokenizer}).to_string()
         }
     }
 }

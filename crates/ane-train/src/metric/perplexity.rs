@@ -1,4 +1,4 @@
-//! Perplexity: e to the mean cross-entropy, the number of classes a model is as unsure between.
+//! Perplexity: e to the mean cross-entropy, the number of classes, or tokens, a model is as unsure between.
 
 use super::{Better, Metric, Seen, Tally, Wanted};
 use crate::models::Task;
@@ -18,10 +18,17 @@ impl Metric for Perplexity {
     }
 
     fn is_for(&self, task: Task) -> bool {
-        task == Task::Classification
+        matches!(task, Task::Classification | Task::Language)
     }
 
     fn add(&self, seen: &Seen<'_>, tally: &mut Tally) {
+        if let Wanted::Counted(counted) = seen.target {
+            for (&loss, &counted) in seen.output.iter().zip(counted) {
+                tally.sum += f64::from(loss) * f64::from(counted);
+                tally.count += f64::from(counted);
+            }
+            return;
+        }
         for (i, row) in seen.output.chunks_exact(seen.width).enumerate() {
             let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
             let exp = |&x: &f32| f64::from(x - largest).exp();
@@ -32,6 +39,7 @@ impl Metric for Perplexity {
                     .ok()
                     .and_then(|c| row.get(c))
                     .map_or(f64::NAN, |&x| cost(x)),
+                Wanted::Counted(_) => unreachable!("they are added above"),
                 Wanted::Rows(rows) => row
                     .iter()
                     .zip(&rows[i * seen.width..])

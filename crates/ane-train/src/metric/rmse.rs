@@ -17,7 +17,7 @@ impl Metric for Rmse {
     }
 
     fn is_for(&self, task: Task) -> bool {
-        task != Task::Classification
+        matches!(task, Task::Regression | Task::Reconstruction)
     }
 
     fn add(&self, seen: &Seen<'_>, tally: &mut Tally) {

@@ -28,6 +28,7 @@ impl Metric for Top5 {
             let class = match seen.target {
                 Wanted::Classes(classes) => usize::try_from(classes[i]).ok(),
                 Wanted::Rows(rows) => Some(argmax(&rows[i * seen.width..][..seen.width])),
+                Wanted::Counted(_) => None,
             };
             let hit = class
                 .and_then(|c| Some((c, *row.get(c)?)))

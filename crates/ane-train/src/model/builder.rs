@@ -1,7 +1,7 @@
 //! The builder of a forward pass: a graph, the path of the layer being built, and what layers ask for.
 
 use super::{
-    BufferForm, BufferPort, Init, Input, Layer, ModelBuffer, ModelError, ModelGraph, Outputs,
+    BufferForm, BufferPort, Head, Init, Input, Layer, ModelBuffer, ModelError, ModelGraph, Outputs,
     PRESENT, Parameter, RandomPort, Statistic, StatisticKind, Tags, identifier, real,
 };
 use ane_ir::{DType, Graph, Shape, Value};
@@ -29,6 +29,7 @@ pub struct Builder {
     buffers: Vec<ModelBuffer>,
     buffer_ports: Vec<BufferPort>,
     loss: Option<Value>,
+    head: Option<(String, Head)>,
     statistics: Vec<Statistic>,
     randoms: Vec<RandomPort>,
     present: Option<Value>,
@@ -73,6 +74,7 @@ impl Builder {
             buffers: Vec::new(),
             buffer_ports: Vec::new(),
             loss: None,
+            head: None,
             statistics: Vec::new(),
             randoms: Vec::new(),
             present: None,
@@ -233,6 +235,28 @@ impl Builder {
         self.loss = Some(loss);
     }
 
+    /// Declares what the scores called `name` of a language model are made of.
+    pub fn set_head(&mut self, name: &str, head: Head) {
+        self.head = Some((name.to_owned(), head));
+    }
+
+    /// An input that all examples share: a port of its own shape, without the batch before it.
+    ///
+    /// # Errors
+    /// When its name is taken.
+    pub fn shared_input(&mut self, input: &Input) -> Result<Value, ModelError> {
+        let ty = real(self.dtype_of(input), &input.shape);
+        Ok(self.g.input(&input.name, ty)?)
+    }
+
+    /// The type of an input's port.
+    fn dtype_of(&self, input: &Input) -> DType {
+        match input.dtype {
+            DType::Fp16 => self.dtype,
+            other => other,
+        }
+    }
+
     /// The input [B, 1] that is 1 for rows that hold an example and 0 for padding.
     ///
     /// # Errors
@@ -285,11 +309,7 @@ impl Builder {
     }
 
     pub(super) fn input(&mut self, input: &Input) -> Result<Value, ModelError> {
-        let dtype = if input.dtype == DType::Fp16 {
-            self.dtype
-        } else {
-            input.dtype
-        };
+        let dtype = self.dtype_of(input);
         let shape: Shape = std::iter::once(self.batch)
             .chain(input.shape.dims().iter().copied())
             .collect();
@@ -304,7 +324,7 @@ impl Builder {
 
     pub(super) fn finish(self, inputs: Vec<Value>, outputs: Outputs) -> Result<Built, ModelError> {
         let Outputs(outputs) = outputs;
-        if outputs.is_empty() && self.loss.is_none() {
+        if outputs.is_empty() && self.loss.is_none() && self.head.is_none() {
             return Err(ModelError::NoOutputs);
         }
         let mut names = HashSet::new();
@@ -332,6 +352,7 @@ impl Builder {
                 parameters: values,
                 buffers: self.buffer_ports,
                 loss: self.loss,
+                head: self.head,
                 statistics: self.statistics,
                 randoms: self.randoms,
                 present: self.present,

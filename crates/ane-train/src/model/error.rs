@@ -1,6 +1,6 @@
 //! What is wrong with a model, and where in it.
 
-use ane_ir::{GraphError, Shape, TypeError};
+use ane_ir::{GraphError, Shape, TensorType, TypeError};
 
 /// A model could not be built: the fault of whoever wrote or configured it.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -24,6 +24,14 @@ pub enum ModelError {
         path: String,
         /// Why.
         error: GraphError,
+    },
+    /// A language model, and examples that are no text.
+    #[error("model `{model}` learns the next token of a text, the examples have {found}")]
+    NoTokens {
+        /// The model.
+        model: String,
+        /// What is to be said of an example.
+        found: String,
     },
     /// Two parameters or buffers of the same path.
     #[error("`{path}` is declared twice; give the second layer a name of its own")]
@@ -255,6 +263,36 @@ pub enum LayerError {
         path: String,
         /// Shape that it gives.
         found: Shape,
+    },
+    /// Indices that are no integers.
+    #[error("{layer} takes indices of int32, found {found}")]
+    Indices {
+        /// The layer.
+        layer: &'static str,
+        /// What it was given.
+        found: TensorType,
+    },
+    /// Heads that do not divide what they share.
+    #[error("{layer}: {heads} {what} do not divide {whole}")]
+    Heads {
+        /// The layer.
+        layer: &'static str,
+        /// How many.
+        heads: usize,
+        /// Of what.
+        what: &'static str,
+        /// What they should divide, such as `a width of 130`.
+        whole: String,
+    },
+    /// More positions than a model has.
+    #[error("{layer} knows {context} positions, x has {found}")]
+    Positions {
+        /// The layer.
+        layer: &'static str,
+        /// Positions there are.
+        context: usize,
+        /// Positions of x.
+        found: usize,
     },
     /// A block of no paths.
     #[error("{layer} has no paths")]

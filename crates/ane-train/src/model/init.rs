@@ -2,6 +2,7 @@
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
 use std::sync::Arc;
 
 /// How a parameter begins.
@@ -9,6 +10,8 @@ use std::sync::Arc;
 pub enum Init {
     /// Uniform in ± this.
     Uniform(f64),
+    /// Normal, of mean 0 and this deviation.
+    Normal(f64),
     /// All equal to this.
     Constant(f64),
     /// These, in order, as many as the tensor has elements: of a model that was made elsewhere.
@@ -27,9 +30,18 @@ impl Init {
         match self {
             Self::Constant(x) => vec![*x as f32; n],
             Self::Values(values) => values.to_vec(),
+            Self::Normal(deviation) => {
+                let mut rng = stream(seed, position);
+                let mut draw = || StandardNormal.sample(&mut rng);
+                (0..n)
+                    .map(|_| {
+                        let x: f64 = draw();
+                        (x * deviation) as f32
+                    })
+                    .collect()
+            }
             Self::Uniform(bound) => {
-                let mut rng = ChaCha8Rng::seed_from_u64(seed);
-                rng.set_stream(position as u64);
+                let mut rng = stream(seed, position);
                 (0..n)
                     .map(|_| {
                         // 24 random bits: every f32 in [0, 1) of that spacing is as likely.
@@ -40,4 +52,11 @@ impl Init {
             }
         }
     }
+}
+
+/// The stream of random numbers of a position.
+fn stream(seed: u64, position: usize) -> ChaCha8Rng {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(position as u64);
+    rng
 }

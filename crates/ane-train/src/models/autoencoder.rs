@@ -1,6 +1,6 @@
 //! A convolutional autoencoder: two convolutions of stride 2 to 16 and 32 channels, and their transposes back.
 
-use super::{Entry, Examples};
+use super::{Entry, Examples, Network};
 use crate::{
     model::{Builder, ModelError},
     nn::{Activation::Relu, Conv2d, ConvTranspose2d},
@@ -12,7 +12,7 @@ pub(super) static AUTOENCODER: Entry = Entry {
     about: "convolutions of stride 2 to 16 and 32 channels, and transposed ones back",
     reconstructs: true,
     flat: false,
-    forward,
+    network: Network::Layers(forward),
 };
 
 fn forward(cx: &mut Builder, x: Value, _: &Examples) -> Result<Value, ModelError> {

@@ -3,7 +3,7 @@
 //! # Sources
 //! LeCun, Bottou, Bengio and Haffner, "Gradient-Based Learning Applied to Document Recognition", 1998, figure 2.
 
-use super::{Entry, Examples};
+use super::{Entry, Examples, Network};
 use crate::{
     model::{Builder, ModelError},
     nn::{Activation::Relu, Conv2d, Flatten, Linear, MaxPool2d},
@@ -15,7 +15,7 @@ pub(super) static LENET: Entry = Entry {
     about: "LeNet-5: convolutions of 6 and 16 channels, linear layers of 120 and 84",
     reconstructs: false,
     flat: false,
-    forward,
+    network: Network::Layers(forward),
 };
 
 fn forward(cx: &mut Builder, x: Value, examples: &Examples) -> Result<Value, ModelError> {

@@ -3,7 +3,7 @@
 //! A spec is `784-512-512-10`, `784-128-10:gelu`, or the name of one. By the name `mlp` the first and last width come
 //! from the data set.
 
-use super::{Entry, Examples, Outputs};
+use super::{Entry, Examples, Network, Outputs};
 use crate::{
     model::{Builder, Input, Model, ModelError},
     nn::{Activation, Linear},
@@ -16,7 +16,7 @@ pub(super) static MLP: Entry = Entry {
     about: "fully connected layers of 512 and 512 with ReLU; other widths as 784-128-10:gelu",
     reconstructs: false,
     flat: true,
-    forward: |cx, x, examples| Mlp::of(examples).forward(cx, x),
+    network: Network::Layers(|cx, x, examples| Mlp::of(examples).forward(cx, x)),
 };
 
 /// Layers one after the other: fully connected ones with an activation between them.
@@ -146,6 +146,7 @@ impl Mlp {
         let outputs = match examples.outputs {
             Outputs::Classes(_) => "classes",
             Outputs::Values(_) => "values to be said",
+            Outputs::Tokens(_) => "tokens",
         };
         for (what, width, found) in [
             ("values per example", self.inputs(), examples.values()),

@@ -6,7 +6,7 @@
 //! Howard et al., "MobileNets: Efficient Convolutional Neural Networks for Mobile Vision Applications", 2017, section
 //! 3.1 and figure 3.
 
-use super::{Entry, Examples};
+use super::{Entry, Examples, Network};
 use crate::{
     model::{Builder, ModelError},
     nn::{Activation::Relu, AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Flatten, Linear},
@@ -18,7 +18,7 @@ pub(super) static MOBILENET_TINY: Entry = Entry {
     about: "depthwise separable convolutions of 16, 32, 64 and 64 channels",
     reconstructs: false,
     flat: false,
-    forward,
+    network: Network::Layers(forward),
 };
 
 /// Channels and stride of the separable convolutions after the first one.

@@ -7,7 +7,7 @@
 //! He, Zhang, Ren and Sun, "Deep Residual Learning for Image Recognition", 2015, section 4.2, with option B for
 //! shortcuts.
 
-use super::{Entry, Examples};
+use super::{Entry, Examples, Network};
 use crate::{
     model::{Builder, ModelError},
     nn::{
@@ -22,7 +22,7 @@ pub(super) static RESNET8: Entry = Entry {
     about: "residual network of 8 layers: one basic block per stage of 16, 32 and 64 channels",
     reconstructs: false,
     flat: false,
-    forward: |cx, x, examples| forward(cx, x, examples, 1),
+    network: Network::Layers(|cx, x, examples| forward(cx, x, examples, 1)),
 };
 
 pub(super) static RESNET20: Entry = Entry {
@@ -30,7 +30,7 @@ pub(super) static RESNET20: Entry = Entry {
     about: "residual network of 20 layers: three basic blocks per stage of 16, 32 and 64 channels",
     reconstructs: false,
     flat: false,
-    forward: |cx, x, examples| forward(cx, x, examples, 3),
+    network: Network::Layers(|cx, x, examples| forward(cx, x, examples, 3)),
 };
 
 fn forward(

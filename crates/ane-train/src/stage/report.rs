@@ -31,7 +31,7 @@ pub struct HostNode {
 impl HostNode {
     /// The nodes of `graph` that are on the host on `target`, in order.
     pub(crate) fn of(graph: &Graph, target: &Target) -> Vec<Self> {
-        host_nodes(graph, &sides::of(graph, target))
+        host_nodes(graph, &sides::of(graph, target), target)
     }
 }
 
@@ -70,7 +70,7 @@ pub struct NotOnEngine {
 const KNOWN: [&str; 4] = ["gather", "scatter", "one_hot", "reduce_argmax"];
 
 /// The nodes on the host, in order.
-pub(super) fn host_nodes(graph: &Graph, sides: &[Side]) -> Vec<HostNode> {
+pub(super) fn host_nodes(graph: &Graph, sides: &[Side], target: &Target) -> Vec<HostNode> {
     let nodes = graph.nodes().iter().zip(sides).enumerate();
     nodes
         .filter_map(|(i, (node, side))| {
@@ -82,12 +82,18 @@ pub(super) fn host_nodes(graph: &Graph, sides: &[Side]) -> Vec<HostNode> {
             let float = |v: &ane_ir::Value| graph.ty(*v).dtype.is_float();
             let is_index = !node.results.iter().any(float)
                 || (matches!(node.op, Op::Cast(_)) && !float(&node.operands[0]));
+            // A table longer than the engine's axes is cut for it, and its gradient put together.
+            let longest = target.max_axis().unwrap_or(usize::MAX);
+            let is_longer =
+                |v: &ane_ir::Value| graph.ty(*v).shape.dims().iter().any(|&n| n > longest);
+            let mut values = node.operands.iter().chain(&node.results);
+            let cuts_table = node.op.only_moves() && values.any(is_longer);
             Some(HostNode {
                 node: i,
                 op,
                 place: graph.place(i).to_string(),
                 path: graph.place(i).path().to_owned(),
-                is_known: KNOWN.contains(&op) || is_index || *reason == Reason::Moves,
+                is_known: KNOWN.contains(&op) || is_index || cuts_table || *reason == Reason::Moves,
                 reason: match reason {
                     Reason::Refused(why) => why.clone(),
                     Reason::Moves => "moves what the host has".to_owned(),
@@ -99,7 +105,7 @@ pub(super) fn host_nodes(graph: &Graph, sides: &[Side]) -> Vec<HostNode> {
 
 impl Staged {
     /// Whether the host runs nothing but what the engine is known to lack: gather, scatter, one_hot, argmax, the indices and
-    /// masks that they work with, and movement between them.
+    /// masks that they work with, movement between them, and the parts of tables that are longer than an axis may be.
     ///
     /// # Errors
     /// With every other node.

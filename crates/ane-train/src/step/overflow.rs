@@ -80,6 +80,19 @@ pub(crate) struct Watched {
     pub(crate) limit: f64,
 }
 
+/// Those nodes among them that have no axis longer than the target's: others are the host's, which computes in fp32.
+pub(super) fn of_axes_that_fit<'a>(
+    g: &Graph,
+    target: &Target,
+    nodes: impl Iterator<Item = &'a Node>,
+) -> impl Iterator<Item = &'a Node> {
+    let longest = target.max_axis().unwrap_or(usize::MAX);
+    nodes.filter(move |node| {
+        let mut values = node.operands.iter().chain(&node.results);
+        values.all(|&v| g.ty(v).shape.dims().iter().all(|&n| n <= longest))
+    })
+}
+
 /// The values of these nodes that are watched on `target`, each once, by its smallest limit.
 pub(crate) fn watched<'a>(
     nodes: impl Iterator<Item = &'a Node>,

@@ -5,11 +5,12 @@ use crate::{
     data::{Batch, Values},
     error::TrainerError,
     metric::{Seen, Tally, Wanted},
-    model::PRESENT,
-    objective::{Objective, TargetRows},
+    model::{ModelGraph, PRESENT},
+    objective::{IGNORED, Objective, TOKEN_LOSS, TermTargets, Written},
     program::Program,
     step::{self, Step},
 };
+use ane_device::Buffer;
 use half::f16;
 
 /// What the programs of a step divide by, and what is left to divide.
@@ -59,29 +60,47 @@ impl Divisor {
 /// What crosses between batches and the ports of a program.
 #[derive(Debug)]
 pub(super) struct BatchPorts {
-    targets: Vec<TargetRows>,
+    targets: Vec<TermTargets>,
     outputs: Vec<Vec<f32>>,
     /// Position of the output that metrics look at, and the tensor that it should be.
     measured: Option<(usize, String)>,
+    /// Whether that output is the losses of tokens.
+    measures_losses: bool,
 }
 
 impl BatchPorts {
-    pub(super) fn new(objective: &Objective, step: &Step) -> Self {
+    /// For a step of this graph of a model.
+    pub(super) fn new(objective: &Objective, of: &ModelGraph, step: &Step) -> Self {
         let width_of = |name: &str| {
             let found = step.outputs.iter().find(|o| o.name == name);
             found.map_or(0, |o| o.width)
         };
+        let head_of = |name: &str| of.head.as_ref().filter(|(scores, _)| scores == name);
         let of_first = objective.terms.first().and_then(|term| {
-            let at = step.outputs.iter().position(|o| o.name == term.output)?;
+            let output = match head_of(&term.output) {
+                Some(_) => TOKEN_LOSS,
+                None => &term.output,
+            };
+            let at = step.outputs.iter().position(|o| o.name == output)?;
             Some((at, term.target.clone()))
         });
         Self {
             targets: objective
                 .terms
                 .iter()
-                .map(|term| TargetRows::new(term, width_of(&term.output)))
+                .map(|term| match head_of(&term.output) {
+                    Some((_, head)) => {
+                        let g = &of.graph;
+                        TermTargets::tokens(term, head.positions(g), head.vocabulary(g))
+                    }
+                    None => TermTargets::rows(term, width_of(&term.output)),
+                })
                 .collect(),
             outputs: vec![Vec::new(); step.outputs.len()],
+            measures_losses: objective
+                .terms
+                .first()
+                .is_some_and(|t| head_of(&t.output).is_some()),
             measured: of_first,
         }
     }
@@ -95,17 +114,26 @@ impl BatchPorts {
         divisor: Divisor,
     ) -> Result<(), TrainerError> {
         upload_inputs(step, program, batch)?;
-        for (port, rows) in step.targets.iter().zip(&mut self.targets) {
-            let rows = rows.of(batch)?;
-            let buffer = program.port(port);
-            if rows.len() != buffer.ty().shape.numel() {
-                return Err(TrainerError::Batch {
-                    name: port.clone(),
-                    expected: buffer.ty().clone(),
-                    found: format!("{} values", rows.len()),
-                });
+        let mut ports = step.targets.iter();
+        for targets in &mut self.targets {
+            for (written, port) in targets.of(batch)?.into_iter().zip(&mut ports) {
+                let buffer = program.port(port);
+                let len = match written {
+                    Written::Fp16(x) => x.len(),
+                    Written::Int32(x) => x.len(),
+                };
+                if len != buffer.ty().shape.numel() {
+                    return Err(TrainerError::Batch {
+                        name: port.clone(),
+                        expected: buffer.ty().clone(),
+                        found: format!("{len} values"),
+                    });
+                }
+                match written {
+                    Written::Fp16(bits) => buffer.copy_in_bits(bits)?,
+                    Written::Int32(x) => copy_in_integers(buffer, x)?,
+                }
             }
-            buffer.copy_in_bits(rows)?;
         }
         if !step.targets.is_empty() {
             let mut weights = batch.weights().to_vec();
@@ -145,6 +173,27 @@ impl BatchPorts {
             .collect()
     }
 
+    /// The mean loss of the examples of a batch whose outputs were read, where those are losses of tokens: in more digits than
+    /// the engine's own sum has.
+    pub(super) fn mean_of_tokens(&self, batch: &Batch) -> Option<f64> {
+        let (at, target) = self.measured.as_ref().filter(|_| self.measures_losses)?;
+        let Some(Values::Int32(tokens)) = batch.get(target) else {
+            return None;
+        };
+        let width = tokens.len() / batch.rows().max(1);
+        let rows = self.outputs[*at].chunks(width).zip(tokens.chunks(width));
+        let (mut sum, mut total) = (0.0, 0.0);
+        for ((losses, tokens), &weight) in rows.zip(batch.weights()) {
+            let counted = losses.iter().zip(tokens).filter(|(_, t)| **t != IGNORED);
+            let (n, of_row) = counted.fold((0.0, 0.0), |(n, sum), (&l, _)| {
+                (n + 1.0, sum + f64::from(l))
+            });
+            sum += f64::from(weight) * of_row / f64::max(n, 1.0);
+            total += f64::from(weight);
+        }
+        Some(sum / if total > 0.0 { total } else { 1.0 })
+    }
+
     /// Adds the examples of a batch whose outputs were read to the tallies of the metrics.
     pub(super) fn measure(&self, config: &TrainerConfig, batch: &Batch, tallies: &mut [Tally]) {
         let Some((at, target)) = &self.measured else {
@@ -161,6 +210,11 @@ impl BatchPorts {
         let (mut output, mut rows) = (Vec::new(), Vec::new());
         let mut seen = &values[..present * width];
         let target = match batch.get(target) {
+            Some(Values::Int32(tokens)) if self.measures_losses => {
+                let used = tokens.iter().take(present * width);
+                rows.extend(used.map(|&t| if t == IGNORED { 0.0 } else { 1.0 }));
+                Wanted::Counted(&rows)
+            }
             Some(Values::Int32(classes)) => Wanted::Classes(&classes[..present.min(classes.len())]),
             Some(Values::Fp16(bits)) if !config.metrics.is_empty() => {
                 let used = bits.iter().take(present * width);
@@ -186,6 +240,37 @@ impl BatchPorts {
     }
 }
 
+/// Writes values to the buffer of a port.
+pub(super) fn upload(
+    buffer: &Buffer,
+    name: &str,
+    values: Option<&Values>,
+) -> Result<(), TrainerError> {
+    let fits = values
+        .is_some_and(|v| v.dtype() == buffer.ty().dtype && v.len() == buffer.ty().shape.numel());
+    match values {
+        Some(Values::Fp16(x)) if fits => buffer.copy_in_bits(x)?,
+        Some(Values::Int32(x)) if fits => copy_in_integers(buffer, x)?,
+        Some(Values::UInt8(x)) if fits => buffer.copy_in_bytes(x)?,
+        _ => {
+            return Err(TrainerError::Batch {
+                name: name.to_owned(),
+                expected: buffer.ty().clone(),
+                found: values.map_or_else(
+                    || "nothing".to_owned(),
+                    |v| format!("{} {} values", v.len(), v.dtype()),
+                ),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn copy_in_integers(buffer: &Buffer, x: &[i32]) -> Result<(), TrainerError> {
+    let bytes: Vec<u8> = x.iter().flat_map(|v| v.to_le_bytes()).collect();
+    Ok(buffer.copy_in_bytes(&bytes)?)
+}
+
 /// Writes the model's inputs of a batch, and which of its rows are present.
 pub(super) fn upload_inputs(
     step: &Step,
@@ -193,29 +278,7 @@ pub(super) fn upload_inputs(
     batch: &Batch,
 ) -> Result<(), TrainerError> {
     for name in &step.inputs {
-        let buffer = program.port(name);
-        let values = batch.get(name);
-        let fits = values.is_some_and(|v| {
-            v.dtype() == buffer.ty().dtype && v.len() == buffer.ty().shape.numel()
-        });
-        match values {
-            Some(Values::Fp16(x)) if fits => buffer.copy_in_bits(x)?,
-            Some(Values::Int32(x)) if fits => {
-                let bytes: Vec<u8> = x.iter().flat_map(|v| v.to_le_bytes()).collect();
-                buffer.copy_in_bytes(&bytes)?;
-            }
-            Some(Values::UInt8(x)) if fits => buffer.copy_in_bytes(x)?,
-            _ => {
-                return Err(TrainerError::Batch {
-                    name: name.clone(),
-                    expected: buffer.ty().clone(),
-                    found: values.map_or_else(
-                        || "nothing".to_owned(),
-                        |v| format!("{} {} values", v.len(), v.dtype()),
-                    ),
-                });
-            }
-        }
+        upload(program.port(name), name, batch.get(name))?;
     }
     if step.has_present {
         let mut present = vec![1.0; batch.present()];

@@ -22,8 +22,11 @@ pub(super) fn pack_training(
     config: &TrainerConfig,
     target: &Target,
 ) -> Result<(), TrainerError> {
+    let Some(most) = target.max_surfaces() else {
+        return Ok(());
+    };
     let ports = step.graph.inputs().len() + step.graph.outputs().len();
-    if target.max_surfaces().is_none_or(|most| ports <= most) {
+    if ports + stage::crossings(&step.graph, target) <= most {
         return Ok(());
     }
     step.unpacked = stage::host_ports(&step.graph, target);

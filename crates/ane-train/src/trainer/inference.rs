@@ -141,7 +141,7 @@ impl Inference {
         let inference = Self {
             buffers: buffers.collect(),
             program: compiled.bind(device, host, &read)?,
-            io: BatchPorts::new(&config.objective, &step),
+            io: BatchPorts::new(&config.objective, &config.model.infer, &step),
             step,
         };
         Ok((inference, footprint))
@@ -163,7 +163,8 @@ impl Inference {
         self.program.execute(store.current())?;
         self.io.read_outputs(&self.step, &self.program);
         let finite = self.io.forward_is_finite(&self.step, &self.program, batch);
-        let loss = f64::from(self.program.scalar(step::LOSS)) / divisor.left();
+        let of_engine = || f64::from(self.program.scalar(step::LOSS)) / divisor.left();
+        let loss = self.io.mean_of_tokens(batch).unwrap_or_else(of_engine);
         let mut tallies = vec![Tally::default(); config.metrics.len()];
         self.io.measure(config, batch, &mut tallies);
         Ok(Evaluated {

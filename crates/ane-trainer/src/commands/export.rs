@@ -19,7 +19,7 @@ use ane_train::{
     config::{ConfigError, RunConfig},
     data::{
         Description,
-        description::{Input, Scaling, Target},
+        description::{Input, Scaling},
     },
     model::Model,
     models::ModelSpec,
@@ -238,9 +238,9 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
 
 /// Refuses choices that mean nothing to what a run has learned.
 fn must_suit(choices: &Choices, data: &Description) -> Result<(), Failure> {
-    if choices.classifier && matches!(data.target, Target::Values { .. }) {
+    if choices.classifier && data.class_names().is_none() {
         return Err(Failure::usage(
-            "--classifier is for classes, and the run has learned numbers",
+            "--classifier is for classes, and the run has learned none",
             "leave it out; --with-preprocessing says numbers in the units of the data",
         ));
     }
@@ -273,6 +273,9 @@ fn inputs(data: &Description, are_prepared: bool) -> String {
             data.shape().iter().product::<usize>(),
             columns.len()
         ),
+        Input::Tokens { context, .. } => {
+            format!("ids of {context} tokens, as the run's tokenizer makes them")
+        }
     }
 }
 

@@ -70,7 +70,7 @@ fn of_path(path: &str) -> Result<Vec<(&'static str, String)>, Failure> {
             set.extend(data.label.map(|label| ("data.label", label)));
             let task = match data.description.target {
                 Target::Classes { .. } => "classes",
-                Target::Values { .. } => "values",
+                Target::Values { .. } | Target::Tokens { .. } => "values",
             };
             set.push(("data.task", task.to_owned()));
         }

@@ -396,6 +396,7 @@ fn sources(raw: &Raw, input: &Input, say: &Sayer<'_>) -> Result<Vec<Source>, Own
             format!("a table with {} columns", columns.len()),
             found(),
         )),
+        (Input::Tokens { .. }, _) => Err(differs(input.kind(), found())),
     }
 }
 
@@ -528,6 +529,7 @@ fn targets(raw: &Raw, target: &Target, say: &Sayer<'_>) -> Result<Targets, OwnDa
             format!("{} numbers each", values.len()),
             "something else".into(),
         )),
+        (Target::Tokens { .. }, Some(_)) => Err(differs("a text".into(), "examples".into())),
     }
 }
 

@@ -39,6 +39,12 @@ pub struct DataSettings {
     /// The sign before the decimals of a number in a table; a point unless somebody says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decimal: Option<char>,
+    /// What makes tokens of a text: `byte`, `char`, `bpe:4096`, or the path of a tokenizer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokenizer: Option<String>,
+    /// Tokens of an example of a text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context: Option<usize>,
     /// Rows and columns of images.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size: Option<[usize; 2]>,

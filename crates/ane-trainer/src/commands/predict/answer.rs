@@ -42,7 +42,7 @@ impl Answer {
                         .collect(),
                 )
             }
-            Target::Classes { .. } | Target::Values { .. } => Said::Outputs,
+            Target::Classes { .. } | Target::Values { .. } | Target::Tokens { .. } => Said::Outputs,
         };
         Self {
             example,

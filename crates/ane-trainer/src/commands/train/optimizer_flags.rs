@@ -113,6 +113,11 @@ impl OptimizerArgs {
         }
     }
 
+    /// Whether none of them says how the learning rate rises.
+    pub(super) fn leaves_schedule(&self) -> bool {
+        self.schedule.is_none() && self.warmup.is_none()
+    }
+
     /// What is left of these flags over `base`, whose run has so many updates where that is known.
     pub(super) fn over(&self, base: &mut RunConfig, updates: Option<u64>) -> Result<(), Failure> {
         base.max_norm = self.max_norm.or(base.max_norm);

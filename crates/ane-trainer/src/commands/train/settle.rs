@@ -24,7 +24,9 @@ pub(super) fn settled(
         }
         let opened = flags.open_data(&mut base, None)?;
         let data = (&opened.description, Some(opened.train_len()));
-        return Ok((flags.over(base, data)?, opened));
+        let mut config = flags.over(base, data)?;
+        flags.warm_up(&mut config, opened.train_len())?;
+        return Ok((config, opened));
     };
     let stored = stored_config(&c.file, &c.checkpoint)?;
     let known = c.checkpoint.record.data.as_ref();

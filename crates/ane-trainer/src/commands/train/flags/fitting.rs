@@ -6,7 +6,7 @@ use ane_ir::Shape;
 use ane_train::{
     config::{ConfigError, RunConfig},
     data::{
-        catalog,
+        Content, catalog,
         own::{self, TaskSetting},
     },
     loss::Loss,
@@ -44,12 +44,13 @@ impl ConfigArgs {
             Task::Classification => "classes are",
             Task::Regression => "numbers are",
             Task::Reconstruction => "the input itself is",
+            Task::Language => "the next token is",
         };
         let refused = |flag: &str, of: &str, help: &str| {
             let message = format!("{flag} is for {of}, and {learned} learned");
             Err(Failure::usage(message, help))
         };
-        let are_classes = task == Task::Classification;
+        let are_classes = matches!(task, Task::Classification | Task::Language);
         if !are_classes && self.label_smoothing.is_some() {
             return refused("--label-smoothing", "classes", "leave it out");
         }
@@ -79,6 +80,7 @@ fn task_of(outputs: Outputs) -> Task {
     match outputs {
         Outputs::Classes(_) => Task::Classification,
         Outputs::Values(_) => Task::Regression,
+        Outputs::Tokens(_) => Task::Language,
     }
 }
 
@@ -91,8 +93,12 @@ fn declared(base: &RunConfig) -> Result<Option<Outputs>, Failure> {
         None if settings.log => Some(Outputs::Values(1)),
         None if own::is_path(&base.dataset) => None,
         None => {
-            let images = catalog::find(&base.dataset)?.images();
-            images.map(|images| Outputs::Classes(images.classes()))
+            let spec = catalog::find(&base.dataset)?;
+            match &spec.content {
+                Content::Images(images) => Some(Outputs::Classes(images.classes())),
+                Content::Corpus(_) => Some(Outputs::Tokens(1)),
+                Content::Undivided(_) => None,
+            }
         }
     })
 }
