@@ -248,3 +248,33 @@ fn initial_values_are_those_of_pytorchs_layers() {
     let begin: Vec<_> = model.buffers.iter().map(|b| b.initial()[0]).collect();
     assert_eq!(begin, [0.0, 1.0]);
 }
+
+#[test]
+fn heads_indices_and_halves_that_do_not_fit_are_refused() {
+    for (message, expected) in [
+        (
+            refusal(&[2, 3], Embedding::new(5, 4)),
+            "block.layer: Embedding takes indices of int32, found tensor<fp16, [2, 3]>",
+        ),
+        (
+            refusal(&[2, 3, 5], RmsNorm::new(4)),
+            "block.layer: RMSNorm takes 4 features, x is [2, 3, 5]",
+        ),
+        (
+            Heads::of("Llama", 130, 4, 4).unwrap_err().to_string(),
+            "Llama: 4 heads do not divide a width of 130",
+        ),
+        (
+            Heads::of("Llama", 128, 4, 3).unwrap_err().to_string(),
+            "Llama: 3 heads of keys and values do not divide 4 heads of queries",
+        ),
+        (
+            refusal(&[2, 1, 3, 5], |cx: &mut Builder, x| {
+                Rope::new(cx, 3, 5, 1e4)?.rotate(cx, x)
+            }),
+            "block.layer: RoPE: 2 halves do not divide a head of 5 numbers",
+        ),
+    ] {
+        assert_eq!(message, expected);
+    }
+}
