@@ -97,7 +97,8 @@ fn eval_says_what_the_answers_are_worth() {
         rows[0],
         ["example", "class", "predicted", "confidence", "of_class"]
     );
-    assert_eq!((rows.len(), rows[10_000][0]), (10_001, "9999"));
+    let numbers = [rows[1][0], rows[10_000][0]];
+    assert_eq!((rows.len(), numbers), (10_001, ["1", "10000"]));
     let right = rows[1..].iter().filter(|row| row[1] == row[2]).count();
     assert_eq!(right as f64 / 1e4, json["accuracy"].as_f64().unwrap());
 }
@@ -209,4 +210,48 @@ fn eval_gives_a_model_the_pixels_that_it_was_trained_on() {
         result
     });
     assert_ne!(runs[0], runs[1]);
+}
+
+#[test]
+fn rows_have_the_same_numbers_wherever_they_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = dir.path().join("table.csv");
+    // What is learned of a row is its number, counted from 1; the tenth lacks what it would be learned from.
+    let row = |i: u32| match i {
+        10 => ",10\n".to_owned(),
+        _ => format!("{},{i}\n", i % 7),
+    };
+    let rows: String = (1..=40).map(row).collect();
+    std::fs::write(&table, format!("x,number\n{rows}")).unwrap();
+    let (run, answers) = (dir.path().join("run"), dir.path().join("answers.csv"));
+    let [table, run, answers] = [&table, &run, &answers].map(|path| path.to_str().unwrap());
+    let learned = ["--label", "number", "--missing", "drop", "--model", "1-4-1"];
+    let data = ["train", "--data", table, "--epochs", "1", "--out", run];
+    ane_trainer(&[&data[..], &learned].concat());
+    let mut evaluated = Vec::new();
+    for data in [&[][..], &["--data", table]] {
+        ane_trainer(&[&["eval", run, "--output", answers], data].concat());
+        let text = std::fs::read_to_string(answers).unwrap();
+        evaluated = text.lines().skip(1).map(str::to_owned).collect();
+        for line in &evaluated {
+            let cells: Vec<f64> = line.split(',').map(|cell| cell.parse().unwrap()).collect();
+            assert_eq!(cells[0], cells[1].round(), "{text}");
+        }
+    }
+    assert_eq!(evaluated.len(), 39);
+    let predicted = ane_trainer(&["predict", run, table]);
+    for (line, evaluated) in predicted.lines().skip(1).zip(&evaluated) {
+        let number = evaluated.split(',').next().unwrap();
+        assert!(line.starts_with(&format!("{table}:{number},")), "{line}");
+    }
+    ane_trainer(&["report", run]);
+    let page = std::fs::read_to_string(Path::new(run).join("report.html")).unwrap();
+    let shown: Vec<&str> = page.matches("<br>example ").collect();
+    assert!(!shown.is_empty());
+    for part in page.split("instead of <b>number ").skip(1) {
+        let (wanted, rest) = part.split_once("</b><br>example ").unwrap();
+        let (number, _) = rest.split_once('<').unwrap();
+        let wanted: f64 = wanted.parse().unwrap();
+        assert_eq!(wanted.round().to_string(), number, "{part}");
+    }
 }

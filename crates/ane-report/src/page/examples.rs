@@ -9,8 +9,8 @@ use std::fmt::Write;
 /// An example that is shown.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Shown {
-    /// Its number in the test set.
-    pub index: usize,
+    /// Its number in the file that it is from, from 1.
+    pub number: u64,
     /// What it is.
     pub content: Content,
     /// What was answered.
@@ -54,7 +54,7 @@ pub(super) fn write(out: &mut String, examples: &[Shown]) {
                 let _ = write!(
                     out,
                     "<figure><img alt=\"example {}\" src=\"data:image/png;base64,{}\">",
-                    shown.index,
+                    shown.number,
                     STANDARD.encode(png)
                 );
             }
@@ -71,7 +71,7 @@ pub(super) fn write(out: &mut String, examples: &[Shown]) {
             "<figcaption><b>{}</b> instead of <b>{}</b>{sure}<br>example {}</figcaption></figure>",
             escape(&shown.answered),
             escape(&shown.wanted),
-            shown.index
+            shown.number
         );
     }
     out.push_str("</div>\n");

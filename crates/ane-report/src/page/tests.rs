@@ -41,7 +41,7 @@ fn page<'a>(result: &'a Evaluation, judgement: Option<&'a Judgement>) -> Page<'a
         judgement,
         examples: vec![
             Shown {
-                index: 7,
+                number: 7,
                 content: Content::Picture {
                     shape: [1, 2, 2],
                     values: vec![0.0, 1.0, 0.5, 0.25],
@@ -51,7 +51,7 @@ fn page<'a>(result: &'a Evaluation, judgement: Option<&'a Judgement>) -> Page<'a
                 confidence: Some(0.95),
             },
             Shown {
-                index: 8,
+                number: 8,
                 content: Content::Row(vec![0.5; 40]),
                 answered: "1".to_owned(),
                 wanted: "2".to_owned(),

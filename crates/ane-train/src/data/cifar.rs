@@ -35,11 +35,11 @@ pub enum CifarError {
         columns: usize,
     },
     /// A label names no class.
-    #[error("`{file}` has label {value} in record {index}: expected less than {classes}")]
+    #[error("`{file}` has label {value} in record {}: expected less than {classes}", .index + 1)]
     LabelOutOfRange {
         /// Name of the file.
         file: String,
-        /// Position of the record.
+        /// Position of the record, from 0.
         index: usize,
         /// The label.
         value: u8,
@@ -150,7 +150,7 @@ mod tests {
         let error = records.add("f", &content, SHAPE, 3).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "`f` has label 3 in record 2: expected less than 3"
+            "`f` has label 3 in record 3: expected less than 3"
         );
     }
 }

@@ -32,7 +32,7 @@ pub trait Dataset: Send + Sync + fmt::Debug {
 
 /// An example cannot be read, though the data set was opened.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot read example {example} of `{}`: {source}", path.display())]
+#[error("cannot read example {} of `{}`: {source}", u64::from(*example) + 1, path.display())]
 pub struct FillError {
     /// Which, from 0.
     pub example: u32,

@@ -85,11 +85,11 @@ pub enum IdxError {
         limit: u64,
     },
     /// A label names no class.
-    #[error("`{file}` has label {value} at index {index}: expected less than {classes}")]
+    #[error("`{file}` has label {value} in example {}: expected less than {classes}", .index + 1)]
     LabelOutOfRange {
         /// Name of the file.
         file: String,
-        /// Position of the label.
+        /// Position of the label, from 0.
         index: usize,
         /// The label.
         value: u8,

@@ -212,7 +212,7 @@ mod tests {
         }
         let error = last.unwrap().unwrap_err().to_string();
         assert!(
-            error.starts_with("cannot read example 7 of `numbers`"),
+            error.starts_with("cannot read example 8 of `numbers`"),
             "{error}"
         );
     }

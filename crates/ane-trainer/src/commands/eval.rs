@@ -33,7 +33,7 @@ use std::{
 pub(crate) struct Args {
     #[command(flatten)]
     of: Asked,
-    /// Write the answer to every example as comma-separated values
+    /// Write the answer to every example as comma-separated values, with its number in the file, from 1
     #[arg(long, short, value_name = "FILE.csv")]
     output: Option<PathBuf>,
 }

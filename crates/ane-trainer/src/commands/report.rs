@@ -102,9 +102,9 @@ fn worst(judged: &Judged) -> Vec<Shown> {
             let name = |class: usize| classes.classes[class].name.clone();
             shown
                 .filter_map(|(at, decision)| {
-                    let (index, content) = content(&judged.examples, *at)?;
+                    let (number, content) = content(&judged.examples, *at)?;
                     Some(Shown {
-                        index,
+                        number,
                         content,
                         answered: name(decision.predicted),
                         wanted: name(decision.class),
@@ -117,9 +117,9 @@ fn worst(judged: &Judged) -> Vec<Shown> {
             .into_iter()
             .take(MOST_SHOWN)
             .filter_map(|at| {
-                let (index, content) = content(&judged.examples, at)?;
+                let (number, content) = content(&judged.examples, at)?;
                 Some(Shown {
-                    index,
+                    number,
                     content,
                     answered: of_row(&values.answered, at, values),
                     wanted: of_row(&values.wanted, at, values),
@@ -157,8 +157,8 @@ fn of_row(rows: &[f32], at: usize, values: &ValuesJudged) -> String {
     named.join(", ")
 }
 
-/// The number of the example that was answered at this place, and what the model was given.
-fn content(examples: &Examples, at: usize) -> Option<(usize, Content)> {
+/// The number, from 1, of the example that was answered at this place, and what the model was given.
+fn content(examples: &Examples, at: usize) -> Option<(u64, Content)> {
     let index = *examples.indices.get(at)?;
     let field = examples.data.field(IMAGE)?;
     let mut batch = Batch::new(1, 1);
@@ -174,5 +174,5 @@ fn content(examples: &Examples, at: usize) -> Option<(usize, Content)> {
         },
         _ => Content::Row(values),
     };
-    Some((index as usize, content))
+    Some((u64::from(index) + 1, content))
 }

@@ -111,6 +111,6 @@ fn rejects_a_label_without_class() {
     let error = parse_labels("a-labels", labels(), 9).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "`a-labels` has label 9 at index 2: expected less than 9"
+        "`a-labels` has label 9 in example 3: expected less than 9"
     );
 }

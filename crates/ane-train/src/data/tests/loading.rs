@@ -39,7 +39,7 @@ fn loading_refuses_files_that_do_not_pair_up_or_have_another_shape() {
     );
     assert_eq!(
         load_error(&|files| files[1][9] = 2),
-        "`a-labels-idx1` has label 2 at index 1: expected less than 2"
+        "`a-labels-idx1` has label 2 in example 2: expected less than 2"
     );
 }
 

@@ -8,7 +8,7 @@ use ane_train::{
 };
 use std::path::Path;
 
-/// Writes what was answered to the examples of these numbers.
+/// Writes what was answered to the examples at these places, from 0; people count them from 1, as rows everywhere.
 pub(super) fn write(
     file: &Path,
     judgement: Option<&Judgement>,
@@ -31,6 +31,10 @@ fn row(cells: &[String]) -> String {
     csv_row(cells.iter().map(String::as_str))
 }
 
+fn number(place: u32) -> String {
+    (u64::from(place) + 1).to_string()
+}
+
 fn of_classes(judged: &ClassesJudged, examples: &[u32]) -> String {
     let head = ["example", "class", "predicted", "confidence", "of_class"];
     let mut text = row(&head.map(str::to_owned));
@@ -38,7 +42,7 @@ fn of_classes(judged: &ClassesJudged, examples: &[u32]) -> String {
     let share = |p: Option<f64>| p.map_or(String::new(), |p| format!("{p:.6}"));
     for (i, d) in examples.iter().zip(&judged.decisions) {
         text += &row(&[
-            i.to_string(),
+            number(*i),
             name(d.class),
             name(d.predicted),
             share(d.confidence),
@@ -60,7 +64,7 @@ fn of_values(judged: &ValuesJudged, examples: &[u32]) -> String {
         .chunks(width)
         .zip(judged.answered.chunks(width));
     for (i, (wanted, answered)) in examples.iter().zip(rows) {
-        let mut cells = vec![i.to_string()];
+        let mut cells = vec![number(*i)];
         cells.extend(wanted.iter().chain(answered).map(f32::to_string));
         text += &row(&cells);
     }
@@ -87,7 +91,7 @@ mod tests {
             wanted: vec![1.0, 2.0, 3.5, 4.0],
         };
         let expected = "example,\"price, euro\",age,\"predicted_price, euro\",predicted_age\n\
-                        3,1,2,1.5,2\n8,3.5,4,3,4\n";
+                        4,1,2,1.5,2\n9,3.5,4,3,4\n";
         assert_eq!(of_values(&judged, &[3, 8]), expected);
     }
 }
