@@ -53,7 +53,7 @@ pub use holdout::{Holdout, SplitError, fills_a_batch};
 pub use idx::IdxError;
 pub use images::{Datasets, IMAGE, Images, LABEL, Split, TARGET, load};
 pub use loader::{Loader, share_divisor};
-pub use opened::{Loaded, Opened, is_text, is_undivided};
+pub use opened::{Loaded, Opened, is_undivided, kind};
 pub use own::{DataSettings, OwnDataError};
 pub use sampler::Sampler;
 pub use source::archive::Archive;

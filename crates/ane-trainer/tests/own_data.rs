@@ -85,6 +85,17 @@ fn a_table_is_learned_from_and_its_run_answers_for_new_rows() {
         1,
         &["no column `length`", "`width`, `colour`"],
     );
+    for (flag, arguments) in [
+        ("--fit", &["--fit", "pad"][..]),
+        ("--invert", &["--invert"]),
+    ] {
+        let said = format!("{flag} is for pictures, and the run has learned from tables with 3");
+        fails(
+            &[&["predict", run_text, &new], arguments].concat(),
+            2,
+            &[&said],
+        );
+    }
 }
 
 #[test]
@@ -403,7 +414,7 @@ fn augmented_images_are_the_same_again_when_a_run_goes_on() {
     fails(
         &["train", "--data", &table, "--augment", "flip"],
         2,
-        &["changes images", "leave it out"],
+        &["--augment is for images", "is a table", "leave it out"],
     );
     fails(
         &["train", "--augment", "zoom"],

@@ -9,6 +9,8 @@
 mod asked;
 #[path = "support/made_files.rs"]
 mod made_files;
+#[path = "refused/of_data.rs"]
+mod of_data;
 
 use made_files::{lying_png, npy, png, safetensors, zip};
 use std::{
@@ -170,11 +172,6 @@ fn tables() -> Vec<Case> {
         read(
             "a model of images for a table",
             "train --data t.csv --model lenet",
-            GOOD,
-        ),
-        read(
-            "images of a table",
-            "train --data t.csv --augment flip",
             GOOD,
         ),
         case(
@@ -571,10 +568,9 @@ fn told(case: &Case) -> String {
 
 #[test]
 fn what_cannot_be_used_is_refused_with_what_to_do_and_leaves_nothing() {
-    let cases: Vec<Case> = [tables(), arrays(), pictures(), others(), asked::all()]
-        .into_iter()
-        .flatten()
-        .collect();
+    let made = [tables(), arrays(), pictures(), others()];
+    let asked = [asked::all(), of_data::all()];
+    let cases: Vec<Case> = made.into_iter().chain(asked).flatten().collect();
     assert!(cases.len() >= 80, "{}", cases.len());
     let mut all = String::new();
     for case in &cases {

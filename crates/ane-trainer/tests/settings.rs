@@ -228,3 +228,14 @@ fn init_writes_a_file_with_every_setting_that_train_takes() {
     assert_eq!(again.status.code(), Some(2));
     assert_eq!(fs::read_to_string(&file).unwrap(), text);
 }
+
+#[test]
+fn a_variable_that_says_nothing_of_the_data_is_refused_as_its_flag_is() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("t.csv"), "").unwrap();
+    let variables = [("ANE_TRAINER_DATA_SIZE", "8x8")];
+    let done = run(dir.path(), &variables, &["train", "--data", "t.csv"]);
+    let told = String::from_utf8_lossy(&done.stderr);
+    assert_eq!(done.status.code(), Some(2), "{told}");
+    assert!(told.contains("--size is for folders of pictures"), "{told}");
+}

@@ -5,7 +5,7 @@ use super::{
     corpus,
     description::Description,
     fills_a_batch, load,
-    own::{self, Divide, OwnData},
+    own::{self, Divide, Kind, OwnData},
     sampler,
     text::{self, Text},
     undivided,
@@ -58,18 +58,26 @@ impl Loaded {
     }
 }
 
-/// Whether a data set, of the catalog or one's own, is of texts.
-pub fn is_text(dataset: &str) -> bool {
-    match catalog::find(dataset) {
-        Ok(spec) => matches!(spec.content, Content::Corpus(_)),
-        Err(_) => own::is_path(dataset) && text::is_text(Path::new(dataset)),
-    }
-}
-
 /// Whether the examples of a data set, of the catalog or one's own, lie undivided, so that a run divides them.
 pub fn is_undivided(dataset: &str) -> bool {
     let known = catalog::find(dataset);
     own::is_path(dataset) || known.is_ok_and(|spec| spec.images().is_none())
+}
+
+/// What lies in the files of a data set, of the catalog or one's own; none where there is no such set or no format takes it.
+pub fn kind(dataset: &str) -> Option<Kind> {
+    if own::is_path(dataset) {
+        let path = Path::new(dataset);
+        return match text::is_text(path) {
+            true => Some(Kind::Text),
+            false => Kind::of(path),
+        };
+    }
+    match &catalog::find(dataset).ok()?.content {
+        Content::Images(_) => Some(Kind::Images),
+        Content::Undivided(set) => Some(set.form.kind()),
+        Content::Corpus(_) => Some(Kind::Text),
+    }
 }
 
 impl Opened {

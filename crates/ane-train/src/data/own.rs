@@ -59,8 +59,8 @@ trait Format: Sync {
     fn name(&self) -> &'static str;
     /// Whether a path is of this format, by its name and by whether it is a folder.
     fn takes(&self, path: &Path) -> bool;
-    /// Whether such inputs may be made of it.
-    fn holds(&self, input: &Input) -> bool;
+    /// What lies in it.
+    fn kind(&self) -> Kind;
     /// What the path holds; `known` says what its examples have to be.
     fn read(
         &self,
@@ -68,6 +68,39 @@ trait Format: Sync {
         settings: &DataSettings,
         known: Option<&Description>,
     ) -> Result<Raw, OwnDataError>;
+}
+
+/// What lies in files of examples, as far as a path tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Rows of a table.
+    Table,
+    /// Arrays of numbers, which may be images.
+    Arrays,
+    /// Images of one size.
+    Images,
+    /// Files of pictures.
+    Pictures,
+    /// Texts, which [`super::text`] reads.
+    Text,
+}
+
+impl Kind {
+    /// What a path of one's own data leads to, by the format that takes it.
+    pub fn of(path: &Path) -> Option<Self> {
+        let format = ALL.into_iter().find(|f| f.takes(path));
+        format.map(Format::kind)
+    }
+
+    /// Whether such inputs may be made of it.
+    fn holds(self, input: &Input) -> bool {
+        match input {
+            Input::Table { .. } => self == Self::Table,
+            Input::Array { .. } => self == Self::Arrays,
+            Input::Image { .. } => self != Self::Table,
+            Input::Tokens { .. } => self == Self::Text,
+        }
+    }
 }
 
 /// Share of the examples that a network is judged by at the end, unless somebody says.
@@ -263,7 +296,7 @@ pub fn read(
 ) -> Result<Raw, OwnDataError> {
     let say = Sayer(path);
     std::fs::metadata(path).map_err(|e| say.whole(e))?;
-    let is_wanted = |f: &&dyn Format| known.is_none_or(|known| f.holds(&known.input));
+    let is_wanted = |f: &&dyn Format| known.is_none_or(|known| f.kind().holds(&known.input));
     let format = ALL.into_iter().find(|f| f.takes(path));
     let format = format.filter(is_wanted).ok_or_else(|| {
         let wanted: Vec<&str> = ALL

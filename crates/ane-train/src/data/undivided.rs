@@ -5,7 +5,7 @@ use super::cache::Cache;
 use super::catalog::{DatasetSpec, FileSpec};
 use super::event::FetchEvent;
 use super::fetch::{FetchOptions, fetch};
-use super::own::{DataSettings, TaskSetting};
+use super::own::{DataSettings, Kind, TaskSetting};
 use super::{DataError, idx};
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -88,6 +88,14 @@ impl Form {
         if settings.label.is_none() {
             settings.label = Some(label.to_owned());
             settings.task = settings.task.or(task);
+        }
+    }
+
+    /// What lies in the file that it is read from.
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Self::Table { .. } | Self::ScikitLearn { .. } => Kind::Table,
+            Self::Pixels { .. } => Kind::Images,
         }
     }
 

@@ -111,6 +111,7 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
         ));
     }
     let mut stored = Stored::read(&args.run)?;
+    must_suit(&stored.data, args)?;
     stored.data = asked(stored.data, args);
     let Stored { config, data, .. } = &stored;
     // What is wrong with a file is said before anything is compiled.
@@ -146,6 +147,22 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
     // Lines are there already.
     output::result(&report, || {});
     Ok(Ended::Done)
+}
+
+/// Refuses flags of pictures where the run has learned from something else.
+fn must_suit(data: &Description, args: &Args) -> Result<(), Failure> {
+    let given = [("--fit", args.fit.is_some()), ("--invert", args.invert)];
+    let flag = given.into_iter().find(|(_, is_given)| *is_given);
+    match (flag, &data.input) {
+        (Some((flag, _)), Input::Array { .. } | Input::Table { .. }) => Err(Failure::usage(
+            format!(
+                "{flag} is for pictures, and the run has learned from {}",
+                data.input.kind()
+            ),
+            "leave it out",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// The description of the examples, with what the arguments say of pictures.

@@ -235,15 +235,10 @@ fn trained(
     if !config.augment.is_empty() {
         let train = loaded.train.clone();
         let changed = Augmented::new(train, &config.augment, &description.input, config.seed);
-        loaded.train = Arc::new(changed.ok_or_else(|| {
-            Failure::usage(
-                format!(
-                    "--augment changes images, and those of {} are none",
-                    description.title
-                ),
-                "leave it out",
-            )
-        })?);
+        // Where examples are no images, flags of images have been refused.
+        if let Some(changed) = changed {
+            loaded.train = Arc::new(changed);
+        }
     }
     let run = run_dir(out, resumed.as_mut(), &description.name)?;
     *begun = Some(run.clone());

@@ -4,7 +4,7 @@
 //! cache, by the path, size and time of the file and by what was asked of it.
 
 use super::{
-    Format, OwnDataError,
+    Format, Kind, OwnDataError,
     cells::{ColumnKind, Columns, Place, number, number_with},
     error::{Problem, Sayer},
     raw::Raw,
@@ -13,7 +13,7 @@ use super::{
     table::{self, Table},
     table_cache::TableCache,
 };
-use crate::data::description::{Description, Input};
+use crate::data::Description;
 use ::csv::{ReaderBuilder, StringRecord};
 use flate2::read::MultiGzDecoder;
 use std::{
@@ -46,8 +46,8 @@ impl Format for Csv {
         [".csv", ".tsv"].iter().any(|end| name.ends_with(end))
     }
 
-    fn holds(&self, input: &Input) -> bool {
-        matches!(input, Input::Table { .. })
+    fn kind(&self) -> Kind {
+        Kind::Table
     }
 
     fn read(

@@ -6,14 +6,14 @@
 //! the number of axes, the axes as big-endian u32, the elements, big-endian too.
 
 use super::{
-    Format, OwnDataError,
+    Format, Kind, OwnDataError,
     arrays::{self, Array},
     error::{Problem, Sayer},
     raw::Raw,
     rows::{Element, Rows},
     settings::DataSettings,
 };
-use crate::data::description::{Description, Input};
+use crate::data::Description;
 use flate2::read::MultiGzDecoder;
 use std::{
     io::{self, Read},
@@ -40,8 +40,8 @@ impl Format for Idx {
         is_marked || name.ends_with(".idx")
     }
 
-    fn holds(&self, input: &Input) -> bool {
-        matches!(input, Input::Image { .. })
+    fn kind(&self) -> Kind {
+        Kind::Images
     }
 
     fn read(

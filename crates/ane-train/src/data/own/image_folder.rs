@@ -3,13 +3,13 @@
 //! What a run has learned is asked of a folder of pictures as well, without folders of classes.
 
 use super::{
-    Format, OwnDataError,
+    Format, Kind, OwnDataError,
     error::{Problem, Sayer},
     picture::{is_picture, of_pictures},
     raw::{Raw, RawTargets},
     settings::DataSettings,
 };
-use crate::data::description::{Description, Input, Target};
+use crate::data::description::{Description, Target};
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -28,8 +28,8 @@ impl Format for ImageFolder {
         path.is_dir()
     }
 
-    fn holds(&self, input: &Input) -> bool {
-        matches!(input, Input::Image { .. })
+    fn kind(&self) -> Kind {
+        Kind::Pictures
     }
 
     fn read(

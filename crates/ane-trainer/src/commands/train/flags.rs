@@ -13,7 +13,7 @@ use crate::{
 use ane_ir::Route;
 use ane_train::{
     config::{APPLE, LARGEST_BATCH, MOST_BATCHES, MOST_EPOCHS, NumericsKind, RunConfig},
-    data::{Description, FetchOptions, Holdout, Opened, is_text, is_undivided},
+    data::{Description, FetchOptions, Holdout, Opened, is_undivided, kind, own::Kind},
     loss::Loss,
     lowering::LoweringRule,
     models::{Examples, ModelSpec, Task, is_model_file},
@@ -121,6 +121,10 @@ const UPDATES: u64 = 2_000;
 /// Most epochs that this makes.
 const MOST_DEFAULT_EPOCHS: u64 = 100;
 
+fn is_text(dataset: &str) -> bool {
+    kind(dataset) == Some(Kind::Text)
+}
+
 /// The largest power of two that is at most a quarter of the examples.
 fn default_batch(examples: usize) -> usize {
     1 << (examples / 4).max(1).ilog2()
@@ -193,6 +197,7 @@ impl ConfigArgs {
             .map(|n| n as usize)
             .or(base.overfit_batches);
         let opened = Opened::of(base, known, &self.source(), &report)?;
+        self.data.must_suit(&opened.description)?;
         if let (None, Some(label)) = (&base.data.label, opened.label()) {
             base.data.label = Some(label.to_owned());
         }
