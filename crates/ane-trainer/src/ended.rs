@@ -1,10 +1,5 @@
 //! How a command ends that has not failed.
 
-use crate::{
-    failure::Failure,
-    output::{self, Manner},
-};
-
 /// What its exit code says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ended {
@@ -17,14 +12,6 @@ pub(crate) enum Ended {
 }
 
 impl Ended {
-    /// Of a finding that is not as it should be: an object has it among its fields, in words it is a failure.
-    pub(crate) fn found_wrong(failure: Failure) -> Result<Self, Failure> {
-        match output::manner() {
-            Manner::Object => Ok(Self::FoundWrong),
-            _ => Err(failure),
-        }
-    }
-
     /// The exit code.
     pub(crate) fn code(self) -> u8 {
         match self {

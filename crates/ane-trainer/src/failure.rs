@@ -23,6 +23,8 @@ pub(crate) struct Failure {
     help: Option<String>,
     usage: bool,
     code: Option<Code>,
+    /// Whether the result that was printed before has it among its fields.
+    is_in_result: bool,
 }
 
 /// The message of something that no library reports.
@@ -46,6 +48,15 @@ impl Failure {
             help: Some(help.into()),
             usage: false,
             code: None,
+            is_in_result: false,
+        }
+    }
+
+    /// A finding that is not as it should be, which the fields of the printed result say too: words tell it, no object.
+    pub(crate) fn found(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self {
+            is_in_result: true,
+            ..Self::new(message, help)
         }
     }
 
@@ -115,6 +126,7 @@ impl Failure {
             help,
             usage: false,
             code: None,
+            is_in_result: false,
         }
     }
 
@@ -158,6 +170,11 @@ impl Failure {
             "help": self.help,
             "exit_code": self.exit_code(),
         })
+    }
+
+    /// Whether an object has said it already.
+    pub(crate) fn is_in_result(&self) -> bool {
+        self.is_in_result
     }
 
     /// 2 for wrong usage, 1 for everything else.

@@ -328,7 +328,9 @@ fn end(outcome: Result<u8, Failure>, color: Color) -> u8 {
             .color(colored);
         let _ = miette::set_hook(Box::new(move |_| Box::new(options.clone().build())));
         let code = failure.exit_code();
-        output::failure(&failure.object());
+        if !failure.is_in_result() {
+            output::failure(&failure.object());
+        }
         log::note(&format!("error: {}", failure.message()));
         output::error(&format!("{:?}", miette::Report::new(failure)));
         code

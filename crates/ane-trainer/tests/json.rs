@@ -291,6 +291,8 @@ fn every_other_command_prints_one_object_with_the_fields_of_its_table() {
         assert!(is_it, "{arguments}: {command}");
         check_at(&object, &tables[name], "");
         assert!(!told.contains('{'), "{arguments}: {told}");
+        // A finding that is not as it should be is told as it is without --json.
+        assert_eq!(told.contains("help: "), code == 1, "{arguments}: {told}");
         object
     };
     for (name, arguments, code) in COMMANDS {

@@ -152,7 +152,7 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
     output::result(&report, || tell(&report));
     match &report.comparison {
         Some(comparison) if comparison.change == Change::Slower => {
-            Ended::found_wrong(comparison.failure(median_ms))
+            Err(comparison.failure(median_ms))
         }
         _ => Ok(Ended::Done),
     }
@@ -212,7 +212,7 @@ impl Comparison {
 
     /// What is said of a slower one.
     fn failure(&self, median_ms: f64) -> Failure {
-        Failure::new(
+        Failure::found(
             format!(
                 "slower than the baseline: {median_ms:.3} ms a step, {:.3} before, and no round is among those before",
                 self.before_ms

@@ -129,7 +129,7 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
             }
             output::result(&json!({"whole": whole, "files": files}), || {});
             if !whole {
-                return Ended::found_wrong(Failure::new(
+                return Err(Failure::found(
                     "not every file is there and whole",
                     "`ane-trainer data fetch` brings what is missing",
                 ));
