@@ -15,7 +15,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 use terminal_size::{Width, terminal_size_of};
-use textwrap::{WordSeparator, WordSplitter};
+use textwrap::{WordSeparator, WordSplitter, core::display_width};
 
 /// Prints a line on standard output.
 macro_rules! say {
@@ -221,13 +221,15 @@ pub(crate) fn columns(terminal: impl AsFd) -> usize {
     }
 }
 
-/// Lines broken between words, further in than where they begin. Commands stay whole: they are copied.
+/// Lines broken between words, further in than where they begin, and paths that are longer than a line behind a `/`. A
+/// command, or a path with nothing beside it, stays whole: it is copied.
 fn broken(text: &str, columns: usize) -> String {
     let line = |line: &str| {
         let line = line.trim_end();
         let words = line.trim_start();
         let is_command = words.starts_with(concat!(env!("CARGO_PKG_NAME"), " "));
-        if is_command || textwrap::core::display_width(line) <= columns {
+        let is_whole = is_command || !words.contains(' ');
+        if is_whole || display_width(line) <= columns {
             return line.to_owned();
         }
         let indent = " ".repeat(line.len() - words.len() + 2);
@@ -236,9 +238,32 @@ fn broken(text: &str, columns: usize) -> String {
             .break_words(false)
             .word_separator(WordSeparator::AsciiSpace)
             .word_splitter(WordSplitter::NoHyphenation);
-        textwrap::fill(line, options)
+        let lines = textwrap::wrap(line, options);
+        let parts = lines.iter().flat_map(|line| parts(line, columns, &indent));
+        parts.collect::<Vec<_>>().join("\n")
     };
     text.split('\n').map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// A line in parts that have room, each but the last up to a `/`; a name that has none stays in one piece.
+fn parts(line: &str, columns: usize, indent: &str) -> Vec<String> {
+    let (mut parts, mut rest) = (Vec::new(), line.to_owned());
+    while display_width(&rest) > columns {
+        // What stands before the first name is no part of it.
+        let begin = rest.len() - rest.trim_start().len() + 1;
+        let ends = rest.match_indices('/').map(|(at, _)| at + 1);
+        let ends = ends.filter(|&end| end > begin && end < rest.len());
+        let (with_room, without): (Vec<usize>, Vec<usize>) =
+            ends.partition(|&end| display_width(&rest[..end]) <= columns);
+        let Some(&end) = with_room.last().or(without.first()) else {
+            break;
+        };
+        let next = format!("{indent}{}", &rest[end..]);
+        rest.truncate(end);
+        parts.push(std::mem::replace(&mut rest, next));
+    }
+    parts.push(rest);
+    parts
 }
 
 /// Prints a text that has its own line ends on standard output, unless objects are said there.
@@ -322,8 +347,18 @@ mod tests {
         let found = broken(path, 20);
         assert_eq!(
             found,
-            "a sentence about\n  /a/path/that-is-far/too-long\n  in it"
+            "a sentence about\n  /a/path/\n  that-is-far/\n  too-long\n  in it"
         );
+        let fits = "a sentence about /a/path/that/is-as-long-as-a-line";
+        assert_eq!(
+            broken(fits, 36),
+            "a sentence about\n  /a/path/that/is-as-long-as-a-line"
+        );
+        let name = "at /a-name-that-is-far-too-long/and/one that is not";
+        let expected = "at\n  /a-name-that-is-far-too-long/\n  and/one\n  that is not";
+        assert_eq!(broken(name, 22), expected);
+        let alone = "/a/path/that-is-far/too-long";
+        assert_eq!(broken(alone, 20), alone);
         let command = "continue with:\n  ane-trainer train --resume runs/2026-11-30-mnist";
         assert_eq!(broken(command, 20), command);
         assert_eq!(broken("  one two three", 8), "  one\n    two\n    three");

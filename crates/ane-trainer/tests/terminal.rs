@@ -187,23 +187,47 @@ fn nothing_that_is_said_wraps_at_eighty_columns() {
         "runs/2026-11-30-t-quiet-otter",
         "runs/2026-11-30-t-bold-heron",
     ];
-    let mut wide = Vec::new();
-    for arguments in sayings(&table, run, other) {
-        // All of it stays on so many lines.
-        let mut terminal = Terminal::open(80, 900);
-        let mut said = start(&terminal, dir.path(), &arguments);
-        terminal.read_to_end();
-        let screen = terminal.screen();
-        let shown = screen.contents();
-        assert!(said.wait().unwrap().success(), "{arguments:?}: {shown}");
-        let rows: Vec<String> = screen.rows(0, 80).collect();
-        for row in 0..900 {
-            // A path that is longer than a line stays whole.
-            let is_word = !rows[usize::from(row)].trim().contains(' ');
-            if screen.row_wrapped(row) && !is_word {
-                wide.push(format!("{arguments:?}: {}", rows[usize::from(row)]));
-            }
-        }
-    }
+    let all = sayings(&table, run, other);
+    let wide = all.iter().flat_map(|said| wrapped(dir.path(), said));
+    let wide: Vec<String> = wide.collect();
     assert!(wide.is_empty(), "{}", wide.join("\n"));
+}
+
+/// The rows of what is said that are longer than a line of eighty columns.
+fn wrapped(folder: &Path, arguments: &[&str]) -> Vec<String> {
+    // All of it stays on so many lines.
+    let mut terminal = Terminal::open(80, 900);
+    let mut said = start(&terminal, folder, arguments);
+    terminal.read_to_end();
+    let screen = terminal.screen();
+    let shown = screen.contents();
+    assert!(said.wait().unwrap().success(), "{arguments:?}: {shown}");
+    let rows = screen.rows(0, 80).zip(0..900);
+    let wide = rows.filter(|(_, row)| screen.row_wrapped(*row));
+    wide.map(|(text, _)| format!("{arguments:?}: {text}"))
+        .collect()
+}
+
+#[test]
+fn paths_that_are_longer_than_a_line_do_not_wrap_but_where_they_are_copied() {
+    if !is_possible() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let here = table(&dir);
+    let folder = dir
+        .path()
+        .join(format!("{0}/{0}/{0}/{0}", "a-rather-long-name"));
+    fs::create_dir_all(&folder).unwrap();
+    fs::rename(here, folder.join("t.csv")).unwrap();
+    let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let [table, run, other] = ["t.csv", "runs/quiet-otter", "runs/bold-heron"].map(path);
+    assert!(table.len() > 80 && run.len() > 80);
+    let all = sayings(&table, &run, &other);
+    // Answers begin with the example, which has the name that was given.
+    let all = all.iter().filter(|said| said[0] != "predict");
+    let wide: Vec<String> = all.flat_map(|said| wrapped(dir.path(), said)).collect();
+    assert!(wide.is_empty(), "{}", wide.join("\n"));
+    let copied = wrapped(dir.path(), &["report", &run]);
+    assert_eq!(copied.len(), 1, "{}", copied.join("\n"));
 }

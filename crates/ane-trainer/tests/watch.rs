@@ -116,3 +116,19 @@ fn what_is_no_run_is_not_waited_for() {
     fs::write(dir.path().join("result.json"), "null").unwrap();
     assert!(says(&["watch", empty]).contains("none was held out"));
 }
+
+#[test]
+fn what_is_trained_is_called_as_the_training_calls_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = dir.path().join("heights.csv");
+    let rows: String = (0..40).map(|i| format!("{i},{}\n", i % 2)).collect();
+    fs::write(&table, format!("x,label\n{rows}")).unwrap();
+    for (name, data) in [("own", table.to_str().unwrap()), ("known", "iris")] {
+        let run = dir.path().join(name);
+        let run = run.to_str().unwrap();
+        let train = ["train", "--dataset", data, "--epochs", "1", "--out", run];
+        let trained = says(&train);
+        let watched = says(&["watch", run]);
+        assert_eq!(watched.lines().next(), trained.lines().next());
+    }
+}

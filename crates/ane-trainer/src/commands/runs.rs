@@ -18,6 +18,7 @@ use crate::{
 use ane_train::run_dir::{RunDir, Summary};
 use clap::Subcommand;
 pub(crate) use compare::{Args as CompareArgs, run as compare};
+pub(crate) use flat::data_name;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, clap::Args)]

@@ -1,5 +1,6 @@
 //! `watch`: follows a run by its files, which says what `train` does.
 
+use super::runs::data_name;
 use crate::{
     ended::Ended,
     failure::Failure,
@@ -8,6 +9,7 @@ use crate::{
     progress::epoch_line,
 };
 use ane_train::{
+    data::catalog,
     fit::EpochMetrics,
     metric::{self, Metric},
     run_dir::{Row, RunDir, RunState, Summary},
@@ -189,6 +191,11 @@ fn json(file: &std::path::Path) -> Option<Value> {
     serde_json::from_slice(&ane_files::read(file, LARGEST_JSON).ok()?).ok()
 }
 
+/// What a data set is called in the first line of a training.
+fn title(dataset: &str) -> String {
+    catalog::find(dataset).map_or_else(|_| data_name(dataset), |spec| spec.title.to_owned())
+}
+
 fn begin(config: &Value, run: &RunDir, trained_by: Option<u32>) {
     tell_started(config, run);
     let field = |name: &str| match &config[name] {
@@ -201,7 +208,7 @@ fn begin(config: &Value, run: &RunDir, trained_by: Option<u32>) {
     say!(
         "{} on {}, seed {}",
         field("model"),
-        field("dataset"),
+        title(&field("dataset")),
         field("seed")
     );
     say!(

@@ -66,7 +66,7 @@ fn trimmed(digits: &str) -> &str {
 }
 
 /// A data set as a table has it: its name, or that of its file without the ending.
-pub(super) fn data_name(dataset: &str) -> String {
+pub(crate) fn data_name(dataset: &str) -> String {
     let name = Path::new(dataset).file_stem();
     let name = name.map_or(dataset.into(), |name| name.to_string_lossy());
     name.strip_suffix(".csv").unwrap_or(&name).to_owned()
