@@ -10,13 +10,33 @@ use crate::{
 use ane_device::UnitTime;
 use ane_ir::Graph;
 use serde::Serialize;
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 /// What ops took, over all executions since the profile was started.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Profile {
     stages: Vec<StageTime>,
     ops: BTreeMap<OpPlace, OpTime>,
+    /// Every execution by itself, where somebody wants that.
+    executions: Option<Vec<Execution>>,
+}
+
+/// One execution of a stage.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Execution {
+    /// Its place among the stages of a step.
+    pub stage: usize,
+    /// `engine` or `host`.
+    pub side: &'static str,
+    /// When it began.
+    pub since: Instant,
+    /// How long it ran.
+    pub elapsed: Duration,
+    /// Its ops in the order of the program, with the time of all threads together; none where the device does not tell.
+    pub ops: Vec<(OpPlace, Duration)>,
 }
 
 /// A stage and how long it ran.
@@ -53,6 +73,19 @@ pub struct OpTime {
 }
 
 impl Profile {
+    /// Nothing yet, of which every execution is kept by itself too.
+    pub fn of_executions() -> Self {
+        Self {
+            executions: Some(Vec::new()),
+            ..Self::default()
+        }
+    }
+
+    /// Every execution, in order; none unless they are kept.
+    pub fn executions(&self) -> &[Execution] {
+        self.executions.as_deref().unwrap_or_default()
+    }
+
     /// The stages, in order.
     pub fn stages(&self) -> &[StageTime] {
         &self.stages
@@ -65,12 +98,12 @@ impl Profile {
         ops
     }
 
-    /// Adds an execution of the stage at this place.
+    /// Adds an execution of the stage at this place, from `since` on.
     pub(crate) fn add(
         &mut self,
         staged: &Staged,
         number: usize,
-        elapsed: Duration,
+        (since, elapsed): (Instant, Duration),
         times: &[UnitTime],
     ) {
         let (side, graph) = match staged.stages[number] {
@@ -89,11 +122,24 @@ impl Profile {
         stage.side = side;
         stage.seconds += elapsed.as_secs_f64();
         stage.executions += 1;
+        let mut ops = Vec::new();
         for unit in times {
             let (place, flops) = place_of(graph, &unit.nodes, side);
+            if self.executions.is_some() {
+                ops.push((place.clone(), unit.time));
+            }
             let op = self.ops.entry(place).or_default();
             op.seconds += unit.time.as_secs_f64();
             op.flops += flops;
+        }
+        if let Some(executions) = &mut self.executions {
+            executions.push(Execution {
+                stage: number,
+                side,
+                since,
+                elapsed,
+                ops,
+            });
         }
     }
 }

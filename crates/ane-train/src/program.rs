@@ -285,23 +285,24 @@ impl Program {
         let set = set % self.bound.len();
         for (number, stage) in self.bound[set].iter_mut().enumerate() {
             let since = Instant::now();
-            match &mut self.profile {
-                None => stage.execute()?,
-                Some(profile) => {
-                    let times = stage.execute_timed()?;
-                    profile.add(&self.staged, number, since.elapsed(), &times);
-                }
-            }
+            let times = match &self.profile {
+                None => stage.execute().map(|()| Vec::new())?,
+                Some(_) => stage.execute_timed()?,
+            };
+            let elapsed = since.elapsed();
             if matches!(stage, Running::Engine(_)) {
-                self.engine_time += since.elapsed();
+                self.engine_time += elapsed;
+            }
+            if let Some(profile) = &mut self.profile {
+                profile.add(&self.staged, number, (since, elapsed), &times);
             }
         }
         Ok(())
     }
 
-    /// Times nodes from now on.
-    pub(crate) fn start_profile(&mut self) {
-        self.profile = Some(Profile::default());
+    /// Times nodes from now on, and adds what they take to a profile.
+    pub(crate) fn start_profile(&mut self, profile: Profile) {
+        self.profile = Some(profile);
     }
 
     /// What nodes took since they are timed; they are no longer.

@@ -323,9 +323,9 @@ impl Trainer {
         self.progress.loss_scale.record(overflow);
     }
 
-    /// Times the parts of training steps from now on.
-    pub fn start_profile(&mut self) {
-        self.program.start_profile();
+    /// Times the parts of training steps from now on, and adds what they take to a profile.
+    pub fn start_profile(&mut self, profile: Profile) {
+        self.program.start_profile(profile);
     }
 
     /// What the parts of training steps took since they are timed; they are no longer.

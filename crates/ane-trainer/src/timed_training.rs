@@ -44,15 +44,28 @@ pub(crate) struct TimedTraining {
     pub(crate) trainer: Trainer,
     /// Threads, instruction set and system, in one line.
     pub(crate) machine: String,
+    pub(crate) threads: usize,
     loader: Loader,
     /// Held as long as the device is used.
     _lock: Option<EngineLock>,
+}
+
+/// When a step was taken.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Taken {
+    pub(crate) since: Instant,
+    /// Waiting for examples, which comes first.
+    pub(crate) data: Duration,
+    /// All of it.
+    pub(crate) all: Duration,
 }
 
 /// What steps took.
 #[derive(Debug, Default)]
 pub(crate) struct Phases {
     pub(crate) steps: u32,
+    /// Each of them.
+    pub(crate) taken: Vec<Taken>,
     pub(crate) examples: usize,
     /// All of it.
     pub(crate) all: Duration,
@@ -76,7 +89,8 @@ impl TimedTraining {
         let steps = WARM_UP + steps;
         let (pool, isa) = machine(args.threads)?;
         let system = std::env::consts::OS;
-        let machine = format!("{} threads, {isa}, {system}", pool.threads());
+        let threads = pool.threads();
+        let machine = format!("{threads} threads, {isa}, {system}");
         let asked = args.asked.as_deref().map(Path::new);
         let is_run = |path: &Path| path.is_dir() || path.extension().is_some_and(|e| e == "ckpt");
         let (config, opened, trainer, lock) = if let Some(path) = asked.filter(|p| is_run(p)) {
@@ -105,6 +119,7 @@ impl TimedTraining {
             config,
             trainer,
             machine,
+            threads,
             loader: loader.map_err(FitError::Loader)?,
             _lock: lock,
         };
@@ -134,11 +149,14 @@ impl TimedTraining {
                 break;
             };
             let batches = update.map_err(TrainerError::from)?;
-            phases.data += since.elapsed();
+            let data = since.elapsed();
             phases.examples += self.trainer.train_step(&batches)?.examples;
             phases.engine += self.trainer.engine_time() - engine;
-            phases.all += since.elapsed();
+            let all = since.elapsed();
+            phases.data += data;
+            phases.all += all;
             phases.steps += 1;
+            phases.taken.push(Taken { since, data, all });
             self.loader.recycle(batches);
         }
         Ok(phases)

@@ -216,7 +216,7 @@ const COMMANDS: [(&str, &str, i32); 32] = [
     ("report", "report run", 0),
     ("export", "export run --format numpy", 0),
     ("summary", "summary run", 0),
-    ("profile", "profile run --steps 2", 0),
+    ("profile", "profile run --steps 2 --trace trace.json", 0),
     (
         "bench",
         "bench run --rounds 3 --steps 2 --save-baseline b.json",

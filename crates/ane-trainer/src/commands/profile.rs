@@ -1,6 +1,9 @@
 //! `profile`: where the time of a training goes: data, engine, host, and op by op.
 
+mod trace;
+
 use crate::{
+    code::Code,
     ended::Ended,
     failure::Failure,
     numbers::whole,
@@ -8,11 +11,13 @@ use crate::{
     timed_training::{Phases, TimedArgs, TimedTraining},
 };
 use ane_train::{
+    checkpoint::replace_file,
     config::MOST_BATCHES,
     profile::{OpPlace, OpTime, Profile, StageTime},
 };
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
+use std::path::{Path, PathBuf};
 
 /// Columns of a terminal.
 const COLUMNS: u16 = 80;
@@ -26,16 +31,48 @@ pub(crate) struct Args {
     /// Steps that are timed
     #[arg(long, default_value_t = 30, value_parser = whole(1..=MOST_BATCHES))]
     steps: u64,
+    /// Write the steps one by one, with their phases and ops, in Chrome's Trace Event Format: for ui.perfetto.dev or
+    /// chrome://tracing
+    #[arg(long, value_name = "FILE.json")]
+    trace: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
+    // What cannot be written is said before anything is measured.
+    args.trace.as_deref().map_or(Ok(()), must_have_a_folder)?;
     let mut training = TimedTraining::new(&args.training, args.steps)?;
-    training.trainer.start_profile();
+    training.trainer.start_profile(match &args.trace {
+        Some(_) => Profile::of_executions(),
+        None => Profile::default(),
+    });
     let phases = training.take(args.steps)?;
     let profile = training.trainer.take_profile();
-    let report = Report::of(&training, &phases, &profile);
+    let mut report = Report::of(&training, &phases, &profile);
+    if let Some(file) = &args.trace {
+        let trace = trace::of(&training, &phases, &profile).to_string();
+        replace_file(file, trace.as_bytes())?;
+        report.trace = Some(output::path(file));
+    }
     output::result(&report, || report.show());
     Ok(Ended::Done)
+}
+
+/// Refuses a file whose folder is not there.
+fn must_have_a_folder(file: &Path) -> Result<(), Failure> {
+    // A bare name has an empty parent.
+    let folder = file.parent().filter(|f| !f.as_os_str().is_empty());
+    match folder {
+        Some(folder) if !folder.is_dir() => Err(Failure::new(
+            format!(
+                "cannot write `{}`: there is no folder `{}`",
+                file.display(),
+                folder.display()
+            ),
+            "make the folder, or name another file by --trace",
+        )
+        .with_code(Code::NotThere)),
+        _ => Ok(()),
+    }
 }
 
 /// What was measured. Times are of all steps together.
@@ -54,6 +91,8 @@ struct Report<'a> {
     stages: &'a [StageTime],
     /// None where the device does not tell.
     ops: Vec<Op<'a>>,
+    /// The file of `--trace`.
+    trace: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -78,11 +117,19 @@ impl<'a> Report<'a> {
             data_seconds: phases.data.as_secs_f64(),
             stages: profile.stages(),
             ops: ops.map(|(place, time)| Op { place, time }).collect(),
+            trace: None,
         }
     }
 
     /// Prints the phases of a step, its stages where there are several, and its ops.
     fn show(&self) {
+        self.show_times();
+        if let Some(file) = &self.trace {
+            say!("trace in {file}");
+        }
+    }
+
+    fn show_times(&self) {
         let steps = f64::from(self.steps.max(1));
         let ms = |seconds: f64| 1e3 * seconds / steps;
         say!("{}, {} steps", self.title, self.steps);
