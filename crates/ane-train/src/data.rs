@@ -37,7 +37,7 @@ use ane_text::TextError;
 use std::io;
 use std::path::PathBuf;
 
-pub use augment::{Augmentation, Augmented};
+pub use augment::{Augmentation, Augmented, Mixed};
 pub use batch::{Batch, Values};
 pub use cache::{CACHE_VARIABLE, default_root};
 pub use catalog::{Content, DatasetSpec, FileSpec, Files, ImageSet, Normalisation, SplitSpec};

@@ -224,6 +224,15 @@ impl Objective {
         Ok(*value)
     }
 
+    /// The tensor that the only loss compares with, and what it wants of the output by class; none of another number of
+    /// losses.
+    pub fn class_rows(&self, model: &Model) -> Option<(&str, Vec<Vec<f32>>)> {
+        let [term] = &self.terms[..] else { return None };
+        let output = self.output_of(term, model, &model.train).ok()?;
+        let width = model.train.graph.ty(output).shape.numel() / model.batch;
+        Some((&term.target, targets::class_rows(&term.loss, width)))
+    }
+
     /// Whether the examples of a data set have what the model and the losses take.
     ///
     /// # Errors

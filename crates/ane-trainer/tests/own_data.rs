@@ -388,16 +388,10 @@ fn augmented_images_are_the_same_again_when_a_run_goes_on() {
     let own = [
         "train", "--data", &images, "--label", "y.npy", "--model", "36-8-2", "--epochs", "5",
     ];
-    let more = [
-        "--augment",
-        "flip,shift=1,noise=0.05",
-        "--ema",
-        "0.9",
-        "--grad-accumulation",
-        "2",
-    ];
+    let more = ["--ema", "0.9", "--grad-accumulation", "2"];
     let out = ["--out", whole.to_str().unwrap()];
-    says(&[&own[..], &more, &out].concat());
+    let mixed = ["--augment", "flip,shift=1,noise=0.05,mixup=0.4"];
+    says(&[&own[..], &mixed, &more, &out].concat());
     let best = whole.join("checkpoints/best.ckpt");
     says(&[
         "train",
@@ -410,6 +404,16 @@ fn augmented_images_are_the_same_again_when_a_run_goes_on() {
     for file in ["metrics.jsonl", "checkpoints/last.safetensors"] {
         assert_eq!(of(&whole, file), of(&again, file), "{file}");
     }
+    // Each of them changes what is learned.
+    let mut different = vec![of(&whole, "metrics.jsonl")];
+    for part in ["flip,shift=1,noise=0.05", "mixup=0.4"] {
+        let run = dir.path().join(part);
+        let out = ["--out", run.to_str().unwrap()];
+        says(&[&own[..], &["--augment", part], &more, &out].concat());
+        different.push(of(&run, "metrics.jsonl"));
+    }
+    different.dedup();
+    assert_eq!(different.len(), 3);
     let table = write(&dir, "t.csv", flowers(60));
     fails(
         &["train", "--data", &table, "--augment", "flip"],

@@ -3,14 +3,17 @@
 //! What becomes of an example is a function of seed, example and epoch, so that a run that goes on, or repeats a step, sees the
 //! same pixels, on whatever thread they are made.
 //!
-//! A new transform is a file in `augment/` and its line in [`ALL`].
+//! A new transform is a file in `augment/` and its line in [`ALL`]. What blends examples of a batch, mixup, comes after them.
 
 mod crop;
 mod cutout;
 mod flip;
+mod mixup;
 mod noise;
 mod rotate;
 mod shift;
+
+pub use mixup::Mixed;
 
 use super::{Batch, Dataset, Field, FillError, IMAGE, Values, description::Input};
 use half::{f16, slice::HalfBitsSliceExt, slice::HalfFloatSliceExt};
@@ -120,24 +123,36 @@ impl Augmentation {
         self.0.is_empty()
     }
 
+    /// α of mixup, where batches are blended with themselves.
+    pub fn mixup(&self) -> Option<f32> {
+        let found = self.0.iter().find(|(name, _)| *name == mixup::NAME);
+        found.map(|(_, alpha)| *alpha)
+    }
+
     /// What transforms there are, for people.
     pub fn known() -> String {
-        let one = |t: &dyn Transform| match t.amount() {
-            Some(amount) => format!("{}={}", t.name(), amount.what),
-            None => t.name().to_owned(),
+        let one = |(name, amount): (&str, Option<Amount>)| match amount {
+            Some(amount) => format!("{name}={}", amount.what),
+            None => name.to_owned(),
         };
-        ALL.map(one).join(", ")
+        named().map(one).collect::<Vec<_>>().join(", ")
     }
 }
 
 impl fmt::Display for Augmentation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let one = |&(name, amount): &(&str, f32)| match find(name).and_then(Transform::amount) {
-            Some(_) => format!("{name}={amount}"),
-            None => name.to_owned(),
+        let one = |&(name, x): &(&str, f32)| match named().find(|(n, _)| *n == name) {
+            Some((_, Some(_))) => format!("{name}={x}"),
+            _ => name.to_owned(),
         };
         f.write_str(&self.0.iter().map(one).collect::<Vec<_>>().join(","))
     }
+}
+
+/// Every name with what its number is, in the order in which things are done.
+fn named() -> impl Iterator<Item = (&'static str, Option<Amount>)> {
+    let transforms = ALL.into_iter().map(|t| (t.name(), t.amount()));
+    transforms.chain([(mixup::NAME, Some(mixup::AMOUNT))])
 }
 
 fn find(name: &str) -> Option<&'static dyn Transform> {
@@ -154,13 +169,14 @@ impl FromStr for Augmentation {
                 Some((name, number)) => (name.trim(), Some(number.trim())),
                 None => (part, None),
             };
-            let transform = find(name).ok_or_else(|| {
+            let known = named().find(|(known, _)| *known == name);
+            let (name, amount) = known.ok_or_else(|| {
                 format!(
                     "no transform is called `{name}`; there are {}",
                     Self::known()
                 )
             })?;
-            let amount = match (transform.amount(), number) {
+            let amount = match (amount, number) {
                 (None, None) => 1.0,
                 (None, Some(_)) => return Err(format!("`{name}` takes no number")),
                 (Some(amount), number) => {
@@ -174,13 +190,13 @@ impl FromStr for Augmentation {
                     })?
                 }
             };
-            if all.iter().any(|(n, _)| *n == transform.name()) {
+            if all.iter().any(|(n, _)| *n == name) {
                 return Err(format!("`{name}` is there twice"));
             }
-            all.push((transform.name(), amount));
+            all.push((name, amount));
         }
         // Whatever order they are named in, they are one augmentation.
-        all.sort_by_key(|(name, _)| ALL.iter().position(|t| t.name() == *name));
+        all.sort_by_key(|(name, _)| named().position(|(n, _)| n == *name));
         Ok(Self(all))
     }
 }
@@ -249,7 +265,8 @@ impl Dataset for Augmented {
     fn fill(&self, examples: &[(u32, u64)], batch: &mut Batch) -> Result<(), FillError> {
         self.inner.fill(examples, batch)?;
         let width: usize = self.shape.iter().product();
-        if !matches!(batch.get(IMAGE), Some(Values::Fp16(_))) {
+        let is_changed = !self.transforms.is_empty();
+        if !is_changed || !matches!(batch.get(IMAGE), Some(Values::Fp16(_))) {
             return Ok(());
         }
         let (mut pixels, mut spare) = (vec![0.0; width], Vec::new());

@@ -7,7 +7,7 @@ use std::{fmt, io, path::PathBuf};
 /// Examples that a model can be trained with.
 ///
 /// What an example is may depend on the epoch, so that augmentation is a function too: the same index and epoch give the
-/// same bits, on any thread and after any interruption.
+/// same bits, on any thread and after any interruption. Of examples that are blended with each other the batch as a whole does.
 pub trait Dataset: Send + Sync + fmt::Debug {
     /// Number of examples.
     fn len(&self) -> usize;

@@ -115,6 +115,17 @@ fn no_target(batch: &Batch, target: &str, types: &str) -> ObjectiveError {
     }
 }
 
+/// What a loss wants of an output of `width` values, by class.
+pub(super) fn class_rows(loss: &Loss, width: usize) -> Vec<Vec<f32>> {
+    // A single value tells two classes apart.
+    let classes = if width == 1 { 2 } else { width };
+    let row = |class| match width {
+        1 => vec![class as f32],
+        _ => loss.target_row(class, width),
+    };
+    (0..classes).map(row).collect()
+}
+
 /// Turns the targets of a term into fp16 rows: what is stored as a class becomes the loss's row for it.
 #[derive(Debug)]
 pub(crate) struct TargetRows {
@@ -129,19 +140,15 @@ pub(crate) struct TargetRows {
 
 impl TargetRows {
     fn new(term: &Term, width: usize) -> Self {
-        // A single value tells two classes apart.
-        let classes = if width == 1 { 2 } else { width };
-        let row = |class| match width {
-            1 => vec![class as f32],
-            _ => term.loss.target_row(class, width),
-        };
+        let rows = class_rows(&term.loss, width);
         Self {
             loss: term.loss,
             target: term.target.clone(),
             width,
-            classes: (0..classes)
-                .flat_map(row)
-                .map(|x| f16::from_f32(x).to_bits())
+            classes: rows
+                .iter()
+                .flatten()
+                .map(|&x| f16::from_f32(x).to_bits())
                 .collect(),
             rows: Vec::new(),
         }

@@ -33,7 +33,7 @@ use ane_device::PowerMeter;
 use ane_train::{
     Trainer, TrainerError,
     config::APPLE,
-    data::Augmented,
+    data::{Augmented, Mixed},
     fit::{Beginning, Ending, Fit, describe},
     recovery::Faults,
     run_dir::{RunDir, RunEnding},
@@ -239,6 +239,17 @@ fn trained(
         if let Some(changed) = changed {
             loaded.train = Arc::new(changed);
         }
+    }
+    if let Some(alpha) = config.augment.mixup() {
+        let (of, train) = (trainer.config(), loaded.train.clone());
+        let rows = of.objective.class_rows(&of.model);
+        let mixed = rows.and_then(|rows| Mixed::new(train, alpha, rows, config.seed));
+        loaded.train = Arc::new(mixed.ok_or_else(|| {
+            Failure::usage(
+                "--augment mixup blends classes, of which the model has not one loss",
+                "leave mixup out",
+            )
+        })?);
     }
     let run = run_dir(out, resumed.as_mut(), &description.name)?;
     *begun = Some(run.clone());

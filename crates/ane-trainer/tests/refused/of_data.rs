@@ -79,6 +79,16 @@ pub(super) fn all() -> Vec<Case> {
         case(name, arguments, files)
     };
     let mut all = unread();
+    all.push(case(
+        "mixup of numbers",
+        "train --data x.npz --task values --augment mixup=0.2",
+        vec![("x.npz", Vec::new())],
+    ));
+    all.push(case(
+        "mixup of an image that is its own target",
+        "train autoencoder --augment flip,mixup=0.2 --offline",
+        Vec::new(),
+    ));
     all.extend([
         arrays(
             "augmentation of arrays that are no images",

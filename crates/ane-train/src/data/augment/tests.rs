@@ -158,6 +158,10 @@ fn a_turn_leaves_the_middle_where_it_is() {
 fn an_augmentation_is_written_as_it_is_read_and_what_is_wrong_is_said() {
     let all: Augmentation = "flip, shift=2".parse().unwrap();
     assert_eq!(all.to_string(), "shift=2,flip");
+    assert_eq!(all.mixup(), None);
+    let mixed: Augmentation = "mixup=0.2,flip".parse().unwrap();
+    assert_eq!(mixed.to_string(), "flip,mixup=0.2");
+    assert_eq!(mixed.mixup(), Some(0.2));
     assert_eq!(serde_json::to_string(&all).unwrap(), "\"shift=2,flip\"");
     for (text, part) in [
         (
@@ -168,6 +172,7 @@ fn an_augmentation_is_written_as_it_is_read_and_what_is_wrong_is_said() {
         ("shift=-1", "above 0"),
         ("flip=2", "takes no number"),
         ("flip,flip", "twice"),
+        ("mixup=5", "`mixup` takes ALPHA above 0 and up to 4"),
     ] {
         let error = text.parse::<Augmentation>().unwrap_err();
         assert!(error.contains(part), "{error}");

@@ -81,7 +81,7 @@ pub(crate) struct DataArgs {
     #[arg(long)]
     pub(super) centred: bool,
     /// Change the images that are trained on, anew in every epoch: rotate=DEGREES, crop=SHARE, shift=PIXELS, flip,
-    /// noise=DEVIATION, cutout=PIXELS, several with commas
+    /// noise=DEVIATION, cutout=PIXELS, mixup=ALPHA (each example blended with another of its batch), several with commas
     #[arg(long, value_name = "LIST")]
     augment: Option<Augmentation>,
     /// Examples that the network is judged by at the end: a number, a share, or a file; 0 for none [default: a folder called

@@ -69,6 +69,9 @@ impl ConfigArgs {
             let help = "leave it out, or pass --task values where the label is a number";
             return refused("--log-target", "numbers", help);
         }
+        if !are_classes && base.augment.mixup().is_some() {
+            return refused("--augment mixup", "classes", "leave mixup out");
+        }
         if task == Task::Regression && base.data.class_weights.is_some() {
             return refused("--class-weights", "classes", "leave it out");
         }
