@@ -141,6 +141,19 @@ impl Read<'_> {
         })
     }
 
+    /// All of the text at a path in order, to judge a run by of which it is `known` what its examples are.
+    ///
+    /// # Errors
+    /// As [`Read::open`].
+    pub fn whole(self, path: &Path, known: &Description) -> Result<Windows, DataError> {
+        let whole = Self {
+            validation: None,
+            ..self
+        };
+        let Text { train, .. } = whole.open(path, Some(known))?;
+        Ok(Windows::in_order(train.file, train.context)?)
+    }
+
     fn split(&self, corpus: &Corpus) -> Result<Split, DataError> {
         Ok(match self.validation {
             None => Split::None,

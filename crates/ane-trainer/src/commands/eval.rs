@@ -18,7 +18,7 @@ use crate::{
 };
 use ane_train::{
     TrainerError,
-    data::{DataError, Opened, own},
+    data::{Batch, DataError, Description, LABEL, Opened, Values, description::Input, own, text},
     fit::{Evaluation, Examples, evaluate_each},
     judgement::{Answers, Judgement},
     metric::Metric,
@@ -65,6 +65,8 @@ pub(crate) struct Judged {
     pub(crate) judgement: Option<Judgement>,
     /// What was answered.
     pub(crate) examples: Examples,
+    /// Language models: what a byte of the text takes.
+    pub(crate) bits_per_byte: Option<f64>,
 }
 
 /// What an evaluation came to, as JSON has it.
@@ -74,6 +76,9 @@ struct Report<'a> {
     #[serde(flatten)]
     result: &'a Evaluation,
     judgement: &'a Option<Judgement>,
+    /// Language models: what a byte of the text takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bits_per_byte: Option<f64>,
     /// The file of answers.
     output: Option<String>,
 }
@@ -98,7 +103,9 @@ pub(crate) fn judged(args: &Asked) -> Result<Judged, Failure> {
     tell(faults);
     let loss = trainer.config().objective.terms.first().map(|t| t.loss);
     let loss = loss.unwrap_or(config.loss);
+    let bits_per_byte = bits_per_byte(&test, data, result.loss)?;
     Ok(Judged {
+        bits_per_byte,
         checkpoint: stored.path.clone(),
         result,
         metrics: trainer.config().metrics.clone(),
@@ -119,11 +126,15 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
         checkpoint: output::path(&judged.checkpoint),
         result: &judged.result,
         judgement: &judged.judgement,
+        bits_per_byte: judged.bits_per_byte,
         output: args.output.as_ref().map(output::path),
     };
     output::result(&report, || {
         let of = judged.checkpoint.display().to_string();
         say!("{}", test_line(&judged.result, &judged.metrics, &of));
+        if let Some(bits) = judged.bits_per_byte {
+            say!("{bits:.4} bits per byte");
+        }
         if let Some(judgement) = &judged.judgement {
             output::write(&tables::of(judgement));
         }
@@ -138,6 +149,17 @@ fn test_examples(
         config, data, path, ..
     }: &Stored,
 ) -> Result<Examples, Failure> {
+    let options = args.source.options();
+    if let (Some(path), Input::Tokens { .. }) = (&args.data, &data.input) {
+        let how = text::Read {
+            called: [&data.name, &data.title],
+            settings: &config.data,
+            validation: None,
+            seed: config.seed,
+            cache_root: options.cache_root.as_deref(),
+        };
+        return Ok(Examples::all(Arc::new(how.whole(path, data)?)));
+    }
     if let Some(path) = &args.data {
         let (examples, indices) =
             own::examples(path, &config.data, data).map_err(DataError::from)?;
@@ -149,16 +171,47 @@ fn test_examples(
             indices,
         });
     }
-    let options = args.source.options();
     let opened = Opened::of(config, Some(data), &options, &report)?;
     must_be_those_of(data, &opened.description, path)?;
     let loaded = opened.load(config.batch, &options, &report)?;
-    loaded.test.ok_or_else(|| {
+    let judging = match &data.input {
+        // Nothing of a text is held out besides what has chosen the state.
+        Input::Tokens { .. } => loaded.test.or(loaded.validation),
+        _ => loaded.test,
+    };
+    judging.ok_or_else(|| {
         Failure::new(
             "the run has no test examples: none were held out",
             "name some by --data",
         )
     })
+}
+
+/// What a byte of a text takes, for a mean loss of a token in nats: none where examples are no text.
+fn bits_per_byte(
+    examples: &Examples,
+    data: &Description,
+    loss: f64,
+) -> Result<Option<f64>, Failure> {
+    let Input::Tokens { context, tokenizer } = &data.input else {
+        return Ok(None);
+    };
+    let tokenizer = tokenizer.tokenizer().map_err(DataError::from)?;
+    let (mut tokens, mut bytes) = (0, 0);
+    let mut batch = Batch::default();
+    for &index in &examples.indices {
+        batch.restart(1, 1);
+        examples
+            .data
+            .fill(&[(index, 0)], &mut batch)
+            .map_err(TrainerError::from)?;
+        if let Some(Values::Int32(ids)) = batch.get(LABEL) {
+            let ids: Vec<u32> = ids.iter().filter_map(|&t| u32::try_from(t).ok()).collect();
+            bytes += tokenizer.decode(&ids).map_err(DataError::from)?.len();
+        }
+        tokens += context;
+    }
+    Ok((bytes > 0).then(|| loss * tokens as f64 / bytes as f64 / std::f64::consts::LN_2))
 }
 
 /// Refuses another kind of file before anything is computed.

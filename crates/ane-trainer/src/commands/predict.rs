@@ -111,6 +111,15 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
         ));
     }
     let mut stored = Stored::read(&args.run)?;
+    if let Input::Tokens { .. } = stored.data.input {
+        return Err(Failure::usage(
+            "the run has learned to go on with texts",
+            format!(
+                "`ane-trainer generate {} --prompt TEXT` has it say one",
+                args.run.display()
+            ),
+        ));
+    }
     must_suit(&stored.data, args)?;
     stored.data = asked(stored.data, args);
     let Stored { config, data, .. } = &stored;
