@@ -16,14 +16,18 @@ mod idx;
 mod image_folder;
 mod inspection;
 mod npy;
+pub mod oddity;
 mod picture;
 pub mod raw;
+mod roles;
 pub mod rows;
 mod safetensors;
 mod settings;
 mod suspicion;
 mod table;
 mod table_cache;
+#[cfg(test)]
+mod tests;
 
 pub use error::{OwnDataError, Problem};
 pub use examples::OwnExamples;

@@ -2,12 +2,14 @@
 
 use super::{
     OwnDataError,
+    cells::{MOST_TEXTS, Texts},
     error::{Problem, Sayer},
     raw::{Layout, Raw, RawColumn, RawTargets},
     rows::{Element, Rows},
     settings::{DataSettings, TaskSetting},
     table,
 };
+use std::{collections::HashSet, io};
 
 /// An array with a name.
 #[derive(Debug)]
@@ -153,6 +155,24 @@ pub(super) fn into_raw(
     })
 }
 
+/// The different elements of an array with one for each example, as they are called where they are classes, and which of
+/// them each is; none where they are more than there may be classes.
+fn texts(rows: &Rows) -> io::Result<Option<(Vec<String>, Vec<f32>)>> {
+    let mut scratch = Vec::new();
+    let mut different = HashSet::new();
+    for i in 0..rows.len() {
+        let text = rows.element().text(rows.bytes(i, &mut scratch)?);
+        different.insert(text);
+        if different.len() > MOST_TEXTS {
+            return Ok(None);
+        }
+    }
+    let texts = Texts::new(different.into_iter().collect());
+    let index = |i| Ok(texts.index(&rows.element().text(rows.bytes(i, &mut scratch)?)));
+    let indices: io::Result<Vec<f32>> = (0..rows.len()).map(index).collect();
+    Ok(Some((texts.all, indices?)))
+}
+
 /// What an array says of each example.
 fn targets(
     label: Array,
@@ -161,22 +181,30 @@ fn targets(
     say: &Sayer<'_>,
 ) -> Result<RawTargets, OwnDataError> {
     let (width, name) = (label.rows.width(), label.name.clone());
-    let is_integer = label.rows.element().is_integer();
-    let all = values(label)?;
     if width == 1 {
+        // Whole numbers are classes, however many there are.
+        let classes = label.rows.element().is_integer();
+        let classes = classes.then_some(TaskSetting::Classes);
+        let settings = DataSettings {
+            task: settings.task.or(classes),
+            decimal: None,
+            ..settings.clone()
+        };
+        let texts = texts(&label.rows).map_err(|e| say.whole(e))?;
+        let mut cells = values(label)?;
+        let texts = texts.map(|(texts, indices)| {
+            cells = indices;
+            texts
+        });
         let column = RawColumn {
             name,
             at: 0,
-            texts: None,
+            texts,
+            oddities: Vec::new(),
         };
-        // Whole numbers are classes, however many there are.
-        let classes = is_integer.then_some(TaskSetting::Classes);
-        let settings = DataSettings {
-            task: settings.task.or(classes),
-            ..settings.clone()
-        };
-        return table::target(&column, all, &[], &settings, say);
+        return table::target(&column, cells, &[], &settings, say);
     }
+    let all = values(label)?;
     let one_hot = |row: &[f32]| {
         let mut ones = row.iter().enumerate().filter(|(_, x)| **x != 0.0);
         match (ones.next(), ones.next()) {

@@ -3,6 +3,8 @@
 use super::{
     OwnDataError,
     error::{Problem, Sayer, quoted},
+    oddity::{Oddity, Watch},
+    roles::Roles,
     settings::DataSettings,
 };
 use crate::data::description::{self, Description, Input};
@@ -10,7 +12,7 @@ use csv::StringRecord;
 use std::collections::HashMap;
 
 /// Most texts that a column of categories, or of classes, may have.
-const MOST_TEXTS: usize = 4_096;
+pub(super) const MOST_TEXTS: usize = 4_096;
 /// Share of numbers from which a text among them is taken for a mistake.
 const MOSTLY: f64 = 0.9;
 /// What stands for a cell that is empty, as pandas reads it.
@@ -31,17 +33,32 @@ pub(super) enum NoNumber {
 
 /// The number of a cell.
 pub(super) fn number(cell: &str) -> Result<f32, NoNumber> {
+    rounded(exact(cell)?)
+}
+
+/// The number of a cell with this sign before its decimals.
+pub(super) fn number_with(cell: &str, decimal: char) -> Result<f32, NoNumber> {
+    rounded(exact_with(cell, decimal)?)
+}
+
+fn rounded(x: f64) -> Result<f32, NoNumber> {
+    let x = x as f32;
+    if x.is_finite() {
+        Ok(x)
+    } else {
+        Err(NoNumber::Infinite)
+    }
+}
+
+/// The number of a cell as far as f64 has its digits: every whole number of up to fifteen.
+fn exact(cell: &str) -> Result<f64, NoNumber> {
     let cell = cell.trim();
     if let Ok(x) = cell.parse::<f64>() {
-        let x = x as f32;
-        if x.is_finite() {
-            return Ok(x);
-        }
-        return Err(if x.is_nan() {
-            NoNumber::Missing
-        } else {
-            NoNumber::Infinite
-        });
+        return match x {
+            x if x.is_nan() => Err(NoNumber::Missing),
+            x if x.is_infinite() => Err(NoNumber::Infinite),
+            x => Ok(x),
+        };
     }
     let is_missing = MISSING.iter().any(|m| cell.eq_ignore_ascii_case(m));
     Err(if is_missing {
@@ -51,14 +68,24 @@ pub(super) fn number(cell: &str) -> Result<f32, NoNumber> {
     })
 }
 
-/// The number of a cell with this sign before its decimals.
-pub(super) fn number_with(cell: &str, decimal: char) -> Result<f32, NoNumber> {
+/// The same with this sign before its decimals.
+pub(super) fn exact_with(cell: &str, decimal: char) -> Result<f64, NoNumber> {
     match decimal {
-        '.' => number(cell),
+        '.' => exact(cell),
         // A point would be something else there.
-        _ if cell.contains('.') => number(cell).and(Err(NoNumber::Text)),
-        sign => number(&cell.replacen(sign, ".", 1)),
+        _ if cell.contains('.') => exact(cell).and(Err(NoNumber::Text)),
+        sign => exact(&cell.replacen(sign, ".", 1)),
     }
+}
+
+/// Whether two texts are the same whole number but for zeros behind a point, as programs write the numbers of a column in
+/// which a cell is empty.
+pub(super) fn are_same_number(a: &str, b: &str) -> bool {
+    let whole = |text: &str| match text.split_once('.') {
+        Some((whole, zeros)) if zeros.bytes().all(|b| b == b'0') => whole.to_owned(),
+        _ => text.to_owned(),
+    };
+    exact(a).is_ok() && whole(a) == whole(b)
 }
 
 /// What a column holds.
@@ -79,7 +106,8 @@ pub(super) struct Texts {
 }
 
 impl Texts {
-    fn new(mut all: Vec<String>) -> Self {
+    /// All different, in any order.
+    pub(super) fn new(mut all: Vec<String>) -> Self {
         all.sort_by(|a, b| compare(a, b));
         let index = all.iter().cloned().zip(0..).collect();
         Self { all, index }
@@ -92,8 +120,8 @@ impl Texts {
 }
 
 /// Numbers by their size, before texts by their letters.
-pub(super) fn compare(a: &str, b: &str) -> std::cmp::Ordering {
-    match (number(a), number(b)) {
+fn compare(a: &str, b: &str) -> std::cmp::Ordering {
+    match (exact(a), exact(b)) {
         (Ok(x), Ok(y)) => x.total_cmp(&y).then_with(|| a.cmp(b)),
         (Ok(_), Err(_)) => std::cmp::Ordering::Less,
         (Err(_), Ok(_)) => std::cmp::Ordering::Greater,
@@ -124,9 +152,21 @@ impl Place {
 #[derive(Debug)]
 pub(super) struct Columns(Vec<Seen>);
 
+/// What a column is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum For {
+    /// It is learned from, or says a number beside others.
+    Cells,
+    /// It alone is learned.
+    Label,
+    /// Nothing.
+    Nothing,
+}
+
 #[derive(Debug)]
 struct Seen {
     name: String,
+    is_for: For,
     /// Whether its cells are texts whatever they look like, or numbers.
     is_texts: Option<bool>,
     /// The sign before decimals.
@@ -141,11 +181,13 @@ struct Seen {
     different: HashMap<String, ()>,
     /// More texts than are kept.
     too_many: bool,
+    watch: Watch,
 }
 
 impl Columns {
     pub(super) fn new(
         names: Vec<String>,
+        roles: &Roles,
         settings: &DataSettings,
         known: Option<&Description>,
     ) -> Self {
@@ -153,12 +195,17 @@ impl Columns {
             Some(Input::Table { columns }) => columns,
             _ => &[],
         };
-        let seen = names.into_iter().map(|name| {
+        let seen = names.into_iter().enumerate().map(|(at, name)| {
             let said = known.iter().find(|c| c.name == name);
             let said = said.map(|c| matches!(c.kind, description::ColumnKind::Category { .. }));
             let listed = settings.categorical.contains(&name).then_some(true);
             Seen {
                 is_texts: said.or(listed),
+                is_for: match roles.label() {
+                    Some(label) if label == at => For::Label,
+                    _ if roles.are_read(at) => For::Cells,
+                    _ => For::Nothing,
+                },
                 name,
                 decimal: settings.decimal_sign(),
                 numbers: 0,
@@ -168,6 +215,7 @@ impl Columns {
                 first_infinite: None,
                 different: HashMap::new(),
                 too_many: false,
+                watch: Watch::default(),
             }
         });
         Self(seen.collect())
@@ -175,10 +223,12 @@ impl Columns {
 
     /// Takes note of a row.
     pub(super) fn look(&mut self, place: Place, cells: &StringRecord) -> Result<(), OwnDataError> {
-        for (cell, seen) in cells.iter().zip(&mut self.0) {
+        let read = cells.iter().zip(&mut self.0);
+        for (cell, seen) in read.filter(|(_, seen)| seen.is_for != For::Nothing) {
             let cell = cell.trim();
-            let is = number_with(cell, seen.decimal);
-            match is {
+            let is = exact_with(cell, seen.decimal);
+            seen.watch.look(cell, is);
+            match is.and_then(rounded) {
                 Ok(_) => seen.numbers += 1,
                 Err(NoNumber::Missing) => continue,
                 Err(NoNumber::Infinite) => {
@@ -205,9 +255,22 @@ impl Columns {
         Ok(())
     }
 
-    /// What each column holds.
-    pub(super) fn kinds(self, say: &Sayer<'_>) -> Result<Vec<ColumnKind>, OwnDataError> {
-        self.0.into_iter().map(|seen| seen.kind(say)).collect()
+    /// What each column holds, and what of it may be a mistake.
+    pub(super) fn kinds(
+        self,
+        say: &Sayer<'_>,
+    ) -> Result<Vec<(ColumnKind, Vec<Oddity>)>, OwnDataError> {
+        let all = self.0.into_iter();
+        all.map(|mut seen| {
+            let watch = std::mem::take(&mut seen.watch);
+            let kind = seen.kind(say)?;
+            let oddities = match &kind {
+                ColumnKind::Numbers => watch.of_numbers(),
+                ColumnKind::Texts(texts) => watch.of_texts(texts),
+            };
+            Ok((kind, oddities))
+        })
+        .collect()
     }
 }
 
@@ -244,8 +307,13 @@ impl Seen {
                 true
             }
         };
+        // Of numbers that may be classes, what they are called is what stands there.
+        let are_kept = self.is_for == For::Label && !self.too_many;
         if !is_texts {
             return match self.first_infinite {
+                None if are_kept => Ok(ColumnKind::Texts(Texts::new(
+                    self.different.into_keys().collect(),
+                ))),
                 None => Ok(ColumnKind::Numbers),
                 Some((place, text)) => Err(place
                     .say(
@@ -274,12 +342,18 @@ mod tests {
     use std::path::Path;
 
     fn kinds(rows: &[&str], settings: &DataSettings) -> Result<Vec<ColumnKind>, OwnDataError> {
-        let mut columns = Columns::new(vec!["x".into()], settings, None);
+        let roles = Roles {
+            inputs: vec![0],
+            labels: Vec::new(),
+            weights: None,
+        };
+        let mut columns = Columns::new(vec!["x".into()], &roles, settings, None);
         for (row, cell) in rows.iter().enumerate() {
             let line = row as u64 + 2;
             columns.look(Place { row, line }, &StringRecord::from(vec![*cell]))?;
         }
-        columns.kinds(&Sayer(Path::new("t.csv")))
+        let kinds = columns.kinds(&Sayer(Path::new("t.csv")))?;
+        Ok(kinds.into_iter().map(|(kind, _)| kind).collect())
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::{
     cells::{ColumnKind, Columns, Place, number, number_with},
     error::{Problem, Sayer},
     raw::Raw,
+    roles::{self, Roles},
     rows::Rows,
     settings::DataSettings,
     table::{self, Table},
@@ -56,14 +57,16 @@ impl Format for Csv {
         settings: &DataSettings,
         known: Option<&Description>,
     ) -> Result<Raw, OwnDataError> {
-        let text = Text::open(path, settings)?;
+        let mut text = Text::open(path, settings)?;
+        text.call_as(known);
         // In a file without the label a place would be another column.
         let settings = &match known {
             None => text.with_names(settings),
             Some(_) => settings.clone(),
         };
-        let table = read(&text, settings, known)?;
-        table::into_raw(table, path, settings, known)
+        let roles = Roles::of(&text.names, path, settings, known)?;
+        let table = read(&text, &roles, settings, known)?;
+        table::into_raw(table, &roles, path, settings)
     }
 }
 
@@ -104,16 +107,17 @@ struct Text<'a> {
 /// The cells of a file, with texts where columns hold them.
 fn read(
     text: &Text<'_>,
+    roles: &Roles,
     settings: &DataSettings,
     known: Option<&Description>,
 ) -> Result<Table, OwnDataError> {
     let path = text.path;
     let say = Sayer(path);
-    let cache = TableCache::of(path, &text.key(), text.has_header, settings, known);
+    let cache = TableCache::of(path, &text.key(), roles, settings, known);
     if let Some(table) = cache.as_ref().and_then(TableCache::read) {
         return Ok(table);
     }
-    let mut columns = Columns::new(text.names.clone(), settings, known);
+    let mut columns = Columns::new(text.names.clone(), roles, settings, known);
     let rows = text.each(|place, cells| columns.look(place, cells))?;
     if rows == 0 {
         return Err(say
@@ -123,7 +127,7 @@ fn read(
     let kinds = columns.kinds(&say)?;
     let write = |out: &mut dyn Write| {
         text.each(|_, cells| {
-            for (cell, kind) in cells.iter().zip(&kinds) {
+            for (cell, (kind, _)) in cells.iter().zip(&kinds) {
                 let x = match kind {
                     ColumnKind::Numbers => number_with(cell, text.decimal).unwrap_or(f32::NAN),
                     ColumnKind::Texts(texts) => texts.index(cell),
@@ -144,11 +148,7 @@ fn read(
             let mut bytes = Vec::new();
             write(&mut bytes)?;
             let rows = Rows::held(super::rows::Element::Fp32, columns.len(), bytes);
-            Ok(Table {
-                columns,
-                rows,
-                is_named: text.has_header,
-            })
+            Ok(Table { columns, rows })
         }
     }
 }
@@ -230,12 +230,23 @@ impl<'a> Text<'a> {
         format!("{} {} {}", self.delimiter, self.has_header, self.decimal)
     }
 
+    /// Calls columns without names as a run does that has learned from so many, where they are inputs alone: their places
+    /// are not those of a table with its label.
+    fn call_as(&mut self, known: Option<&Description>) {
+        if let Some(Input::Table { columns }) = known.map(|d| &d.input)
+            && !self.has_header
+            && self.names.len() == columns.len()
+        {
+            self.names = columns.iter().map(|c| c.name.clone()).collect();
+        }
+    }
+
     /// The same settings with names for columns that are called by their places.
     fn with_names(&self, settings: &DataSettings) -> DataSettings {
         let mut settings = settings.clone();
         let columns = settings.ignore.iter_mut().chain(&mut settings.categorical);
         for name in columns.filter(|name| !self.names.contains(name)) {
-            if let Some(found) = table::place(name, self.names.len()) {
+            if let Some(found) = roles::place(name, self.names.len()) {
                 name.clone_from(&self.names[found]);
             }
         }

@@ -2,6 +2,7 @@
 
 use super::{
     OwnDataError,
+    cells::are_same_number,
     error::{Problem, Sayer},
     raw::{Layout, Raw, RawColumn, RawTargets},
     rows::Rows,
@@ -478,7 +479,10 @@ fn targets(raw: &Raw, target: &Target, say: &Sayer<'_>) -> Result<Targets, OwnDa
         ) => {
             let places: Vec<Option<usize>> = there
                 .iter()
-                .map(|t| names.iter().position(|n| n == t))
+                .map(|t| {
+                    let place = names.iter().position(|n| n == t);
+                    place.or_else(|| names.iter().position(|n| are_same_number(n, t)))
+                })
                 .collect();
             let of = |(row, &class): (usize, &u32)| match places
                 .get(class as usize)

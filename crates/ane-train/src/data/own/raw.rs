@@ -1,6 +1,6 @@
 //! What a file of examples holds, before anything is known of how it is to be learned.
 
-use super::rows::Rows;
+use super::{oddity::Oddity, rows::Rows};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -48,6 +48,8 @@ pub struct RawColumn {
     pub at: usize,
     /// Where its cells are texts: these, of which a record has the index.
     pub texts: Option<Vec<String>>,
+    /// What is seen of it that may be a mistake.
+    pub oddities: Vec<Oddity>,
 }
 
 /// What is to be learned.

@@ -42,6 +42,25 @@ impl Element {
         !matches!(self, Self::Fp16 | Self::Fp32 | Self::Fp64)
     }
 
+    /// An element as text: what it is called where it is a class. Minus nothing is nothing.
+    pub(super) fn text(self, bytes: &[u8]) -> String {
+        fn of<const N: usize>(bytes: &[u8]) -> [u8; N] {
+            bytes.first_chunk().copied().unwrap_or([0; N])
+        }
+        match self {
+            Self::UInt32 => u32::from_le_bytes(of(bytes)).to_string(),
+            Self::Int32 => i32::from_le_bytes(of(bytes)).to_string(),
+            Self::UInt64 => u64::from_le_bytes(of(bytes)).to_string(),
+            Self::Int64 => i64::from_le_bytes(of(bytes)).to_string(),
+            Self::Fp64 => (f64::from_le_bytes(of(bytes)) + 0.0).to_string(),
+            _ => {
+                let mut widened = Vec::with_capacity(1);
+                self.widen(bytes, &mut widened);
+                widened.first().map_or(0.0, |x| x + 0.0).to_string()
+            }
+        }
+    }
+
     /// The elements of `bytes` as f32, rounded where that has too few digits.
     pub fn widen(self, bytes: &[u8], out: &mut Vec<f32>) {
         fn each<const N: usize>(bytes: &[u8], out: &mut Vec<f32>, of: impl Fn([u8; N]) -> f32) {
@@ -237,5 +256,22 @@ mod tests {
         Element::Int8.widen(&[0xFF], &mut out);
         Element::Bool.widen(&[2], &mut out);
         assert_eq!(out, [-2.5, 0.5, -7.0, 7.0, -1.0, 1.0]);
+        for (element, bytes, text) in [
+            (
+                Element::Int64,
+                &20_000_001_i64.to_le_bytes()[..],
+                "20000001",
+            ),
+            (
+                Element::UInt64,
+                &u64::MAX.to_le_bytes(),
+                "18446744073709551615",
+            ),
+            (Element::Fp64, &20_000_001_f64.to_le_bytes(), "20000001"),
+            (Element::Fp32, &(-0.0_f32).to_le_bytes(), "0"),
+            (Element::Int8, &[0xFF], "-1"),
+        ] {
+            assert_eq!(element.text(bytes), text);
+        }
     }
 }

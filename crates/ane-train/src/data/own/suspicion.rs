@@ -3,11 +3,14 @@
 use super::{
     OwnDataError,
     error::{Sayer, quoted},
+    oddity::{Oddity, is_held},
     raw::{Layout, Raw, RawColumn, RawTargets},
 };
 
 /// Rows from which it is no chance that each is another.
 const ROWS: usize = 20;
+/// From here on fp32 holds some whole numbers only.
+const EXACT: f32 = 16_777_216.0;
 /// Examples from which a class can be learned and judged by.
 const FEW: usize = 5;
 /// Classes that are named.
@@ -16,28 +19,16 @@ const NAMED: usize = 5;
 /// A note for each thing that looks like a mistake, with what can be done.
 pub(super) fn notes(raw: &Raw, say: &Sayer<'_>) -> Result<Vec<String>, OwnDataError> {
     let mut notes = match &raw.layout {
-        Layout::Table(columns) => of_columns(raw, columns, say)?,
-        Layout::Image { .. } | Layout::Array(_) => Vec::new(),
+        Layout::Table(columns) => of_columns(raw, columns),
+        Layout::Array(_) => of_array(raw, say)?.into_iter().collect(),
+        Layout::Image { .. } => Vec::new(),
     };
     notes.extend(few(raw));
     Ok(notes)
 }
 
-/// What is seen of the numbers of a column.
-#[derive(Clone, Copy)]
-struct Seen {
-    least: f32,
-    most: f32,
-    are_whole: bool,
-    count: usize,
-}
-
-/// Columns that tell rows apart and nothing else.
-fn of_columns(
-    raw: &Raw,
-    columns: &[RawColumn],
-    say: &Sayer<'_>,
-) -> Result<Vec<String>, OwnDataError> {
+/// Columns that tell rows apart and nothing else, and those that lose digits.
+fn of_columns(raw: &Raw, columns: &[RawColumn]) -> Vec<String> {
     let mut notes = Vec::new();
     let are_named = !columns.iter().all(|c| c.name == c.at.to_string());
     let is_unnamed = |c: &RawColumn| are_named && c.at == 0 && c.name == "0";
@@ -47,71 +38,66 @@ fn of_columns(
                 .to_owned(),
         );
     }
-    if raw.len() < ROWS {
-        return Ok(notes);
-    }
-    let (mut scratch, mut record) = (Vec::new(), Vec::new());
-    let nothing = Seen {
-        least: f32::INFINITY,
-        most: f32::NEG_INFINITY,
-        are_whole: true,
-        count: 0,
-    };
-    let mut seen = vec![nothing; columns.len()];
-    for i in 0..raw.len() {
-        let read = raw.inputs.values(i, &mut scratch, &mut record);
-        read.map_err(|e| say.whole(e))?;
-        for (column, seen) in columns.iter().zip(&mut seen) {
-            let x = record[column.at];
-            if x.is_nan() {
-                continue;
-            }
-            seen.count += 1;
-            seen.least = seen.least.min(x);
-            seen.most = seen.most.max(x);
-            seen.are_whole &= x.fract() == 0.0;
-        }
-    }
-    for (column, seen) in columns.iter().zip(&seen) {
+    for column in columns.iter().filter(|c| !is_unnamed(c)) {
         let name = quoted(&column.name);
-        if is_unnamed(column) || seen.count < ROWS {
-            continue;
-        }
-        let is_id = match &column.texts {
-            Some(texts) => texts.len() == seen.count,
-            None => {
-                let span = seen.most - seen.least + 1.0;
-                let fits = seen.are_whole && span == raw.len() as f32 && seen.count == raw.len();
-                fits && are_different(raw, column.at, seen.least, say)?
-            }
+        let tells_rows_apart = |what: &str| {
+            (raw.len() >= ROWS).then(|| {
+                format!(
+                    "column `{}` {what}, of which nothing can be learned: pass --ignore {name} to leave it out",
+                    column.name
+                )
+            })
         };
-        if is_id {
-            let what = match column.texts {
-                Some(_) => "has another text in every row",
-                None => "numbers the rows",
-            };
-            notes.push(format!(
-                "column `{}` {what}, of which nothing can be learned: pass --ignore {name} to leave it out",
-                column.name
-            ));
-        }
+        notes.extend(column.oddities.iter().filter_map(|oddity| match oddity {
+            Oddity::CountsRows => tells_rows_apart("numbers the rows"),
+            Oddity::NamesRows => tells_rows_apart("has another text in every row"),
+            Oddity::Rounded(number, becomes) => Some(format!(
+                "column `{}`: {} to leave differences that it has digits for, or pass --categorical {name} if these are names",
+                column.name,
+                loses_digits(number, *becomes),
+            )),
+        }));
     }
-    Ok(notes)
+    notes
 }
 
-/// Whether each of the whole numbers from `least` on is there once.
-fn are_different(raw: &Raw, at: usize, least: f32, say: &Sayer<'_>) -> Result<bool, OwnDataError> {
-    let (mut scratch, mut record) = (Vec::new(), Vec::new());
-    let mut is_there = vec![false; raw.len()];
+/// What becomes of a number that fp32 does not hold, and what can be done.
+fn loses_digits(number: &str, becomes: f32) -> String {
+    format!(
+        "{number} becomes {}, as fp32 holds whole numbers up to 16777216: take the smallest off",
+        f64::from(becomes)
+    )
+}
+
+/// A whole number of an array that loses digits.
+fn of_array(raw: &Raw, say: &Sayer<'_>) -> Result<Option<String>, OwnDataError> {
+    let element = raw.inputs.element();
+    if !element.is_integer() || element.size() < 4 {
+        return Ok(None);
+    }
+    let mut scratch = Vec::new();
+    let mut widened = Vec::with_capacity(1);
     for i in 0..raw.len() {
-        let read = raw.inputs.values(i, &mut scratch, &mut record);
-        read.map_err(|e| say.whole(e))?;
-        match is_there.get_mut((record[at] - least) as usize) {
-            Some(there) if !*there => *there = true,
-            _ => return Ok(false),
+        let bytes = raw.inputs.bytes(i, &mut scratch);
+        for one in bytes
+            .map_err(|e| say.whole(e))?
+            .chunks_exact(element.size())
+        {
+            widened.clear();
+            element.widen(one, &mut widened);
+            if let &[becomes] = &widened[..]
+                && becomes.abs() >= EXACT
+                && let text = element.text(one)
+                && !is_held(&text, becomes.into())
+            {
+                return Ok(Some(format!(
+                    "{} to leave differences that it has digits for",
+                    loses_digits(&text, becomes)
+                )));
+            }
         }
     }
-    Ok(true)
+    Ok(None)
 }
 
 /// Classes with next to no examples.
@@ -180,6 +166,21 @@ mod tests {
         assert!(found[0].contains("has no name") && found[0].contains("--ignore 0"));
         let plain = table("a,b,label", |i| format!("{i}.5,{},{}", i / 2, i % 2));
         assert!(notes(&plain).is_empty());
+        // Of any size: fp32 has not the digits of these.
+        let found = notes(&table("id,time,label", |i| {
+            format!(
+                "{},{},{}",
+                20_000_000 + i,
+                1_700_000_000 + 60 * (i / 2),
+                i % 2
+            )
+        }));
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found[0].contains("column `id` numbers the rows"));
+        assert_eq!(
+            found[1],
+            "column `time`: 1700000060 becomes 1700000000, as fp32 holds whole numbers up to 16777216: take the smallest off to leave differences that it has digits for, or pass --categorical time if these are names"
+        );
         // Names of places are no missing names.
         let places = table("0.5,7,x", |i| {
             format!("{i}.5,{},{}", i / 2, ["x", "y"][i % 2])

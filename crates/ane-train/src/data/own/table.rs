@@ -1,32 +1,20 @@
-//! A table of numbers as examples: which column is learned, which are learned from.
+//! A table of numbers as examples: what a row is, and what is learned of it.
 
 use super::{
-    OwnDataError,
-    cells::{self, compare},
+    OwnDataError, cells,
     error::{Problem, Sayer},
+    oddity::Oddity,
     raw::{Layout, Raw, RawColumn, RawTargets},
+    roles::Roles,
     rows::Rows,
     settings::{DataSettings, Missing, TaskSetting},
 };
-use crate::data::description::{Description, Input};
 use std::path::Path;
 
-/// Names by which a column is taken for the one that is learned, if nobody says which it is.
-const LABELS: [&str; 6] = ["label", "labels", "target", "class", "y", "species"];
 /// Most different whole numbers that are taken for classes, if nobody says what they are.
 const FEW: usize = 20;
 /// Most classes that a table may have.
 const MOST_CLASSES: usize = 4_096;
-
-/// What may stand between cells, and how a shell takes it.
-const DIVIDING: [(char, &str); 6] = [
-    (';', "';'"),
-    ('\t', "$'\\t'"),
-    ('|', "'|'"),
-    (',', ","),
-    (':', ":"),
-    (' ', "' '"),
-];
 
 /// Rows of numbers with named columns.
 #[derive(Debug)]
@@ -35,66 +23,38 @@ pub(super) struct Table {
     pub(super) columns: Vec<RawColumn>,
     /// The rows, in fp32.
     pub(super) rows: Rows,
-    /// Whether the columns have names of their own.
-    pub(super) is_named: bool,
 }
 
 /// Columns with these names and kinds, in their places.
 pub(super) fn columns<'a>(
-    all: impl Iterator<Item = (String, &'a cells::ColumnKind)>,
+    all: impl Iterator<Item = (String, &'a (cells::ColumnKind, Vec<Oddity>))>,
 ) -> Vec<RawColumn> {
     all.enumerate()
-        .map(|(at, (name, kind))| RawColumn {
+        .map(|(at, (name, (kind, oddities)))| RawColumn {
             name,
             at,
             texts: match kind {
                 cells::ColumnKind::Numbers => None,
                 cells::ColumnKind::Texts(texts) => Some(texts.all.clone()),
             },
+            oddities: oddities.clone(),
         })
         .collect()
 }
 
 /// The examples of a table.
 pub(super) fn into_raw(
-    mut table: Table,
+    table: Table,
+    roles: &Roles,
     path: &Path,
     settings: &DataSettings,
-    known: Option<&Description>,
 ) -> Result<Raw, OwnDataError> {
     let say = Sayer(path);
-    if let Some(Input::Table { columns }) = known.map(|d| &d.input)
-        && !table.is_named
-        && table.columns.len() == columns.len()
-    {
-        // Inputs alone, whose places are not those of a table with its label.
-        for (column, known) in table.columns.iter_mut().zip(columns) {
-            column.name.clone_from(&known.name);
-        }
-    }
-    let labels = labels(&table, settings, known, &say)?;
-    let weights = match &settings.example_weights {
-        Some(name) if known.is_none() || position(&table.columns, name).is_some() => {
-            Some(must_have(&table.columns, name, &say)?)
-        }
-        _ => None,
+    let of = |places: &[usize]| -> Vec<RawColumn> {
+        let columns = places.iter().map(|&at| table.columns[at].clone());
+        columns.collect()
     };
-    for name in settings.ignore.iter().chain(&settings.categorical) {
-        if known.is_none() {
-            must_have(&table.columns, name, &say)?;
-        }
-    }
-    let is_input = |column: &&RawColumn| {
-        !labels.contains(&column.at)
-            && weights != Some(column.at)
-            && !settings.ignore.contains(&column.name)
-    };
-    let inputs: Vec<RawColumn> = table.columns.iter().filter(is_input).cloned().collect();
-    if inputs.is_empty() {
-        return Err(say
-            .content("has no column to learn from")
-            .advise("leave something out of --ignore, or name another --label"));
-    }
+    let (inputs, labels) = (of(&roles.inputs), of(&roles.labels));
     for column in &inputs {
         if column.texts.as_ref().is_some_and(Vec::is_empty) {
             return Err(say
@@ -112,7 +72,7 @@ pub(super) fn into_raw(
                 )));
         }
     }
-    for column in labels.iter().map(|&at| &table.columns[at]) {
+    for column in &labels {
         if column.texts.as_ref().is_some_and(Vec::is_empty) {
             return Err(too_many_classes(column, MOST_CLASSES + 1, &say));
         }
@@ -121,19 +81,12 @@ pub(super) fn into_raw(
     let column = |at: usize| values(&table.rows, at, &say);
     let targets = match &labels[..] {
         [] => None,
-        [one] => Some(target(
-            &table.columns[*one],
-            column(*one)?,
-            &dropped,
-            settings,
-            &say,
-        )?),
+        [one] => Some(target(one, column(one.at)?, &dropped, settings, &say)?),
         several => {
-            let names = several.iter().map(|&at| table.columns[at].name.clone());
-            let columns = several.iter().map(|&at| column(at));
+            let columns = several.iter().map(|c| column(c.at));
             let columns = columns.collect::<Result<Vec<_>, _>>()?;
             Some(RawTargets::Values {
-                names: names.collect(),
+                names: several.iter().map(|c| c.name.clone()).collect(),
                 rows: (0..table.rows.len())
                     .flat_map(|i| columns.iter().map(move |c| c[i]))
                     .collect(),
@@ -141,9 +94,9 @@ pub(super) fn into_raw(
         }
     };
     Ok(Raw {
-        weights: weights.map(column).transpose()?,
+        weights: roles.weights.map(column).transpose()?,
         label: (!labels.is_empty()).then(|| {
-            let names = labels.iter().map(|&at| table.columns[at].name.as_str());
+            let names = labels.iter().map(|c| c.name.as_str());
             names.collect::<Vec<_>>().join(",")
         }),
         layout: Layout::Table(inputs),
@@ -152,77 +105,6 @@ pub(super) fn into_raw(
         dropped,
         names: None,
     })
-}
-
-fn position(columns: &[RawColumn], name: &str) -> Option<usize> {
-    columns.iter().position(|c| c.name == name)
-}
-
-/// The place of a column that is called by it, from the end where it is negative.
-pub(super) fn place(name: &str, columns: usize) -> Option<usize> {
-    let place: i64 = name.parse().ok()?;
-    let from_end = place.checked_add(columns as i64);
-    let place = if place < 0 { from_end? } else { place };
-    usize::try_from(place).ok().filter(|&at| at < columns)
-}
-
-/// The column called `name`, or at this place.
-fn must_have(columns: &[RawColumn], name: &str, say: &Sayer<'_>) -> Result<usize, OwnDataError> {
-    let found = position(columns, name).or_else(|| place(name, columns.len()));
-    found.ok_or_else(|| {
-        say.whole(Problem::Missing {
-            what: "column",
-            asked: name.to_owned(),
-            known: columns.iter().map(|c| c.name.clone()).collect(),
-        })
-    })
-}
-
-/// The columns that are learned; none where a file holds inputs alone.
-fn labels(
-    table: &Table,
-    settings: &DataSettings,
-    known: Option<&Description>,
-    say: &Sayer<'_>,
-) -> Result<Vec<usize>, OwnDataError> {
-    let columns = &table.columns;
-    if let Some(asked) = &settings.label {
-        let names: Vec<&str> = match position(columns, asked) {
-            Some(_) => vec![asked],
-            None => asked.split(',').map(str::trim).collect(),
-        };
-        let found: Result<Vec<usize>, _> = names
-            .iter()
-            .map(|name| match known {
-                // A place means another column where the label is missing.
-                Some(_) => position(columns, name).ok_or(None),
-                None => must_have(columns, name, say).map_err(Some),
-            })
-            .collect();
-        return match found {
-            Ok(found) => Ok(found),
-            Err(None) => Ok(Vec::new()),
-            Err(Some(e)) => Err(e),
-        };
-    }
-    if known.is_some() {
-        return Ok(Vec::new());
-    }
-    if columns.len() < 2 {
-        let name = &columns[0].name;
-        let divides = |d: &&(char, &str)| name.contains(d.0);
-        return Err(say
-            .content(format!("has the column `{name}` alone"))
-            .advise(match DIVIDING.iter().find(divides) {
-                Some((_, flag)) => format!("its cells look as if they were divided otherwise: pass --delimiter {flag}"),
-                None => "pass a table with columns to learn from and one to learn, and --delimiter if cells are divided by something unusual".to_owned(),
-            }));
-    }
-    let by_name = LABELS.iter().find_map(|label| {
-        let is = |c: &RawColumn| c.name.eq_ignore_ascii_case(label);
-        columns.iter().position(is)
-    });
-    Ok(vec![by_name.unwrap_or(columns.len() - 1)])
 }
 
 /// The cells of a column.
@@ -241,7 +123,7 @@ fn values(rows: &Rows, at: usize, say: &Sayer<'_>) -> Result<Vec<f32>, OwnDataEr
 fn missing(
     table: &Table,
     inputs: &[RawColumn],
-    labels: &[usize],
+    labels: &[RawColumn],
     settings: &DataSettings,
     say: &Sayer<'_>,
 ) -> Result<Vec<u32>, OwnDataError> {
@@ -254,9 +136,8 @@ fn missing(
         read.map_err(|e| say.whole(e))?;
         // A text that is missing is a category of its own: none of the others.
         let of_inputs = inputs.iter().filter(|c| c.texts.is_none());
-        let of_labels = labels.iter().map(|&at| &table.columns[at]);
         let input = of_inputs.clone().find(|c| record[c.at].is_nan());
-        let label = of_labels.clone().find(|c| record[c.at].is_nan());
+        let label = labels.iter().find(|c| record[c.at].is_nan());
         if rule == Missing::Drop && (input.is_some() || label.is_some()) {
             dropped.push(i as u32);
             continue;
@@ -316,53 +197,70 @@ pub(super) fn target(
     settings: &DataSettings,
     say: &Sayer<'_>,
 ) -> Result<RawTargets, OwnDataError> {
-    let at = || format!("column `{}`", column.name);
-    if let Some(texts) = &column.texts {
+    let values = |rows| RawTargets::Values {
+        names: vec![column.name.clone()],
+        rows,
+    };
+    let Some(texts) = &column.texts else {
+        // More of them than there may be classes.
+        return match settings.task {
+            Some(TaskSetting::Classes) => Err(too_many_classes(column, MOST_CLASSES + 1, say)),
+            Some(TaskSetting::Values) | None => Ok(values(cells)),
+        };
+    };
+    let is_named = settings.categorical.contains(&column.name);
+    let numbers: Option<Vec<f64>> = texts
+        .iter()
+        .map(|text| cells::exact_with(text, settings.decimal_sign()).ok())
+        .collect();
+    let Some(numbers) = numbers.filter(|_| !is_named) else {
         if settings.task == Some(TaskSetting::Values) {
             return Err(say
                 .at(
-                    at(),
+                    format!("column `{}`", column.name),
                     Problem::Content("holds texts, which are no values".into()),
                 )
                 .advise("name another --label, or leave --task out"));
         }
-        let class = |x: f32| if x.is_nan() { 0 } else { x as u32 };
-        return Ok(RawTargets::Classes {
-            names: texts.clone(),
-            classes: cells.into_iter().map(class).collect(),
-        });
-    }
-    let is_kept = |i: &usize| dropped.binary_search(&(*i as u32)).is_err();
-    let mut different: Vec<f32> = Vec::new();
-    let mut are_whole = true;
-    for i in (0..cells.len()).filter(is_kept) {
-        let x = cells[i];
-        are_whole &= x.fract() == 0.0;
-        if different.len() <= MOST_CLASSES
-            && let Err(place) = different.binary_search_by(|d| d.total_cmp(&x))
-        {
-            different.insert(place, x);
-        }
-    }
+        return Ok(classes(texts, cells, dropped));
+    };
+    let used = used(texts.len(), &cells, dropped);
+    let are_whole = |at: &usize| numbers[*at].fract() == 0.0;
     let are_classes = match settings.task {
         Some(TaskSetting::Classes) => true,
         Some(TaskSetting::Values) => false,
-        None => are_whole && different.len() <= FEW,
+        None => used.len() <= FEW && used.iter().all(are_whole),
     };
-    if !are_classes {
-        return Ok(RawTargets::Values {
-            names: vec![column.name.clone()],
-            rows: cells,
-        });
+    if are_classes {
+        return Ok(classes(texts, cells, dropped));
     }
-    if different.len() > MOST_CLASSES {
-        return Err(too_many_classes(column, different.len(), say));
+    let number = |x: f32| match x.is_nan() {
+        true => f32::NAN,
+        false => numbers[x as usize] as f32,
+    };
+    Ok(values(cells.into_iter().map(number).collect()))
+}
+
+/// Which of so many texts are those of rows that are not left out, in order.
+fn used(texts: usize, cells: &[f32], dropped: &[u32]) -> Vec<usize> {
+    let mut is_used = vec![false; texts];
+    for (i, x) in cells.iter().enumerate() {
+        if !x.is_nan() && dropped.binary_search(&(i as u32)).is_err() {
+            is_used[*x as usize] = true;
+        }
     }
-    let class = |x: f32| different.binary_search_by(|d| d.total_cmp(&x)).unwrap_or(0);
-    let mut names: Vec<String> = different.iter().map(f32::to_string).collect();
-    names.sort_by(|a, b| compare(a, b));
-    Ok(RawTargets::Classes {
-        classes: cells.into_iter().map(|x| class(x) as u32).collect(),
-        names,
-    })
+    (0..texts).filter(|&at| is_used[at]).collect()
+}
+
+/// Texts as classes: those of rows that are not left out, the others being the first.
+fn classes(texts: &[String], cells: Vec<f32>, dropped: &[u32]) -> RawTargets {
+    let used = used(texts.len(), &cells, dropped);
+    let class = |x: f32| match x.is_nan() {
+        true => 0,
+        false => used.binary_search(&(x as usize)).unwrap_or(0) as u32,
+    };
+    RawTargets::Classes {
+        names: used.iter().map(|&at| texts[at].clone()).collect(),
+        classes: cells.into_iter().map(class).collect(),
+    }
 }

@@ -4,6 +4,7 @@ use super::{
     OwnDataError,
     error::Sayer,
     raw::RawColumn,
+    roles::Roles,
     rows::{Element, Rows},
     settings::DataSettings,
     table::Table,
@@ -25,7 +26,6 @@ const LARGE: u64 = 32 << 20;
 #[derive(Debug)]
 pub(super) struct TableCache {
     directory: PathBuf,
-    is_named: bool,
 }
 
 /// What there is beside the numbers.
@@ -33,7 +33,6 @@ pub(super) struct TableCache {
 struct Head {
     columns: Vec<RawColumn>,
     rows: usize,
-    is_named: bool,
 }
 
 impl TableCache {
@@ -41,7 +40,7 @@ impl TableCache {
     pub(super) fn of(
         path: &Path,
         key: &str,
-        is_named: bool,
+        roles: &Roles,
         settings: &DataSettings,
         known: Option<&Description>,
     ) -> Option<Self> {
@@ -56,6 +55,7 @@ impl TableCache {
             time.as_nanos() as u64,
             key,
             &settings.categorical,
+            (&roles.inputs, &roles.labels, roles.weights),
             known.map(|d| &d.input),
             env!("CARGO_PKG_VERSION"),
         ));
@@ -66,7 +66,6 @@ impl TableCache {
             .collect();
         Some(Self {
             directory: cache::default_root().ok()?.join("tables").join(name),
-            is_named,
         })
     }
 
@@ -86,7 +85,6 @@ impl TableCache {
         Some(Table {
             rows: Rows::of_file(&self.rows(), 0, form).ok()?,
             columns: head.columns,
-            is_named: head.is_named,
         })
     }
 
@@ -124,11 +122,7 @@ impl TableCache {
             // It may not have been made.
             let _ = fs::remove_file(&unfinished);
         })?;
-        let head = Head {
-            columns,
-            rows,
-            is_named: self.is_named,
-        };
+        let head = Head { columns, rows };
         let text = serde_json::to_vec(&head).map_err(|e| not_kept(e.into()))?;
         replace_file(&self.head(), &text).map_err(|e| not_kept(io::Error::other(e)))?;
         self.read()

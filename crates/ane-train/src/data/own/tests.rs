@@ -1,0 +1,120 @@
+//! What is read of files of one's own, and what of it is trained on.
+
+use super::{
+    DataSettings, Missing, TaskSetting,
+    raw::{Raw, RawTargets},
+    read,
+};
+
+/// A table as it is read.
+fn table(text: &str, settings: &DataSettings) -> Result<Raw, super::OwnDataError> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.csv");
+    std::fs::write(&path, text).unwrap();
+    read(&path, settings, None)
+}
+
+/// Its classes by name, and that of every row.
+fn classes(text: &str, settings: &DataSettings) -> (Vec<String>, Vec<u32>) {
+    match table(text, settings).unwrap().targets {
+        Some(RawTargets::Classes { names, classes }) => (names, classes),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn classes_are_called_as_they_stand_there_however_many_digits_they_have() {
+    let plain = DataSettings::default();
+    let (names, of) = classes(
+        "a,label\n1,20000003\n2,20000000\n3,20000001\n4,20000000\n",
+        &plain,
+    );
+    assert_eq!(names, ["20000000", "20000001", "20000003"]);
+    assert_eq!(of, [2, 0, 1, 0]);
+    // In the order of numbers, also of those that fp32 does not tell apart.
+    let (names, _) = classes("a,label\n1,100000000\n2,99999999\n", &plain);
+    assert_eq!(names, ["99999999", "100000000"]);
+    let (names, of) = classes("a,label\n1,0123\n2,123\n3,0123\n", &plain);
+    assert_eq!(names, ["0123", "123"]);
+    assert_eq!(of, [0, 1, 0]);
+    // A half is none of these.
+    let halves = table("a,label\n1,20000000.5\n2,3\n", &plain).unwrap();
+    let Some(RawTargets::Values { rows, .. }) = halves.targets else {
+        panic!("{halves:?}")
+    };
+    assert_eq!(rows, [20_000_000.0, 3.0]);
+}
+
+#[test]
+fn a_class_of_rows_that_are_left_out_is_none() {
+    let dropped = DataSettings {
+        missing: Some(Missing::Drop),
+        ..DataSettings::default()
+    };
+    for (text, wanted) in [
+        ("a,label\n1,x\n,y\n3,z\n4,z\n", ["x", "z"]),
+        ("a,label\n1,5\n,6\n3,7\n4,7\n", ["5", "7"]),
+    ] {
+        let (names, of) = classes(text, &dropped);
+        assert_eq!(
+            (names, of),
+            (wanted.map(str::to_owned).to_vec(), vec![0, 0, 1, 1])
+        );
+    }
+}
+
+#[test]
+fn few_whole_numbers_are_classes_unless_values_are_asked_for() {
+    let rows = |n: usize| -> String { (0..n).map(|i| format!("{i}.5,{i}\n")).collect::<String>() };
+    let targets = |n: usize, task| {
+        let settings = DataSettings {
+            task,
+            ..DataSettings::default()
+        };
+        table(&format!("a,label\n{}", rows(n)), &settings).map(|raw| raw.targets.unwrap())
+    };
+    assert!(matches!(targets(20, None), Ok(RawTargets::Classes { .. })));
+    let Ok(RawTargets::Values { rows: values, .. }) = targets(21, None) else {
+        panic!("{:?}", targets(21, None))
+    };
+    assert_eq!(values[20], 20.0);
+    let asked = targets(3, Some(TaskSetting::Values));
+    assert!(matches!(asked, Ok(RawTargets::Values { .. })), "{asked:?}");
+    let many = targets(5_000, Some(TaskSetting::Classes)).unwrap_err();
+    assert!(many.to_string().contains("at most 4096"), "{many}");
+}
+
+/// A file of NumPy's with these elements.
+fn npy(descr: &str, shape: &str, bytes: &[u8]) -> Vec<u8> {
+    let mut head = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({shape}), }}");
+    while !(10 + head.len() + 1).is_multiple_of(64) {
+        head.push(' ');
+    }
+    head.push('\n');
+    let length = (head.len() as u16).to_le_bytes();
+    [&b"\x93NUMPY\x01\x00"[..], &length, head.as_bytes(), bytes].concat()
+}
+
+#[test]
+fn whole_numbers_of_an_array_are_classes_to_their_last_digit() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.npy");
+    let y: [i64; 4] = [20_000_003, 20_000_000, 20_000_001, -9_007_199_254_740_993];
+    let y: Vec<u8> = y.iter().flat_map(|y| y.to_le_bytes()).collect();
+    std::fs::write(&path, npy("<f4", "4, 1", &[0; 16])).unwrap();
+    std::fs::write(dir.path().join("y.npy"), npy("<i8", "4,", &y)).unwrap();
+    let settings = DataSettings {
+        label: Some("y.npy".into()),
+        ..DataSettings::default()
+    };
+    let Some(RawTargets::Classes { names, classes }) =
+        read(&path, &settings, None).unwrap().targets
+    else {
+        panic!("whole numbers are classes")
+    };
+    assert_eq!(
+        names,
+        ["-9007199254740993", "20000000", "20000001", "20000003"]
+    );
+    assert_eq!(classes, [3, 1, 2, 0]);
+}
