@@ -130,6 +130,11 @@ fn tables() -> Vec<Case> {
         ),
         read("texts as values", "train --data t.csv --task values", GOOD),
         read(
+            "texts beside numbers that are learned",
+            "train --data t.csv --label a,label",
+            GOOD,
+        ),
+        read(
             "a logarithm of zero",
             "train --data t.csv --label a --task values --log-target",
             &format!("a,b\n{}", "1,2\n0,3\n2,4\n".repeat(10)),

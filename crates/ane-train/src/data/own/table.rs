@@ -83,6 +83,11 @@ pub(super) fn into_raw(
         [] => None,
         [one] => Some(target(one, column(one.at)?, &dropped, settings, &say)?),
         several => {
+            if let Some(column) = several.iter().find(|c| c.texts.is_some()) {
+                return Err(no_values(column, &say).advise(
+                    "several columns are learned as numbers: leave this one out of --label",
+                ));
+            }
             let columns = several.iter().map(|c| column(c.at));
             let columns = columns.collect::<Result<Vec<_>, _>>()?;
             Some(RawTargets::Values {
@@ -177,6 +182,13 @@ fn missing(
         .advise(rules))
 }
 
+fn no_values(column: &RawColumn, say: &Sayer<'_>) -> OwnDataError {
+    say.at(
+        format!("column `{}`", column.name),
+        Problem::Content("holds texts, which are no values".into()),
+    )
+}
+
 fn too_many_classes(column: &RawColumn, found: usize, say: &Sayer<'_>) -> OwnDataError {
     say.at(
         format!("column `{}`", column.name),
@@ -215,12 +227,7 @@ pub(super) fn target(
         .collect();
     let Some(numbers) = numbers.filter(|_| !is_named) else {
         if settings.task == Some(TaskSetting::Values) {
-            return Err(say
-                .at(
-                    format!("column `{}`", column.name),
-                    Problem::Content("holds texts, which are no values".into()),
-                )
-                .advise("name another --label, or leave --task out"));
+            return Err(no_values(column, say).advise("name another --label, or leave --task out"));
         }
         return Ok(classes(texts, cells, dropped));
     };
