@@ -83,7 +83,21 @@ fn a_table_is_learned_from_and_its_run_answers_for_new_rows() {
     fails(
         &["predict", run_text, &lacking],
         1,
-        &["no column `length`", "`width`, `colour`"],
+        &[
+            "no column `length`",
+            "the run needs `width`, `length`, `colour`: add `length`",
+        ],
+    );
+    // Of what it is asked, a run reads what it has learned from and nothing else.
+    let labelled = "width,length,colour,kind,note\n1,1,red,,\n1,1,red,tulip,inf\n";
+    let labelled = write(&dir, "labelled.csv", labelled);
+    let said = says(&["predict", run_text, &labelled, "--top", "1"]);
+    assert_eq!(said.lines().count(), 3, "{said}");
+    let unlabelled = write(&dir, "unlabelled.csv", "width,length,colour\n1,1,red\n");
+    fails(
+        &["eval", run_text, "--data", &unlabelled],
+        1,
+        &["has no column `kind`", "by `predict`, it needs none"],
     );
     for (flag, arguments) in [
         ("--fit", &["--fit", "pad"][..]),

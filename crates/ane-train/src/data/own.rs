@@ -241,15 +241,9 @@ fn divided(
     let all = OwnExamples::new(&train_path, raw, &description)?;
     let mut of_file = |file: Option<PathBuf>| -> Result<_, OwnDataError> {
         let Some(file) = file else { return Ok(None) };
-        let (examples, indices) = examples(&file, settings, &description)?;
-        let say = Sayer(&file);
+        let (examples, indices) = labelled(&file, settings, &description)?;
         let unknown = examples.notes().iter();
         notes.extend(unknown.map(|note| format!("{}: {note}", file.display())));
-        if examples.schema().len() < 2 {
-            return Err(say
-                .content("has no column or array of what is learned")
-                .advise("pass a file that has it"));
-        }
         Ok(Some((Arc::new(examples) as Arc<dyn Dataset>, indices)))
     };
     let judged = Arc::new(all.weighing(None)) as Arc<dyn Dataset>;
@@ -287,6 +281,45 @@ pub fn examples(
         .collect();
     let examples = OwnExamples::new(path, raw, known).map_err(|e| csv::with_line(e, settings))?;
     Ok((examples.weighing(None), kept))
+}
+
+/// The same of a file that says what should be learned of them.
+///
+/// # Errors
+/// As for [`examples`], and when it does not.
+pub fn labelled(
+    path: &Path,
+    settings: &DataSettings,
+    known: &Description,
+) -> Result<(OwnExamples, Vec<u32>), OwnDataError> {
+    let (examples, indices) = examples(path, settings, known)?;
+    if examples.schema().len() > 1 {
+        return Ok((examples, indices));
+    }
+    let what = match (&known.input, &settings.label) {
+        (Input::Table { .. }, Some(label)) => format!("column `{label}`"),
+        (_, Some(label)) => format!("array `{label}`"),
+        (_, None) => "column or array".to_owned(),
+    };
+    Err(Sayer(path)
+        .content(format!("has no {what} of what is learned"))
+        .advise("pass a file that has it; to be answered, by `predict`, it needs none"))
+}
+
+/// The same without what should be learned of them, whether it is there or not.
+///
+/// # Errors
+/// As for [`examples`].
+pub fn inputs(
+    path: &Path,
+    settings: &DataSettings,
+    known: &Description,
+) -> Result<(OwnExamples, Vec<u32>), OwnDataError> {
+    let settings = DataSettings {
+        inputs_alone: true,
+        ..settings.clone()
+    };
+    examples(path, &settings, known)
 }
 
 /// What a path holds, by the format that it is of.

@@ -162,7 +162,7 @@ fn test_examples(
     }
     if let Some(path) = &args.data {
         let (examples, indices) =
-            own::examples(path, &config.data, data).map_err(DataError::from)?;
+            own::labelled(path, &config.data, data).map_err(DataError::from)?;
         for note in examples.notes() {
             remark!("note: {}: {note}", path.display());
         }

@@ -202,7 +202,7 @@ fn open(
     invert: bool,
 ) -> Result<Opened, Failure> {
     let own = |path: &Path| {
-        let read = own::examples(path, &config.data, data);
+        let read = own::inputs(path, &config.data, data);
         read.map_err(|e: OwnDataError| Failure::from(DataError::from(e)))
     };
     let (examples, indices) = if file == Path::new("-") {

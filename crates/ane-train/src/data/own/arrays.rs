@@ -60,6 +60,7 @@ pub(super) fn chosen(
         },
     };
     let label = match &settings.label {
+        _ if settings.inputs_alone => None,
         Some(asked) if names.contains(asked) => Some(asked.clone()),
         Some(_) if is_known => None,
         Some(asked) => return Err(missing(asked)),

@@ -90,7 +90,7 @@ pub(super) fn quoted(name: &str) -> String {
 }
 
 /// The name that was meant, as far as that can be told.
-fn nearest<'a>(asked: &str, known: &'a [String]) -> Option<&'a String> {
+pub(super) fn nearest<'a>(asked: &str, known: &'a [String]) -> Option<&'a String> {
     let asked = asked.to_lowercase();
     let likeness = |name: &str| strsim::jaro_winkler(&name.to_lowercase(), &asked);
     let nearest = known
@@ -100,7 +100,7 @@ fn nearest<'a>(asked: &str, known: &'a [String]) -> Option<&'a String> {
 }
 
 /// Names in backquotes, the first of many.
-fn shown(names: &[String]) -> String {
+pub(super) fn shown(names: &[String]) -> String {
     const MOST: usize = 12;
     let mut text: Vec<String> = names.iter().take(MOST).map(|n| format!("`{n}`")).collect();
     if names.len() > MOST {

@@ -53,6 +53,7 @@ impl Format for Idx {
         let say = Sayer(path);
         let named = settings.label.as_deref().filter(|_| known.is_none());
         let label = match named.map(PathBuf::from).or_else(|| beside(path)) {
+            _ if settings.inputs_alone => None,
             Some(file) if file.is_file() => Some(array(&file, "labels")?),
             _ if known.is_some() => None,
             _ => {

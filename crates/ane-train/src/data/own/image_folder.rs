@@ -51,6 +51,7 @@ impl Format for ImageFolder {
                 .advise("put the pictures of each class into a folder called after the class"));
         }
         if let Some(Target::Classes { names: classes }) = known.map(|d| &d.target)
+            && !settings.inputs_alone
             && let Some(other) = names.iter().find(|n| !classes.contains(n))
         {
             return Err(say
@@ -80,9 +81,10 @@ impl Format for ImageFolder {
                 })
                 .advise("put the pictures of each class into a folder called after the class"));
         }
+        let targets = RawTargets::Classes { names, classes };
         of_pictures(
             pictures,
-            Some(RawTargets::Classes { names, classes }),
+            (!settings.inputs_alone).then_some(targets),
             settings,
             &say,
         )

@@ -62,6 +62,7 @@ impl Format for Npy {
             of_file(found, file)
         };
         let label = match &settings.label {
+            _ if settings.inputs_alone => None,
             Some(file) if known.is_none() => Some(beside(file)?),
             // A run that is judged on another file finds its labels by the same name, where they are there.
             Some(file) => beside(file).ok(),
@@ -75,6 +76,7 @@ impl Format for Npy {
         let weights = settings
             .example_weights
             .as_deref()
+            .filter(|_| !settings.inputs_alone)
             .map(beside)
             .transpose()?;
         let input = of_file(path, "x")?;
@@ -281,7 +283,11 @@ fn archive(
     let input = member(&input)?;
     let label = label.map(|l| member(&l)).transpose()?;
     let weights = settings.example_weights.as_deref();
-    let weights = weights.filter(|w| known.is_none() || names.iter().any(|n| n == w));
+    let is_read = |w: &&str| {
+        let is_there = known.is_none() || names.iter().any(|n| n == w);
+        is_there && !settings.inputs_alone
+    };
+    let weights = weights.filter(is_read);
     let weights = weights.map(&mut member).transpose()?;
     arrays::into_raw(input, label, weights, settings, say)
 }

@@ -2,10 +2,10 @@
 
 use super::{
     OwnDataError,
-    error::{Problem, Sayer},
+    error::{Problem, Sayer, nearest, shown},
     settings::DataSettings,
 };
-use crate::data::description::{Description, Input};
+use crate::data::description::{Column, Description, Input};
 use std::path::Path;
 
 /// Names by which a column is taken for the one that is learned, if nobody says which it is.
@@ -43,6 +43,7 @@ impl Roles {
         let say = Sayer(path);
         let labels = labels(names, settings, known, &say)?;
         let weights = match &settings.example_weights {
+            Some(_) if settings.inputs_alone => None,
             Some(name) if known.is_none() || position(names, name).is_some() => {
                 Some(must_have(names, name, &say)?)
             }
@@ -57,6 +58,9 @@ impl Roles {
             Some(Input::Table { columns }) => Some(columns),
             _ => None,
         };
+        if let Some(columns) = learned_from {
+            must_have_all(names, columns, &say)?;
+        }
         let is_input = |&at: &usize| match learned_from {
             Some(columns) => columns.iter().any(|c| c.name == names[at]),
             None => {
@@ -117,6 +121,30 @@ fn must_have(names: &[String], name: &str, say: &Sayer<'_>) -> Result<usize, Own
     })
 }
 
+/// Whether all columns are there that a run has learned from.
+fn must_have_all(
+    names: &[String],
+    columns: &[Column],
+    say: &Sayer<'_>,
+) -> Result<(), OwnDataError> {
+    let Some(lacking) = columns.iter().find(|c| !names.contains(&c.name)) else {
+        return Ok(());
+    };
+    let lacking = &lacking.name;
+    let needed: Vec<String> = columns.iter().map(|c| c.name.clone()).collect();
+    let add = match nearest(lacking, names) {
+        Some(name) => format!("call `{name}` so if that is it, or add `{lacking}`"),
+        None => format!("add `{lacking}`"),
+    };
+    Err(say
+        .whole(Problem::Missing {
+            what: "column",
+            asked: lacking.clone(),
+            known: names.to_vec(),
+        })
+        .advise(format!("the run needs {}: {add}", shown(&needed))))
+}
+
 /// The columns that are learned; none where a file holds inputs alone.
 fn labels(
     names: &[String],
@@ -124,6 +152,9 @@ fn labels(
     known: Option<&Description>,
     say: &Sayer<'_>,
 ) -> Result<Vec<usize>, OwnDataError> {
+    if settings.inputs_alone {
+        return Ok(Vec::new());
+    }
     if let Some(asked) = &settings.label {
         let all: Vec<&str> = match position(names, asked) {
             Some(_) => vec![asked],

@@ -66,6 +66,7 @@ impl Format for Tensors {
         let tensor = |name: &str| tensor(path, name, &head, offset, &say);
         let weights = settings.example_weights.as_ref();
         let weights = weights.filter(|w| known.is_none() || names.contains(w));
+        let weights = weights.filter(|_| !settings.inputs_alone);
         arrays::into_raw(
             tensor(&input)?,
             label.as_deref().map(tensor).transpose()?,

@@ -12,6 +12,9 @@ pub struct DataSettings {
     /// is negative.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
+    /// Whether inputs alone are read, whatever else is there: a run that is asked has no use for what is learned.
+    #[serde(skip)]
+    pub inputs_alone: bool,
     /// The array of an archive that is learned from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input: Option<String>,

@@ -118,3 +118,67 @@ fn whole_numbers_of_an_array_are_classes_to_their_last_digit() {
     );
     assert_eq!(classes, [3, 1, 2, 0]);
 }
+
+/// What a run knows that was trained on a table.
+fn known(text: &str, settings: &DataSettings) -> crate::data::Description {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.csv");
+    std::fs::write(&path, text).unwrap();
+    let how = super::Divide {
+        settings,
+        centred: false,
+        validation: None,
+        seed: 0,
+    };
+    super::open(&path, how, None).unwrap().description
+}
+
+/// Rows of a number, a text and a class, for a run to know.
+fn some_rows() -> String {
+    let rows: String = (0..40)
+        .map(|i| {
+            format!(
+                "{i}.5,{},{}\n",
+                ["red", "blue"][i % 2],
+                ["x", "y"][i / 2 % 2]
+            )
+        })
+        .collect();
+    format!("a,colour,kind\n{rows}")
+}
+
+#[test]
+fn a_run_that_is_asked_reads_inputs_and_nothing_else() {
+    let settings = DataSettings {
+        label: Some("kind".into()),
+        ..DataSettings::default()
+    };
+    let known = known(&some_rows(), &settings);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("new.csv");
+    let text = "kind,note,a,colour\n,,1,red\nz,inf,2,blue\nx,7,3,red\n";
+    std::fs::write(&path, text).unwrap();
+    let (examples, kept) = super::inputs(&path, &settings, &known).unwrap();
+    assert_eq!((examples.classes(), kept), (None, vec![0, 1, 2]));
+    let judged = super::labelled(&path, &settings, &known).unwrap_err();
+    assert!(
+        judged
+            .to_string()
+            .contains("column `kind`: the cell is empty"),
+        "{judged}"
+    );
+    std::fs::write(&path, "a,color\n1,red\n").unwrap();
+    let lacking = super::inputs(&path, &settings, &known).unwrap_err();
+    assert_eq!(
+        lacking.help(),
+        "the run needs `a`, `colour`: call `color` so if that is it, or add `colour`"
+    );
+    std::fs::write(&path, "a,colour\n1,red\n").unwrap();
+    let unlabelled = super::labelled(&path, &settings, &known).unwrap_err();
+    assert!(
+        unlabelled
+            .to_string()
+            .ends_with("has no column `kind` of what is learned"),
+        "{unlabelled}"
+    );
+}
