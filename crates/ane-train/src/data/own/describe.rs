@@ -72,12 +72,16 @@ pub(super) fn describe(
             let width = raw.inputs.width();
             let groups = Groups::of(raw, train, width, |i| i, &say)?;
             let missing = settings.missing.unwrap_or_default();
-            let columns = columns
-                .iter()
-                .map(|c| column(c, &groups, missing, standard));
-            Input::Table {
-                columns: columns.collect(),
+            let texts = texts(raw, train, columns, &say)?;
+            let all = columns.iter().zip(texts);
+            let all = all.map(|(c, texts)| column(c, texts, &groups, missing, standard));
+            let columns: Vec<Column> = all.collect();
+            if columns.iter().all(|c| c.kind.width() == 0) {
+                return Err(say
+                    .content("has nothing but empty cells in the rows that are trained on")
+                    .advise("fill some, or name other columns"));
             }
+            Input::Table { columns }
         }
     };
     let target = match &raw.targets {
@@ -107,11 +111,44 @@ pub(super) fn describe(
     })
 }
 
-fn column(column: &RawColumn, groups: &Groups, missing: Missing, standard: bool) -> Column {
-    let kind = match &column.texts {
-        Some(texts) => ColumnKind::Category {
-            values: texts.clone(),
-        },
+/// Of each column the texts that training examples have, in order; none of a column of numbers.
+fn texts(
+    raw: &Raw,
+    train: &[u32],
+    columns: &[RawColumn],
+    say: &Sayer<'_>,
+) -> Result<Vec<Option<Vec<String>>>, OwnDataError> {
+    let places = |c: &RawColumn| vec![false; c.texts.as_ref().map_or(0, Vec::len)];
+    let mut are_there: Vec<Vec<bool>> = columns.iter().map(places).collect();
+    let (mut scratch, mut record) = (Vec::new(), Vec::new());
+    if columns.iter().any(|c| c.texts.is_some()) {
+        for &row in train {
+            let read = raw.inputs.values(row as usize, &mut scratch, &mut record);
+            read.map_err(|e| say.whole(e))?;
+            for (column, are_there) in columns.iter().zip(&mut are_there) {
+                let text = record[column.at];
+                if column.texts.is_some() && !text.is_nan() {
+                    are_there[text as usize] = true;
+                }
+            }
+        }
+    }
+    let of = |(column, are_there): (&RawColumn, Vec<bool>)| {
+        let all = column.texts.as_ref()?.iter().zip(are_there);
+        Some(all.filter(|(_, is)| *is).map(|(t, _)| t.clone()).collect())
+    };
+    Ok(columns.iter().zip(are_there).map(of).collect())
+}
+
+fn column(
+    column: &RawColumn,
+    texts: Option<Vec<String>>,
+    groups: &Groups,
+    missing: Missing,
+    standard: bool,
+) -> Column {
+    let kind = match texts {
+        Some(values) => ColumnKind::Category { values },
         None => {
             let (own_mean, std) = groups.moments(column.at);
             let (mean, std) = if standard {

@@ -5,6 +5,7 @@ use super::{
     raw::{Raw, RawTargets},
     read,
 };
+use crate::data::description::{ColumnKind, Input};
 
 /// A table as it is read.
 fn table(text: &str, settings: &DataSettings) -> Result<Raw, super::OwnDataError> {
@@ -180,5 +181,29 @@ fn a_run_that_is_asked_reads_inputs_and_nothing_else() {
             .to_string()
             .ends_with("has no column `kind` of what is learned"),
         "{unlabelled}"
+    );
+}
+
+#[test]
+fn categories_are_those_of_the_rows_that_are_trained_on() {
+    let settings = DataSettings {
+        missing: Some(Missing::Drop),
+        test: Some(super::Held::Some(crate::data::Holdout::Count(10))),
+        ..DataSettings::default()
+    };
+    // A row that is left out has a text of its own.
+    let known = known(&(some_rows() + ",green,x\n"), &settings);
+    let Input::Table { columns } = &known.input else {
+        panic!("{known:?}")
+    };
+    let values = ["blue", "red"].map(str::to_owned).to_vec();
+    assert_eq!(columns[1].kind, ColumnKind::Category { values });
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("new.csv");
+    std::fs::write(&path, "a,colour\n1,green\n2,red\n").unwrap();
+    let (asked, _) = super::inputs(&path, &settings, &known).unwrap();
+    assert_eq!(
+        asked.notes(),
+        ["column `colour`: `green` was not there in training, and is read as none of its texts"]
     );
 }
