@@ -169,6 +169,8 @@ struct Seen {
     is_for: For,
     /// Whether its cells are texts whatever they look like, or numbers.
     is_texts: Option<bool>,
+    /// Whether somebody says that they are names.
+    are_names: bool,
     /// The sign before decimals.
     decimal: char,
     numbers: u64,
@@ -201,6 +203,7 @@ impl Columns {
             let listed = settings.categorical.contains(&name).then_some(true);
             Seen {
                 is_texts: said.or(listed),
+                are_names: listed.is_some(),
                 is_for: match roles.label() {
                     Some(label) if label == at => For::Label,
                     _ if roles.are_read(at) => For::Cells,
@@ -226,7 +229,11 @@ impl Columns {
         let read = cells.iter().zip(&mut self.0);
         for (cell, seen) in read.filter(|(_, seen)| seen.is_for != For::Nothing) {
             let cell = cell.trim();
-            let is = exact_with(cell, seen.decimal);
+            let is = match exact_with(cell, seen.decimal) {
+                // Where somebody says that these are names, what is empty has none.
+                Err(NoNumber::Missing) if seen.are_names && !cell.is_empty() => Err(NoNumber::Text),
+                is => is,
+            };
             seen.watch.look(cell, is);
             match is.and_then(rounded) {
                 Ok(_) => seen.numbers += 1,
@@ -263,10 +270,12 @@ impl Columns {
         let all = self.0.into_iter();
         all.map(|mut seen| {
             let watch = std::mem::take(&mut seen.watch);
+            let (are_names, too_many) = (seen.are_names, seen.too_many);
             let kind = seen.kind(say)?;
             let oddities = match &kind {
                 ColumnKind::Numbers => watch.of_numbers(),
-                ColumnKind::Texts(texts) => watch.of_texts(texts),
+                ColumnKind::Texts(_) if too_many => vec![Oddity::TooManyTexts],
+                ColumnKind::Texts(texts) => watch.of_texts(texts, are_names),
             };
             Ok((kind, oddities))
         })
@@ -285,7 +294,17 @@ impl Seen {
             (Some(true), _) => true,
             (Some(false), Some((place, text))) => {
                 let expected = "a number, as the run has learned from".to_owned();
-                return Err(differs(place, text, expected));
+                let (sign, other) = match self.decimal {
+                    ',' => ("comma", '.'),
+                    _ => ("point", ','),
+                };
+                let error = differs(place, text, expected);
+                return Err(error.advise(match number_with(text, other) {
+                    Ok(_) => format!(
+                        "the run reads numbers with a decimal {sign}, as those that it was trained on"
+                    ),
+                    Err(_) => "put a number there".to_owned(),
+                }));
             }
             (_, None) => false,
             (None, Some((place, text))) if self.with_comma == self.texts => {

@@ -66,7 +66,7 @@ impl Format for Csv {
         };
         let roles = Roles::of(&text.names, path, settings, known)?;
         let table = read(&text, &roles, settings, known)?;
-        table::into_raw(table, &roles, path, settings)
+        table::into_raw(table, &roles, path, settings, known)
     }
 }
 
@@ -122,7 +122,10 @@ fn read(
     if rows == 0 {
         return Err(say
             .content("has no rows but its header")
-            .advise("pass --no-header if the first line is an example"));
+            .advise(match known {
+                None => "pass --no-header if the first line is an example",
+                Some(_) => "add a row for each example",
+            }));
     }
     let kinds = columns.kinds(&say)?;
     let write = |out: &mut dyn Write| {

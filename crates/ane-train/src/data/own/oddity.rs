@@ -11,6 +11,14 @@ pub enum Oddity {
     CountsRows,
     /// Another text in every row that has one.
     NamesRows,
+    /// More texts than there may be categories or classes; none of them is kept.
+    TooManyTexts,
+    /// A word that counts as an empty cell, and how many cells of such words there are.
+    EmptyWord(String, u64),
+    /// Texts that are all numbers with a sign behind or before them: one of them.
+    LikeNumbers(String),
+    /// Texts that are all days or times: one of them.
+    LikeDates(String),
     /// A whole number that fp32 does not hold, and what it becomes.
     Rounded(String, f32),
 }
@@ -23,6 +31,7 @@ pub(super) struct Watch {
     full: u64,
     run: Run,
     rounded: Option<(String, f32)>,
+    word: Option<(String, u64)>,
 }
 
 /// Whether whole numbers are one after the other: the sum of what each is scattered to is that of all of them.
@@ -81,6 +90,9 @@ impl Watch {
     pub(super) fn look(&mut self, cell: &str, is: Result<f64, NoNumber>) {
         self.rows += 1;
         self.full += u64::from(is != Err(NoNumber::Missing));
+        if is == Err(NoNumber::Missing) && !cell.is_empty() {
+            self.word.get_or_insert_with(|| (cell.to_owned(), 0)).1 += 1;
+        }
         let Ok(x) = is else { return };
         self.run.look(x);
         if self.rounded.is_none() && x.fract() == 0.0 && !is_held(cell, x) {
@@ -94,14 +106,65 @@ impl Watch {
         let counts = counts.then_some(Oddity::CountsRows);
         let rounded = self.rounded.clone();
         let rounded = rounded.map(|(number, becomes)| Oddity::Rounded(number, becomes));
-        counts.or(rounded).into_iter().collect()
+        counts.or(rounded).into_iter().chain(self.word()).collect()
     }
 
-    /// What may be one in a column of texts.
-    pub(super) fn of_texts(&self, texts: &Texts) -> Vec<Oddity> {
+    /// What may be one in a column of texts, unless somebody says that they are names.
+    pub(super) fn of_texts(&self, texts: &Texts, are_names: bool) -> Vec<Oddity> {
+        let like = || match texts.all.first() {
+            Some(first) if texts.all.iter().all(|t| is_like_a_number(t)) => {
+                Some(Oddity::LikeNumbers(first.clone()))
+            }
+            Some(first) if texts.all.iter().all(|t| is_like_a_date(t)) => {
+                Some(Oddity::LikeDates(first.clone()))
+            }
+            _ => None,
+        };
         let is_each_another = texts.all.len() as u64 == self.full;
-        let names = is_each_another.then_some(Oddity::NamesRows);
-        names.into_iter().collect()
+        let names = || is_each_another.then_some(Oddity::NamesRows);
+        let like = if are_names { None } else { like() };
+        like.or_else(names).into_iter().chain(self.word()).collect()
+    }
+
+    fn word(&self) -> Option<Oddity> {
+        let (word, count) = self.word.clone()?;
+        Some(Oddity::EmptyWord(word, count))
+    }
+}
+
+/// Whether a text is a number with a sign of its unit, or with signs between thousands.
+fn is_like_a_number(text: &str) -> bool {
+    const SIGNS: [char; 8] = ['%', '‰', '$', '€', '£', '¥', '\'', '\u{a0}'];
+    let bare: String = text.chars().filter(|c| !SIGNS.contains(c)).collect();
+    let bare = bare.replace([',', ' '], "");
+    bare.len() < text.len() && bare.parse::<f64>().is_ok_and(f64::is_finite)
+}
+
+/// Whether a text is a day, with its year in four digits, or a time.
+fn is_like_a_date(text: &str) -> bool {
+    let digits = |part: &str, most: usize| {
+        (1..=most).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit())
+    };
+    let is_time = |text: &str| {
+        let text = text.trim_end_matches(['Z', 'z']);
+        let parts: Vec<&str> = text.split(':').collect();
+        let [whole @ .., last] = &parts[..] else {
+            return false;
+        };
+        let last = last.split_once('.').map_or(*last, |(seconds, _)| seconds);
+        (1..=2).contains(&whole.len()) && whole.iter().all(|p| digits(p, 2)) && digits(last, 2)
+    };
+    let is_day = |text: &str| {
+        let parts: Vec<&str> = text.split(['-', '/', '.']).collect();
+        let is_year = |part: &str| part.len() == 4 && digits(part, 4);
+        match parts[..] {
+            [a, b, c] => digits(b, 2) && (is_year(a) && digits(c, 2) || is_year(c) && digits(a, 2)),
+            _ => false,
+        }
+    };
+    match text.split_once(['T', ' ']) {
+        Some((day, time)) => is_day(day) && is_time(time),
+        None => is_day(text) || is_time(text),
     }
 }
 
@@ -133,6 +196,35 @@ mod tests {
         let twice = (0..100).map(|i| if i == 50 { 51 } else { i });
         assert_eq!(numbers(twice), []);
         assert_eq!(numbers((0..100).map(|i| 2 * i)), []);
+    }
+
+    #[test]
+    fn numbers_with_signs_and_days_are_known_from_names() {
+        for text in ["12%", "$ 5", "1,234.5", "-3 €", "1 000"] {
+            assert!(is_like_a_number(text), "{text}");
+        }
+        for text in ["12", "a1", "%", "12 kg", "1e999%"] {
+            assert!(!is_like_a_number(text), "{text}");
+        }
+        for text in [
+            "2024-01-31",
+            "31.1.2024",
+            "1/31/2024",
+            "2024-01-31T10:00:00.5Z",
+            "9:30",
+        ] {
+            assert!(is_like_a_date(text), "{text}");
+        }
+        for text in [
+            "555-12-1234",
+            "1.2.3",
+            "2024",
+            "a-b-c",
+            ":",
+            "2024-01-31 noon",
+        ] {
+            assert!(!is_like_a_date(text), "{text}");
+        }
     }
 
     #[test]

@@ -51,6 +51,19 @@ fn of_columns(raw: &Raw, columns: &[RawColumn]) -> Vec<String> {
         notes.extend(column.oddities.iter().filter_map(|oddity| match oddity {
             Oddity::CountsRows => tells_rows_apart("numbers the rows"),
             Oddity::NamesRows => tells_rows_apart("has another text in every row"),
+            Oddity::EmptyWord(word, count) if column.texts.is_some() => Some(format!(
+                "column `{}`: `{word}` counts as an empty cell ({count} such): pass --categorical {name} to take it as a text",
+                column.name
+            )),
+            Oddity::EmptyWord(..) | Oddity::TooManyTexts => None,
+            Oddity::LikeNumbers(text) => Some(format!(
+                "column `{}` looks like numbers and is read as texts such as `{text}`, an input for each: leave the signs out, or pass --categorical {name} if these are names",
+                column.name
+            )),
+            Oddity::LikeDates(text) => Some(format!(
+                "column `{}` looks like dates or times and is read as texts such as `{text}`, an input for each: write numbers, such as days, or pass --ignore {name}, or --categorical {name} if these are names",
+                column.name
+            )),
             Oddity::Rounded(number, becomes) => Some(format!(
                 "column `{}`: {} to leave differences that it has digits for, or pass --categorical {name} if these are names",
                 column.name,
@@ -132,13 +145,17 @@ fn few(raw: &Raw) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use crate::data::own::{DataSettings, inspect, read};
+    use crate::data::own::{DataSettings, Missing, inspect, read};
 
     fn notes(text: &str) -> Vec<String> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("t.csv");
         std::fs::write(&path, text).unwrap();
-        let raw = read(&path, &DataSettings::default(), None).unwrap();
+        let settings = DataSettings {
+            missing: Some(Missing::Zero),
+            ..DataSettings::default()
+        };
+        let raw = read(&path, &settings, None).unwrap();
         inspect(&path, &raw).unwrap().notes
     }
 
@@ -166,6 +183,20 @@ mod tests {
         assert!(found[0].contains("has no name") && found[0].contains("--ignore 0"));
         let plain = table("a,b,label", |i| format!("{i}.5,{},{}", i / 2, i % 2));
         assert!(notes(&plain).is_empty());
+        let found = notes(&table("share,day,note,label", |i| {
+            let note = ["None", "some", "NA", "much"][i % 4];
+            format!("{}%,2024-01-{:02},{note},{}", i % 9, 1 + i % 28, i % 2)
+        }));
+        assert_eq!(found.len(), 3, "{found:?}");
+        assert!(
+            found[0]
+                .starts_with("column `share` looks like numbers and is read as texts such as `0%`")
+        );
+        assert!(found[1].starts_with("column `day` looks like dates or times"));
+        assert_eq!(
+            found[2],
+            "column `note`: `None` counts as an empty cell (15 such): pass --categorical note to take it as a text"
+        );
         // Of any size: fp32 has not the digits of these.
         let found = notes(&table("id,time,label", |i| {
             format!(

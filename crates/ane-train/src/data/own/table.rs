@@ -2,13 +2,14 @@
 
 use super::{
     OwnDataError, cells,
-    error::{Problem, Sayer},
+    error::{Problem, Sayer, quoted},
     oddity::Oddity,
     raw::{Layout, Raw, RawColumn, RawTargets},
     roles::Roles,
     rows::Rows,
     settings::{DataSettings, Missing, TaskSetting},
 };
+use crate::data::description::Description;
 use std::path::Path;
 
 /// Most different whole numbers that are taken for classes, if nobody says what they are.
@@ -48,6 +49,7 @@ pub(super) fn into_raw(
     roles: &Roles,
     path: &Path,
     settings: &DataSettings,
+    known: Option<&Description>,
 ) -> Result<Raw, OwnDataError> {
     let say = Sayer(path);
     let of = |places: &[usize]| -> Vec<RawColumn> {
@@ -56,7 +58,7 @@ pub(super) fn into_raw(
     };
     let (inputs, labels) = (of(&roles.inputs), of(&roles.labels));
     for column in &inputs {
-        if column.texts.as_ref().is_some_and(Vec::is_empty) {
+        if column.oddities.contains(&Oddity::TooManyTexts) {
             return Err(say
                 .at(
                     format!("column `{}`", column.name),
@@ -73,11 +75,11 @@ pub(super) fn into_raw(
         }
     }
     for column in &labels {
-        if column.texts.as_ref().is_some_and(Vec::is_empty) {
+        if column.oddities.contains(&Oddity::TooManyTexts) {
             return Err(too_many_classes(column, MOST_CLASSES + 1, &say));
         }
     }
-    let dropped = missing(&table, &inputs, &labels, settings, &say)?;
+    let dropped = missing(&table, (&inputs, &labels), settings, known, &say)?;
     let column = |at: usize| values(&table.rows, at, &say);
     let targets = match &labels[..] {
         [] => None,
@@ -127,9 +129,9 @@ fn values(rows: &Rows, at: usize, say: &Sayer<'_>) -> Result<Vec<f32>, OwnDataEr
 /// The rows that are left out because a cell of theirs is empty, or an error where that is what is asked for.
 fn missing(
     table: &Table,
-    inputs: &[RawColumn],
-    labels: &[RawColumn],
+    (inputs, labels): (&[RawColumn], &[RawColumn]),
     settings: &DataSettings,
+    known: Option<&Description>,
     say: &Sayer<'_>,
 ) -> Result<Vec<u32>, OwnDataError> {
     let rule = settings.missing.unwrap_or_default();
@@ -139,9 +141,7 @@ fn missing(
     for i in 0..table.rows.len() {
         let read = table.rows.values(i, &mut scratch, &mut record);
         read.map_err(|e| say.whole(e))?;
-        // A text that is missing is a category of its own: none of the others.
-        let of_inputs = inputs.iter().filter(|c| c.texts.is_none());
-        let input = of_inputs.clone().find(|c| record[c.at].is_nan());
+        let input = inputs.iter().find(|c| record[c.at].is_nan());
         let label = labels.iter().find(|c| record[c.at].is_nan());
         if rule == Missing::Drop && (input.is_some() || label.is_some()) {
             dropped.push(i as u32);
@@ -153,10 +153,10 @@ fn missing(
         };
         if let Some(column) = refused {
             count += 1;
-            first.get_or_insert((i, column.name.clone(), label.is_some()));
+            first.get_or_insert((i, column, label.is_some()));
         }
     }
-    let Some((row, name, is_label)) = first else {
+    let Some((row, column, is_label)) = first else {
         if dropped.len() == table.rows.len() {
             return Err(say
                 .content("has an empty cell in every row")
@@ -168,16 +168,43 @@ fn missing(
         1 => String::new(),
         n => format!("the first of {n} such rows, "),
     };
-    let rules = if is_label {
-        "--missing drop leaves such rows out"
-    } else {
-        "--missing drop leaves such rows out, --missing mean puts the column's mean there, --missing zero puts 0, --ignore leaves the column out"
+    let is_text = column.texts.is_some();
+    let rules = match (known, is_label) {
+        (Some(_), false) => {
+            "fill it, or train with --missing mean or zero, which a run keeps to when it is asked"
+        }
+        (Some(_), true) => "fill it, or leave such rows out of the file",
+        (None, true) => "--missing drop leaves such rows out",
+        (None, false) if is_text => {
+            "--missing drop leaves such rows out, --missing zero reads them as none of the column's texts, --ignore leaves the column out"
+        }
+        (None, false) => {
+            "--missing drop leaves such rows out, --missing mean puts the column's mean there, --missing zero puts 0, --ignore leaves the column out"
+        }
+    };
+    let word = column.oddities.iter().find_map(|oddity| match oddity {
+        Oddity::EmptyWord(word, _) => Some(word),
+        _ => None,
+    });
+    let (cell, rules) = match word {
+        None => ("the cell is empty".to_owned(), rules.to_owned()),
+        Some(word) if !is_text => (
+            format!("the cell is empty, as which `{word}` counts too"),
+            rules.to_owned(),
+        ),
+        Some(word) => (
+            format!("the cell is empty, as which `{word}` counts too"),
+            format!(
+                "{rules}, --categorical {} takes `{word}` as a text",
+                quoted(&column.name)
+            ),
+        ),
     };
     Err(say
         .in_row(
             row,
-            format!("{more}column `{name}`"),
-            Problem::Content("the cell is empty".into()),
+            format!("{more}column `{}`", column.name),
+            Problem::Content(cell),
         )
         .advise(rules))
 }

@@ -2,7 +2,7 @@
 
 use super::{
     DataSettings, Missing, TaskSetting,
-    raw::{Raw, RawTargets},
+    raw::{Layout, Raw, RawTargets},
     read,
 };
 use crate::data::description::{ColumnKind, Input};
@@ -206,4 +206,74 @@ fn categories_are_those_of_the_rows_that_are_trained_on() {
         asked.notes(),
         ["column `colour`: `green` was not there in training, and is read as none of its texts"]
     );
+}
+
+#[test]
+fn an_empty_text_is_an_error_until_somebody_says_what_becomes_of_it() {
+    let text = "a,colour,label\n1,red,x\n2,None,y\n3,,x\n4,blue,y\n";
+    let with = |missing, categorical: &[&str]| {
+        let settings = DataSettings {
+            missing,
+            categorical: categorical.iter().map(|&c| c.to_owned()).collect(),
+            ..DataSettings::default()
+        };
+        table(text, &settings)
+    };
+    let refused = with(None, &[]).unwrap_err();
+    assert!(
+        refused.to_string().ends_with(
+            "row 2 (line 3), the first of 2 such rows, column `colour`: the cell is empty, as which `None` counts too"
+        ),
+        "{refused}"
+    );
+    assert!(
+        refused
+            .help()
+            .ends_with("--categorical colour takes `None` as a text")
+    );
+    assert_eq!(with(Some(Missing::Drop), &[]).unwrap().dropped, [1, 2]);
+    assert!(with(Some(Missing::Zero), &[]).unwrap().dropped.is_empty());
+    // A name is what stands there, and nothing is none.
+    let named = with(Some(Missing::Drop), &["colour"]).unwrap();
+    assert_eq!(named.dropped, [2]);
+    let Layout::Table(columns) = named.layout else {
+        panic!("{:?}", named.layout)
+    };
+    assert_eq!(
+        columns[1].texts.as_deref(),
+        Some(&["None", "blue", "red"].map(str::to_owned)[..])
+    );
+}
+
+#[test]
+fn what_a_run_cannot_be_asked_is_answered_by_what_can_be_done_there() {
+    let german = DataSettings {
+        label: Some("kind".into()),
+        decimal: Some(','),
+        delimiter: Some(';'),
+        ..DataSettings::default()
+    };
+    let rows = some_rows().replace(',', ";").replace('.', ",");
+    let known = known(&rows, &german);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("new.csv");
+    for (text, advice) in [
+        (
+            "a;colour\n54.0;red\n",
+            "the run reads numbers with a decimal comma",
+        ),
+        (
+            "a;colour\n;red\n",
+            "fill it, or train with --missing mean or zero",
+        ),
+        (
+            "a;colour\n1;\n",
+            "fill it, or train with --missing mean or zero",
+        ),
+        ("a;colour\n", "add a row for each example"),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        let error = super::inputs(&path, &german, &known).unwrap_err();
+        assert!(error.help().starts_with(advice), "{text}: {}", error.help());
+    }
 }
