@@ -65,6 +65,10 @@ trait Format: Sync {
     fn takes(&self, path: &Path) -> bool;
     /// What lies in it.
     fn kind(&self) -> Kind;
+    /// The arrays that a file has by name; none where it has but one, or cannot be read.
+    fn names(&self, _path: &Path) -> Vec<String> {
+        Vec::new()
+    }
     /// What the path holds; `known` says what its examples have to be.
     fn read(
         &self,
@@ -173,6 +177,13 @@ fn divided(
     let mut settings = how.settings.clone();
     let [train_path, validation_path, test_path] = parts(path);
     let train_path = train_path.unwrap_or_else(|| path.to_owned());
+    let held = ALL
+        .into_iter()
+        .find(|f| f.takes(path))
+        .map(|f| f.names(path));
+    let [validation_arrays, test_arrays] = arrays::held(&held.unwrap_or_default(), &settings);
+    let within = |arrays: Option<[String; 2]>| arrays.map(|a| (path.to_owned(), Some(a)));
+    let alone = |file: PathBuf| (file, None);
     let raw = read(&train_path, &settings, known)?;
     // Other files are asked for the same column.
     settings.label = settings.label.or(raw.label.clone());
@@ -205,9 +216,9 @@ fn divided(
         _ => None,
     };
     let test_file = match (&settings.test, test_path) {
-        (Some(Held::File(path)), _) => Some(path.clone()),
+        (Some(Held::File(path)), _) => Some(alone(path.clone())),
         (Some(Held::Some(_)), _) => None,
-        (None, found) => found,
+        (None, found) => found.map(alone).or_else(|| within(test_arrays)),
     };
     let held = match (&settings.test, &test_file) {
         (_, Some(_)) | (Some(Held::Some(Holdout::Count(0))), None) => None,
@@ -215,10 +226,26 @@ fn divided(
         (Some(Held::File(_)) | None, None) => Some(TEST),
     };
     let (rest, test) = hold_out(kept, held, classes, (TEST_SEED, stratify::TEST)).map_err(|e| {
-        say.content(e.to_string())
+        let SplitError::Holdout {
+            asked,
+            examples,
+            held_out,
+        } = e
+        else {
+            return say.content(e.to_string());
+        };
+        let why = match examples.checked_sub(held_out) {
+            None => format!("--test {asked} is more than the {examples} examples"),
+            Some(rest) => format!(
+                "--test {asked} of {examples} examples leaves {held_out} to judge by and {rest} to train on"
+            ),
+        };
+        say.content(why)
             .advise("pass --test with less, a file of examples, or 0 to judge by none")
     })?;
     let validation_file = settings.validation.clone().or(validation_path);
+    let validation_file = validation_file.map(alone);
+    let validation_file = validation_file.or_else(|| within(validation_arrays));
     let held = how.validation.filter(|_| validation_file.is_none());
     let (train, validation) = hold_out(rest, held, classes, (how.seed, stratify::VALIDATION))?;
     let fingerprint = fingerprint(&raw, &say)?;
@@ -239,9 +266,28 @@ fn divided(
     }
     description.fingerprint = Some(fingerprint);
     let all = OwnExamples::new(&train_path, raw, &description)?;
-    let mut of_file = |file: Option<PathBuf>| -> Result<_, OwnDataError> {
-        let Some(file) = file else { return Ok(None) };
-        let (examples, indices) = labelled(&file, settings, &description)?;
+    let mut of_file = |file: Option<(PathBuf, Option<[String; 2]>)>| -> Result<_, OwnDataError> {
+        let Some((file, arrays)) = file else {
+            return Ok(None);
+        };
+        let settings = match arrays {
+            None => {
+                if known.is_none() && is_same(&file, &train_path) {
+                    notes.push(format!(
+                        "{} holds the examples that are trained on: what they are answered says nothing of others",
+                        file.display()
+                    ));
+                }
+                settings.clone()
+            }
+            Some([input, label]) => DataSettings {
+                input: Some(input),
+                label: Some(label),
+                example_weights: None,
+                ..settings.clone()
+            },
+        };
+        let (examples, indices) = labelled(&file, &settings, &description)?;
         let unknown = examples.notes().iter();
         notes.extend(unknown.map(|note| format!("{}: {note}", file.display())));
         Ok(Some((Arc::new(examples) as Arc<dyn Dataset>, indices)))
@@ -263,6 +309,12 @@ fn divided(
         notes,
         description,
     })
+}
+
+/// Whether two paths lead to the same.
+fn is_same(a: &Path, b: &Path) -> bool {
+    let whole = |path: &Path| path.canonicalize().ok();
+    whole(a).is_some_and(|a| Some(a) == whole(b))
 }
 
 /// The examples of a file as a run knows them that was trained on others, and which of them are not left out. There may be
@@ -299,11 +351,11 @@ pub fn labelled(
     let what = match (&known.input, &settings.label) {
         (Input::Table { .. }, Some(label)) => format!("column `{label}`"),
         (_, Some(label)) => format!("array `{label}`"),
-        (_, None) => "column or array".to_owned(),
+        (_, None) => "column, array or folder of classes".to_owned(),
     };
     Err(Sayer(path)
-        .content(format!("has no {what} of what is learned"))
-        .advise("pass a file that has it; to be answered, by `predict`, it needs none"))
+        .content(format!("has no {what}, which is learned"))
+        .advise("pass a file that has it; `predict` needs none"))
 }
 
 /// The same without what should be learned of them, whether it is there or not.
@@ -393,7 +445,7 @@ pub fn is_path(dataset: &str) -> bool {
 }
 
 /// The folders of training, validation and test examples in a folder.
-fn parts(path: &Path) -> [Option<PathBuf>; 3] {
+pub fn parts(path: &Path) -> [Option<PathBuf>; 3] {
     let found = FOLDERS.map(|names| {
         let folders = names.iter().map(|name| path.join(name));
         folders.into_iter().find(|folder| folder.is_dir())

@@ -23,12 +23,40 @@ pub(super) struct Array {
 }
 
 /// Names of what is learned from and of what is learned, in arrays that belong together.
-const INPUTS: [&str; 8] = [
-    "x_train", "x", "images", "data", "features", "inputs", "input", "X",
+const INPUTS: [&str; 11] = [
+    "x_train", "X_train", "x", "images", "data", "features", "inputs", "input", "X", "x_test",
+    "X_test",
 ];
-const LABELS: [&str; 8] = [
-    "y_train", "y", "labels", "label", "targets", "target", "classes", "Y",
+const LABELS: [&str; 9] = [
+    "y_train", "y", "labels", "label", "targets", "target", "classes", "Y", "y_test",
 ];
+
+/// Names of validation examples where those that are trained on are called `train`.
+const VALIDATION: [&str; 3] = ["val", "valid", "validation"];
+
+/// The name of the first usual one.
+fn usual(names: &[String], all: &[&str]) -> Option<String> {
+    let mut found = all.iter().filter_map(|u| names.iter().find(|n| n == u));
+    found.next().cloned()
+}
+
+/// What is learned from and what is learned of validation and of test examples: arrays beside those of training examples
+/// that are called as they are, but for `train`, such as x_test and y_test beside x_train and y_train.
+pub(super) fn held(names: &[String], settings: &DataSettings) -> [Option<[String; 2]>; 2] {
+    let asked = |asked: &Option<String>, all| asked.clone().or_else(|| usual(names, all));
+    let (Some(input), Some(label)) = (
+        asked(&settings.input, &INPUTS),
+        asked(&settings.label, &LABELS),
+    ) else {
+        return [None, None];
+    };
+    let of = |part: &str| {
+        let both = [&input, &label].map(|name| name.replace("train", part));
+        let are_there = both.iter().all(|name| names.contains(name));
+        (are_there && both[0] != input && both[1] != label).then_some(both)
+    };
+    [VALIDATION.into_iter().find_map(of), of("test")]
+}
 
 /// The names of what is learned from and of what is learned, as the settings say or as such names usually are.
 pub(super) fn chosen(
@@ -44,14 +72,10 @@ pub(super) fn chosen(
             known: names.to_vec(),
         })
     };
-    let usual = |all: &[&str]| {
-        let mut found = all.iter().filter_map(|u| names.iter().find(|n| n == u));
-        found.next().cloned()
-    };
     let input = match &settings.input {
         Some(asked) if names.contains(asked) => asked.clone(),
         Some(asked) => return Err(missing(asked)),
-        None => match (usual(&INPUTS), names) {
+        None => match (usual(names, &INPUTS), names) {
             (Some(found), _) => found,
             (None, [only]) => only.clone(),
             (None, _) => {
@@ -62,9 +86,11 @@ pub(super) fn chosen(
     let label = match &settings.label {
         _ if settings.inputs_alone => None,
         Some(asked) if names.contains(asked) => Some(asked.clone()),
+        // A file that a run is judged by may call them otherwise than the one that it was trained on.
+        Some(asked) if is_known && LABELS.contains(&asked.as_str()) => usual(names, &LABELS),
         Some(_) if is_known => None,
         Some(asked) => return Err(missing(asked)),
-        None => usual(&LABELS).filter(|l| *l != input),
+        None => usual(names, &LABELS).filter(|l| *l != input),
     };
     if label.is_none() && !is_known {
         return Err(missing("y").advise("name the array that is learned by --label"));
@@ -152,6 +178,7 @@ pub(super) fn into_raw(
         targets,
         dropped: Vec::new(),
         label: name,
+        others: 0,
         names: None,
     })
 }

@@ -14,7 +14,7 @@ use super::{
     table::{self, Table},
     table_cache::TableCache,
 };
-use crate::data::Description;
+use crate::data::{Description, description::Input};
 use ::csv::{ReaderBuilder, StringRecord};
 use flate2::read::MultiGzDecoder;
 use std::{

@@ -44,7 +44,7 @@ impl Format for ImageFolder {
         if folders.is_empty() {
             let pictures = sorted(path, &say, is_picture)?;
             if known.is_some() && !pictures.is_empty() {
-                return of_pictures(pictures, None, settings, &say);
+                return of_pictures(pictures, None, settings, known, &say);
             }
             return Err(say
                 .content("has no folder in it")
@@ -63,6 +63,7 @@ impl Format for ImageFolder {
                 .advise("move that folder away, or train with some of that class"));
         }
         let (mut pictures, mut classes) = (Vec::new(), Vec::new());
+        let mut others = 0;
         for (class, folder) in folders.iter().enumerate() {
             let here = sorted(folder, &say, is_picture)?;
             if here.is_empty() && known.is_none() {
@@ -70,6 +71,7 @@ impl Format for ImageFolder {
                     .content("has no PNG or JPEG picture in it")
                     .advise("put pictures of the class there, or remove the folder"));
             }
+            others += sorted(folder, &say, |p| p.is_file() && !is_picture(p))?.len();
             classes.resize(classes.len() + here.len(), class as u32);
             pictures.extend(here);
         }
@@ -82,12 +84,9 @@ impl Format for ImageFolder {
                 .advise("put the pictures of each class into a folder called after the class"));
         }
         let targets = RawTargets::Classes { names, classes };
-        of_pictures(
-            pictures,
-            (!settings.inputs_alone).then_some(targets),
-            settings,
-            &say,
-        )
+        let targets = (!settings.inputs_alone).then_some(targets);
+        let raw = of_pictures(pictures, targets, settings, known, &say)?;
+        Ok(Raw { others, ..raw })
     }
 }
 

@@ -42,6 +42,15 @@ impl Format for Npy {
         Kind::Arrays
     }
 
+    fn names(&self, path: &Path) -> Vec<String> {
+        if !is_archive(path) {
+            return Vec::new();
+        }
+        let file = ane_files::open(path).ok();
+        let archive = file.and_then(|(file, _)| ZipArchive::new(BufReader::new(file)).ok());
+        archive.map_or_else(Vec::new, |archive| members(&archive))
+    }
+
     fn read(
         &self,
         path: &Path,
@@ -49,10 +58,7 @@ impl Format for Npy {
         known: Option<&Description>,
     ) -> Result<Raw, OwnDataError> {
         let say = Sayer(path);
-        let is_archive = path
-            .extension()
-            .is_some_and(|e| e.eq_ignore_ascii_case("npz"));
-        if is_archive {
+        if is_archive(path) {
             return archive(path, settings, known, &say);
         }
         let beside = |file: &str| {
@@ -84,6 +90,19 @@ impl Format for Npy {
         let (label, weights) = (label.filter(fits), weights.filter(fits));
         arrays::into_raw(input, label, weights, settings, &say)
     }
+}
+
+fn is_archive(path: &Path) -> bool {
+    let end = path.extension().unwrap_or_default();
+    end.eq_ignore_ascii_case("npz")
+}
+
+/// The names of the arrays of an archive.
+fn members(archive: &ZipArchive<BufReader<File>>) -> Vec<String> {
+    let names = archive.file_names();
+    names
+        .filter_map(|n| Some(n.ok()?.strip_suffix(".npy")?.to_owned()))
+        .collect()
 }
 
 /// What a header says that can be used.
@@ -271,10 +290,7 @@ fn archive(
             .advise("save it by numpy.savez or numpy.savez_compressed")
     };
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(broken)?;
-    let names: Vec<String> = archive
-        .file_names()
-        .filter_map(|n| Some(n.ok()?.strip_suffix(".npy")?.to_owned()))
-        .collect();
+    let names = members(&archive);
     let (input, label) = arrays::chosen(&names, settings, known.is_some(), say)?;
     let mut member = |name: &str| -> Result<Array, OwnDataError> {
         let entry = archive.by_name(&format!("{name}.npy")).map_err(broken)?;

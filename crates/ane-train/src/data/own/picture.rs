@@ -60,7 +60,7 @@ impl Format for Picture {
                 .content("is a single picture, of which nothing can be learned")
                 .advise("pass the folder that has a folder of pictures per class"));
         }
-        of_pictures(vec![path.to_owned()], None, settings, &say)
+        of_pictures(vec![path.to_owned()], None, settings, known, &say)
     }
 }
 
@@ -79,6 +79,7 @@ pub(super) fn of_pictures(
     pictures: Vec<PathBuf>,
     targets: Option<RawTargets>,
     settings: &DataSettings,
+    known: Option<&Description>,
     say: &Sayer<'_>,
 ) -> Result<Raw, OwnDataError> {
     let Some(first) = pictures.first() else {
@@ -123,7 +124,9 @@ pub(super) fn of_pictures(
     let fit = settings.image_fit();
     let mut pixels = Vec::with_capacity(bytes as usize);
     for path in &pictures {
-        let picture = fitted(decode(path)?, [rows, columns], fit, path)?;
+        let picture = fitted(decode(path)?, [rows, columns], fit);
+        let picture =
+            picture.map_err(|p| of_another_size(&p, [rows, columns], settings, known, path))?;
         planes(&picture, channels, &mut pixels);
     }
     Ok(Raw {
@@ -136,6 +139,7 @@ pub(super) fn of_pictures(
         weights: None,
         dropped: Vec::new(),
         label: None,
+        others: 0,
         names: Some(pictures),
     })
 }
@@ -162,28 +166,48 @@ fn decode(path: &Path) -> Result<DynamicImage, OwnDataError> {
     Ok(picture)
 }
 
-/// A picture at another size.
+/// A picture of another size than the others.
+fn of_another_size(
+    picture: &DynamicImage,
+    [rows, columns]: [usize; 2],
+    settings: &DataSettings,
+    known: Option<&Description>,
+    path: &Path,
+) -> OwnDataError {
+    let (of, advice) = match known {
+        None => (
+            "the first picture has",
+            "pass --size ROWSxCOLUMNS, to which all are scaled, and --fit for how",
+        ),
+        Some(_) if settings.inputs_alone => (
+            "the run has learned from",
+            "pass --fit crop, pad or stretch, by which pictures are brought to that size",
+        ),
+        Some(_) => (
+            "those have that are trained on",
+            "bring it to that size, or train with --size ROWSxCOLUMNS, to which all are scaled",
+        ),
+    };
+    Sayer(path)
+        .whole(Problem::Differs {
+            expected: format!("{rows} rows and {columns} columns, as {of}"),
+            found: format!("{} and {}", picture.height(), picture.width()),
+        })
+        .advise(advice)
+}
+
+/// A picture at this size; as it is where it would have to be scaled and may not.
 fn fitted(
     picture: DynamicImage,
     [rows, columns]: [usize; 2],
     fit: Fit,
-    path: &Path,
-) -> Result<DynamicImage, OwnDataError> {
+) -> Result<DynamicImage, DynamicImage> {
     let (width, height) = (columns as u32, rows as u32);
     if picture.dimensions() == (width, height) {
         return Ok(picture);
     }
     Ok(match fit {
-        Fit::Exact => {
-            return Err(Sayer(path)
-                .whole(Problem::Differs {
-                    expected: format!(
-                        "{rows} rows and {columns} columns, as the first picture has"
-                    ),
-                    found: format!("{} and {}", picture.height(), picture.width()),
-                })
-                .advise("pass --size ROWSxCOLUMNS, to which all are scaled, and --fit for how"));
-        }
+        Fit::Exact => return Err(picture),
         Fit::Stretch => picture.resize_exact(width, height, FilterType::Triangle),
         Fit::Crop => picture.resize_to_fill(width, height, FilterType::Triangle),
         Fit::Pad => {

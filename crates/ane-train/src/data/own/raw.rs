@@ -19,6 +19,8 @@ pub struct Raw {
     pub dropped: Vec<u32>,
     /// What was taken for the target, where that had to be found out.
     pub label: Option<String>,
+    /// Files that are no examples, among those that are.
+    pub others: usize,
     /// The file of each example, where it has one of its own.
     pub names: Option<Vec<PathBuf>>,
 }

@@ -42,6 +42,17 @@ impl Roles {
     ) -> Result<Self, OwnDataError> {
         let say = Sayer(path);
         let labels = labels(names, settings, known, &say)?;
+        let left_out = |&&at: &&usize| settings.ignore.contains(&names[at]);
+        if let Some(&at) = labels.iter().find(left_out)
+            && known.is_none()
+        {
+            return Err(say
+                .at(
+                    format!("column `{}`", names[at]),
+                    Problem::Content("is learned, and is to be left out as well".into()),
+                )
+                .advise("leave it out of --ignore, or name another --label"));
+        }
         let weights = match &settings.example_weights {
             Some(_) if settings.inputs_alone => None,
             Some(name) if known.is_none() || position(names, name).is_some() => {

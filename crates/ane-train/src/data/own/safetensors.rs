@@ -53,6 +53,11 @@ impl Format for Tensors {
         Kind::Arrays
     }
 
+    fn names(&self, path: &Path) -> Vec<String> {
+        let head = head(path, &Sayer(path));
+        head.map_or_else(|_| Vec::new(), |(_, head)| head.into_keys().collect())
+    }
+
     fn read(
         &self,
         path: &Path,

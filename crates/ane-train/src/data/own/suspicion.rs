@@ -20,10 +20,19 @@ const NAMED: usize = 5;
 pub(super) fn notes(raw: &Raw, say: &Sayer<'_>) -> Result<Vec<String>, OwnDataError> {
     let mut notes = match &raw.layout {
         Layout::Table(columns) => of_columns(raw, columns),
-        Layout::Array(_) => of_array(raw, say)?.into_iter().collect(),
+        Layout::Array(shape) => {
+            let digits = of_array(raw, say)?;
+            channels_last(shape).into_iter().chain(digits).collect()
+        }
         Layout::Image { .. } => Vec::new(),
     };
     notes.extend(few(raw));
+    if raw.others > 0 {
+        notes.push(format!(
+            "{} of the files are no PNG or JPEG by their names, and are left out",
+            raw.others
+        ));
+    }
     Ok(notes)
 }
 
@@ -80,6 +89,17 @@ fn loses_digits(number: &str, becomes: f32) -> String {
         "{number} becomes {}, as fp32 holds whole numbers up to 16777216: take the smallest off",
         f64::from(becomes)
     )
+}
+
+/// Arrays that look like images with their channels last, where the first axis is read as the channels.
+fn channels_last(shape: &[usize]) -> Option<String> {
+    let are_channels = |n: usize| matches!(n, 1 | 3 | 4);
+    match shape {
+        [first, _, last] if are_channels(*last) && !are_channels(*first) => Some(format!(
+            "arrays of {shape:?} are read with their first axis as channels: if the last axis holds them, save numpy.moveaxis(x, -1, 1)"
+        )),
+        _ => None,
+    }
 }
 
 /// A whole number of an array that loses digits.

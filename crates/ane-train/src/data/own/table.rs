@@ -110,6 +110,7 @@ pub(super) fn into_raw(
         inputs: table.rows,
         targets,
         dropped,
+        others: 0,
         names: None,
     })
 }

@@ -6,6 +6,7 @@ use super::{
     read,
 };
 use crate::data::description::{ColumnKind, Input};
+use ::safetensors::{Dtype, tensor::TensorView};
 
 /// A table as it is read.
 fn table(text: &str, settings: &DataSettings) -> Result<Raw, super::OwnDataError> {
@@ -179,7 +180,7 @@ fn a_run_that_is_asked_reads_inputs_and_nothing_else() {
     assert!(
         unlabelled
             .to_string()
-            .ends_with("has no column `kind` of what is learned"),
+            .ends_with("has no column `kind`, which is learned"),
         "{unlabelled}"
     );
 }
@@ -276,4 +277,162 @@ fn what_a_run_cannot_be_asked_is_answered_by_what_can_be_done_there() {
         let error = super::inputs(&path, &german, &known).unwrap_err();
         assert!(error.help().starts_with(advice), "{text}: {}", error.help());
     }
+}
+
+/// Tensors of fp32 of this shape, and classes, in a file.
+fn tensors(path: &std::path::Path, parts: &[(&str, usize)], of_example: &[usize]) {
+    let width: usize = of_example.iter().product();
+    let mut all = Vec::new();
+    for &(part, n) in parts {
+        let x: Vec<u8> = (0..n * width)
+            .flat_map(|i| (i as f32).to_le_bytes())
+            .collect();
+        let y: Vec<u8> = (0..n).map(|i| (i % 2) as u8).collect();
+        let shape = [&[n], of_example].concat();
+        all.push((format!("x_{part}"), Dtype::F32, shape, x));
+        all.push((format!("y_{part}"), Dtype::U8, vec![n], y));
+    }
+    let views = all.iter().map(|(name, dtype, shape, bytes)| {
+        let view = TensorView::new(*dtype, shape.clone(), bytes);
+        (name.as_str(), view.unwrap())
+    });
+    std::fs::write(path, ::safetensors::serialize(views, None).unwrap()).unwrap();
+}
+
+#[test]
+fn arrays_of_test_examples_judge_unless_others_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("all.safetensors");
+    tensors(&path, &[("train", 40), ("val", 6), ("test", 10)], &[2]);
+    let counts = |path: &std::path::Path, settings: &DataSettings| {
+        let how = super::Divide {
+            settings,
+            centred: false,
+            validation: Some(crate::data::Holdout::Share(0.5)),
+            seed: 0,
+        };
+        let data = super::open(path, how, None).unwrap();
+        let of = |part: Option<(_, Vec<u32>)>| part.map_or(0, |(_, indices)| indices.len());
+        [data.indices.len(), of(data.validation), of(data.test)]
+    };
+    let mut settings = DataSettings::default();
+    assert_eq!(counts(&path, &settings), [40, 6, 10]);
+    settings.test = Some("0.25".parse().unwrap());
+    assert_eq!(counts(&path, &settings), [30, 6, 10]);
+    let other = dir.path().join("other.safetensors");
+    tensors(&other, &[("test", 7)], &[2]);
+    settings.test = Some(super::Held::File(other));
+    assert_eq!(counts(&path, &settings), [40, 6, 7]);
+}
+
+#[test]
+fn arrays_with_channels_last_are_noted() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.safetensors");
+    let notes = |of_example: &[usize]| {
+        tensors(&path, &[("train", 20)], of_example);
+        let raw = read(&path, &DataSettings::default(), None).unwrap();
+        super::inspect(&path, &raw).unwrap().notes
+    };
+    let found = notes(&[8, 8, 3]);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("[8, 8, 3]") && found[0].contains("numpy.moveaxis(x, -1, 1)"));
+    for shape in [&[3, 8, 8][..], &[3, 8, 3], &[8, 8, 8], &[8, 3]] {
+        assert_eq!(notes(shape), [""; 0], "{shape:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_meant_is_refused_or_noted() {
+    let refused = table(
+        &some_rows(),
+        &DataSettings {
+            ignore: vec!["kind".into()],
+            label: Some("kind".into()),
+            ..DataSettings::default()
+        },
+    )
+    .unwrap_err();
+    assert!(
+        refused.help().contains("leave it out of --ignore"),
+        "{refused}"
+    );
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t.csv");
+    std::fs::write(&path, some_rows()).unwrap();
+    let divided = |test: &str| {
+        let settings = DataSettings {
+            test: Some(test.parse().unwrap()),
+            ..DataSettings::default()
+        };
+        let how = super::Divide {
+            settings: &settings,
+            centred: false,
+            validation: None,
+            seed: 0,
+        };
+        super::open(&path, how, None)
+    };
+    let same = divided(path.to_str().unwrap()).unwrap();
+    assert!(
+        same.notes[0].contains("holds the examples that are trained on"),
+        "{:?}",
+        same.notes
+    );
+    let many = divided("41").unwrap_err().to_string();
+    assert!(
+        many.ends_with("--test 41 is more than the 40 examples"),
+        "{many}"
+    );
+    let all = divided("40").unwrap_err().to_string();
+    assert!(
+        all.ends_with("leaves 40 to judge by and 0 to train on"),
+        "{all}"
+    );
+}
+
+#[test]
+fn files_that_are_no_pictures_are_counted_and_sizes_are_answered_by_what_can_be_done() {
+    let dir = tempfile::tempdir().unwrap();
+    let picture = |path: &str, side: u32| {
+        let path = dir.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        image::GrayImage::new(side, side).save(path).unwrap();
+    };
+    for i in 0..4 {
+        picture(&format!("p/a/{i}.png"), 4);
+        picture(&format!("p/b/{i}.png"), 4);
+    }
+    picture("other.png", 5);
+    for other in ["p/a/x.gif", "p/b/y.gif", "p/b/.hidden"] {
+        std::fs::write(dir.path().join(other), b"GIF89a").unwrap();
+    }
+    let settings = DataSettings {
+        test: Some("0".parse().unwrap()),
+        ..DataSettings::default()
+    };
+    let how = super::Divide {
+        settings: &settings,
+        centred: false,
+        validation: None,
+        seed: 0,
+    };
+    let data = super::open(&dir.path().join("p"), how, None).unwrap();
+    let note = "2 of the files are no PNG or JPEG by their names, and are left out";
+    assert!(data.notes.iter().any(|n| n == note), "{:?}", data.notes);
+    // Of what is asked, folders are no classes.
+    picture("q/c/0.png", 4);
+    let asked = super::inputs(&dir.path().join("q"), &settings, &data.description).unwrap();
+    assert_eq!((asked.0.classes(), asked.1.len()), (None, 1));
+    let asked = super::inputs(&dir.path().join("other.png"), &settings, &data.description);
+    let asked = asked.unwrap_err();
+    assert!(
+        asked.to_string().contains("as the run has learned from"),
+        "{asked}"
+    );
+    assert!(
+        asked.help().starts_with("pass --fit crop"),
+        "{}",
+        asked.help()
+    );
 }
