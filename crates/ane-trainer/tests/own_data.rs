@@ -97,7 +97,7 @@ fn a_table_is_learned_from_and_its_run_answers_for_new_rows() {
     fails(
         &["eval", run_text, "--data", &unlabelled],
         1,
-        &["has no column `kind`", "by `predict`, it needs none"],
+        &["has no column `kind`", "`predict` needs none"],
     );
     for (flag, arguments) in [
         ("--fit", &["--fit", "pad"][..]),
@@ -227,6 +227,13 @@ fn pictures_in_folders_are_learned_at_any_size() {
         (&said["answer"], &said["schema"]),
         (&Value::from("top"), &Value::from(1))
     );
+    // Standard input is called as it is asked for, in answers and in errors.
+    let read = program::given(&fs::read(&one).unwrap(), &["predict", run, "-"]);
+    let told = String::from_utf8(read.stdout).unwrap();
+    assert!(told.lines().nth(1).unwrap().starts_with("-,top,"), "{told}");
+    let read = program::given(b"\x89PNG and no more", &["predict", run, "-"]);
+    let told = String::from_utf8(read.stderr).unwrap();
+    assert!(told.contains("`-`: is no picture"), "{told}");
     // Half of it is the other half then.
     let inverted = says(&["predict", run, &one, "--invert", "--logits"]);
     assert_ne!(inverted, says(&["predict", run, &one, "--logits"]));
@@ -390,6 +397,51 @@ fn what_data_is_read_as_is_said_before_anything_is_trained() {
         2,
         &["holds no pictures"],
     );
+}
+
+#[test]
+fn a_folder_that_is_divided_is_looked_at_part_by_part() {
+    let dir = tempfile::tempdir().unwrap();
+    for (part, n) in [("train", 12), ("test", 3)] {
+        for class in ["a", "b"] {
+            let folder = dir.path().join("p").join(part).join(class);
+            fs::create_dir_all(&folder).unwrap();
+            for i in 0..n {
+                // All but one of the test examples are others than those that are trained on.
+                let pixel = if part == "test" && i > 0 { 100 + i } else { i };
+                let pixel = image::Luma([pixel as u8 * 2 + u8::from(class == "b")]);
+                let picture = GrayImage::from_pixel(4, 4, pixel);
+                picture.save(folder.join(format!("{i}.png"))).unwrap();
+            }
+        }
+    }
+    let folder = dir.path().join("p");
+    let folder = folder.to_str().unwrap();
+    let said = says(&["data", "inspect", folder]);
+    for part in [
+        "p/train: 24 examples",
+        "p/test: 6 examples",
+        "train on 22, validate on 2 and test on 6",
+        "that it tests on are equal to one that is trained on",
+    ] {
+        assert!(said.contains(part), "`{part}` is not in: {said}");
+    }
+    let named = says(&["data", "inspect", "--data", folder]);
+    assert_eq!(named, said);
+    let found: Value = serde_json::from_str(&says(&["data", "inspect", folder, "--json"])).unwrap();
+    assert_eq!(found["found"]["examples"], 24);
+    assert_eq!(found["parts"][0]["found"]["examples"], 6);
+    let help = says(&["data", "inspect", "--help"]);
+    assert!(
+        help.contains("--label") && !help.contains("--data"),
+        "{help}"
+    );
+    fails(
+        &["data", "inspect", "--dataset", "iris"],
+        2,
+        &["data sets of the catalog are not inspected"],
+    );
+    fails(&["data", "inspect"], 2, &["<PATH"]);
 }
 
 #[test]

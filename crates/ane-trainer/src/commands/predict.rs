@@ -191,6 +191,8 @@ fn asked(mut data: Description, args: &Args) -> Description {
 /// Examples of one argument.
 struct Opened {
     name: String,
+    /// Whether examples may have files of their own.
+    has_files: bool,
     examples: own::OwnExamples,
     indices: Vec<u32>,
 }
@@ -203,9 +205,14 @@ fn open(
 ) -> Result<Opened, Failure> {
     let own = |path: &Path| {
         let read = own::inputs(path, &config.data, data);
-        read.map_err(|e: OwnDataError| Failure::from(DataError::from(e)))
+        // Standard input is called as the user calls it, not as the file that it is kept in.
+        read.map_err(|e: OwnDataError| {
+            let path = file.to_owned();
+            Failure::from(DataError::from(OwnDataError { path, ..e }))
+        })
     };
-    let (examples, indices) = if file == Path::new("-") {
+    let is_standard_input = file == Path::new("-");
+    let (examples, indices) = if is_standard_input {
         own(StandardInput::read()?.path())?
     } else {
         own(file)?
@@ -216,6 +223,7 @@ fn open(
     }
     Ok(Opened {
         name: file.display().to_string(),
+        has_files: !is_standard_input,
         examples: if invert {
             examples.inverted()
         } else {
@@ -262,7 +270,7 @@ fn answers(
     let model = &trainer.config().model;
     // What is learned may be there or not; the inputs have to fit.
     model.must_take(&*all.data).map_err(TrainerError::from)?;
-    let named = input.examples.names();
+    let named = input.examples.names().filter(|_| input.has_files);
     let only_one = input.indices.len() == 1;
     predict(trainer, &all, faults, &mut |example, row| {
         let name = match named {

@@ -13,6 +13,23 @@ fn ane_trainer(arguments: &[&str]) -> Output {
         .unwrap()
 }
 
+/// What it makes of this standard input.
+#[allow(dead_code, reason = "each test has use for some of these")]
+pub(crate) fn given(input: &[u8], arguments: &[&str]) -> Output {
+    use std::io::Write;
+    let mut child = Command::new(env!("CARGO_BIN_EXE_ane-trainer"))
+        .args(arguments)
+        .env_remove("ANE_TRAINER_ISA")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It may end before it has read all of it.
+    let _ = child.stdin.take().unwrap().write_all(input);
+    child.wait_with_output().unwrap()
+}
+
 /// The standard output of a run that succeeds.
 pub(crate) fn says(arguments: &[&str]) -> String {
     let done = ane_trainer(arguments);

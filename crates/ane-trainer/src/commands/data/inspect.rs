@@ -10,9 +10,9 @@ use ane_train::{
     checkpoint::replace_file,
     config::RunConfig,
     data::{
-        DataError, Holdout,
+        DataError, Holdout, OwnDataError,
         own::{
-            self, Divide, Inspection, Missing, Numbers, Shared,
+            self, DataSettings, Divide, Inspection, Missing, Numbers, Shared,
             raw::{Layout, Raw, RawTargets},
         },
     },
@@ -28,9 +28,17 @@ const SHOWN: usize = 40;
 const SHEET: [usize; 2] = [10, 20];
 
 #[derive(Debug, clap::Args)]
+// What is looked at is named by PATH; data sets of the catalog are known.
+#[command(
+    mut_arg("data", |arg| arg.hide(true)),
+    mut_arg("dataset", |arg| arg.hide(true).conflicts_with("path")),
+    mut_arg("data_dir", |arg| arg.hide(true)),
+    mut_arg("offline", |arg| arg.hide(true))
+)]
 pub(crate) struct Args {
     /// The file or folder
-    path: PathBuf,
+    #[arg(required_unless_present_any = ["data", "dataset"], conflicts_with = "data")]
+    path: Option<PathBuf>,
     #[command(flatten)]
     data: DataArgs,
     /// Write some pictures of every class as one PNG
@@ -38,50 +46,97 @@ pub(crate) struct Args {
     sheet: Option<PathBuf>,
 }
 
+impl Args {
+    /// The file or folder, by itself or as `train` names it.
+    fn path(&self) -> Result<&Path, Failure> {
+        let path = self.path.as_deref().or(self.data.path());
+        path.ok_or_else(|| {
+            Failure::usage(
+                "data sets of the catalog are not inspected",
+                "name a file or folder; `ane-trainer data list` says what the catalog has",
+            )
+        })
+    }
+}
+
+/// A part of a data set: its name, where it is and what is in it.
+struct Part {
+    name: &'static str,
+    path: PathBuf,
+    found: Inspection,
+}
+
+/// What a file or folder holds, and why it cannot be trained on where that is so.
+fn look(path: &Path, settings: &DataSettings) -> Result<(Raw, Option<OwnDataError>), Failure> {
+    match own::read(path, settings, None) {
+        Ok(raw) => Ok((raw, None)),
+        Err(refused) if settings.missing.is_some() => Err(DataError::from(refused).into()),
+        Err(refused) => {
+            // What is missing is what there is to see; a run would refuse it all the same.
+            let filled = DataSettings {
+                missing: Some(Missing::Mean),
+                ..settings.clone()
+            };
+            match own::read(path, &filled, None) {
+                Ok(raw) => Ok((raw, Some(refused))),
+                Err(_) => Err(DataError::from(refused).into()),
+            }
+        }
+    }
+}
+
 pub(super) fn run(args: &Args) -> Result<Ended, Failure> {
+    let path = args.path()?;
     let mut config = RunConfig {
-        dataset: args.path.display().to_string(),
+        dataset: path.display().to_string(),
         validation: Holdout::Share(0.1),
         ..RunConfig::default()
     };
     args.data.settings(&mut config)?;
     args.data.division(&mut config);
-    let (raw, refused) = match own::read(&args.path, &config.data, None) {
-        Ok(raw) => (raw, None),
-        Err(refused) => {
-            // What is missing is what there is to see; a run would refuse it all the same.
-            let asked = config.data.missing.replace(Missing::Mean);
-            match (asked, own::read(&args.path, &config.data, None)) {
-                (None, Ok(raw)) => (raw, Some(refused)),
-                _ => return Err(DataError::from(refused).into()),
-            }
-        }
-    };
-    let found = own::inspect(&args.path, &raw).map_err(DataError::from)?;
+    let [train, validation, test] = own::parts(path);
+    let train = train.unwrap_or_else(|| path.to_owned());
+    let (raw, refused) = look(&train, &config.data)?;
+    let found = own::inspect(&train, &raw).map_err(DataError::from)?;
+    let mut parts = Vec::new();
+    for (name, path) in [("validation", validation), ("test", test)] {
+        let Some(path) = path else { continue };
+        let (raw, _) = look(&path, &config.data)?;
+        let found = own::inspect(&path, &raw).map_err(DataError::from)?;
+        parts.push(Part { name, path, found });
+    }
     let how = Divide {
         settings: &config.data,
         centred: false,
         validation: (!config.whole).then_some(config.validation),
         seed: config.seed,
     };
-    let shared = own::shared(&args.path, how);
+    let shared = own::shared(path, how);
     let (division, refused) = match (shared, refused) {
         (_, Some(e)) => (None, Some(format!("{e}; {}", e.help()))),
         (Ok(shared), None) => (Some(shared), None),
         (Err(e), None) => (None, Some(e.to_string())),
     };
     if let Some(file) = &args.sheet {
-        replace_file(file, &sheet(&args.path, &raw)?)?;
+        replace_file(file, &sheet(&train, &raw)?)?;
     }
+    let of_parts: Vec<_> = parts
+        .iter()
+        .map(|p| json!({"part": p.name, "path": output::path(&p.path), "found": p.found}))
+        .collect();
     let report = json!({
-        "path": output::path(&args.path),
+        "path": output::path(path),
         "found": found,
+        "parts": of_parts,
         "division": division,
         "refused": refused,
         "sheet": args.sheet.as_ref().map(output::path),
     });
     output::result(&report, || {
-        tell(&args.path, &found);
+        tell(&train, &found);
+        for part in &parts {
+            tell(&part.path, &part.found);
+        }
         if let Some(division) = &division {
             tell_division(division);
         }

@@ -50,7 +50,7 @@ pub(crate) struct DataArgs {
     /// What becomes of empty cells [default: refuse]
     #[arg(long)]
     missing: Option<MissingArg>,
-    /// The first line of the table is an example
+    /// The first line of the table is an example [default: where it holds a number]
     #[arg(long)]
     no_header: bool,
     /// What stands between the cells of a table [default: what divides all lines alike]
@@ -219,6 +219,11 @@ impl DataArgs {
         }
         base.data.context = self.context.map(|n| n as usize).or(base.data.context);
         Ok(())
+    }
+
+    /// The file or folder of one's own that they name.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        self.data.as_deref()
     }
 
     /// Those of them that say how many examples choose the best state.
