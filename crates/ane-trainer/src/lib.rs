@@ -250,9 +250,25 @@ fn must_be_sayable(cli: &Cli) -> Result<(), Failure> {
 
 /// The parser, with what it adds by itself.
 fn command() -> clap::Command {
-    let mut command = Cli::command();
+    let mut command = with_negative_numbers(Cli::command());
     command.build();
     command
+}
+
+/// The same with options that take numbers below 0: what is expected of a number says its own parser, where the one of the
+/// command line would look for a flag of that name.
+fn with_negative_numbers(command: clap::Command) -> clap::Command {
+    let with = |arg: clap::Arg| {
+        let takes_values = arg.get_action().takes_values() && !arg.is_positional();
+        if takes_values {
+            arg.allow_negative_numbers(true)
+        } else {
+            arg
+        }
+    };
+    command
+        .mut_args(with)
+        .mut_subcommands(with_negative_numbers)
 }
 
 /// What was asked for.

@@ -189,6 +189,22 @@ fn what_is_wrong_with_a_setting_is_said_with_its_place_and_what_to_do() {
 }
 
 #[test]
+fn a_variable_that_is_no_setting_is_noted_with_the_nearest() {
+    let dir = tempfile::tempdir().unwrap();
+    let variables = [
+        ("ANE_TRAINER_TRAINING_EPOCS", "2"),
+        ("ANE_TRAINER_TRAINING_BATCH", "32"),
+        ("ANE_TRAINER_CACHE", "cache"),
+    ];
+    let done = run(dir.path(), &variables, &["train", "--dump-config"]);
+    assert!(done.status.success());
+    assert_eq!(
+        String::from_utf8(done.stderr).unwrap(),
+        "note: ANE_TRAINER_TRAINING_EPOCS is no setting, and is left out; the nearest one is ANE_TRAINER_TRAINING_EPOCHS\n"
+    );
+}
+
+#[test]
 fn init_writes_a_file_with_every_setting_that_train_takes() {
     let dir = tempfile::tempdir().unwrap();
     let done = run(dir.path(), &[], &["init", "--data", "mnist"]);

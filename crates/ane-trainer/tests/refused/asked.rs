@@ -36,6 +36,11 @@ pub(super) fn all() -> Vec<Case> {
             "train --data t.csv --model my_model.py:Net",
         ),
         unread(
+            "a learning rate below nothing",
+            "train --data t.csv --lr -1",
+        ),
+        unread("epochs below nothing", "train --data t.csv --epochs -3"),
+        unread(
             "a metric that there is not",
             "train --data t.csv --metric f2",
         ),
