@@ -21,6 +21,10 @@ fn codes_are_explained_and_shells_are_served() {
         let script = says(&["completions", shell]);
         assert!(script.contains("summary"), "{shell}: {script}");
     }
+    let train = says(&["train", "--help"]);
+    for metric in ane_train::metric::ALL {
+        assert!(train.contains(metric.name()), "{}", metric.name());
+    }
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().to_str().unwrap();
     says(&["man", "--out", out]);

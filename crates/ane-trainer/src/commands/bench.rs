@@ -23,7 +23,7 @@ const SCHEMA: u32 = 1;
 pub(crate) struct Args {
     #[command(flatten)]
     training: TimedArgs,
-    /// Times that the steps are timed; what is shown is the median, with the fastest and the slowest
+    /// Times that the steps are timed, at least 3; what is shown is the median, with the fastest and the slowest
     #[arg(long, default_value_t = 7, value_parser = whole(3..=1000))]
     rounds: u64,
     /// Steps of a round

@@ -35,9 +35,9 @@ enum Command {
     Show(show::Args),
     /// Say in what runs differ, and whether their results do
     Compare(compare::Args),
-    /// Remove all but the best runs of each data set
+    /// Remove all but the best runs of each data set, with --yes
     Prune(prune::Args),
-    /// Remove runs
+    /// Remove runs, at once and for good; prune shows first what it would remove
     Rm(rm::Args),
 }
 

@@ -72,7 +72,8 @@ pub(crate) struct Args {
     /// Continue a run that another instruction set has computed: its numbers are then not those of a run that was never moved
     #[arg(long, requires = "resume")]
     allow_other_machine: bool,
-    /// Begin with the weights of a run or of a .safetensors file, those that fit; --freeze keeps some as they are
+    /// Begin with the weights and running statistics of a run or of a .safetensors file, those that fit by name and shape;
+    /// all else begins anew; --freeze keeps some as they are
     #[arg(long, value_name = "RUN|FILE", conflicts_with = "resume")]
     from: Option<PathBuf>,
     /// End in good order after so long, such as 90s, 10m or 2h; --resume goes on

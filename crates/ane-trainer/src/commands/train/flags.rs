@@ -76,7 +76,8 @@ pub(crate) struct ConfigArgs {
     /// repeated, the first that names a layer holds [default: what inspect says]
     #[arg(long, value_name = "[GLOB=]NAME", help_heading = "Model")]
     lowering: Vec<LoweringRule>,
-    /// Metric that chooses the best state [default: accuracy]
+    /// Metric that chooses the best state: accuracy, top5, binary_accuracy, perplexity, mse, rmse or mae [default: accuracy;
+    /// rmse of numbers]
     #[arg(long, visible_alias = "monitor", help_heading = "Training")]
     metric: Option<String>,
     /// Seed of weights, order and validation split [default: 0]
@@ -437,7 +438,8 @@ mod tests {
         assert_eq!(said("validation"), config.validation.to_string());
         let delta = said("huber-delta").parse().unwrap();
         assert!(Loss::ALL.contains(&Loss::Huber { delta }));
-        assert_eq!(said("metric"), config.metrics(&mnist).unwrap()[0].name());
+        let metric = config.metrics(&mnist).unwrap()[0].name();
+        assert_eq!(said("metric"), format!("{metric}; rmse of numbers"));
         assert_eq!(said("device"), config.device);
         assert_eq!(said("numerics"), config.numerics.name());
         assert!(said("plan").starts_with(config.plan.name()));
