@@ -171,6 +171,9 @@ pub fn run(program: Program, arguments: impl IntoIterator<Item = OsString>) -> u
         log::begin();
     }
     settings::tell(&settings);
+    if matches!(cli.command, Command::Train(_)) {
+        settings::tell_unknown(&train_keys());
+    }
     let leaves_files = leaves_files(&cli.command);
     let outcome = match cli.command {
         Command::Train(args) => commands::train::run(&args, &settings, &train_keys()),

@@ -9,6 +9,7 @@ mod file;
 mod key;
 mod write;
 
+pub(crate) use environment::tell_unknown;
 pub(crate) use key::{Key, keys};
 pub(crate) use write::{as_json, commented, dumped};
 

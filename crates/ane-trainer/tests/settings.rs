@@ -202,6 +202,12 @@ fn a_variable_that_is_no_setting_is_noted_with_the_nearest() {
         String::from_utf8(done.stderr).unwrap(),
         "note: ANE_TRAINER_TRAINING_EPOCS is no setting, and is left out; the nearest one is ANE_TRAINER_TRAINING_EPOCHS\n"
     );
+    let quiet = run(
+        dir.path(),
+        &variables,
+        &["train", "--dump-config", "--quiet"],
+    );
+    assert!(quiet.status.success() && quiet.stderr.is_empty());
 }
 
 #[test]

@@ -37,7 +37,6 @@ fn variable(key: &Key) -> String {
 
 /// The settings of the environment; an empty variable is none.
 pub(super) fn read(keys: &[Key]) -> Result<Settings, Failure> {
-    tell_unknown(keys);
     let mut all = Settings::new();
     for key in keys {
         let name = variable(key);
@@ -60,7 +59,7 @@ pub(super) fn read(keys: &[Key]) -> Result<Settings, Failure> {
 }
 
 /// Says which variables look like settings and are none.
-fn tell_unknown(keys: &[Key]) {
+pub(crate) fn tell_unknown(keys: &[Key]) {
     let known: Vec<String> = keys.iter().map(variable).collect();
     let mut unknown: Vec<String> = std::env::vars_os()
         .filter_map(|(name, _)| name.into_string().ok())
