@@ -273,10 +273,10 @@ fn divided(
         let settings = match arrays {
             None => {
                 if known.is_none() && is_same(&file, &train_path) {
-                    notes.push(format!(
-                        "{} holds the examples that are trained on: what they are answered says nothing of others",
-                        file.display()
-                    ));
+                    notes.push(
+                        "the examples that are trained on are to judge or to choose as well: what is answered of them says nothing of others"
+                            .to_owned(),
+                    );
                 }
                 settings.clone()
             }
