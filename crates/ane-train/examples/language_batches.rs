@@ -7,10 +7,11 @@
 //! ```
 
 use ane_train::{
-    checkpoint::{Checkpoint, NamedWeight, write_weights},
+    checkpoint::{Checkpoint, write_weights},
     config::RunConfig,
     data::{Batch, Dataset, FetchOptions, LABEL, Opened, Values},
     models::decoder::TOKENS,
+    store::NamedWeight,
 };
 use std::{collections::BTreeMap, error::Error, fs, path::Path};
 
@@ -30,10 +31,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::create_dir_all(folder)?;
     let parameters = model.parameters.iter().enumerate();
     let weights: Vec<NamedWeight> = parameters
-        .map(|(i, p)| NamedWeight {
-            name: p.path.clone(),
-            shape: p.shape.dims().to_vec(),
-            values: p.initial(config.seed, i),
+        .map(|(i, p)| {
+            (
+                p.path.clone(),
+                p.shape.dims().to_vec(),
+                p.initial(config.seed, i),
+            )
         })
         .collect();
     write_weights(

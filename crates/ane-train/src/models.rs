@@ -14,6 +14,7 @@ mod mlp;
 mod mobilenet_tiny;
 mod recipe;
 mod resnet;
+mod vit;
 
 pub use decoder::Decoder;
 pub use gpt2::Gpt2;
@@ -150,13 +151,14 @@ impl Entry {
 }
 
 /// Every model that has a name, the default first.
-pub const ALL: [&Entry; 9] = [
+pub const ALL: [&Entry; 10] = [
     &mlp::MLP,
     &lenet::LENET,
     &resnet::RESNET8,
     &resnet::RESNET20,
     &mobilenet_tiny::MOBILENET_TINY,
     &autoencoder::AUTOENCODER,
+    &vit::VIT_TINY,
     &gpt2::CHAR_GPT,
     &llama::LLAMA_15M,
     &llama::LLAMA_110M,

@@ -61,7 +61,8 @@ const LONG: [&str; 2] = ["README.md", "commands.md"];
 /// What makes a file.
 type Content = fn() -> Vec<u8>;
 /// Files that documents speak of, and what is in them.
-const FILES: [(&str, Content); 4] = [
+const FILES: [(&str, Content); 5] = [
+    ("book.txt", book),
     ("diamonds.csv", diamonds),
     ("flowers.csv", flowers),
     ("new.csv", || b"width,length\n0.2,1.9\n1.8,0.3\n".to_vec()),
@@ -74,6 +75,18 @@ const PROMISED: [&str; 4] = [
     "model.safetensors",
     "report.html",
 ];
+
+/// Lines of a few words.
+fn book() -> Vec<u8> {
+    let line = |i: usize| {
+        let (what, whom) = (
+            ["cat", "dog", "owl"][i % 3],
+            ["mouse", "bird"][i * 7 % 5 % 2],
+        );
+        format!("the {what} saw the {whom}, and the {whom} saw the {what}.\n")
+    };
+    (0..120).map(line).collect::<String>().into_bytes()
+}
 
 /// Points around two places.
 fn flowers() -> Vec<u8> {

@@ -201,11 +201,13 @@ fn every_line_of_a_run_is_as_the_document_says() {
 }
 
 /// A command, how its table is called, and its exit code.
-const COMMANDS: [(&str, &str, i32); 32] = [
+const COMMANDS: [(&str, &str, i32); 34] = [
     ("eval", "eval run --output answers.csv", 0),
     ("verify", "verify run", 0),
     ("replay", "replay BUNDLE", 0),
     ("predict", "predict run new.csv --top 1 --logits", 0),
+    ("generate", "generate poem --prompt the -n 3", 0),
+    ("eval", "eval poem", 0),
     ("runs list", "runs list .", 0),
     ("runs show", "runs show run", 0),
     ("runs compare", "runs compare run other", 0),
@@ -263,6 +265,9 @@ fn every_other_command_prints_one_object_with_the_fields_of_its_table() {
     assert!(run(dir, "run", "").status.success());
     assert!(run(dir, "other", "--seed 2").status.success());
     fs::write(dir.join("new.csv"), "x,y\n3,4\n80,1\n").unwrap();
+    fs::write(dir.join("poem.txt"), "the cat and the dog\n".repeat(40)).unwrap();
+    let text = "train --data poem.txt --context 8 --batch 4 --max-steps 2 --out poem";
+    assert!(ane_trainer(dir, text).status.success());
     // A step of this size goes beyond fp16, which ends the run.
     run(
         dir,

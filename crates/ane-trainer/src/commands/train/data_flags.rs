@@ -185,7 +185,8 @@ fn class_weights(text: &str) -> Result<ClassWeights, String> {
 impl DataArgs {
     /// The data set that they name.
     pub(super) fn named(&self) -> Option<String> {
-        let path = self.data.as_ref().map(|path| path.display().to_string());
+        // A name without a slash is a path only where a flag says so.
+        let path = self.data.as_deref().and_then(|path| found(path).ok());
         self.dataset.clone().or(path)
     }
 

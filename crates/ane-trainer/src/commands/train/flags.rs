@@ -26,7 +26,7 @@ use clap::ValueEnum;
 pub(crate) struct ConfigArgs {
     #[command(flatten)]
     data: DataArgs,
-    /// Model: mlp, lenet, resnet8, resnet20, mobilenet-tiny, autoencoder, char-gpt, llama-15m, llama-110m, widths such as 784-128-10:gelu, or a file:
+    /// Model: mlp, lenet, resnet8, resnet20, mobilenet-tiny, vit-tiny, autoencoder, char-gpt, llama-15m, llama-110m, widths such as 784-128-10:gelu, or a file:
     /// my_model.py:Net, my_model.py:Net(hidden=256), model.pt2, model.keras, layers.toml [default: mlp]
     #[arg(long, help_heading = "Model")]
     pub(crate) model: Option<String>,
@@ -190,7 +190,7 @@ impl ConfigArgs {
         base.seed = self.seed.unwrap_or(base.seed);
         let is_own = is_undivided(&base.dataset);
         let is_text = is_text(&base.dataset);
-        if known.is_none() && is_own && !is_text && self.data.validation.is_none() {
+        if known.is_none() && is_own && self.data.validation.is_none() {
             base.validation = OWN_VALIDATION;
         }
         base.overfit_batches = self
