@@ -308,3 +308,82 @@ impl Dataset for Windows {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Values;
+
+    fn file(dir: &Path, tokens: u32) -> TokenFile {
+        let tokenizer = Tokenizer::byte();
+        let mut writer = ane_text::TokenWriter::create(&dir.join("x.tokens"), &tokenizer).unwrap();
+        writer.begin_document();
+        let ids: Vec<u32> = (0..tokens).map(|i| i % 251).collect();
+        writer.push(&ids).unwrap();
+        writer.finish().unwrap()
+    }
+
+    fn read(windows: &Windows, example: (u32, u64)) -> (Vec<i32>, Vec<i32>) {
+        let mut batch = Batch::new(2, 1);
+        windows.fill(&[example], &mut batch).unwrap();
+        let of = |name: &str| match batch.get(name) {
+            Some(Values::Int32(x)) => x[..windows.context].to_vec(),
+            other => panic!("{other:?}"),
+        };
+        (of(TOKENS), of(LABEL))
+    }
+
+    #[test]
+    fn windows_hold_tokens_and_those_that_follow_and_begin_elsewhere_in_every_epoch() {
+        let dir = tempfile::tempdir().unwrap();
+        let in_order = Windows::in_order(file(dir.path(), 100), 8).unwrap();
+        // 99 tokens have one that follows.
+        assert_eq!(in_order.len(), 12);
+        let (tokens, targets) = read(&in_order, (11, 5));
+        assert_eq!(tokens, (88..96).collect::<Vec<_>>());
+        assert_eq!(targets, (89..97).collect::<Vec<_>>());
+        let shifted = Windows::shifted(file(dir.path(), 100), 8, 3).unwrap();
+        assert_eq!(shifted.len(), 11);
+        let starts = |epoch| -> Vec<u64> { (0..11).map(|i| shifted.start((i, epoch))).collect() };
+        let mut seen = std::collections::BTreeSet::new();
+        for epoch in 0..60 {
+            let of_epoch = starts(epoch);
+            let shift = of_epoch[0];
+            assert!(shift < 8 && of_epoch.iter().zip(0..).all(|(s, i)| *s == 8 * i + shift));
+            // The last window with what follows it is still there.
+            assert!(of_epoch[10] + 8 < 100);
+            read(&shifted, (10, epoch));
+            seen.insert(shift);
+        }
+        assert_eq!(seen.len(), 8, "{seen:?}");
+        assert_eq!(starts(7), starts(7));
+    }
+
+    #[test]
+    fn a_text_of_too_few_tokens_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = Windows::shifted(file(dir.path(), 15), 8, 0).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "15 tokens make no example of 8 and what follows them"
+        );
+        assert_eq!(
+            Windows::shifted(file(dir.path(), 16), 8, 0).unwrap().len(),
+            1
+        );
+        assert_eq!(Windows::in_order(file(dir.path(), 9), 8).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn what_is_a_text_is_told_by_names() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path();
+        assert!(is_text(Path::new("a.TXT")) && !is_text(Path::new("a.csv")));
+        assert!(!is_text(path), "an empty folder");
+        fs::write(path.join("a.txt"), "a").unwrap();
+        fs::write(path.join(".hidden"), "b").unwrap();
+        assert!(is_text(path));
+        fs::write(path.join("b.png"), "c").unwrap();
+        assert!(!is_text(path));
+    }
+}
