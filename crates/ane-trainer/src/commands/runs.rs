@@ -2,6 +2,7 @@
 
 mod compare;
 mod flat;
+mod judged;
 mod list;
 mod prune;
 mod resampled;
@@ -35,7 +36,7 @@ enum Command {
     Show(show::Args),
     /// Say in what runs differ, and whether their results do
     Compare(compare::Args),
-    /// Remove all but the best runs of each data set, with --yes
+    /// Remove all but the best of the runs that are judged by the same, with --yes
     Prune(prune::Args),
     /// Remove runs, at once and for good; prune shows first what it would remove
     Rm(rm::Args),

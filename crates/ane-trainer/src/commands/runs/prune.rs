@@ -1,6 +1,6 @@
-//! `runs prune`: of the runs on each data set, the best stay.
+//! `runs prune`: of the runs that are judged by the same, the best stay.
 
-use super::{FOLDER, all, remove, shown};
+use super::{FOLDER, all, flat::data_name, judged::Judged, remove, shown};
 use crate::{
     ended::Ended,
     failure::Failure,
@@ -12,14 +12,14 @@ use ane_train::{
     run_dir::{RunState, Summary},
 };
 use serde::Serialize;
-use std::{collections::BTreeMap, path::PathBuf};
+use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The folder of the runs
     #[arg(default_value = FOLDER)]
     folder: PathBuf,
-    /// Runs of each data set that stay, those with the best test results
+    /// Runs that stay of those that are judged by the same: data, label, metric and test examples
     #[arg(long, default_value_t = 5, value_parser = numbers::whole(1..=u64::MAX))]
     keep: u64,
     /// Remove the others; without this they are listed
@@ -32,45 +32,70 @@ pub(crate) struct Args {
 struct Report {
     /// Whether they are gone.
     removed: bool,
+    groups: Vec<Group>,
     runs: Vec<Worse>,
 }
 
-/// A run that is not among the best.
+/// Runs whose results can be held against each other.
+#[derive(Serialize)]
+struct Group {
+    data: String,
+    learned: String,
+    metric: String,
+    /// How many there are.
+    runs: usize,
+    /// How many of them stay.
+    kept: usize,
+}
+
+/// A run that is not among the best of its group.
 #[derive(Serialize)]
 struct Worse {
     path: String,
+    /// Its place in the groups.
+    group: usize,
     metric: String,
     value: f64,
 }
 
 pub(super) fn run(args: &Args) -> Result<Ended, Failure> {
-    let mut by_data: BTreeMap<String, Vec<(String, f64, Summary)>> = BTreeMap::new();
+    let mut groups: Vec<(Judged, Vec<(f64, Summary)>)> = Vec::new();
     for run in all(&args.folder)? {
         // What can go on, or goes on, is nobody's to throw away.
-        let (RunState::Finished, Some((name, value))) = (run.state, run.score()) else {
+        if run.state != RunState::Finished {
+            continue;
+        }
+        let (Some((_, value)), Some(judged)) = (run.score(), Judged::of(&run)) else {
             continue;
         };
-        let runs = by_data.entry(run.setting("dataset")).or_default();
-        runs.push((name, value, run));
+        match groups.iter_mut().find(|(of, _)| of.is_surely(&judged)) {
+            Some((_, runs)) => runs.push((value, run)),
+            None => groups.push((judged, vec![(value, run)])),
+        }
     }
     let mut report = Report {
         removed: args.yes,
+        groups: Vec::new(),
         runs: Vec::new(),
     };
-    for runs in by_data.values_mut() {
-        runs.sort_by(order);
-        for (metric, value, run) in runs.iter().skip(args.keep as usize) {
+    for (i, (judged, mut runs)) in groups.into_iter().enumerate() {
+        runs.sort_by(|a, b| order(&judged.metric, a.0, b.0));
+        let group = Group::of(judged, &runs, args.keep);
+        group.tell();
+        for (value, run) in runs.iter().skip(group.kept) {
             if args.yes {
                 remove(run)?;
             }
             let worse = Worse {
                 path: output::path(run.run.root()),
-                metric: metric.clone(),
+                group: i,
+                metric: group.metric.clone(),
                 value: *value,
             };
             worse.tell(args.yes);
             report.runs.push(worse);
         }
+        report.groups.push(group);
     }
     output::result(&report, || match (&report.runs[..], args.yes) {
         ([], _) => say!("nothing to remove"),
@@ -80,10 +105,33 @@ pub(super) fn run(args: &Args) -> Result<Ended, Failure> {
     Ok(Ended::Done)
 }
 
+impl Group {
+    fn of(judged: Judged, runs: &[(f64, Summary)], keep: u64) -> Self {
+        let data = runs.first().map(|(_, run)| run.setting("dataset"));
+        Self {
+            data: data_name(&data.unwrap_or_default()),
+            learned: judged.learned(),
+            metric: judged.metric,
+            runs: runs.len(),
+            kept: runs.len().min(usize::try_from(keep).unwrap_or(usize::MAX)),
+        }
+    }
+
+    fn tell(&self) {
+        let stay = match (self.runs, self.kept) {
+            (1, _) => "1 run, which stays".to_owned(),
+            (n, kept) if n == kept => format!("{n} runs, which stay"),
+            (n, 1) => format!("{n} runs, of which the best stays"),
+            (n, kept) => format!("{n} runs, of which the best {kept} stay"),
+        };
+        say!("{}, {} of {}: {stay}", self.data, self.metric, self.learned);
+    }
+}
+
 impl Worse {
     /// Said one by one: what is gone is known where the next one fails.
     fn tell(&self, removed: bool) {
-        let what = if removed { "removed" } else { "would go:" };
+        let what = if removed { "  removed" } else { "  would go:" };
         say!(
             "{what} {} ({} {})",
             self.path,
@@ -93,12 +141,10 @@ impl Worse {
     }
 }
 
-/// The better one first; results of one kind before those of another.
-fn order(a: &(String, f64, Summary), b: &(String, f64, Summary)) -> std::cmp::Ordering {
-    let better = metric::named(&a.0).map_or(Better::Smaller, |m| m.better());
-    let by_value = match better {
-        Better::Larger => b.1.total_cmp(&a.1),
-        Better::Smaller => a.1.total_cmp(&b.1),
-    };
-    a.0.cmp(&b.0).then(by_value)
+/// The better one first.
+fn order(metric: &str, a: f64, b: f64) -> std::cmp::Ordering {
+    match metric::named(metric).map_or(Better::Smaller, |m| m.better()) {
+        Better::Larger => b.total_cmp(&a),
+        Better::Smaller => a.total_cmp(&b),
+    }
 }
