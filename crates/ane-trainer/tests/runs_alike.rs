@@ -1,11 +1,11 @@
-//! Runs whose results can be held against each other.
+//! Runs whose results can be held against each other, and runs whose results cannot.
 
 #![allow(clippy::unwrap_used, reason = "a failure is the test's answer")]
 
 #[path = "support/program.rs"]
 mod program;
 
-use program::says;
+use program::{fails, says};
 use serde_json::Value;
 use std::{fs, path::Path};
 use tempfile::TempDir;
@@ -74,6 +74,42 @@ fn the_best_of_those_that_are_judged_by_the_same_stay() {
     assert_ne!(stays[0], stays[1]);
     assert_ne!(stays[2], stays[3]);
     assert_eq!(stays[4..], [true; 3]);
+}
+
+#[test]
+fn a_run_counts_once_and_only_beside_its_like() {
+    let dir = tempfile::tempdir().unwrap();
+    let t = table(&dir, "t.csv", 120);
+    let price = ["--label", "price"];
+    let a = run(&dir, "a", &t, &price);
+    let again = run(&dir, "again", &t, &price);
+    let b = run(&dir, "b", &t, &[&price[..], &["--lr", "0.1"]].concat());
+    let twice = format!("{} is named twice", format_args!("`{a}`"));
+    fails(&["compare", &a, &a, &b], 2, &[&twice]);
+    let roundabout = format!("{a}/../a");
+    fails(&["compare", &a, &b, &roundabout], 2, &["is named twice"]);
+    fails(&["compare", &a, &again, &b], 2, &["once more", "same seed"]);
+    let log = run(&dir, "log", &t, &[&price[..], &["--log-target"]].concat());
+    let kind = run(&dir, "kind", &t, &[]);
+    let fewer = run(&dir, "fewer", &t, &[&price[..], &["--test", "10"]].concat());
+    let other = run(&dir, "other", &table(&dir, "u.csv", 130), &price);
+    for (run, why) in [
+        (&log, "learns the logarithm of price"),
+        (&kind, "is judged by accuracy"),
+        (&fewer, "by the examples of"),
+        (&other, "u.csv"),
+    ] {
+        fails(&["compare", &a, run], 2, &["cannot be compared", why]);
+    }
+    // Whether a column helps is a question that two runs can answer.
+    let fewer_columns = [&price[..], &["--ignore", "kind"]].concat();
+    let ignoring = run(&dir, "ignoring", &t, &fewer_columns);
+    let said = says(&["compare", &a, &ignoring]);
+    assert!(said.contains("data.ignore"), "{said}");
+    // What is not the table that the first has learned from is another one, by whatever name.
+    table(&dir, "t.csv", 140);
+    let later = run(&dir, "later", &t, &price);
+    fails(&["compare", &a, &later], 2, &["at another time"]);
 }
 
 #[test]

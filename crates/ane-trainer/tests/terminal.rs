@@ -154,7 +154,7 @@ fn without_a_terminal_nothing_begins() {
 fn sayings<'a>(table: &'a str, run: &'a str, other: &'a str) -> Vec<Vec<&'a str>> {
     vec![
         vec!["train", "--data", table, "--epochs", "3", "--out", run],
-        vec!["train", "--data", table, "--epochs", "3", "--out", other],
+        vec!["train", "--data", table, "--epochs", "2", "--out", other],
         vec!["watch", run],
         vec!["eval", run],
         vec!["verify", run],

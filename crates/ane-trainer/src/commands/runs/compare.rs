@@ -6,6 +6,7 @@
 use super::{
     find,
     flat::{data_name, flat},
+    judged::Judged,
     resampled::{least, mean, probability},
     shown,
 };
@@ -17,7 +18,10 @@ use crate::{
 };
 use ane_train::run_dir::Summary;
 use serde_json::{Map, Value, json};
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 /// Probability up to which results are called different.
 const LIMIT: f64 = 0.05;
@@ -40,10 +44,10 @@ struct Group {
 
 pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
     let mut groups: Vec<Group> = Vec::new();
-    let mut metric: Option<String> = None;
+    let mut first: Option<Judged> = None;
     for path in &args.runs {
         let run = find(path)?;
-        let (name, value) = run.score().ok_or_else(|| {
+        let (_, value) = run.score().ok_or_else(|| {
             Failure::new(
                 format!(
                     "`{}` has no test result: it is {}",
@@ -53,20 +57,12 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
                 "let it end, with `ane-trainer train --resume`",
             )
         })?;
-        let expected = metric.get_or_insert_with(|| name.clone());
-        if *expected != name {
-            return Err(Failure::usage(
-                format!(
-                    "`{}` is judged by {name}, the runs before it by {expected}",
-                    path.display()
-                ),
-                "compare runs of one kind",
-            ));
-        }
+        must_be_alike(&run, &args.runs[0], &mut first)?;
         let mut setting = run.config.clone();
         setting.remove("seed");
         match groups.iter_mut().find(|g| g.setting == setting) {
             Some(group) => {
+                group.must_not_have(&run)?;
                 group.scores.push(value);
                 group.runs.push(run);
             }
@@ -77,7 +73,7 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
             }),
         }
     }
-    let metric = metric.unwrap_or_default();
+    let metric = first.map(|f| f.metric).unwrap_or_default();
     let verdicts = verdicts(&groups);
     output::result(&as_json(&groups, &metric, &verdicts), || {
         for (i, group) in groups.iter().enumerate() {
@@ -93,7 +89,46 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
     Ok(Ended::Done)
 }
 
+/// Refuses a run whose result means something else than that of the first one.
+fn must_be_alike(run: &Summary, at: &Path, first: &mut Option<Judged>) -> Result<(), Failure> {
+    let Some(judged) = Judged::of(run) else {
+        return Ok(());
+    };
+    let first = first.get_or_insert_with(|| judged.clone());
+    let Some((of_first, of_run)) = first.differs_from(&judged) else {
+        return Ok(());
+    };
+    Err(Failure::usage(
+        format!(
+            "results of `{}` and `{}` cannot be compared:\n  the first {of_first}\n  the other {of_run}",
+            at.display(),
+            run.run.root().display()
+        ),
+        "compare runs of the same data, label, metric and test examples; `ane-trainer eval RUN --data FILE` judges \
+         any run by one file",
+    ))
+}
+
 impl Group {
+    /// Refuses a run that is in it already, be it by another name: it says nothing that has not been said.
+    fn must_not_have(&self, run: &Summary) -> Result<(), Failure> {
+        let seed = run.config.get("seed");
+        let Some(same) = self.runs.iter().find(|r| r.config.get("seed") == seed) else {
+            return Ok(());
+        };
+        let places = [same, run].map(|r| r.run.root());
+        let resolved = places.map(|place| place.canonicalize().ok());
+        let [one, other] = places.map(Path::display);
+        let message = match resolved[0] == resolved[1] {
+            true => format!("`{one}` is named twice"),
+            false => format!("`{other}` is `{one}` once more: the same settings and the same seed"),
+        };
+        Err(Failure::usage(
+            message,
+            "name each run once; runs that differ in their --seed are several",
+        ))
+    }
+
     fn name(&self, at: usize) -> String {
         match &self.runs[..] {
             [one] => one.name(),
