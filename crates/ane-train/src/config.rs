@@ -7,6 +7,7 @@ pub use bounds::{LARGEST_BATCH, MOST_BATCHES, MOST_EPOCHS};
 
 use crate::{
     TrainerConfig,
+    checkpoint::Record,
     data::{Augmentation, DataSettings, Description, Holdout, IMAGE, LABEL, TARGET},
     loss::Loss,
     lowering::LoweringRule,
@@ -61,7 +62,7 @@ pub struct RunConfig {
     /// Batches whose gradients make an update.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub accumulate: usize,
-    /// How the run was given more epochs than it began with.
+    /// How the run was given more epochs, steps or patience than it began with.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extended: Vec<Extension>,
     /// The weights that it began with, where they were those of another run or file.
@@ -116,13 +117,22 @@ pub struct RunConfig {
     pub whole: bool,
 }
 
-/// More epochs for a run that had less.
+/// More epochs, steps or patience for a run that had less.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Extension {
     /// Steps that had been taken.
     pub step: u64,
     /// Epochs that it had until then.
     pub epochs: u64,
+    /// Steps after which it was to end until then, where it was given more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_steps: Option<u64>,
+    /// Epochs that it was to wait for a better result until then, where it was given more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patience: Option<u64>,
+    /// Epochs that it had had when it began to wait anew, where it had waited long enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_since: Option<u64>,
 }
 
 fn always() -> bool {
@@ -384,6 +394,14 @@ impl RunConfig {
     pub fn total_steps(&self, batches: usize) -> u64 {
         let steps = (batches.div_ceil(self.accumulate.max(1)) as u64).saturating_mul(self.epochs);
         self.max_steps.map_or(steps, |most| most.min(steps))
+    }
+
+    /// Whether a run that has come so far has no epoch and no step left.
+    pub fn is_done(&self, record: &Record) -> bool {
+        let has_most = self
+            .max_steps
+            .is_some_and(|most| record.progress.step >= most);
+        record.position.0 >= self.epochs || has_most
     }
 
     /// What the trainer is made of, for a run of `total_steps` on such examples.

@@ -10,6 +10,7 @@ mod evaluation;
 mod event;
 mod findings;
 mod journal;
+mod patience;
 mod prediction;
 
 pub use beginning::{Beginning, describe};
@@ -18,6 +19,7 @@ pub use control::Control;
 pub use error::FitError;
 pub use evaluation::{Evaluation, Examples, evaluate, evaluate_each};
 pub use event::{EpochMetrics, Event, Values, show};
+pub use patience::Patience;
 pub use prediction::predict;
 
 use crate::{
@@ -68,8 +70,8 @@ pub struct Fit {
     pub epochs: u64,
     /// Steps after which the run ends, wherever it is in an epoch.
     pub max_steps: Option<u64>,
-    /// Epochs without a better validation result after which the run ends.
-    pub patience: Option<u64>,
+    /// How long it waits for a better validation result.
+    pub patience: Option<Patience>,
     /// When the run ends, wherever it is then.
     pub deadline: Option<Instant>,
     /// Where checkpoints and metrics go.
@@ -154,6 +156,13 @@ impl Fit {
         self.position.0 >= self.epochs || self.max_steps.is_some_and(|most| step >= most)
     }
 
+    /// Whether it has waited long enough for a better result, where it stands between two epochs.
+    fn has_waited(&self) -> bool {
+        let (epochs, batch) = self.position;
+        let waits = self.patience.filter(|_| batch == 0);
+        waits.is_some_and(|p| p.is_over(self.best.as_ref(), epochs))
+    }
+
     /// Takes steps until the end, a stop or an error.
     fn steps(
         &mut self,
@@ -167,6 +176,9 @@ impl Fit {
             let snapshot = self.snapshot()?;
             self.save("last", &snapshot, report)?;
             return Ok(Ending::Finished);
+        }
+        if self.has_waited() {
+            return Ok(Ending::NoBetter);
         }
         let loader = Loader::start(
             self.data.clone(),
@@ -234,7 +246,7 @@ impl Fit {
                 loader.recycle(batches);
                 let timing = clock.timing(epoch + 1, next, self.sums.examples);
                 self.end_epoch(&outcome, timing, safety, journal, report)?;
-                if !self.is_over() && has_waited(self.patience, self.best.as_ref(), epoch + 1) {
+                if !self.is_over() && self.has_waited() {
                     return Ok(Ending::NoBetter);
                 }
                 clock = Clock::start(0);
@@ -356,7 +368,10 @@ impl Fit {
             skipped: progress.skipped,
             examples_per_second: timing.examples_per_second,
         };
-        self.sums = EpochSums::default();
+        // A run that its last step ends within an epoch may be given more of them: these then go on with the epoch's sums.
+        if self.position.1 == 0 {
+            self.sums = EpochSums::default();
+        }
         journal.epoch(&metrics, &timing)?;
         let beaten = |(later, better): &(Best, Better)| {
             self.best
@@ -484,14 +499,6 @@ impl Fit {
             &self.weights_metadata,
         )?;
         checkpoint.write(&self.run.checkpoint(name))
-    }
-}
-
-/// Whether a run that has had so many epochs has waited long enough for a better validation result.
-pub fn has_waited(patience: Option<u64>, best: Option<&Best>, epochs: u64) -> bool {
-    match (patience, best) {
-        (Some(patience), Some(best)) => epochs.saturating_sub(best.epoch) >= patience,
-        _ => false,
     }
 }
 

@@ -405,13 +405,31 @@ impl RunDir {
     /// # Errors
     /// When a file cannot be read or written.
     pub fn truncate_metrics(&self, step: u64) -> Result<(), CheckpointError> {
-        lines::keep_up_to(&self.findings(), step)?;
+        let up_to = |row: &Row| row.step().is_some_and(|s| s <= step);
+        lines::keep(&self.findings(), up_to)?;
         if step == 0 {
             bundle::remove_all(&self.bundles())?;
         }
-        let metrics = lines::keep_up_to(&self.metrics(), step)?;
+        let metrics = lines::keep(&self.metrics(), up_to)?;
         self.truncate_steps(step)?;
-        lines::keep_up_to(&self.timing(), step)?;
+        lines::keep(&self.timing(), up_to)?;
+        self.write_table(metrics)
+    }
+
+    /// Drops what was noted of epochs after so many: of one that the last step of a run ended, and that goes on since the
+    /// run was given more.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written.
+    pub fn forget_epochs_after(&self, epochs: u64) -> Result<(), CheckpointError> {
+        let is_before = |row: &Row| row.number("epoch").is_some_and(|e| e <= epochs as f64);
+        let metrics = lines::keep(&self.metrics(), is_before)?;
+        lines::keep(&self.timing(), is_before)?;
+        self.write_table(metrics)
+    }
+
+    /// Writes the metrics as a table.
+    fn write_table(&self, metrics: Option<String>) -> Result<(), CheckpointError> {
         match metrics {
             Some(text) => {
                 let table = table::of(&Row::all(&text));
@@ -427,7 +445,8 @@ impl RunDir {
     /// # Errors
     /// When the file cannot be read or written.
     pub fn truncate_steps(&self, step: u64) -> Result<(), CheckpointError> {
-        lines::keep_up_to(&self.steps(), step).map(drop)
+        let up_to = |row: &Row| row.step().is_some_and(|s| s <= step);
+        lines::keep(&self.steps(), up_to).map(drop)
     }
 
     /// The metrics so far, a row per epoch; a line that is being written is left out.

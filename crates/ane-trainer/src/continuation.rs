@@ -9,7 +9,7 @@ use ane_train::{
     checkpoint::{Best, Checkpoint, replace_file},
     config::RunConfig,
     data::{DataError, Description, catalog},
-    fit::has_waited,
+    fit::Patience,
     models::is_model_file,
     run_dir::RunDir,
 };
@@ -51,15 +51,36 @@ impl Continuation {
         })
     }
 
-    /// Whether all of its epochs, or steps, are done and what came of them has been written, where it would go on in place.
-    pub(crate) fn has_ended(&self, config: &RunConfig) -> bool {
+    /// Why there is nothing left to do, where it would go on in place and what came of it has been written.
+    pub(crate) fn has_ended(&self, config: &RunConfig) -> Option<String> {
         let record = &self.checkpoint.record;
-        let is_last = |most| record.progress.step >= most;
-        let waited = has_waited(config.patience, record.best.as_ref(), record.position.0);
-        let is_done = record.position.0 >= config.epochs
-            || config.max_steps.is_some_and(is_last)
-            || (waited && record.position.1 == 0);
-        is_done && self.taken.as_ref().is_some_and(|t| t.result().is_file())
+        self.taken.as_ref().filter(|t| t.result().is_file())?;
+        let is_last = |most: &u64| record.progress.step >= *most;
+        // What ended it comes first, so that more of that is what is asked for.
+        let (done, more) = match (config.max_steps.filter(is_last), config.patience) {
+            (Some(steps), _) => (format!("all of its {steps} steps"), "--max-steps"),
+            _ if record.position.0 >= config.epochs => {
+                (format!("all of its {} epochs", config.epochs), "--epochs")
+            }
+            (None, Some(epochs)) if self.has_waited(config) => {
+                return Some(format!(
+                    "the run had ended, with no better validation result in {epochs} epochs, and its files stay as \
+                     they are; with more --patience or --epochs it goes on"
+                ));
+            }
+            _ => return None,
+        };
+        Some(format!(
+            "the run had ended: {done} are done, and its files stay as they are; with more {more} it goes on"
+        ))
+    }
+
+    /// Whether it has waited long enough for a better validation result.
+    pub(crate) fn has_waited(&self, config: &RunConfig) -> bool {
+        let record = &self.checkpoint.record;
+        let (epochs, batch) = record.position;
+        let waits = Patience::of(config).filter(|_| batch == 0);
+        waits.is_some_and(|p| p.is_over(record.best.as_ref(), epochs))
     }
 
     /// The best epoch so far, if its checkpoint is in `run`, from where it would be evaluated.

@@ -63,6 +63,86 @@ fn patience_ends_a_run_that_gets_no_better_and_it_stays_ended() {
 }
 
 #[test]
+fn a_run_that_has_waited_or_taken_its_steps_is_given_more() {
+    let dir = tempfile::tempdir().unwrap();
+    let table = table(&dir);
+    let train = |name: &str, more: &[&str]| {
+        let run = dir.path().join(name);
+        let out = run.to_str().unwrap();
+        let own = ["train", "--data", &table, "--model", "2-8-2", "--out", out];
+        let constant = ["--schedule", "constant", "--lr", "0.01"];
+        says(&[&own[..], &constant, more].concat());
+        run
+    };
+    let resume = |run: &Path, more: &[&str]| {
+        says(&[&["train", "--resume", run.to_str().unwrap()], more].concat())
+    };
+    let read = |run: &Path, name: &str| fs::read(run.join(name)).unwrap();
+    let extended = |run: &Path| -> Value {
+        let config: Value = serde_json::from_slice(&read(run, "config.json")).unwrap();
+        config["extended"].clone()
+    };
+    let must_be_equal = |longer: &Path, whole: &Path| {
+        for file in ["checkpoints/last.safetensors", "metrics.csv", "result.json"] {
+            let equal = [longer, whole].map(|run| {
+                // What an epoch took is another time.
+                let text = String::from_utf8_lossy(&read(run, file)).into_owned();
+                let of_row = |row: &str| row.rsplit_once(',').map_or(row, |r| r.0).to_owned();
+                text.lines().map(of_row).collect::<Vec<_>>()
+            });
+            assert_eq!(equal[0], equal[1], "{file}");
+        }
+    };
+    // Less patience and more of it.
+    let whole = train("whole", &["--epochs", "80", "--patience", "6"]);
+    let patient = train("patient", &["--epochs", "80", "--patience", "2"]);
+    let waited = epochs(&patient);
+    assert!(waited < epochs(&whole));
+    let told = resume(&patient, &[]);
+    assert!(told.contains("no better validation result in 2 epochs"));
+    assert!(told.contains("with more --patience or --epochs it goes on"));
+    fails(
+        &[
+            "train",
+            "--resume",
+            patient.to_str().unwrap(),
+            "--patience",
+            "1",
+        ],
+        2,
+        &["E0305", "a run with --patience 2"],
+    );
+    resume(&patient, &["--patience", "6"]);
+    must_be_equal(&patient, &whole);
+    assert_eq!(extended(&patient)[0]["patience"], 2);
+    // More epochs have it wait anew.
+    let again = train("again", &["--epochs", "80", "--patience", "2"]);
+    resume(&again, &["--epochs", "81"]);
+    assert!(epochs(&again) >= waited + 2, "{}", epochs(&again));
+    assert_eq!(extended(&again)[0]["epochs"], 80);
+    assert_eq!(extended(&again)[0]["waits_since"], waited);
+    // It has as many steps as it is given, also from within an epoch.
+    let whole = train(
+        "long",
+        &["--epochs", "9", "--max-steps", "5", "--batch", "50"],
+    );
+    for most in ["1", "2", "4"] {
+        let few = ["--epochs", "9", "--max-steps", most, "--batch", "50"];
+        let few = train(&format!("few-{most}"), &few);
+        let told = resume(&few, &[]);
+        assert!(
+            told.contains(&format!("all of its {most} steps are done")),
+            "{told}"
+        );
+        assert!(told.contains("with more --max-steps it goes on"), "{told}");
+        resume(&few, &["--max-steps", "5"]);
+        must_be_equal(&few, &whole);
+        assert_eq!(extended(&few)[0]["max_steps"].to_string(), most);
+        assert_eq!(epochs(&few), epochs(&whole));
+    }
+}
+
+#[test]
 fn a_run_whose_time_is_over_is_judged_and_goes_on_with_the_same_bits() {
     let dir = tempfile::tempdir().unwrap();
     let table = table(&dir);

@@ -203,7 +203,11 @@ fn a_run_goes_on_for_longer_and_says_so() {
     fails(
         &["train", "--resume", &path, "--epochs", "1"],
         2,
-        &["a run of 2 epochs", "--epochs says 1", "pass more epochs"],
+        &[
+            "a run with --epochs 2",
+            "--epochs says 1",
+            "pass more --epochs",
+        ],
     );
     let said = says(&["train", "--resume", &path, "--epochs", "4"]);
     assert!(said.contains("epoch  4/4"), "{said}");
@@ -216,7 +220,7 @@ fn a_run_goes_on_for_longer_and_says_so() {
     fails(
         &["train", "--resume", &path, "--epochs", "3"],
         2,
-        &["a run of 4 epochs", "pass more epochs"],
+        &["a run with --epochs 4", "pass more --epochs"],
     );
     // A constant rate knows nothing of the end, so that the longer run has the same bits.
     let (whole, table) = (dir.path().join("whole"), table(&dir));

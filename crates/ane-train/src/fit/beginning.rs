@@ -1,6 +1,6 @@
 //! A run before its first step: its files, and the loop that goes on from where a checkpoint says.
 
-use super::{Examples, Fit, FitError};
+use super::{Examples, Fit, FitError, Patience};
 use crate::{
     checkpoint::{Best, CheckpointError, EpochSums, Record},
     config::RunConfig,
@@ -86,6 +86,11 @@ impl Fit {
             ..
         } = from;
         run.truncate_metrics(record.map_or(0, |r| r.progress.step))?;
+        if let Some(record) = record
+            && !config.is_done(record)
+        {
+            run.forget_epochs_after(record.position.0)?;
+        }
         let trained = trainer.config();
         let fits = trained.objective.check(&trained.model, &*train);
         fits.map_err(TrainerError::from)?;
@@ -96,7 +101,7 @@ impl Fit {
             sampler,
             epochs: config.epochs,
             max_steps: config.max_steps,
-            patience: config.patience,
+            patience: Patience::of(config),
             deadline: None,
             run,
             config: serde_json::to_value(config).unwrap_or_default(),

@@ -51,16 +51,15 @@ pub(super) fn read(path: &Path) -> Result<Option<String>, CheckpointError> {
     }
 }
 
-/// Drops the lines of steps after `step`, and what a crash has cut off; gives what is left.
-pub(super) fn keep_up_to(path: &Path, step: u64) -> Result<Option<String>, CheckpointError> {
+/// Drops the lines that are not `wanted`, and what a crash has cut off; gives what is left.
+pub(super) fn keep(
+    path: &Path,
+    wanted: impl Fn(&Row) -> bool,
+) -> Result<Option<String>, CheckpointError> {
     let Some(text) = read(path)? else {
         return Ok(None);
     };
-    let is_kept = |line: &&str| {
-        Row::parse(line)
-            .and_then(|row| row.step())
-            .is_some_and(|s| s <= step)
-    };
+    let is_kept = |line: &&str| Row::parse(line).is_some_and(|row| wanted(&row));
     let kept: String = text
         .lines()
         .filter(is_kept)

@@ -66,7 +66,7 @@ pub(crate) struct Args {
     /// Run directory [default: a new one in `runs`, called after the day, the data set and two words]
     #[arg(long, help_heading = "Run")]
     out: Option<PathBuf>,
-    /// Continue a run, from its directory or one of its .ckpt files; with more --epochs, for longer
+    /// Continue a run, from its directory or one of its .ckpt files; with more --epochs, --max-steps or --patience, for longer
     #[arg(long, value_name = "RUN")]
     resume: Option<PathBuf>,
     /// Continue a run that another instruction set has computed: its numbers are then not those of a run that was never moved
@@ -174,8 +174,7 @@ fn trained(
     if let (Some(out), false) = (&args.out, args.dry_run) {
         refuse_another_run(out, resumed.as_ref())?;
     }
-    if resumed.as_ref().is_some_and(|c| c.has_ended(&config)) {
-        let message = "the run had ended: all of it is done, and its files stay as they are";
+    if let Some(message) = resumed.as_ref().and_then(|c| c.has_ended(&config)) {
         say!("{message}");
         output::event("note", &serde_json::json!({"message": message}));
         return Ok(Ended::Done);

@@ -31,31 +31,11 @@ pub(super) fn settled(
     let stored = stored_config(&c.file, &c.checkpoint)?;
     let known = c.checkpoint.record.data.as_ref();
     let mut asked = stored.clone();
-    let done = c.checkpoint.record.progress.step;
     let opened = flags.open_data(&mut asked, known)?;
     let data = (&opened.description, Some(opened.train_len()));
     let asked = flags.over(asked, data)?;
     let mut stored = stored;
-    if asked.epochs < stored.epochs {
-        return Err(Failure::usage(
-            format!(
-                "`{}` is of a run of {} epochs, and --epochs says {}",
-                c.file.display(),
-                stored.epochs,
-                asked.epochs
-            ),
-            "pass more epochs to go on for longer, or leave --epochs out",
-        )
-        .with_code(Code::CannotResume));
-    }
-    // More epochs are the same run for longer.
-    if asked.epochs > stored.epochs {
-        stored.extended.push(Extension {
-            step: done,
-            epochs: stored.epochs,
-        });
-        stored.epochs = asked.epochs;
-    }
+    extend(&mut stored, &asked, c)?;
     let diff = stored.diff(&asked);
     if let Some(known) = known {
         must_be_those_of(known, &opened.description, &c.file)?;
@@ -72,4 +52,53 @@ pub(super) fn settled(
         "leave these arguments out to continue the run, or start a new one without --resume",
     )
     .with_code(Code::CannotResume))
+}
+
+/// Gives a run the epochs, steps and patience that are asked for, which are no fewer than it had.
+fn extend(stored: &mut RunConfig, asked: &RunConfig, c: &Continuation) -> Result<(), Failure> {
+    let limits = |config: &RunConfig| {
+        [
+            ("--epochs", Some(config.epochs)),
+            ("--max-steps", config.max_steps),
+            ("--patience", config.patience),
+        ]
+    };
+    let mut is_longer = false;
+    for ((flag, had), (_, wanted)) in limits(stored).into_iter().zip(limits(asked)) {
+        let (Some(had), Some(wanted)) = (had, wanted) else {
+            continue;
+        };
+        if wanted < had {
+            return Err(Failure::usage(
+                format!(
+                    "`{}` is of a run with {flag} {had}, and now {flag} says {wanted}",
+                    c.file.display()
+                ),
+                format!("pass more {flag} to go on for longer, or leave {flag} out"),
+            )
+            .with_code(Code::CannotResume));
+        }
+        is_longer |= wanted > had;
+    }
+    if !is_longer {
+        return Ok(());
+    }
+    // More of what may end it is the same run for longer.
+    let record = &c.checkpoint.record;
+    let replaced = |had: Option<u64>, wanted: Option<u64>| had.filter(|_| had < wanted);
+    let mut extension = Extension {
+        step: record.progress.step,
+        epochs: stored.epochs,
+        max_steps: replaced(stored.max_steps, asked.max_steps),
+        patience: replaced(stored.patience, asked.patience),
+        waits_since: None,
+    };
+    stored.epochs = asked.epochs;
+    stored.max_steps = stored.max_steps.and(asked.max_steps);
+    stored.patience = stored.patience.and(asked.patience);
+    if c.has_waited(stored) {
+        extension.waits_since = Some(record.position.0);
+    }
+    stored.extended.push(extension);
+    Ok(())
 }
