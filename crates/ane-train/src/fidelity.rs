@@ -10,6 +10,11 @@
 //! [`FACTOR`] is what the gradients of our models are held to against PyTorch's emulation of fp16 too. Where the evaluation
 //! happens to be exact, a half of the last digit of each element of the result is allowed. Apart from the engine, rounding
 //! itself may lose a gradient: one that is as far from the exact one as zeros are is no better than none.
+//!
+//! Some gradients are sums whose terms cancel, whatever the batch is: that of a bias before a batch norm, which takes off
+//! what the bias adds. What f64 leaves of it is rounding too, so that an error relative to it says nothing. Where it is
+//! [`ZERO`] of the largest gradient of the step and rounding makes [`DROWNED`] times as much, the error is held to
+//! [`NOISE`] of the largest gradient instead.
 
 use crate::{Trainer, data::Batch, error::TrainerError};
 use ane_ir::{Literal, Numerics, Tensor, eval, eval_literals};
@@ -19,6 +24,15 @@ use serde::Serialize;
 pub const FACTOR: f64 = 4.0;
 /// Distance from the exact gradient, relative to its norm, from which on a gradient is worth nothing: that of zeros.
 pub const LOST: f64 = 1.0;
+
+/// Norm of an exact gradient, relative to the largest of the step, up to which it may be what f64 leaves of zero: factors
+/// such as 1 / n are fp32 or fp16 numbers in it, so that what cancels leaves their last digit.
+pub const ZERO: f64 = 1e-6;
+/// Times such a gradient that rounding makes of it, from which on there is nothing else in it. One that is truly small
+/// vanishes instead, or keeps its size.
+pub const DROWNED: f64 = 10.0;
+/// Norm of what rounding makes of zero, relative to the largest gradient of the step, up to which it does no harm.
+pub const NOISE: f64 = 0.01;
 
 /// Half of the last digit of an fp16 number, relative to it.
 const HALF_DIGIT: f64 = 1.0 / 2048.0;
@@ -33,6 +47,8 @@ const HALF_SMALLEST: f64 = 1.0 / 33_554_432.0;
 pub enum Verdict {
     /// As near as rounding lets it be.
     Right,
+    /// Zero in exact arithmetic, and what rounding makes of it is small beside the other gradients.
+    Zero,
     /// Rounding alone makes it no better than zeros.
     Lost,
     /// Further off than rounding explains.
@@ -137,8 +153,12 @@ impl Fidelity {
 
     /// What was found, by parameter.
     pub fn parameters(&self) -> Vec<ParameterFidelity> {
+        let largest = self.sums.iter().map(|(_, sums)| sums.exact.sqrt());
+        let largest = largest.fold(0.0, f64::max);
         let found = self.sums.iter();
-        found.map(|(path, sums)| sums.judged(path)).collect()
+        found
+            .map(|(path, sums)| sums.judged(path, largest))
+            .collect()
     }
 }
 
@@ -161,7 +181,8 @@ impl Sums {
         self.subnormal += u64::from(is_subnormal && exact != 0.0);
     }
 
-    fn judged(&self, path: &str) -> ParameterFidelity {
+    /// What is to be said of it, where the largest exact gradient has the norm `largest`.
+    fn judged(&self, path: &str, largest: f64) -> ParameterFidelity {
         let [program, exact, off, rounding, floor] = [
             self.program,
             self.exact,
@@ -179,8 +200,10 @@ impl Sums {
         let error = relative(off);
         // What is NaN is within nothing.
         let is_within = off <= allowed;
+        let is_zero = exact <= ZERO * largest && rounding >= DROWNED * exact && rounding > 0.0;
         let verdict = match error {
             _ if !is_within => Verdict::Wrong,
+            _ if is_zero && off <= NOISE * largest => Verdict::Zero,
             Some(error) if error >= LOST => Verdict::Lost,
             _ => Verdict::Right,
         };
@@ -219,8 +242,11 @@ mod tests {
                 (is_subnormal, HALF_SMALLEST),
             );
         }
-        sums.judged("w")
+        sums.judged("w", LARGEST)
     }
+
+    /// Norm of the largest gradient of the step.
+    const LARGEST: f64 = 10.0;
 
     #[test]
     fn a_gradient_is_held_to_what_rounding_does() {
@@ -262,5 +288,22 @@ mod tests {
         );
         let made_up = judged([1.0, 0.0], [0.0; 2], [0.0; 2]);
         assert_eq!((made_up.verdict, made_up.error), (Verdict::Wrong, None));
+    }
+    #[test]
+    fn what_cancels_is_zero_where_rounding_leaves_little_of_it() {
+        // 1e-10 of the largest, of which rounding makes 1e-5.
+        let noise = judged([1e-4, 0.0], [1e-9, 0.0], [0.0, 1e-4]);
+        assert_eq!(noise.verdict, Verdict::Zero, "{noise:?}");
+        let exactly = judged([1e-4, 0.0], [0.0; 2], [0.0, 1e-4]);
+        assert_eq!(exactly.verdict, Verdict::Zero, "{exactly:?}");
+        // As much as moves a weight.
+        let much = judged([0.2, 0.0], [1e-9, 0.0], [0.0, 0.2]);
+        assert_eq!(much.verdict, Verdict::Lost, "{much:?}");
+        // Further off than rounding does is wrong, however small it is.
+        let wrong = judged([1e-2, 0.0], [1e-9, 0.0], [0.0, 1e-4]);
+        assert_eq!(wrong.verdict, Verdict::Wrong, "{wrong:?}");
+        // Small, and not what is left of zero: rounding makes none of it.
+        let small = judged([0.0; 2], [1e-9, 0.0], [0.0; 2]);
+        assert_eq!(small.verdict, Verdict::Lost, "{small:?}");
     }
 }

@@ -456,3 +456,32 @@ fn verify_finds_the_gradients_of_a_run_right_and_says_which_are_lost() {
     let done = ane_trainer(&["verify", run.path.to_str().unwrap(), "--batches", "0"]);
     assert_eq!(done.code, 2, "{}", done.told);
 }
+
+#[test]
+fn the_gradient_of_a_bias_that_a_norm_takes_off_is_zero_and_not_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let (net, out) = (dir.path().join("net.toml"), dir.path().join("run"));
+    let layers = [
+        "type = \"Linear\"\nout_features = 8",
+        "type = \"BatchNorm1d\"",
+        "type = \"ReLU\"",
+        "type = \"Linear\"",
+    ];
+    let layers = layers.map(|layer| format!("[[layers]]\n{layer}\n"));
+    fs::write(&net, layers.concat()).unwrap();
+    let [net, out] = [&net, &out].map(|path| path.to_str().unwrap());
+    // A batch whose 1 / n is no number of fp16.
+    let own = ["--batch", "100", "--epochs", "2", "--out", out];
+    let trained = ane_trainer(&[&["train", net, "--data", &table(&dir)], &own[..]].concat());
+    assert_eq!(trained.code, 0, "{}", trained.told);
+    let done = ane_trainer(&["verify", out]);
+    assert_eq!(done.code, 0, "{}", done.said);
+    assert!(
+        done.said
+            .contains("5 right, 1 zero in exact arithmetic, 0 lost"),
+        "{}",
+        done.said
+    );
+    let found: Value = serde_json::from_str(&ane_trainer(&["verify", out, "--json"]).said).unwrap();
+    assert_eq!(found["parameters"][1]["verdict"], "zero", "{found}");
+}

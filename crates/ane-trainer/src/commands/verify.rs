@@ -89,7 +89,8 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
         batches += 1;
     }
     let parameters = fidelity.parameters();
-    let right = parameters.iter().all(|p| p.verdict == Verdict::Right);
+    let is_good = |p: &ParameterFidelity| matches!(p.verdict, Verdict::Right | Verdict::Zero);
+    let right = parameters.iter().all(is_good);
     let report = Report {
         checkpoint: output::path(&stored.path),
         device: config.device.clone(),
@@ -162,8 +163,12 @@ fn tell(report: &Report) {
         let all = report.parameters.iter();
         all.filter(|p| p.verdict == verdict).count()
     };
+    let zero = match count(Verdict::Zero) {
+        0 => String::new(),
+        n => format!("{n} zero in exact arithmetic, "),
+    };
     say!(
-        "{} right, {} lost to rounding, {} wrong: further off than {} times what rounding does",
+        "{} right, {zero}{} lost to rounding, {} wrong: further off than {} times what rounding does",
         count(Verdict::Right),
         count(Verdict::Lost),
         count(Verdict::Wrong),
@@ -181,17 +186,28 @@ fn cells(p: &ParameterFidelity) -> Vec<Cell> {
         })
     };
     let percent = |x: f64| number(format!("{:.2} %", 100.0 * x));
+    let none = || number("-".to_owned());
+    let relative = match p.verdict {
+        Verdict::Zero => [none(), none(), none()],
+        _ => [
+            number(format!("{:.6}", p.cosine)),
+            p.error.map_or_else(none, small),
+            small(p.bound),
+        ],
+    };
+    let [cosine, error, bound] = relative;
     vec![
         Cell::new(&p.path),
-        number(format!("{:.6}", p.cosine)),
-        p.error.map_or_else(|| number("-".to_owned()), small),
-        small(p.bound),
+        cosine,
+        error,
+        bound,
         small(p.norm),
         small(p.exact_norm),
         percent(p.vanished),
         percent(p.subnormal),
         Cell::new(match p.verdict {
             Verdict::Right => "right",
+            Verdict::Zero => "zero",
             Verdict::Lost => "LOST",
             Verdict::Wrong => "WRONG",
         }),
