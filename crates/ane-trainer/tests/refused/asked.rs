@@ -76,6 +76,10 @@ pub(super) fn all() -> Vec<Case> {
             "train --data t.csv --validation -0.1",
         ),
         unread(
+            "patience without a validation result",
+            "train --data t.csv --final --patience 2",
+        ),
+        unread(
             "a decimal sign that is none",
             "train --data t.csv --decimal ;",
         ),

@@ -59,7 +59,7 @@ pub(crate) struct ConfigArgs {
     #[arg(long, value_name = "N", value_parser = whole(1..=u64::MAX), help_heading = "Training")]
     max_steps: Option<u64>,
     /// End after so many epochs without a better validation result
-    #[arg(long, value_name = "EPOCHS", value_parser = whole(1..=MOST_EPOCHS), help_heading = "Training")]
+    #[arg(long, value_name = "EPOCHS", value_parser = whole(1..=MOST_EPOCHS), help_heading = "Training", conflicts_with = "whole")]
     patience: Option<u64>,
     /// Train on the first N batches alone, and validate and judge by them: whether the model can learn at all
     #[arg(long, value_name = "N", value_parser = whole(1..=MOST_BATCHES), help_heading = "Training", conflicts_with_all = ["validation", "validation_data", "test", "whole"])]
