@@ -1,7 +1,7 @@
 //! Errors at the edge: what went wrong, why, and what to do.
 
 use crate::code::Code;
-use ane_device::{DeviceError, SupervisedError};
+use ane_device::{AppleError, DeviceError, SupervisedError};
 use ane_export::ExportError;
 use ane_train::{
     TrainerError,
@@ -15,6 +15,9 @@ use ane_train::{
 use clap::error::ErrorKind as Refused;
 use miette::Diagnostic;
 use std::{error::Error, io::ErrorKind};
+
+/// What to do where a device cannot be opened.
+const OTHER_DEVICE: &str = "leave --device out to take the best that can be opened here; `ane-trainer devices` says why others cannot";
 
 /// A command failed.
 #[derive(Debug)]
@@ -269,6 +272,8 @@ impl From<DeviceError> for Failure {
         let code = match &e {
             DeviceError::Unknown { .. } => Code::UnknownDevice,
             DeviceError::EngineBusy { .. } => Code::EngineBusy,
+            // Its process is well, and another would say the same.
+            DeviceError::Supervised(SupervisedError::Failed { fault: false, .. }) => Code::Device,
             DeviceError::Supervised(_) => Code::Supervised,
             _ => Code::Device,
         };
@@ -285,6 +290,10 @@ impl From<DeviceError> for Failure {
             DeviceError::Supervised(SupervisedError::Memory { .. }) => {
                 "or pass --supervised false, which shares no memory and survives no crash of the device"
             }
+            DeviceError::Supervised(SupervisedError::Failed {
+                during: "opening", ..
+            }) => OTHER_DEVICE,
+            DeviceError::Apple(e) if matches!(**e, AppleError::NoRoute { .. }) => OTHER_DEVICE,
             _ => "`ane-trainer devices` lists what there is",
         };
         Self {
@@ -363,5 +372,32 @@ impl From<FitError> for Failure {
             | FitError::NoFiniteLoss { .. } => Self::of(e, None).with_code(Code::Diverged),
             other => Self::of(other, None),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_that_refuses_is_no_process_that_fails() {
+        let failed = |during, fault| {
+            let failed = SupervisedError::Failed {
+                device: "apple",
+                during,
+                message: "no".to_owned(),
+                fault,
+            };
+            Failure::from(DeviceError::from(failed))
+        };
+        let refused = failed("opening", false);
+        assert_eq!(refused.code, Some(Code::Device));
+        assert!(
+            refused
+                .help
+                .is_some_and(|help| help.starts_with("leave --device out"))
+        );
+        assert_eq!(failed("compiling", false).code, Some(Code::Device));
+        assert_eq!(failed("opening", true).code, Some(Code::Supervised));
     }
 }
