@@ -3,6 +3,7 @@
 mod ending;
 mod lines;
 mod lock;
+mod occupied;
 mod row;
 mod summary;
 mod table;
@@ -13,10 +14,11 @@ pub use table::csv_row;
 
 use crate::{
     bundle,
-    checkpoint::{CheckpointError, UNFINISHED, remove_unfinished, replace_file},
+    checkpoint::{CheckpointError, remove_unfinished, replace_file},
     forensics::Finding,
 };
 use lock::RunLock;
+use occupied::{entries, is_unfinished};
 use serde::Serialize;
 use std::{
     fs,
@@ -136,15 +138,6 @@ impl RunDir {
         Self::create(&path)
     }
 
-    /// A file that shows that another run has been here: one of its checkpoints, or metrics of which nothing says whose
-    /// they are. A run that was stopped before its first checkpoint, which left its configuration, is begun again in place.
-    pub fn trace(&self) -> Option<PathBuf> {
-        let checkpoints = ["last", "best"].map(|name| self.checkpoint(name));
-        let has_lines = fs::metadata(self.metrics()).is_ok_and(|m| m.len() > 0);
-        let metrics = (has_lines && !self.config().exists()).then(|| self.metrics());
-        checkpoints.into_iter().find(|f| f.exists()).or(metrics)
-    }
-
     /// A directory that is only read.
     pub fn open(root: &Path) -> Self {
         Self {
@@ -166,10 +159,9 @@ impl RunDir {
     pub fn remove(&self) -> Result<Vec<PathBuf>, CheckpointError> {
         let io = CheckpointError::io;
         let mut others = Vec::new();
-        for entry in fs::read_dir(&self.root).map_err(io("read", &self.root))? {
-            let path = entry.map_err(io("read", &self.root))?.path();
+        for path in entries(&self.root)? {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let is_own = OWN.contains(&&*name) || name.starts_with(UNFINISHED);
+            let is_own = OWN.contains(&&*name) || is_unfinished(&path);
             let removed = match is_own {
                 true if path.is_dir() => fs::remove_dir_all(&path),
                 true => fs::remove_file(&path),
@@ -205,8 +197,7 @@ impl RunDir {
         let folder = self.checkpoints();
         let io = CheckpointError::io;
         let mut files: Vec<(u64, PathBuf)> = Vec::new();
-        for entry in fs::read_dir(&folder).map_err(io("read", &folder))? {
-            let path = entry.map_err(io("read", &folder))?.path();
+        for path in entries(&folder)? {
             let stem = path.file_stem().and_then(|stem| stem.to_str());
             let epoch = stem.and_then(|stem| stem.strip_prefix(EPOCH)?.parse().ok());
             files.extend(epoch.map(|epoch| (epoch, path)));

@@ -210,12 +210,16 @@ fn last_of(run: &RunDir) -> Result<PathBuf, Failure> {
         ));
     }
     if run.config().exists() {
+        let how = match run.ending().exists() {
+            true => "train` with another --out".to_owned(),
+            false => format!("train --out {root}`"),
+        };
         return Err(Failure::new(
             format!(
                 "`{root}` has no checkpoint yet: its run ended before the first one was written"
             ),
             format!(
-                "start it again with `ane-trainer train --out {root}` and the arguments it had, which are in {}; \
+                "start it again with `ane-trainer {how} and the arguments it had, which are in {}; \
                  with --checkpoint-every it does not wait for the end of an epoch",
                 run.config().display()
             ),
@@ -335,12 +339,22 @@ fn create(out: &Path, going_on: Option<&Continuation>) -> Result<RunDir, Failure
     Ok(run)
 }
 
-/// Refuses a directory in which another run is than the one that goes on, if one does.
+/// Refuses a directory that is somebody's, or in which another run is than the one that goes on, if one does.
 pub(crate) fn refuse_another_run(
     out: &Path,
     going_on: Option<&Continuation>,
 ) -> Result<(), Failure> {
     let there = RunDir::open(out);
+    if let Some(found) = there.foreign()? {
+        return Err(Failure::usage(
+            format!(
+                "`{}` is not empty and holds no run: there is `{}`",
+                out.display(),
+                found.display()
+            ),
+            "pass as --out a folder that is new or empty",
+        ));
+    }
     let Some(trace) = there.trace() else {
         return Ok(());
     };
@@ -354,10 +368,16 @@ pub(crate) fn refuse_another_run(
             out.display(),
             trace.display()
         ),
-        format!(
-            "pass another --out, or --resume {} to go on with that run",
-            out.display()
-        ),
+        match there.checkpoint("last").exists() {
+            true => format!(
+                "pass another --out, or --resume {} to go on with that run",
+                out.display()
+            ),
+            false => format!(
+                "pass another --out, or remove that run by `ane-trainer runs rm {}`",
+                out.display()
+            ),
+        },
     ))
 }
 

@@ -117,6 +117,7 @@ fn a_run_that_was_cut_short_diverged_or_failed_is_called_so() {
     let broken = format!("{folder}/broken");
     let config = ["--epochs", "1", "--out", &broken];
     fs::create_dir_all(format!("{broken}/metrics.csv")).unwrap();
+    fs::write(format!("{broken}/config.json"), "{}").unwrap();
     fails(
         &[&["train", "--data", &table], &config[..]].concat(),
         1,
@@ -127,6 +128,16 @@ fn a_run_that_was_cut_short_diverged_or_failed_is_called_so() {
     assert_eq!([0, 1, 2].map(state), ["failed", "stopped", "diverged"]);
     let listed = says(&["runs", "list", folder]);
     assert!(listed.lines().all(|l| l.chars().count() <= 80), "{listed}");
+    // Nothing is written over what is known of them, nor into a folder that is somebody's.
+    for (run, why) in [
+        (&cut, "holds another run already"),
+        (&out, "ending.json"),
+        (&broken, "runs rm"),
+        (&folder.to_owned(), "is not empty and holds no run"),
+    ] {
+        let begin = ["train", "--data", &table, "--epochs", "1", "--out", run];
+        fails(&begin, 2, &[why]);
+    }
     for (run, said) in [
         (&cut, "stopped before its end: its time was over; continue"),
         (&out, "the run has diverged: training diverged at step"),
