@@ -20,6 +20,7 @@ pub(crate) enum Code {
     StateDiffers,
     CannotResume,
     NoRun,
+    NotSoFar,
     UnknownDevice,
     EngineBusy,
     Supervised,
@@ -28,15 +29,17 @@ pub(crate) enum Code {
     Illegal,
     NotOnEngine,
     Contradiction,
+    ModelFile,
     Diverged,
     NonFiniteState,
     GaveUp,
     Export,
+    Baseline,
 }
 
 impl Code {
     /// Every code, by its name.
-    const ALL: [(&str, Self); 26] = [
+    const ALL: [(&str, Self); 29] = [
         ("E0001", Self::Usage),
         ("E0002", Self::NotThere),
         ("E0101", Self::UnknownDataset),
@@ -51,6 +54,7 @@ impl Code {
         ("E0304", Self::StateDiffers),
         ("E0305", Self::CannotResume),
         ("E0306", Self::NoRun),
+        ("E0307", Self::NotSoFar),
         ("E0401", Self::UnknownDevice),
         ("E0402", Self::EngineBusy),
         ("E0403", Self::Supervised),
@@ -59,10 +63,12 @@ impl Code {
         ("E0502", Self::Illegal),
         ("E0503", Self::NotOnEngine),
         ("E0504", Self::Contradiction),
+        ("E0505", Self::ModelFile),
         ("E0601", Self::Diverged),
         ("E0602", Self::NonFiniteState),
         ("E0603", Self::GaveUp),
         ("E0701", Self::Export),
+        ("E0702", Self::Baseline),
     ];
 
     /// Its name, such as `E0101`.

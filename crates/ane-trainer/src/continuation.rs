@@ -129,6 +129,7 @@ impl Continuation {
             differs,
             "resume from another checkpoint of the run",
         )
+        .with_code(Code::StateDiffers)
     }
 
     /// Brings the earlier part of the run to the directory in which it goes on, when that is another one, and makes the
@@ -207,7 +208,8 @@ fn last_of(run: &RunDir) -> Result<PathBuf, Failure> {
         return Err(Failure::new(
             format!("`{root}` has lost its last checkpoint, there is only the best"),
             format!("pass {} to take that one", best.display()),
-        ));
+        )
+        .with_code(Code::NotSoFar));
     }
     if run.config().exists() {
         let how = match run.ending().exists() {
@@ -223,7 +225,8 @@ fn last_of(run: &RunDir) -> Result<PathBuf, Failure> {
                  with --checkpoint-every it does not wait for the end of an epoch",
                 run.config().display()
             ),
-        ));
+        )
+        .with_code(Code::NotSoFar));
     }
     Err(missing_run(run.root()))
 }
@@ -345,17 +348,17 @@ pub(crate) fn refuse_another_run(
     going_on: Option<&Continuation>,
 ) -> Result<(), Failure> {
     let there = RunDir::open(out);
-    if let Some(found) = there.foreign()? {
-        return Err(Failure::usage(
-            format!(
-                "`{}` is not empty and holds no run: there is `{}`",
-                out.display(),
-                found.display()
-            ),
-            "pass as --out a folder that is new or empty",
-        ));
-    }
     let Some(trace) = there.trace() else {
+        if let Some(found) = there.foreign()? {
+            return Err(Failure::usage(
+                format!(
+                    "`{}` is not empty and holds no run: there is `{}`",
+                    out.display(),
+                    found.display()
+                ),
+                "pass as --out a folder that is new or empty",
+            ));
+        }
         return Ok(());
     };
     let own = going_on.and_then(|c| c.run.as_deref());
@@ -368,15 +371,16 @@ pub(crate) fn refuse_another_run(
             out.display(),
             trace.display()
         ),
-        match there.checkpoint("last").exists() {
-            true => format!(
+        match [there.checkpoint("last"), there.config()].map(|file| file.exists()) {
+            [true, _] => format!(
                 "pass another --out, or --resume {} to go on with that run",
                 out.display()
             ),
-            false => format!(
+            [_, true] => format!(
                 "pass another --out, or remove that run by `ane-trainer runs rm {}`",
                 out.display()
             ),
+            _ => "pass another --out".to_owned(),
         },
     ))
 }

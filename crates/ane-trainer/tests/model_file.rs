@@ -174,7 +174,12 @@ fn what_the_exporter_refuses_has_a_place_a_help_and_a_code() {
                 python.to_str().unwrap(),
             ],
             code,
-            &["net.py:7: what it is", help, "noise"],
+            &[
+                "net.py:7: what it is",
+                help,
+                "noise",
+                if code == 1 { "E0505" } else { "E0001" },
+            ],
         );
     }
     for answer in ["", "{", r#"{"ok": true}"#] {

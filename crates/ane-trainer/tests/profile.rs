@@ -91,7 +91,9 @@ fn a_baseline_is_kept_and_compared_with_alike_alone() {
     let other = [&["bench", "64-9-10"], &own[2..], &["--compare", path]].concat();
     fails(&other, 1, &["64-8-10", "64-9-10"]);
     fs::write(&file, "{}").unwrap();
-    fails(&compared, 1, &["is no baseline"]);
+    fails(&compared, 1, &["E0702", "is no baseline"]);
+    let missing = [&own[..], &["--compare", "nowhere.json"]].concat();
+    fails(&missing, 1, &["E0002", "cannot read the baseline"]);
 }
 
 /// Nanoseconds of a number of microseconds.

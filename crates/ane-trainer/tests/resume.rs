@@ -364,7 +364,7 @@ fn another_model_or_data_set_is_refused_with_a_diff() {
         .args(["--model", "784-32-10", "--dataset", "fashion-mnist"])
         .output()
         .unwrap();
-    assert_eq!(refused.status.code(), Some(1));
+    assert_eq!(refused.status.code(), Some(2));
     let text = String::from_utf8_lossy(&refused.stderr).into_owned();
     for part in [
         "784-24-10",

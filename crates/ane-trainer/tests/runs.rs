@@ -147,6 +147,22 @@ fn a_run_that_was_cut_short_diverged_or_failed_is_called_so() {
         assert!(watched.contains(said), "{watched}");
         assert!(says(&["runs", "show", run]).contains("because: "));
     }
+    // What is asked of them that they have not come to.
+    fails(
+        &["compare", &cut, &out],
+        1,
+        &[
+            "E0307",
+            "has no test result: it is diverged",
+            "start it again",
+            "a smaller --lr",
+        ],
+    );
+    fails(
+        &["train", "--resume", &out],
+        1,
+        &["E0307", "has no checkpoint yet", "another --out"],
+    );
     // What can go on is not thrown away.
     let would = says(&["runs", "prune", folder, "--keep", "1"]);
     assert_eq!(would, "nothing to remove\n");
@@ -294,6 +310,17 @@ fn a_run_begins_with_the_weights_of_another_that_fit() {
     assert!(
         said.contains("2 of 6 tensors") && said.contains("2.weight [4, 8]: the file has [2, 8]"),
         "{said}"
+    );
+    let others = ["--model", "2-9-5-2", "--from", &first, "--fast-dev-run"];
+    fails(
+        &[&["train", "--data", &table], &others[..]].concat(),
+        1,
+        &["E0304", "has no weights of this model"],
+    );
+    fails(
+        &["train", "--resume", &first, "--lr", "0.5"],
+        2,
+        &["E0305", "lr: the checkpoint has 0.01"],
     );
     fails(
         &[

@@ -1,6 +1,7 @@
 //! `bench`: how fast a configuration of one's own trains, and whether that has changed.
 
 use crate::{
+    code::Code,
     ended::Ended,
     failure::Failure,
     numbers::whole,
@@ -194,7 +195,8 @@ fn must_be_alike(before: &Baseline, title: &str, machine: &str) -> Result<(), Fa
             return Err(Failure::new(
                 format!("the baseline is {what} `{then}`, this is `{now}`"),
                 "compare alike with alike: save a baseline of this one",
-            ));
+            )
+            .with_code(Code::Baseline));
         }
     }
     Ok(())
@@ -230,6 +232,7 @@ fn read(path: &Path) -> Result<Baseline, Failure> {
             io::Error::from(e),
             "--save-baseline writes one",
         )
+        .with_code(Code::NotThere)
     })?;
     let baseline: Result<Baseline, _> = serde_json::from_slice(&bytes);
     match baseline {
@@ -237,12 +240,14 @@ fn read(path: &Path) -> Result<Baseline, Failure> {
         Ok(_) => Err(Failure::new(
             format!("`{file}` is a baseline of another version"),
             "save one anew",
-        )),
+        )
+        .with_code(Code::Baseline)),
         Err(e) => Err(Failure::because(
             format!("`{file}` is no baseline"),
             e,
             "--save-baseline writes one",
-        )),
+        )
+        .with_code(Code::Baseline)),
     }
 }
 

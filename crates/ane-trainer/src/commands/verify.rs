@@ -2,6 +2,7 @@
 
 use super::data::{Source, report};
 use crate::{
+    code::Code,
     ended::Ended,
     failure::Failure,
     numbers,
@@ -121,6 +122,7 @@ fn take_weights(trainer: &mut Trainer, stored: &Stored) -> Result<(), Failure> {
             differs,
             "verify another checkpoint of the run",
         )
+        .with_code(Code::StateDiffers)
     })?;
     let values: Vec<Vec<f32>> = weights.into_iter().map(|(_, _, x)| x).collect();
     let (parameters, buffers) = values.split_at(trainer.parameters().len());

@@ -4,7 +4,7 @@ use super::{
     Asked, PythonArgs, keras,
     training::{Rate, Training, Update},
 };
-use crate::failure::Failure;
+use crate::{code::Code, failure::Failure};
 use ane_train::{loss::Loss, optim::OptimizerConfig};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value as Json, json};
@@ -181,7 +181,8 @@ fn ask<T: DeserializeOwned>(
                 python.path().display()
             ),
             "what it printed is above; import the file in that Python to see more",
-        )),
+        )
+        .with_code(Code::ModelFile)),
     }
 }
 
@@ -235,6 +236,6 @@ fn refused(refusal: &Refusal) -> Failure {
     if is_usage {
         Failure::usage(message, help)
     } else {
-        Failure::new(message, help)
+        Failure::new(message, help).with_code(Code::ModelFile)
     }
 }

@@ -1,6 +1,6 @@
 //! The user's Python: which one, and a run of it that ends.
 
-use crate::{failure::Failure, numbers::whole};
+use crate::{code::Code, failure::Failure, numbers::whole};
 use std::{
     ffi::OsString,
     os::fd::AsFd,
@@ -59,6 +59,7 @@ impl PythonArgs {
                     e,
                     "name one that has PyTorch or Keras by --python",
                 )
+                .with_code(Code::ModelFile)
             })?;
         let failed = |e| {
             Failure::because(
@@ -82,7 +83,8 @@ impl PythonArgs {
                         deadline.as_secs()
                     ),
                     "keep work that takes long out of the file's top level, or pass a longer --model-deadline",
-                ));
+                )
+                .with_code(Code::ModelFile));
             }
             thread::sleep(LOOK);
         }

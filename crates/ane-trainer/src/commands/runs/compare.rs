@@ -11,12 +11,13 @@ use super::{
     shown,
 };
 use crate::{
+    code::Code,
     ended::Ended,
     failure::Failure,
     output::{self, say},
     table::COLUMNS,
 };
-use ane_train::run_dir::Summary;
+use ane_train::run_dir::{RunState, Summary};
 use serde_json::{Map, Value, json};
 use std::{
     collections::BTreeMap,
@@ -54,8 +55,9 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
                     path.display(),
                     run.state.name()
                 ),
-                "let it end, with `ane-trainer train --resume`",
+                let_end(&run),
             )
+            .with_code(Code::NotSoFar)
         })?;
         must_be_alike(&run, &args.runs[0], &mut first)?;
         let mut setting = run.config.clone();
@@ -87,6 +89,34 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
         }
     });
     Ok(Ended::Done)
+}
+
+/// How a run without a result comes to one.
+fn let_end(run: &Summary) -> String {
+    let root = run.run.root().display();
+    match (run.state, run.run.checkpoint("last").exists()) {
+        (RunState::Running, _) => {
+            format!("wait until it has ended; `ane-trainer watch {root}` shows it")
+        }
+        (RunState::Stopped | RunState::Failed, true) => {
+            format!("let it end, with `ane-trainer train --resume {root}`")
+        }
+        (RunState::Diverged, true) => format!(
+            "start it again with a smaller --lr: from its last checkpoint it would diverge again; \
+             `ane-trainer runs show {root}` says how it ended"
+        ),
+        (RunState::Finished, _) => {
+            "nothing was held out to judge it by: train it with --test".to_owned()
+        }
+        (_, false) => format!(
+            "start it again, with the arguments in {}{}",
+            run.run.commands().display(),
+            match run.state {
+                RunState::Diverged => " and a smaller --lr",
+                _ => "",
+            }
+        ),
+    }
 }
 
 /// Refuses a run whose result means something else than that of the first one.

@@ -1,6 +1,6 @@
 //! `train --from`: weights of another run, or of a file, in place of drawn ones.
 
-use crate::{failure::Failure, output::say};
+use crate::{code::Code, failure::Failure, output::say};
 use ane_train::{Trainer, checkpoint::read_weights, run_dir::RunDir, store::NamedWeight};
 use std::path::{Path, PathBuf};
 
@@ -48,7 +48,8 @@ pub(super) fn begin_with(trainer: &mut Trainer, path: &Path) -> Result<(), Failu
         return Err(Failure::new(
             format!("`{file}` has no weights of this model:\n{}", first(&others)),
             "name a run of the same model, or a file with its names",
-        ));
+        )
+        .with_code(Code::StateDiffers));
     }
     let (parameters, buffers) = values.split_at(trainer.parameters().len());
     trainer.set_weights(parameters)?;

@@ -43,7 +43,7 @@ pub(super) fn settled(
     if diff.is_empty() {
         return Ok((stored, opened));
     }
-    Err(Failure::new(
+    Err(Failure::usage(
         format!(
             "`{}` is a checkpoint of another run:\n{}",
             c.file.display(),
