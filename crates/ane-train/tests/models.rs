@@ -102,7 +102,7 @@ impl Case {
         let round = |x: f64| f16::from_f64(x).to_f32();
         let parameters = self.model.parameters.iter();
         let values = parameters.map(|p| match p.init {
-            Init::Constant(_) | Init::Values(_) => p.initial(0, 0),
+            Init::Constant(_) | Init::Normal(_) | Init::Values(_) => p.initial(0, 0),
             Init::Uniform(bound) => {
                 let name = format!("{}/param.{}", self.name, p.path);
                 let unit = drawn(&name, p.shape.numel());
