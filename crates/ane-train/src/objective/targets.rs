@@ -79,7 +79,8 @@ impl TokenTargets {
         let Some(Values::Int32(tokens)) = batch.get(&self.target) else {
             return Err(no_target(batch, &self.target, "int32"));
         };
-        (self.ids.clear(), self.weights.clear());
+        self.ids.clear();
+        self.weights.clear();
         for (row, tokens) in tokens.chunks(self.positions.max(1)).enumerate() {
             let counted = tokens.iter().filter(|&&t| t != IGNORED).count();
             let weight = f16::from_f64(1.0 / counted.max(1) as f64).to_bits();
