@@ -292,6 +292,9 @@ impl ConfigError {
             Self::RouteWithoutChip { .. } => "add --target h16 or another chip, or --device apple",
             Self::Model(_) => "see --model in `ane-trainer train --help`",
             Self::OutOfRange { .. } => "see `ane-trainer train --help`",
+            Self::Build(ModelError::Layer { .. } | ModelError::Empty { .. }) => {
+                "mend the layer that is named, or pass another --model or --batch"
+            }
             Self::Build(_) => "pass another --model or --batch",
             Self::Metric(_) => "pass one of them as --metric, or leave it out",
             Self::MetricOfAnother { .. } => {

@@ -6,7 +6,7 @@ use crate::{
 };
 use ane_engine::simd::Isa;
 use ane_train::{
-    checkpoint::{Best, Checkpoint, replace_file},
+    checkpoint::{Best, Checkpoint, CheckpointError, replace_file},
     config::RunConfig,
     data::{DataError, Description, catalog},
     fit::Patience,
@@ -187,7 +187,18 @@ pub(crate) fn read_checkpoint(path: &Path) -> Result<(PathBuf, Checkpoint), Fail
     } else {
         path.to_owned()
     };
-    let checkpoint = Checkpoint::read(&file)?;
+    let checkpoint = Checkpoint::read(&file).map_err(|e| {
+        let is_damaged = matches!(
+            e,
+            CheckpointError::Length { .. } | CheckpointError::Checksum { .. }
+        );
+        let others = ["last", "best"].map(|name| file.with_file_name(format!("{name}.ckpt")));
+        let other = others.into_iter().find(|o| *o != file && o.is_file());
+        match other.filter(|_| is_damaged) {
+            Some(other) => Failure::from(e).advised(format!("try {}", other.display())),
+            None => e.into(),
+        }
+    })?;
     Ok((file, checkpoint))
 }
 

@@ -377,7 +377,7 @@ fn a_directory_that_holds_a_run_is_refused_to_another_one() {
     fails(
         &["train", "--out", out],
         2,
-        &["another run", "metrics.jsonl", "--resume"],
+        &["another run", "metrics.jsonl", "pass another --out"],
     );
     assert_eq!(
         std::fs::read_to_string(&metrics).unwrap(),

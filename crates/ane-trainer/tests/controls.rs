@@ -57,6 +57,11 @@ fn patience_ends_a_run_that_gets_no_better_and_it_stays_ended() {
     );
     let done = epochs(&run);
     assert!(done < 80);
+    let watched = says(&["watch", out]);
+    assert!(
+        watched.contains("ended: no better validation result in 4 epochs"),
+        "{watched}"
+    );
     let said = says(&["train", "--resume", out]);
     assert!(said.contains("the run had ended"), "{said}");
     assert_eq!(epochs(&run), done);

@@ -87,7 +87,8 @@ fn runs_are_listed_shown_and_removed_and_what_is_no_run_is_left_alone() {
         format!("{kept}/inner/config.json"),
     )
     .unwrap();
-    says(&["runs", "rm", kept]);
+    let gone = says(&["runs", "rm", kept]);
+    assert!(gone.contains("removed the files of the run in"), "{gone}");
     for file in ["thesis.txt", "inner/config.json"] {
         assert!(Path::new(kept).join(file).exists(), "{file}");
     }
@@ -311,12 +312,28 @@ fn a_run_begins_with_the_weights_of_another_that_fit() {
         said.contains("2 of 6 tensors") && said.contains("2.weight [4, 8]: the file has [2, 8]"),
         "{said}"
     );
+    let nearly = format!("{first}t");
+    let from = ["--from", &nearly, "--fast-dev-run"];
+    fails(
+        &[&["train", "--data", &table], &from[..]].concat(),
+        1,
+        &["E0306", "did you mean", "first?"],
+    );
     let others = ["--model", "2-9-5-2", "--from", &first, "--fast-dev-run"];
     fails(
         &[&["train", "--data", &table], &others[..]].concat(),
         1,
         &["E0304", "has no weights of this model"],
     );
+    let best = format!("{first}/checkpoints/best.ckpt");
+    let whole = fs::read(&best).unwrap();
+    fs::write(&best, &whole[..whole.len() - 9]).unwrap();
+    fails(
+        &["eval", &first],
+        1,
+        &["E0302", "try ", "/checkpoints/last.ckpt"],
+    );
+    fs::write(&best, whole).unwrap();
     fails(
         &["train", "--resume", &first, "--lr", "0.5"],
         2,

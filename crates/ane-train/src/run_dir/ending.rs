@@ -26,6 +26,14 @@ impl RunEnding {
         }
     }
 
+    /// It is done before its end, as nothing came of going on.
+    pub fn no_better(epochs: u64) -> Self {
+        Self {
+            message: Some(format!("no better validation result in {epochs} epochs")),
+            ..Self::finished()
+        }
+    }
+
     /// It can go on from its last checkpoint, whenever somebody wants.
     pub fn stopped(why: &str) -> Self {
         Self {

@@ -14,7 +14,7 @@ use crate::{
     ended::Ended,
     failure::Failure,
     missing_run::{FOLDER, missing_run},
-    output::remark,
+    output::{self, remark},
 };
 use ane_train::run_dir::{RunDir, Summary};
 use clap::Subcommand;
@@ -79,8 +79,8 @@ fn shown(name: &str, value: f64) -> String {
     }
 }
 
-/// Removes a run that nobody trains; what else its directory holds stays, and is named.
-fn remove(run: &Summary) -> Result<(), Failure> {
+/// Removes a run that nobody trains; what else its directory holds stays, and is named. Gives what is gone, for people.
+fn remove(run: &Summary) -> Result<String, Failure> {
     let root = run.run.root();
     // Held until it is gone, so that nobody begins to train there.
     let taken = RunDir::take(root)?;
@@ -96,5 +96,9 @@ fn remove(run: &Summary) -> Result<(), Failure> {
             first.display()
         );
     }
-    Ok(())
+    let path = output::path(root);
+    Ok(match others.is_empty() {
+        true => path,
+        false => format!("the files of the run in {path}"),
+    })
 }

@@ -133,7 +133,12 @@ impl Seen {
             None => {}
         }
         let what = match state {
-            RunState::Finished => return Ok(Ended::Done),
+            RunState::Finished => {
+                if let Some(why) = why {
+                    say!("ended: {why}");
+                }
+                return Ok(Ended::Done);
+            }
             RunState::Running => "the run goes on",
             RunState::Diverged => "the run has diverged",
             RunState::Failed if why.is_some() => "the run has failed",

@@ -116,6 +116,10 @@ pub(super) fn all() -> Vec<Case> {
             "an argument that a layer lacks",
             "[[layers]]\ntype = \"Conv2d\"\nout_channels = 3\n",
         ),
+        layers(
+            "a layer of no width",
+            "[[layers]]\ntype = \"Flatten\"\n\n[[layers]]\ntype = \"Linear\"\nout_features = 0\n\n[[layers]]\ntype = \"Linear\"\n",
+        ),
         run("a run of nearly this name", "eval runs/digits-amber-foxx"),
         run(
             "a run of nearly this name to show",

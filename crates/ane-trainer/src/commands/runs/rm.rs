@@ -22,11 +22,10 @@ pub(super) fn run(args: &Args) -> Result<Ended, Failure> {
     let runs = runs.collect::<Result<Vec<_>, _>>()?;
     let mut removed = Vec::new();
     for run in &runs {
-        remove(run)?;
+        let gone = remove(run)?;
         // Said one by one: what is gone is known where the next one fails.
-        let root = output::path(run.run.root());
-        say!("removed {root}");
-        removed.push(root);
+        say!("removed {gone}");
+        removed.push(output::path(run.run.root()));
     }
     output::result(&json!({"removed": removed}), || {});
     Ok(Ended::Done)

@@ -52,7 +52,8 @@ pub(super) fn finish(
     fit.run.end(&match ending {
         Ending::OutOfTime => RunEnding::stopped("its time was over"),
         Ending::Interrupted => RunEnding::stopped("interrupted"),
-        Ending::Finished | Ending::NoBetter => RunEnding::finished(),
+        Ending::NoBetter => RunEnding::no_better(config.patience.unwrap_or_default()),
+        Ending::Finished => RunEnding::finished(),
     })?;
     tell_finished(&fit, ending, result.as_ref(), seconds);
     match result {

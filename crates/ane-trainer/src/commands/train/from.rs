@@ -1,6 +1,6 @@
 //! `train --from`: weights of another run, or of a file, in place of drawn ones.
 
-use crate::{code::Code, failure::Failure, output::say};
+use crate::{code::Code, failure::Failure, missing_run::missing_run, output::say};
 use ane_train::{Trainer, checkpoint::read_weights, run_dir::RunDir, store::NamedWeight};
 use std::path::{Path, PathBuf};
 
@@ -8,22 +8,29 @@ use std::path::{Path, PathBuf};
 const SHOWN: usize = 8;
 
 /// The file that a path means: of a run, the weights of its best state, or of its last.
-fn file(path: &Path) -> PathBuf {
+fn file(path: &Path) -> Result<PathBuf, Failure> {
     if !path.is_dir() {
-        return path.to_owned();
+        return match path.exists() || path.extension().is_some() {
+            true => Ok(path.to_owned()),
+            false => Err(missing_run(path)),
+        };
     }
     let run = RunDir::open(path);
-    let best = run.weights("best");
-    if best.is_file() {
-        best
-    } else {
-        run.weights("last")
+    let files = ["best", "last"].map(|name| run.weights(name));
+    match files.into_iter().find(|file| file.is_file()) {
+        Some(file) => Ok(file),
+        None if run.config().exists() => Err(Failure::new(
+            format!("`{}` has no weights yet", path.display()),
+            "name a run that has a checkpoint; `ane-trainer runs list` shows how far each has come",
+        )
+        .with_code(Code::NotSoFar)),
+        None => Err(missing_run(path)),
     }
 }
 
 /// Replaces the weights and running statistics that fit by path and shape, and says which do not.
 pub(super) fn begin_with(trainer: &mut Trainer, path: &Path) -> Result<(), Failure> {
-    let file = file(path);
+    let file = file(path)?;
     let found = read_weights(&file)?;
     let own = trainer.weights()?;
     let (mut taken, mut others) = (0, Vec::new());
