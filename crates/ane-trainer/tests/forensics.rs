@@ -326,7 +326,8 @@ fn a_bundle_that_another_step_was_put_into_does_not_repeat_and_damage_is_said() 
 fn what_a_run_has_found_is_its_own_and_goes_where_it_goes() {
     let run = Run::of(HUGE, &["--record-on-overflow", "--max-steps", "2"]);
     assert_eq!(run.findings().len(), 2);
-    // It had no checkpoint, so another begins in its place.
+    // One that was killed has no word of its end. It had no checkpoint, so another begins in its place.
+    fs::remove_file(run.path.join("ending.json")).unwrap();
     let done = train(&run.dir, &run.path, DEAD, &["--epochs", "2"]);
     assert_eq!(done.code, 0, "{}", done.told);
     assert!(!run.path.join("bundles").exists());
