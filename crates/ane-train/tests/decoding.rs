@@ -8,6 +8,7 @@ use ane_train::{
     Decoding, DecodingError, Trainer,
     config::RunConfig,
     data::{Batch, LABEL, Values},
+    loss_scale::LossScale,
     models::{
         Examples, Outputs,
         decoder::{LOGITS, TOKENS},
@@ -109,5 +110,18 @@ fn scores_with_a_cache_are_those_of_whole_sequences() {
             unknown.to_string(),
             "token 99 is beyond the model's vocabulary of 37"
         );
+    }
+}
+
+/// The embedding's gradient leaves the engine as rows, which the host adds up.
+#[test]
+fn rows_that_overflow_on_their_way_to_the_host_skip_the_step() {
+    for target in ["h13", "h16", "h16:client"] {
+        let (mut trainer, _) = trainer("llama-15m", target);
+        trainer.set_loss_scale(LossScale::starting_at(32_768));
+        let before = trainer.predict(&whole()).unwrap();
+        let outcome = trainer.train_step(&[whole()]).unwrap();
+        assert!(outcome.overflow, "{target}");
+        assert_eq!(trainer.predict(&whole()).unwrap(), before, "{target}");
     }
 }

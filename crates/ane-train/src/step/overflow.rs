@@ -15,6 +15,8 @@ enum Side {
     Result,
     /// What it reads first.
     Operand,
+    /// What a scatter adds.
+    Updates,
 }
 
 /// The limit of one kind of op.
@@ -53,6 +55,13 @@ const TABLE: &[Limit] = &[
         ops: &["scatter"],
         side: Side::Result,
         limit: |target| (!target.is_chip()).then_some(PRODUCT),
+        forward: false,
+    },
+    // What the engine hands the host to add up was rounded there, and nothing else tells that it has become infinite.
+    Limit {
+        ops: &["scatter"],
+        side: Side::Updates,
+        limit: |target| target.is_chip().then_some(PRODUCT),
         forward: false,
     },
     // Windows are cut out by slices where a chip has no trainable convolution.
@@ -112,6 +121,7 @@ pub(crate) fn watched<'a>(
             let value = match entry.side {
                 Side::Result => node.results[0],
                 Side::Operand => node.operands[0],
+                Side::Updates => node.operands[2],
             };
             match all.iter_mut().find(|w| w.value == value) {
                 Some(known) => known.limit = known.limit.min(limit),
