@@ -178,7 +178,7 @@ fn what_is_no_text_or_none_of_the_run_is_refused() {
         ),
         (
             &["train", "--model", "char-gpt", "--dataset", "mnist"],
-            1,
+            2,
             "learns the next token of a text",
         ),
         (

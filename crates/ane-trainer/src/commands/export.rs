@@ -19,7 +19,7 @@ use ane_train::{
     config::{ConfigError, RunConfig},
     data::{
         Description,
-        description::{Input, Scaling},
+        description::{Input, Scaling, Target},
     },
     model::Model,
     models::ModelSpec,
@@ -238,9 +238,14 @@ pub(crate) fn run(args: &Args) -> Result<Ended, Failure> {
 
 /// Refuses choices that mean nothing to what a run has learned.
 fn must_suit(choices: &Choices, data: &Description) -> Result<(), Failure> {
+    let learned = match &data.target {
+        Target::Classes { .. } => "classes",
+        Target::Values { .. } => "numbers",
+        Target::Tokens { .. } => "the next token",
+    };
     if choices.classifier && data.class_names().is_none() {
         return Err(Failure::usage(
-            "--classifier is for classes, and the run has learned none",
+            format!("--classifier is for classes, and the run has learned {learned}"),
             "leave it out; --with-preprocessing says numbers in the units of the data",
         ));
     }
