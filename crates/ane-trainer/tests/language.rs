@@ -144,6 +144,37 @@ fn a_language_model_goes_on_with_the_same_bits_and_elsewhere_than_on_software() 
     );
 }
 
+/// Windows of three bytes cut characters of two.
+#[test]
+fn a_byte_takes_what_a_token_does_where_tokens_are_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = write(
+        &dir,
+        "accents.txt",
+        "\u{e9}t\u{e9} \u{e0} \u{ea}tre\n".repeat(200),
+    );
+    let run = dir.path().join("run");
+    let run = run.to_str().unwrap();
+    says(&[
+        "train",
+        "--data",
+        &text,
+        "--tokenizer",
+        "byte",
+        "--context",
+        "3",
+        "--max-steps",
+        "2",
+        "--out",
+        run,
+    ]);
+    let judged: Value = serde_json::from_str(&says(&["eval", run, "--json"])).unwrap();
+    let number = |field: &str| judged[field].as_f64().unwrap();
+    let of_token = number("loss") / std::f64::consts::LN_2;
+    let ratio = number("bits_per_byte") / of_token;
+    assert!((ratio - 1.0).abs() < 0.01, "{ratio}");
+}
+
 #[test]
 fn what_is_no_text_or_none_of_the_run_is_refused() {
     let dir = tempfile::tempdir().unwrap();

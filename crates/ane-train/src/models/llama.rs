@@ -7,7 +7,7 @@ use super::{
     decoder::{Decoder, DecoderSizes, Seen},
 };
 use crate::{
-    model::{Builder, Head, Init, ModelError},
+    model::{Builder, Head, Init, ModelError, Tags},
     nn::{
         Activation, Embedding, Heads, Linear, RmsNorm, attend, look_up, merge_heads, split_heads,
     },
@@ -169,7 +169,16 @@ impl Decoder for Llama {
         })?;
         let weight = match self.tied {
             true => embedding,
-            false => cx.scope("lm_head", |cx| table.table(cx))?,
+            // A matrix like others, and no table that is looked up.
+            false => cx.scope("lm_head", |cx| {
+                let shape = [self.vocabulary, self.width];
+                cx.parameter(
+                    "weight",
+                    shape,
+                    Init::Normal(Self::DEVIATION),
+                    Tags::default(),
+                )
+            })?,
         };
         Ok(Head { hidden, weight })
     }

@@ -197,7 +197,8 @@ fn bits_per_byte(
         return Ok(None);
     };
     let tokenizer = tokenizer.tokenizer().map_err(DataError::from)?;
-    let (mut tokens, mut bytes) = (0, 0);
+    // Windows follow each other, and a character may lie across two of them.
+    let (mut tokens, mut text) = (0, Vec::new());
     let mut batch = Batch::default();
     for &index in &examples.indices {
         batch.restart(1, 1);
@@ -206,11 +207,11 @@ fn bits_per_byte(
             .fill(&[(index, 0)], &mut batch)
             .map_err(TrainerError::from)?;
         if let Some(Values::Int32(ids)) = batch.get(LABEL) {
-            let ids: Vec<u32> = ids.iter().filter_map(|&t| u32::try_from(t).ok()).collect();
-            bytes += tokenizer.decode(&ids).map_err(DataError::from)?.len();
+            text.extend(ids.iter().filter_map(|&t| u32::try_from(t).ok()));
         }
         tokens += context;
     }
+    let bytes = tokenizer.decode(&text).map_err(DataError::from)?.len();
     Ok((bytes > 0).then(|| loss * tokens as f64 / bytes as f64 / std::f64::consts::LN_2))
 }
 
