@@ -289,6 +289,7 @@ mod tests {
         let made_up = judged([1.0, 0.0], [0.0; 2], [0.0; 2]);
         assert_eq!((made_up.verdict, made_up.error), (Verdict::Wrong, None));
     }
+
     #[test]
     fn what_cancels_is_zero_where_rounding_leaves_little_of_it() {
         // 1e-10 of the largest, of which rounding makes 1e-5.

@@ -96,7 +96,7 @@ pub(crate) struct ConfigArgs {
     /// the update runs on the engine too unless --plan says otherwise
     #[arg(long, help_heading = "Device")]
     pub(crate) require_ane: bool,
-    /// Where the update runs [default: split; fused with --require-ane]
+    /// Where the update runs [default: split; fused with --require-ane, but not of language models]
     #[arg(long, help_heading = "Device")]
     plan: Option<PlanArg>,
     /// Numeric policy [default: ieee]
